@@ -1,0 +1,37 @@
+PYTHON ?= python
+C_FILES = $(wildcard sklearn_zipml/csrc/*.[ch])
+
+.DEFAULT_GOAL := help
+.PHONY: help install test lint format bench ci clean
+
+help:  ## list the targets
+	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 10
+
+install:  ## editable install with all extras; run again after a change to C or Cython files
+	$(PYTHON) -m pip install "setuptools>=77" "Cython>=3.1"
+	$(PYTHON) -m pip install --no-build-isolation -e ".[dev,plot,test]"
+
+test:  ## test the installed package (-P keeps this folder out of sys.path)
+	$(PYTHON) -P -m pytest
+
+lint:  ## check style; changes nothing
+	ruff check .
+	ruff format --check .
+	cython-lint sklearn_zipml
+	clang-format --dry-run -Werror $(C_FILES)
+
+format:  ## rewrite Python and C files in the project's style
+	ruff check --fix .
+	ruff format .
+	clang-format -i $(C_FILES)
+
+bench:  ## run every benchmark
+	@set -e; for script in benchmarks/bench_*.py; do echo "== $$script"; $(PYTHON) "$$script"; done
+
+ci:  ## everything .ci/run does, on the committed state
+	.ci/run
+
+clean:  ## remove what builds and tools leave behind
+	rm -rf build dist *.egg-info .pytest_cache .ruff_cache doc/_build
+	rm -f sklearn_zipml/*.c sklearn_zipml/*.html sklearn_zipml/*.so sklearn_zipml/*.pyd
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
