@@ -1,0 +1,39 @@
+from libc.stdint cimport int8_t, int32_t, int64_t, uint8_t, uint16_t, uint32_t, uint64_t
+
+cdef extern from "tile.h" nogil:
+    enum:
+        ZML_TILE_ROWS
+        ZML_PLANE_ROWS
+    size_t zml_padded_columns(size_t n_columns)
+    size_t zml_tile_bytes(size_t padded_columns, int width)
+    size_t zml_table_codes(int width)
+
+cdef extern from "kernels.h" nogil:
+    enum:
+        ZML_DOT_COLUMNS
+        ZML_TWO_PLANES
+    ctypedef void zml_dot(const uint8_t *tile, const uint8_t *table, size_t columns, const int8_t *planes,
+                          size_t plane_stride, int n_planes, int first, int last, int32_t *dot)
+    ctypedef void zml_gradient(const uint8_t *tile, const uint8_t *table, size_t columns, const int8_t *planes,
+                               int n_planes, int first, int last, int32_t *gradient, size_t gradient_stride)
+    ctypedef void zml_dot_float(const float *tile, size_t columns, const float *model, int first, int last, double *dot)
+    ctypedef void zml_gradient_float(const float *tile, size_t columns, const float *residual, int first, int last,
+                                     double *gradient)
+    ctypedef struct zml_kernels:
+        const char *name
+        zml_dot *dot[9]
+        zml_gradient *gradient[9]
+        zml_dot_float *dot_float
+        zml_gradient_float *gradient_float
+    const zml_kernels *zml_best_kernels()
+
+cdef class Tiles:
+    # What a pass needs to know of a tiled matrix: pointers and sizes, kept alive by the arrays beside them.
+    cdef const uint8_t[:, ::1] codes
+    cdef const uint8_t[::1] table
+    cdef readonly size_t n_rows, n_columns, padded, n_tiles
+    cdef readonly int width
+    cdef const zml_kernels *kernels
+    cdef const uint8_t *tile(self, size_t index) noexcept nogil
+    cdef int rows_in(self, size_t index) noexcept nogil
+    cdef void unpack(self, size_t index, uint8_t *codes) noexcept nogil

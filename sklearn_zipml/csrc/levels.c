@@ -1,0 +1,159 @@
+/* Step 1 of 5: where the levels of one column go. Exact dynamic programme, ZipML section on optimal quantization.
+ *
+ * Levels stand on grid positions 0..top of the column's range. The cost of an interval [p, q] of neighbouring levels
+ * is the summed variance of stochastic rounding, sum (q - t)(t - p) over the values t inside. It is concave-Monge, so
+ * the best last level before q never decreases with q or with the number of levels (QUIVER, arXiv:2402.03158): divide
+ * and conquer with both bounds takes O(positions log positions) a layer. */
+#include "levels.h"
+
+#include <math.h>
+#include <string.h>
+
+enum { MAX_POSITIONS = 256 };
+
+typedef struct {
+  const double *position, *count, *sum, *square; /* moments of the values below each position */
+  const double *before;                          /* best cost with one level less */
+  const uint8_t *floor;                          /* its choices: a lower bound of ours */
+  double *cost;
+  uint8_t *choice;
+} Layer;
+
+static double interval_cost(const Layer *layer, int p, int q) {
+  const double lo = layer->position[p], hi = layer->position[q];
+  const double cost = (lo + hi) * (layer->sum[q] - layer->sum[p]) - lo * hi * (layer->count[q] - layer->count[p]) -
+                      (layer->square[q] - layer->square[p]);
+  return cost > 0 ? cost : 0;
+}
+
+static void solve(const Layer *layer, int first, int last, int low, int high) {
+  while (first <= last) {
+    const int q = (first + last) / 2;
+    const int start = layer->floor[q] > low ? layer->floor[q] : low, stop = high < q - 1 ? high : q - 1;
+    double best = INFINITY;
+    int chosen = start;
+    for (int p = start; p <= stop; p++) {
+      const double cost = layer->before[p] + interval_cost(layer, p, q);
+      if (cost < best)
+        best = cost, chosen = p;
+    }
+    layer->cost[q] = best;
+    layer->choice[q] = (uint8_t)chosen;
+    solve(layer, first, q - 1, low, chosen);
+    first = q + 1;
+    low = chosen;
+  }
+}
+
+int zml_optimal_levels(const double *position, const double *count, const double *sum, const double *square,
+                       int n_positions, int n_levels, uint8_t *chosen) {
+  if (n_levels >= n_positions) {
+    for (int k = 0; k < n_positions; k++)
+      chosen[k] = (uint8_t)k;
+    return n_positions;
+  }
+  double costs[2][MAX_POSITIONS];
+  uint8_t choices[MAX_POSITIONS][MAX_POSITIONS]; /* choices[l][q]: the level before q, when q is level l */
+  Layer layer = {position, count, sum, square, costs[0], choices[0], costs[1], choices[1]};
+  const int end = n_positions - 1;
+  memset(choices[0], 0, sizeof choices[0]);
+  memset(choices[1], 0, sizeof choices[1]);
+  layer.cost = costs[1];
+  costs[1][0] = 0;
+  for (int q = 1; q <= end; q++)
+    costs[1][q] = interval_cost(&layer, 0, q);
+  for (int l = 2; l < n_levels; l++) {
+    layer.before = costs[(l - 1) % 2];
+    layer.floor = choices[l - 1];
+    layer.cost = costs[l % 2];
+    layer.choice = choices[l];
+    const int first = l < n_levels - 1 ? l : end; /* the last layer is needed at the end only */
+    for (int q = 0; q < l; q++)
+      layer.cost[q] = INFINITY, layer.choice[q] = 0;
+    solve(&layer, first, end, l - 1, end - 1);
+  }
+  int q = end;
+  for (int l = n_levels - 1; l > 0; l--) {
+    chosen[l] = (uint8_t)q;
+    q = choices[l][q];
+  }
+  chosen[0] = (uint8_t)q;
+  return n_levels;
+}
+
+/* Whether a value is a whole number of steps above the minimum, up to the rounding of float32 data. A tolerance
+ * relative to the range would call anything beside a huge outlier a lattice. */
+static int on_lattice(double value, double low, double range, int steps) {
+  const double t = (value - low) / range * steps, rounding = 0x1p-20 * (fabs(value) + fabs(low)) / range * steps;
+  const double most = 0.5 / ZML_GRID_FRACTION;
+  return fabs(t - rint(t)) <= (rounding < most ? rounding : most);
+}
+
+/* Fewest steps in which every value of the sample is on the lattice; 0 if more than max_steps. One-hot, integer,
+ * standardized integer and many few-valued columns are found so and stored without loss. */
+static int lattice_steps(const double *values, size_t n, double low, double range, int max_steps) {
+  enum { MAX_PROBES = 64 };
+  double probes[MAX_PROBES]; /* values that ruled out an earlier candidate are tried first */
+  int n_probes = 0;
+  for (int steps = 1; steps <= max_steps; steps++) {
+    int passed = 1;
+    for (int k = 0; k < n_probes && passed; k++)
+      passed = on_lattice(probes[k], low, range, steps);
+    for (size_t i = 0; i < n && passed; i++) {
+      if (on_lattice(values[i], low, range, steps))
+        continue;
+      passed = 0;
+      if (n_probes < MAX_PROBES)
+        probes[n_probes++] = values[i];
+    }
+    if (passed)
+      return steps;
+  }
+  return 0;
+}
+
+static double deviation_of(double count, double sum, double square) {
+  const double mean = count > 0 ? sum / count : 0, variance = count > 0 ? square / count - mean * mean : 0;
+  /* what cancellation leaves of a constant is no deviation */
+  return variance > 1e-13 * (1 + mean * mean) ? sqrt(variance) : 0;
+}
+
+/* Standard deviation in steps, of the bulk alone if all but a thousandth of the values share one grid cell. */
+static double bulk_deviation(const double *count, const double *sum, const double *square, int n_cells) {
+  const double n = count[n_cells], all = deviation_of(n, sum[n_cells], square[n_cells]);
+  for (int k = 0; k < n_cells; k++) {
+    const double inside = count[k + 1] - count[k];
+    if (n - inside > (n >= 1000 ? n / 1000 : 1))
+      continue;
+    const double mean = inside > 0 ? (sum[k + 1] - sum[k]) / inside - k : 0; /* from the cell's edge: no cancellation */
+    return mean > 1e-12 && mean < all ? mean : all;
+  }
+  return all;
+}
+
+int zml_column_levels(const double *values, size_t n, double low, double high, int n_levels, int max_steps, int stride,
+                      uint8_t *levels, int *top, double *deviation) {
+  const double range = high - low;
+  const int lattice = lattice_steps(values, n, low, range, max_steps), steps = lattice ? lattice : max_steps;
+  double position[MAX_POSITIONS], count[MAX_POSITIONS + 1] = {0}, sum[MAX_POSITIONS + 1] = {0},
+                                                        square[MAX_POSITIONS + 1] = {0};
+  for (size_t i = 0; i < n; i++) {
+    const double t = (values[i] - low) / range * steps;
+    const int below = t >= steps ? steps : t > 0 ? (int)t : 0;
+    count[below + 1] += 1;
+    sum[below + 1] += t;
+    square[below + 1] += t * t;
+  }
+  for (int k = 0; k <= steps; k++) {
+    position[k] = k;
+    count[k + 1] += count[k];
+    sum[k + 1] += sum[k];
+    square[k + 1] += square[k];
+  }
+  *deviation = lattice ? INFINITY : bulk_deviation(count, sum, square, steps + 1); /* a lattice loses nothing */
+  *top = steps * stride;
+  const int used = zml_optimal_levels(position, count, sum, square, steps + 1, n_levels, levels);
+  for (int k = 0; k < used; k++)
+    levels[k] = (uint8_t)(levels[k] * stride);
+  return used;
+}

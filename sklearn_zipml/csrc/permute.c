@@ -1,0 +1,61 @@
+/* A pseudo-random permutation of 0..n-1 that needs no memory: an alternating Feistel network on a grid of
+ * side * side >= n points, walked until the image is below n. An index array would cost as much as the codes. */
+#include <math.h>
+
+#include "encode.h"
+#include "rng.h"
+
+enum { ROUNDS = 6 };
+
+static uint64_t grid_side(uint64_t n) {
+  uint64_t side = (uint64_t)sqrt((double)n);
+  while (side * side < n)
+    side++;
+  return side;
+}
+
+static uint64_t shift(uint64_t seed, int round, uint64_t half, uint64_t side) {
+  return (uint64_t)(zml_mix64(seed + (uint64_t)round * 0x632be59bd9b4e019ull + half) >> 32) * side >> 32;
+}
+
+static uint64_t forward(uint64_t x, uint64_t seed, uint64_t side) {
+  uint64_t left = x / side, right = x % side;
+  for (int round = 0; round < ROUNDS; round++) {
+    const uint64_t mixed = (left + shift(seed, round, right, side)) % side;
+    left = right;
+    right = mixed;
+  }
+  return left * side + right;
+}
+
+static uint64_t backward(uint64_t x, uint64_t seed, uint64_t side) {
+  uint64_t left = x / side, right = x % side;
+  for (int round = ROUNDS - 1; round >= 0; round--) {
+    const uint64_t mixed = (right + side - shift(seed, round, left, side)) % side;
+    right = left;
+    left = mixed;
+  }
+  return left * side + right;
+}
+
+void zml_permute(uint64_t n, uint64_t seed, uint64_t first, size_t count, int64_t *image) {
+  const uint64_t side = grid_side(n);
+  for (size_t k = 0; k < count; k++) {
+    uint64_t x = first + k;
+    do
+      x = forward(x, seed, side);
+    while (x >= n);
+    image[k] = (int64_t)x;
+  }
+}
+
+void zml_permute_back(uint64_t n, uint64_t seed, const int64_t *image, size_t count, int64_t *source) {
+  const uint64_t side = grid_side(n);
+  for (size_t k = 0; k < count; k++) {
+    uint64_t x = (uint64_t)image[k];
+    do
+      x = backward(x, seed, side);
+    while (x >= n);
+    source[k] = (int64_t)x;
+  }
+}

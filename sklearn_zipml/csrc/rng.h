@@ -1,0 +1,41 @@
+/* Counter-based random bits: every draw is a pure function of its key, never of a position in a stream.
+ *
+ * The mixers are the finalizers of MurmurHash3 (32 bits) and of SplitMix64 (64 bits). */
+#ifndef ZML_RNG_H
+#define ZML_RNG_H
+
+#include <stdint.h>
+
+static inline uint32_t zml_mix32(uint32_t x) {
+  x ^= x >> 16;
+  x *= 0x85ebca6bu;
+  x ^= x >> 13;
+  x *= 0xc2b2ae35u;
+  return x ^ (x >> 16);
+}
+
+static inline uint64_t zml_mix64(uint64_t x) {
+  x += 0x9e3779b97f4a7c15ull;
+  x = (x ^ (x >> 30)) * 0xbf58476d1ce4e5b9ull;
+  x = (x ^ (x >> 27)) * 0x94d049bb133111ebull;
+  return x ^ (x >> 31);
+}
+
+/* The 32 random bits of column key `column` under the 64-bit key `key`. */
+static inline uint32_t zml_draw(uint64_t key, uint32_t column) {
+  uint32_t x = (uint32_t)key ^ column;
+  x ^= x >> 16;
+  x *= 0x85ebca6bu;
+  x ^= (uint32_t)(key >> 32);
+  x ^= x >> 13;
+  x *= 0xc2b2ae35u;
+  return x ^ (x >> 16);
+}
+
+/* A second draw that is independent of the first for all practical purposes. */
+static inline uint32_t zml_redraw(uint32_t x) { return zml_mix32(x + 0x9e3779b9u); }
+
+/* Key of a column; the odd form multiplies grid coordinates in the content hash of a row. */
+static inline uint32_t zml_column_key(uint64_t column) { return (uint32_t)(zml_mix64(column) >> 32); }
+
+#endif
