@@ -1,0 +1,117 @@
+"""Step 2: rows -> levels -> stochastically rounded codes -> packed tiles, a block of rows at a time."""
+
+import numpy as np
+from joblib import Parallel, delayed, effective_n_jobs
+
+from . import _kernels
+from ._blocks import block_rows, take_rows
+from ._levels import SAMPLE_ROWS, find_grid, n_levels
+from ._packed_matrix import PackedMatrix, aligned_tiles, code_width
+from ._row_order import RowOrder
+from ._statistics import from_moments
+
+
+def pack(X, sample_bits, sampling, levels, seed, *, rows=None, column_names=None, n_jobs=None):
+    """Quantize the rows of X.
+
+    Parameters
+    ----------
+    X : array of shape (n_samples, n_features) of a real dtype; read in blocks, never copied whole
+    sample_bits, sampling, levels : see DoubleSamplingQuantizer
+    seed : int, 64 bits: decides every draw and the order of the rows
+    rows : int array or None, the rows of X to pack
+    column_names : sequence of str or None, for warnings
+    n_jobs : int or None, threads; the result does not depend on it
+
+    Returns
+    -------
+    PackedMatrix
+    """
+    n = X.shape[0] if rows is None else len(rows)
+    order = RowOrder(n, _kernels.mix(seed, 1))
+    sample = order.rows(0, SAMPLE_ROWS)
+    grid = find_grid(X, sample_bits, sampling, levels, sample if rows is None else rows[sample], rows, column_names)
+    return pack_on_grid(X, grid, sample_bits, sampling, levels, seed, rows=rows, n_jobs=n_jobs)
+
+
+def pack_on_grid(X, grid, sample_bits, sampling, levels, seed, *, rows=None, n_jobs=None):
+    """Quantize the rows of X on given levels; values outside the grid's range go to its ends. See `pack`."""
+    n, d = (X.shape[0] if rows is None else len(rows)), X.shape[1]
+    width = code_width(sample_bits)
+    order = RowOrder(n, _kernels.mix(seed, 1))
+    encoder = _kernels.Encoder(grid.levels, grid.used, grid.top, grid.offset, grid.scale, sampling, width, _kernels.mix(seed, 2))
+    codes = aligned_tiles(n, d, width)
+    by_code = sampling == "compensated" and width < 8
+
+    def encode(first, last):
+        moments = _kernels.Moments(d, width, by_code)
+        size = block_rows(d, grid.dtype)
+        for start in range(first, last, size):
+            stop = min(last, start + size)
+            slots = order.rows(start, stop)
+            block = take_rows(X, slots if rows is None else rows[slots], grid.dtype)
+            tile = start // _kernels.TILE_ROWS
+            encoder.encode(block, codes[tile : tile + -(-len(block) // _kernels.TILE_ROWS)], moments)
+        return moments
+
+    total = _kernels.Moments(d, width, by_code)
+    for moments in _in_threads(encode, n, block_rows(d, grid.dtype), n_jobs):
+        total.add(moments)
+    return assemble(grid, codes, from_moments(total, n), (n, d), _decoded_dtype(X.dtype), sample_bits, sampling, levels, order.seed)
+
+
+def assemble(grid, codes, statistics, shape, dtype, sample_bits, sampling, levels, row_seed):
+    """A PackedMatrix out of its parts."""
+    stored = grid.levels if 4 < sample_bits < 8 else np.zeros((shape[1], 0), dtype=np.uint8)
+    return PackedMatrix(
+        shape=shape,
+        dtype=dtype,
+        sample_bits=sample_bits,
+        sampling=sampling,
+        levels=levels,
+        row_seed=row_seed,
+        codes=codes,
+        table=decode_table(grid, sample_bits, sampling),
+        grid_levels=stored,
+        used=grid.used,
+        offset=grid.offset,
+        step=grid.step,
+        **statistics,
+    )
+
+
+def decode_table(grid, sample_bits, sampling):
+    """Grid position of every code, uint8 (padded columns, codes); codes of a byte are positions themselves."""
+    width, (d, count) = code_width(sample_bits), grid.levels.shape
+    padded = _kernels.padded_columns(d)
+    if width == 8:
+        return np.zeros((padded, 0), dtype=np.uint8)
+    codes = 1 << width
+    table = np.zeros((padded, codes), dtype=np.uint8)
+    if sampling == "double":
+        wide = grid.levels.astype(np.uint16)
+        table[:d, 0 : 2 * count - 1 : 2] = grid.levels
+        table[:d, 1 : 2 * count - 2 : 2] = (wide[:, 1:] + wide[:, :-1]) // 2
+        table[:d, 2 * count - 1 :] = grid.levels[:, -1:]
+    else:
+        table[:d, :count] = grid.levels
+        table[:d, count:] = grid.levels[:, -1:]
+    return table
+
+
+def _decoded_dtype(dtype):
+    return np.float32 if dtype == np.float32 else np.float64
+
+
+def _in_threads(work, n_rows, block, n_jobs):
+    """work(first, last) over whole blocks of rows, shared out among threads."""
+    threads = min(effective_n_jobs(n_jobs), -(-n_rows // block))
+    if threads <= 1:
+        return [work(0, n_rows)]
+    blocks = -(-n_rows // block)
+    bounds = [min(n_rows, blocks * k // threads * block) for k in range(threads + 1)]
+    parallel = Parallel(n_jobs=threads, prefer="threads", require="sharedmem")
+    return parallel(delayed(work)(*pair) for pair in zip(bounds, bounds[1:], strict=False))
+
+
+__all__ = ["assemble", "decode_table", "n_levels", "pack", "pack_on_grid"]

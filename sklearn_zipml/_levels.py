@@ -1,0 +1,159 @@
+"""Step 1: where the levels of every column go (ZipML section on optimal quantization; DESIGN section 3).
+
+A column's range is divided into at most 255 equal steps; its levels stand on grid positions, integers 0..top.
+Position g stands for the value offset + step * g.
+"""
+
+import warnings
+from dataclasses import dataclass
+
+import numpy as np
+from sklearn.utils import assert_all_finite
+
+from . import _kernels
+from ._blocks import block_dtype, sequential_blocks
+
+SAMPLE_ROWS = 16384
+SAMPLE_BYTES = 1 << 24
+MAX_STEPS = 255
+
+
+def n_levels(sample_bits, sampling):
+    """Levels a column has at `sample_bits` stored bits: a pair of draws needs one bit for itself."""
+    return 2 ** (sample_bits - 1) if sampling == "double" else 2**sample_bits
+
+
+@dataclass(frozen=True)
+class Grid:
+    """Levels of all columns.
+
+    Attributes
+    ----------
+    offset, step : float64 (columns,), in units of X
+    levels : uint8 (columns, n_levels), grid positions; unused ones repeat the last
+    used : uint16 (columns,), number of levels in use; 1 for a constant column
+    dtype : block type whose arithmetic is safe for this range
+    """
+
+    offset: np.ndarray
+    step: np.ndarray
+    levels: np.ndarray
+    used: np.ndarray
+    dtype: type
+
+    @property
+    def top(self):
+        """Highest grid position of each column."""
+        return np.ascontiguousarray(self.levels[np.arange(len(self.used)), self.used - 1])
+
+    @property
+    def scale(self):
+        """Fixed-point grid coordinates per unit of X."""
+        with np.errstate(divide="ignore"):
+            return np.where(self.used > 1, _kernels.GRID_FRACTION / self.step, 0.0)
+
+
+def column_range(X, rows=None):
+    """Smallest and largest value of every column, float64; raises scikit-learn's error for NaN and infinity."""
+    dtype = block_dtype(X.dtype)
+    low, high = np.full(X.shape[1], np.inf, dtype), np.full(X.shape[1], -np.inf, dtype)
+    for block in sequential_blocks(X, dtype, rows):
+        if not _kernels.block_range(block, low, high):
+            assert_all_finite(block, input_name="X")
+    return low.astype(np.float64), high.astype(np.float64)
+
+
+def find_grid(X, sample_bits, sampling, levels, sample_rows, rows=None, column_names=None):
+    """Choose the levels of every column of X.
+
+    Parameters
+    ----------
+    X : array of shape (n_samples, n_features)
+    sample_bits, sampling, levels : see DoubleSamplingQuantizer
+    sample_rows : int array, rows of X whose histograms place optimal levels
+    rows : int array or None, rows of X that will be encoded: their range is the grid's
+    column_names : sequence of str or None, for warnings
+
+    Returns
+    -------
+    Grid
+    """
+    low, high = column_range(X, rows)
+    with np.errstate(over="ignore"):
+        span = high - low
+    if not np.isfinite(span).all():
+        j = int(np.flatnonzero(~np.isfinite(span))[0])
+        raise ValueError(f"Column {_name(j, column_names)} of X spans more than float64 holds; rescale it.")
+    low, high, span = _ignore_subnormal(low, high, span)
+    count, stride = n_levels(sample_bits, sampling), 2 if sampling == "double" else 1
+    place = _uniform if levels == "uniform" else _optimal
+    chosen, used, top, deviation = place(X, sample_rows, low, high, count, stride)
+    constant = span == 0
+    used[constant], top[constant] = 1, 0
+    step = np.where(constant, 1.0, span / np.maximum(top, 1))
+    coarse = np.flatnonzero((deviation < 1) & ~constant)
+    if coarse.size:
+        names = ", ".join(_name(j, column_names) for j in coarse[:5]) + (", ..." if coarse.size > 5 else "")
+        warnings.warn(
+            f"One grid step (range / {MAX_STEPS // stride}) exceeds the standard deviation of column(s) {names} of X: "
+            "a few outliers take nearly all levels. Clip or transform them, for example with "
+            "sklearn.preprocessing.QuantileTransformer.",
+            UserWarning,
+            stacklevel=3,
+        )
+    narrow = block_dtype(X.dtype) is np.float32 and np.all(constant | ((span < 1e37) & (span > 1e-30)))
+    return Grid(low, step, chosen, used, np.float32 if narrow else np.float64)
+
+
+def _ignore_subnormal(low, high, span):
+    """A range whose steps cannot be divided by is no range: such a column counts as constant."""
+    tiny = span < 1e-290
+    return low, np.where(tiny, low, high), np.where(tiny, 0.0, span)
+
+
+def _name(j, column_names):
+    return str(j) if column_names is None else f"{column_names[j]!r} ({j})"
+
+
+def _uniform(X, sample_rows, low, high, count, stride):
+    """Evenly spaced levels, the paper's first setting: a multiple of count - 1 steps, so that they are exact."""
+    steps = (count - 1) * stride * (MAX_STEPS // ((count - 1) * stride))
+    row = np.arange(count) * (steps // (count - 1))
+    d = len(low)
+    deviation = _deviation(X, sample_rows, low, high) * (MAX_STEPS // stride)
+    return (
+        np.tile(row.astype(np.uint8), (d, 1)),
+        np.full(d, count, dtype=np.uint16),
+        np.full(d, steps, dtype=np.uint8),
+        deviation,
+    )
+
+
+def _sample_blocks(X, sample_rows, low, high):
+    """Column ranges and their samples, float64 [column][row], few enough at a time."""
+    width = max(1, SAMPLE_BYTES // (8 * max(1, len(sample_rows))))
+    for first in range(0, len(low), width):
+        columns = slice(first, min(first + width, len(low)))
+        block = X[sample_rows, columns] if isinstance(X, np.ndarray) else np.asarray(X)[sample_rows, columns]
+        yield columns, np.ascontiguousarray(block.T, dtype=np.float64)
+
+
+def _optimal(X, sample_rows, low, high, count, stride):
+    """Variance-optimal levels of the columns' histograms over a sample of rows."""
+    parts = [
+        _kernels.column_levels(sample, low[columns], high[columns], count, MAX_STEPS // stride, stride)
+        for columns, sample in _sample_blocks(X, sample_rows, low, high)
+    ]
+    return tuple(np.concatenate(arrays) for arrays in zip(*parts, strict=True))
+
+
+def _deviation(X, sample_rows, low, high):
+    """Standard deviation of the columns' sample in units of their range; infinite for two-valued columns."""
+    out = np.full(len(low), np.inf)
+    for columns, sample in _sample_blocks(X, sample_rows, low, high):
+        span = high[columns] - low[columns]
+        safe = np.where(span > 0, span, 1.0)
+        t = (sample - low[columns, None]) / safe[:, None]
+        two_valued = np.all((t == 0) | (t == 1), axis=1)
+        out[columns] = np.where(two_valued, np.inf, t.std(axis=1))
+    return out

@@ -1,0 +1,263 @@
+"""Step 3: the container of packed samples."""
+
+import numbers
+
+import numpy as np
+
+from . import _kernels
+from ._row_order import RowOrder
+
+FORMAT = 1
+_ARRAYS = ("codes", "table", "grid_levels", "used", "offset", "step", "mean", "deviation", "variance", "noise")
+
+
+def code_width(sample_bits):
+    """Bits a code takes in a tile: 3 bits live in 4, and 5 to 7 in 8."""
+    return next(width for width in (1, 2, 4, 8) if sample_bits <= width)
+
+
+def aligned_tiles(n_rows, n_columns, width):
+    """Zeroed uint8 tiles, (tiles, bytes of a tile), that start on a 64-byte line."""
+    n_tiles, size = -(-n_rows // _kernels.TILE_ROWS), _kernels.tile_bytes(n_columns, width)
+    raw = np.zeros(n_tiles * size + 64, dtype=np.uint8)
+    start = -raw.ctypes.data % 64
+    return raw[start : start + n_tiles * size].reshape(n_tiles, size)
+
+
+class PackedMatrix:
+    """Matrix of shape (n_samples, n_features) whose values are codes of 1 to 8 bits, in tiles of 64 rows.
+
+    Made by :class:`DoubleSamplingQuantizer` (``fit_transform`` or ``quantize``); immutable. It behaves like a
+    two-dimensional array where scikit-learn needs one: ``shape``, ``dtype``, ``len``, row indexing by slice, integer
+    array and mask (packed again), ``numpy.asarray`` (decoded). Estimators of this package train on it as it is; any
+    other scikit-learn estimator decodes it.
+
+    A value of column j is ``offset_[j] + step_[j] * g`` with g an integer from 0 to 255, the grid position of its
+    code. Rows are shuffled once inside; row i of the container is row i of the matrix it was made from.
+
+    Attributes
+    ----------
+    shape : tuple (n_samples, n_features)
+    dtype : dtype of the decoded array, float32 or float64
+    sample_bits : int, bits asked for; a code takes 1, 2, 4 or 8 (see ``nbytes``)
+    sampling : {"double", "compensated", "naive", "nearest"}
+    levels : {"optimal", "uniform"}
+    nbytes : int, memory of everything the container holds, in bytes
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sklearn_zipml import DoubleSamplingQuantizer
+    >>> X = np.random.default_rng(0).normal(size=(1000, 16)).astype(np.float32)
+    >>> packed = DoubleSamplingQuantizer(sample_bits=2, random_state=0).quantize(X)
+    >>> packed.shape, packed[:10].shape, np.asarray(packed).dtype
+    ((1000, 16), (10, 16), dtype('float32'))
+    """
+
+    ndim = 2
+    __hash__ = None
+    __slots__ = (*("_" + name for name in _ARRAYS), "_order", "_tiles", "dtype", "levels", "sample_bits", "sampling", "shape")
+
+    def __init__(self, *, shape, dtype, sample_bits, sampling, levels, row_seed, **arrays):
+        values = {
+            "shape": tuple(int(n) for n in shape),
+            "dtype": np.dtype(dtype),
+            "sample_bits": int(sample_bits),
+            "sampling": str(sampling),
+            "levels": str(levels),
+            "_order": RowOrder(shape[0], row_seed),
+        }
+        for name in _ARRAYS:
+            array = arrays.pop(name)
+            if array.flags.writeable:
+                array = array.view()
+                array.flags.writeable = False
+            values["_" + name] = array
+        if arrays:
+            raise TypeError(f"PackedMatrix has no parts {sorted(arrays)}")
+        width = code_width(values["sample_bits"])
+        values["_tiles"] = _kernels.Tiles(values["_codes"], values["_table"].reshape(-1), *values["shape"], width)
+        for name, value in values.items():
+            object.__setattr__(self, name, value)
+
+    def __setattr__(self, name, value):
+        raise AttributeError(f"PackedMatrix is immutable: cannot set {name!r}")
+
+    __delattr__ = None
+
+    def _parts(self):
+        parts = {name: getattr(self, "_" + name) for name in _ARRAYS}
+        for name in ("shape", "dtype", "sample_bits", "sampling", "levels"):
+            parts[name] = getattr(self, name)
+        return parts | {"row_seed": self._order.seed}
+
+    def __reduce__(self):
+        return _restore, (FORMAT, self._parts())
+
+    # What numpy and scikit-learn ask of an array
+
+    @property
+    def nbytes(self):
+        """Memory of everything the container holds: tiles, level tables, per-column statistics; in bytes."""
+        return sum(getattr(self, "_" + name).nbytes for name in _ARRAYS)
+
+    @property
+    def size(self):
+        """Number of values."""
+        return self.shape[0] * self.shape[1]
+
+    def __len__(self):
+        return self.shape[0]
+
+    def __repr__(self):
+        ratio = self.size * 4 / max(1, self.nbytes)
+        return (
+            f"PackedMatrix(shape={self.shape}, sample_bits={self.sample_bits}, sampling={self.sampling!r}, "
+            f"levels={self.levels!r}, dtype={self.dtype}, {_readable(self.nbytes)}, {ratio:.1f}x smaller than float32)"
+        )
+
+    def __array__(self, dtype=None, copy=None):
+        if copy is False:
+            raise ValueError("A PackedMatrix cannot be decoded without a copy; use numpy.asarray(packed).")
+        return self._decode(slice(None), self.dtype if dtype is None else dtype)
+
+    def __iter__(self):
+        for i in range(len(self)):
+            yield self[i]
+
+    def __eq__(self, other):
+        """Whether other is a PackedMatrix of the same values, bit for bit, kind and dtype."""
+        if not isinstance(other, PackedMatrix):
+            return NotImplemented
+        kind = ("shape", "dtype", "sample_bits", "sampling", "levels")
+        if any(getattr(self, name) != getattr(other, name) for name in kind):
+            return False
+        if not all(np.array_equal(getattr(self, name), getattr(other, name)) for name in ("_offset", "_step", "_table")):
+            return False
+        step = 4096
+        return all(
+            np.array_equal(self[i : i + step]._positions_by_row(), other[i : i + step]._positions_by_row())
+            for i in range(0, len(self), step)
+        )
+
+    def __getitem__(self, key):
+        """Rows of the matrix: packed for a slice, an integer array or a mask, a decoded row for an integer.
+
+        A second key selects columns and gives a decoded array.
+        """
+        if isinstance(key, tuple):
+            if len(key) > 2:
+                raise IndexError(f"too many indices: PackedMatrix has 2 dimensions, but {len(key)} were given")
+            rows, columns = key if len(key) == 2 else (key[0], Ellipsis)
+            if not (columns is Ellipsis or (isinstance(columns, slice) and columns == slice(None))):
+                picked = self if rows is Ellipsis else self[rows]
+                if isinstance(picked, np.ndarray):
+                    return picked[columns]
+                return picked._decode(columns, self.dtype)
+            key = slice(None) if rows is Ellipsis else rows
+        elif key is Ellipsis:
+            key = slice(None)
+        if isinstance(key, numbers.Integral) and not isinstance(key, (bool, np.bool_)):
+            return self._take(_row_indices([key], len(self)))._decode(slice(None), self.dtype)[0]
+        return self._take(_row_indices(key, len(self)))
+
+    # Decoding
+
+    @property
+    def _top(self):
+        """Highest grid position of each column."""
+        if self._tiles.width < 8:
+            return self._table[: self.shape[1]].max(axis=1, initial=0)
+        if self._grid_levels.shape[1]:
+            return self._grid_levels[:, -1]
+        return ((self._used - 1) * (2 if self.sampling == "double" else 1)).astype(np.uint8)
+
+    def _positions(self, first, last):
+        """Grid positions of the rows in tiles first..last-1, in slot order."""
+        return self._tiles.positions(first, last)
+
+    def _positions_by_row(self):
+        return self._order.to_rows(self._positions(0, self._tiles.n_tiles).T).T
+
+    def _decode(self, columns, dtype):
+        offset, step = self._offset[columns], self._step[columns]
+        if offset.ndim == 0:
+            return self._decode([columns], dtype)[:, 0]
+        out = np.empty((len(self), len(offset)), dtype=dtype)
+        chunk = max(1, (1 << 22) // max(1, self.shape[1] * 64))
+        for first in range(0, self._tiles.n_tiles, chunk):
+            positions = self._positions(first, min(first + chunk, self._tiles.n_tiles))[:, columns]
+            rows = self._order.rows(first * _kernels.TILE_ROWS, (first + chunk) * _kernels.TILE_ROWS)
+            out[rows] = positions * step + offset
+        return out
+
+    # Rows
+
+    def _take(self, rows):
+        from ._statistics import subset_statistics
+
+        seed = _kernels.mix(self._order.seed, len(rows))
+        order = RowOrder(len(rows), seed)
+        codes = aligned_tiles(len(rows), self.shape[1], self._tiles.width)
+        if self.shape[1] and len(rows):
+            _kernels.gather_tiles(self._tiles, self._order.slots(rows[order.rows()]), codes)
+        parts = self._parts() | {"codes": codes, "shape": (len(rows), self.shape[1]), "row_seed": seed}
+        taken = PackedMatrix(**parts)
+        return PackedMatrix(**parts | subset_statistics(taken))
+
+    def requantize(self, sample_bits, *, random_state=None):
+        """Round to fewer bits; unbiased rounding of an unbiased value stays unbiased.
+
+        Parameters
+        ----------
+        sample_bits : int, at most the container's own
+        random_state : int, RandomState instance or None
+
+        Returns
+        -------
+        PackedMatrix
+
+        Raises
+        ------
+        ValueError
+            If sample_bits is larger than the container's or too small for its sampling.
+        """
+        from sklearn.utils import check_random_state
+
+        from ._requantize import requantize
+        from ._seeds import draw_seed
+
+        return requantize(self, sample_bits, draw_seed(check_random_state(random_state)))
+
+
+def _restore(version, parts):
+    if version > FORMAT:
+        raise ValueError(f"This PackedMatrix was pickled in format {version}; this sklearn_zipml reads up to {FORMAT}.")
+    return PackedMatrix(**parts)
+
+
+def _row_indices(key, n_rows):
+    """Any row key as an int64 index array, errors as numpy raises them."""
+    if isinstance(key, slice):
+        return np.arange(*key.indices(n_rows), dtype=np.int64)
+    key = np.asarray(key)
+    if key.dtype == bool:
+        if key.shape != (n_rows,):
+            raise IndexError(f"a boolean row index of shape {key.shape} does not fit {n_rows} rows")
+        return np.flatnonzero(key).astype(np.int64)
+    if key.size == 0:
+        return np.empty(0, dtype=np.int64)
+    if key.ndim != 1 or not np.issubdtype(key.dtype, np.integer):
+        raise IndexError("rows of a PackedMatrix are selected by a slice, integers or a boolean mask")
+    key = key.astype(np.int64)
+    outside = (key < -n_rows) | (key >= n_rows)
+    if outside.any():
+        raise IndexError(f"row {key[outside][0]} is out of bounds for a PackedMatrix of {n_rows} rows")
+    return np.where(key < 0, key + n_rows, key)
+
+
+def _readable(n_bytes):
+    for unit in ("B", "KiB", "MiB", "GiB"):
+        if n_bytes < 1024 or unit == "GiB":
+            return f"{n_bytes:.0f} {unit}" if unit == "B" else f"{n_bytes:.1f} {unit}"
+        n_bytes /= 1024

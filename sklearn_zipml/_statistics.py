@@ -1,0 +1,88 @@
+"""Mean, deviation and rounding variance of packed columns: of all rows, of some, or weighted.
+
+Everything is in grid steps. The rounding variance D_j = mean_i v(a_ij) of the compensated mode is exact when it is
+gathered while encoding; for subsets and weights it is the mean of E[v | code], which the container keeps.
+"""
+
+import numpy as np
+
+from . import _kernels, _loops
+
+
+def from_moments(moments, n_rows):
+    """Statistics out of what the encoder gathered over n_rows rows; a dict of PackedMatrix parts."""
+    n = max(1, n_rows)
+    mean = moments.sum / n
+    deviation = np.sqrt(np.maximum(0, moments.square / n - mean**2))
+    variance = moments.variance / n / 65536
+    noise = moments.noise / np.maximum(1, moments.hits) / 65536 if moments.noise.size else np.zeros((len(mean), 0))
+    single = {"mean": mean, "deviation": deviation, "variance": variance}
+    return {name: array.astype(np.float32) for name, array in single.items()} | {"noise": noise.astype(np.float16)}
+
+
+def code_noise(packed):
+    """Rounding variance that each code stands for, (columns, codes), in squared steps."""
+    codes = 1 << packed._tiles.width
+    d = packed.shape[1]
+    if packed.sampling == "double":
+        return pair_variance(packed)
+    if packed._noise.shape[1]:
+        return packed._noise.astype(np.float64)
+    return np.tile(packed._variance.astype(np.float64)[:, None], (1, codes)) if d else np.zeros((0, codes))
+
+
+def pair_levels(packed):
+    """Lower and upper draw of every code of a double store, grid positions (columns, codes), uint8."""
+    d, codes = packed.shape[1], 1 << packed._tiles.width
+    lower = np.zeros((d, codes), dtype=np.uint8)
+    upper = np.zeros((d, codes), dtype=np.uint8)
+    if packed._tiles.width == 8:
+        positions = np.arange(codes)
+        for j, levels in enumerate(column_levels(packed)):
+            below = np.clip(np.searchsorted(levels, positions, side="right") - 1, 0, len(levels) - 1)
+            exact = levels[below] == positions
+            lower[j] = levels[below]
+            upper[j] = np.where(exact, levels[below], levels[np.minimum(below + 1, len(levels) - 1)])
+        return lower, upper
+    table = packed._table[:d]
+    pairs = np.arange(codes)
+    even = np.minimum(pairs // 2 * 2, codes - 2)
+    odd_up = np.minimum(pairs + pairs % 2, codes - 2)
+    return table[:, even], table[:, odd_up]
+
+
+def column_levels(packed):
+    """Grid positions of the levels of every column, a list of uint8 arrays."""
+    stride = 2 if packed.sampling == "double" else 1
+    if packed._tiles.width < 8:
+        return [row[: stride * used : stride] for row, used in zip(packed._table, packed._used, strict=False)]
+    if packed.sample_bits == 8:  # every grid position is a level
+        return [np.arange(used, dtype=np.uint8) * np.uint8(stride) for used in packed._used]
+    return [row[:used] for row, used in zip(packed._grid_levels, packed._used, strict=True)]
+
+
+def pair_variance(packed):
+    """¼ (q1 - q2)² of every code of a double store, (columns, codes)."""
+    lower, upper = pair_levels(packed)
+    return (upper.astype(np.float64) - lower) ** 2 / 4
+
+
+def weighted(packed, weights=None):
+    """Mean, deviation and rounding variance over rows with weights (slot order), float64 in grid steps."""
+    counts = _loops.code_weights(packed._tiles, np.ones(len(packed)) if weights is None else weights)
+    total = max(counts[0].sum(), np.finfo(float).tiny) if len(counts) else 1.0
+    d = packed.shape[1]
+    if packed._tiles.width == 8:
+        positions = np.tile(np.arange(256.0), (d, 1))
+    else:
+        positions = packed._table[:d].astype(np.float64)
+    share = counts / total
+    mean = (share * positions).sum(axis=1)
+    deviation = np.sqrt((share * (positions - mean[:, None]) ** 2).sum(axis=1))
+    return mean, deviation, (share * code_noise(packed)).sum(axis=1)
+
+
+def subset_statistics(packed):
+    """PackedMatrix parts for a container whose codes changed: statistics of its own rows."""
+    mean, deviation, variance = weighted(packed)
+    return {"mean": mean.astype(np.float32), "deviation": deviation.astype(np.float32), "variance": variance.astype(np.float32)}
