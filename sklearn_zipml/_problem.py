@@ -1,0 +1,137 @@
+"""Step 4: the quadratic problem in the solver's coordinates.
+
+Columns are centred implicitly and scaled by s_j = sqrt(max |a_j - centre_j| * std_j), a diagonal preconditioner
+(DESIGN section 6). With g the stored grid position of a value, its scaled coordinate is (g_j - centre_j) * unit_j.
+The kernels work on z_j = step_j x_j, x being the coefficients in units of X.
+"""
+
+import numpy as np
+
+from . import _kernels, _loops
+from ._float_matrix import FLOAT_WIDTH
+from ._statistics import weighted
+
+DENSE_FLOPS = 2e9
+DENSE_COLUMNS = 1024
+SAMPLE_ROWS = 8192
+
+
+class Problem:
+    """Rows, centres, scales and curvature of min 1/(2n) sum_i w_i (a_i x - y_i)² + alpha/2 |x|².
+
+    Parameters
+    ----------
+    matrix : PackedMatrix or FloatMatrix
+    weights : float64 (n_samples,) or None, row weights in row order, all positive
+    centred : bool, whether columns are centred (an intercept is fitted)
+
+    Attributes
+    ----------
+    centre, unit, variance : float64 (n_features,); centre and variance in grid steps
+    weights : float32 (slots,), mean one, or empty
+    """
+
+    def __init__(self, matrix, weights, centred):
+        self.matrix, self.tiles = matrix, matrix._tiles
+        self.n, self.d = matrix.shape
+        self.n_slots = self.tiles.n_tiles * _kernels.TILE_ROWS
+        self._unit_weights = np.zeros(self.n_slots)
+        self._unit_weights[: self.n] = 1
+        if weights is None:
+            self.weights = np.zeros(0, dtype=np.float32)
+        else:
+            scaled = weights * (self.n / weights.sum())
+            self.weights = matrix._order.to_slots(scaled, self.n_slots, np.float32)
+            self._unit_weights = self.weights.astype(np.float64)
+        self.offset, self.step = matrix._offset, matrix._step
+        mean, deviation, self.variance = self._statistics()
+        self.centre = mean if centred else -self.offset / self.step
+        spread = np.maximum(np.abs(self._low() - self.centre), np.abs(self._high() - self.centre))
+        size = np.sqrt(spread * np.hypot(deviation, mean - self.centre))
+        self.unit = np.divide(1.0, size, out=np.zeros(self.d), where=size > 0)
+        self.variance = np.where(self.unit > 0, self.variance, 0.0)
+
+    def _statistics(self):
+        if self.tiles.width == FLOAT_WIDTH:
+            mean = self.column_sums(self._unit_weights) / self.n
+            return mean, self.matrix._deviation, self.matrix._variance
+        if len(self.weights):
+            return weighted(self.matrix, self._unit_weights)
+        parts = (self.matrix._mean, self.matrix._deviation, self.matrix._variance)
+        return tuple(np.asarray(part, dtype=np.float64) for part in parts)
+
+    def _low(self):
+        return -1.0 if self.tiles.width == FLOAT_WIDTH else 0.0
+
+    def _high(self):
+        if self.tiles.width == FLOAT_WIDTH:
+            return 1.0
+        return self.matrix._top.astype(np.float64)
+
+    # Products with the data, in grid coordinates
+
+    def column_sums(self, weights, first=0, last=None, limbs=1):
+        """sum_i weights_i g_ij over tiles first..last-1; weights in slot order."""
+        last = self.tiles.n_tiles if last is None else last
+        return _loops.row_sums(self.tiles, weights, first, last, limbs)[: self.d]
+
+    def predict(self, z, first=0, last=None, limbs=2):
+        """Centred predictions sum_j (g_ij - centre_j) z_j, float64 in slot order."""
+        last = self.tiles.n_tiles if last is None else last
+        return _loops.products(self.tiles, z, first, last, limbs) - self.centre @ z
+
+    def curvature(self, v, first=0, last=None):
+        """H v for the scaled second-moment matrix H = 1/n sum_i w_i a_i a_i', over tiles first..last-1."""
+        last = self.tiles.n_tiles if last is None else last
+        slots = slice(first * _kernels.TILE_ROWS, last * _kernels.TILE_ROWS)
+        weights = self._unit_weights[slots]
+        r = self.predict(self.unit * v, first, last, limbs=1) * weights / weights.sum()
+        return self.unit * (self.column_sums(r, first, last) - self.centre * r.sum())
+
+    # Constants of the step sizes
+
+    def row_norms(self):
+        """Weighted squared norms of the scaled rows, float32 (n_samples,) in slot order."""
+        norms = _loops.row_norms(self.tiles, self.centre, self.unit)[: self.n]
+        return norms * self.weights[: self.n] if len(self.weights) else norms
+
+    def scaled_block(self, first, last):
+        """Scaled rows of tiles first..last-1 times the root of their weights, float64."""
+        if self.tiles.width == FLOAT_WIDTH:
+            rows = self.tiles.floats[first:last, : self.d].transpose(0, 2, 1).reshape(-1, self.d)
+            rows = rows[: self.n - first * _kernels.TILE_ROWS]
+        else:
+            rows = self.tiles.positions(first, last)
+        rows = (rows - self.centre) * self.unit
+        weights = self._unit_weights[first * _kernels.TILE_ROWS : first * _kernels.TILE_ROWS + len(rows)]
+        return rows * np.sqrt(weights)[:, None] if len(self.weights) else rows
+
+    def dense_curvature(self, last=None):
+        """H of tiles 0..last-1 as a float64 array."""
+        last = self.tiles.n_tiles if last is None else last
+        gram, total = np.zeros((self.d, self.d)), self._unit_weights[: last * _kernels.TILE_ROWS].sum()
+        chunk = max(1, (1 << 22) // (_kernels.TILE_ROWS * 8 * max(1, self.d)))
+        for first in range(0, last, chunk):
+            block = self.scaled_block(first, min(first + chunk, last))
+            gram += block.T @ block
+        return gram / total
+
+    def is_dense_cheap(self):
+        """Whether the whole second-moment matrix costs no more than a few passes."""
+        return self.d <= DENSE_COLUMNS and float(self.n) * self.d**2 <= DENSE_FLOPS
+
+    def largest_curvature(self, iterations=20):
+        """Largest eigenvalue of H, from a sample of tiles, by power iteration or exactly."""
+        if self.d == 0 or not self.unit.any():
+            return 1.0
+        last = min(self.tiles.n_tiles, max(SAMPLE_ROWS, 4 * self.d) // _kernels.TILE_ROWS)
+        if self.d <= 128:
+            return float(np.linalg.eigvalsh(self.dense_curvature(last))[-1])
+        v = np.random.default_rng(0).standard_normal(self.d) * (self.unit > 0)
+        value = 0.0
+        for _ in range(iterations):
+            v /= np.linalg.norm(v)
+            product = self.curvature(v, 0, last)
+            value = max(value, float(np.linalg.norm(product)))
+            v = product
+        return 1.05 * value
