@@ -8,6 +8,15 @@ cdef extern from "tile.h" nogil:
     size_t zml_tile_bytes(size_t padded_columns, int width)
     size_t zml_table_codes(int width)
 
+cdef extern from "vector.h" nogil:
+    ctypedef struct zml_step:
+        size_t n
+        const float *keep
+        const float *step
+        float batch_weight
+        float table_weight
+    int zml_grid_planes(int bits)
+
 cdef extern from "kernels.h" nogil:
     enum:
         ZML_DOT_COLUMNS
@@ -19,13 +28,33 @@ cdef extern from "kernels.h" nogil:
     ctypedef void zml_dot_float(const float *tile, size_t columns, const float *model, int first, int last, double *dot)
     ctypedef void zml_gradient_float(const float *tile, size_t columns, const float *residual, int first, int last,
                                      double *gradient)
+    ctypedef float zml_largest(const float *values, size_t n)
+    ctypedef float zml_quantize(const float *values, size_t n, float top, int bits, uint64_t key, int8_t *planes,
+                                size_t plane_stride, const float *centre, double *centre_sum)
+    ctypedef void zml_round(float *values, const float *unit, size_t n, int bits, uint64_t key)
+    ctypedef void zml_batch_gradient(const int32_t *sums, size_t sum_stride, int n_planes, const float *centre,
+                                     size_t n, float scale, float total, float *gradient)
+    ctypedef void zml_batch_gradient_float(const double *sums, const float *centre, size_t n, float total,
+                                           float *gradient)
+    ctypedef float zml_saga_step(const zml_step *rule, const float *gradient, const float *mean, float *drift,
+                                 float *model)
+    ctypedef float zml_sgd_step(const zml_step *rule, const float *gradient, float *model, float *total)
     ctypedef struct zml_kernels:
         const char *name
         zml_dot *dot[9]
         zml_gradient *gradient[9]
         zml_dot_float *dot_float
         zml_gradient_float *gradient_float
-    const zml_kernels *zml_best_kernels()
+        zml_largest *largest
+        zml_quantize *quantize
+        zml_round *round
+        zml_batch_gradient *batch_gradient
+        zml_batch_gradient_float *batch_gradient_float
+        zml_saga_step *saga_step
+        zml_sgd_step *sgd_step
+
+# The kernels that a pass which starts now runs with.
+cdef const zml_kernels *active_kernels() noexcept nogil
 
 cdef class Tiles:
     # What a pass needs to know of a tiled matrix: pointers and sizes, kept alive by the arrays beside them.
@@ -33,7 +62,6 @@ cdef class Tiles:
     cdef const uint8_t[::1] table
     cdef readonly size_t n_rows, n_columns, padded, n_tiles
     cdef readonly int width
-    cdef const zml_kernels *kernels
     cdef const uint8_t *tile(self, size_t index) noexcept nogil
     cdef int rows_in(self, size_t index) noexcept nogil
     cdef void unpack(self, size_t index, uint8_t *codes) noexcept nogil

@@ -1,11 +1,17 @@
 """Bindings of the C kernels that make and unmake packed tiles: check, take pointers, drop the GIL, call."""
 
+import os
+
 import numpy as np
 
 cimport cython
 
 cdef extern from "rng.h" nogil:
     uint64_t zml_mix64(uint64_t x)
+
+cdef extern from "dispatch.h" nogil:
+    const zml_kernels *zml_available_kernels(int index)
+    const zml_kernels *zml_kernels_named(const char *name)
 
 cdef extern from "levels.h" nogil:
     enum:
@@ -77,9 +83,54 @@ def mix(uint64_t seed, uint64_t counter):
     return zml_mix64(seed ^ zml_mix64(counter))
 
 
+KERNELS_VARIABLE = "SKLEARN_ZIPML_KERNELS"
+
+# One module holds the C files and their choice; it changes for the whole process, from the next pass on.
+cdef const zml_kernels *active = zml_available_kernels(0)
+
+
+cdef const zml_kernels *active_kernels() noexcept nogil:
+    return active
+
+
 def kernel_name():
     """Name of the instruction set whose kernels run."""
-    return zml_best_kernels().name.decode()
+    return active.name.decode()
+
+
+def available_kernels():
+    """Names of the kernels that this CPU and operating system run, best first."""
+    cdef int index = 0
+    names = []
+    while zml_available_kernels(index) != NULL:
+        names.append(zml_available_kernels(index).name.decode())
+        index += 1
+    return names
+
+
+cdef const zml_kernels *kernels_named(str name) except NULL:
+    cdef const zml_kernels *kernels = zml_kernels_named(name.encode())
+    if kernels == NULL:
+        raise ValueError(f"no kernels named {name!r} run here; available: {', '.join(available_kernels())}")
+    return kernels
+
+
+def use_kernels(str name):
+    """Let every pass that starts from now on run with the kernels of that name."""
+    global active
+    active = kernels_named(name)
+
+
+def _use_kernels_of_environment():
+    name = os.environ.get(KERNELS_VARIABLE)
+    if name:
+        try:
+            use_kernels(name)
+        except ValueError as error:
+            raise ImportError(f"environment variable {KERNELS_VARIABLE}={name!r}: {error}") from None
+
+
+_use_kernels_of_environment()
 
 
 def optimal_levels(const double[::1] position, const double[::1] count, const double[::1] sums,
@@ -284,7 +335,6 @@ cdef class Tiles:
         self.codes, self.table = codes, table
         self.n_rows, self.n_columns, self.width = n_rows, n_columns, width
         self.padded, self.n_tiles = zml_padded_columns(n_columns), codes.shape[0]
-        self.kernels = zml_best_kernels()
         if <size_t> codes.shape[1] != zml_tile_bytes(self.padded, width):
             raise ValueError(f"tiles of {codes.shape[1]} bytes do not hold {n_columns} columns of {width} bits")
         if self.n_tiles * ZML_TILE_ROWS < n_rows:

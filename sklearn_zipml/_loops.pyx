@@ -10,29 +10,12 @@ from cpython.exc cimport PyErr_CheckSignals
 from libc.math cimport isfinite
 
 from sklearn_zipml._kernels cimport (
-    ZML_DOT_COLUMNS, ZML_PLANE_ROWS, ZML_TILE_ROWS, ZML_TWO_PLANES, Tiles, int8_t, int32_t, int64_t, uint8_t, uint64_t,
+    ZML_DOT_COLUMNS, ZML_PLANE_ROWS, ZML_TILE_ROWS, ZML_TWO_PLANES, Tiles, active_kernels, int8_t, int32_t, int64_t,
+    uint8_t, uint64_t, zml_grid_planes, zml_kernels, zml_step,
 )
 
 cdef extern from "rng.h" nogil:
     uint64_t zml_mix64(uint64_t x)
-
-cdef extern from "vector.h" nogil:
-    ctypedef struct zml_step:
-        size_t n
-        const float *keep
-        const float *step
-        const float *centre
-        float batch_weight
-        float table_weight
-    int zml_grid_planes(int bits)
-    float zml_quantize(const float *values, size_t n, int bits, uint64_t key, int8_t *planes, size_t plane_stride)
-    void zml_round(float *values, const float *unit, size_t n, int bits, uint64_t key)
-    double zml_centre_sum(const int8_t *planes, size_t plane_stride, int n_planes, const float *centre, size_t n)
-    void zml_batch_gradient(const int32_t *sums, size_t sum_stride, int n_planes, const float *centre, size_t n,
-                            float scale, float total, float *gradient)
-    void zml_batch_gradient_float(const double *sums, const float *centre, size_t n, float total, float *gradient)
-    void zml_saga_step(const zml_step *rule, const float *gradient, const float *mean, float *drift, float *model)
-    void zml_sgd_step(const zml_step *rule, const float *gradient, float *model, float *total)
 
 cdef enum:
     TILE = 64
@@ -43,6 +26,7 @@ cdef enum:
 cdef class Vector:
     """A model-sized vector on its way into the kernels: fixed-point planes for codes, floats for float tiles."""
 
+    cdef const zml_kernels *kernels
     cdef size_t n
     cdef bint packed
     cdef int8_t[:, ::1] planes
@@ -51,23 +35,28 @@ cdef class Vector:
     cdef double scale, centre_sum
 
     def __init__(self, Tiles tiles):
+        self.kernels = active_kernels()
         self.n, self.packed = tiles.padded, tiles.width != 32
         self.planes = np.zeros((2, self.n), dtype=np.int8)
         self.values = np.zeros(self.n, dtype=np.float32)
 
-    cdef bint load(self, const float *values, const float *centre, int bits, uint64_t key) noexcept nogil:
-        """Quantize `values`; False if they are not finite."""
+    cdef float largest(self, const float *values) noexcept nogil:
+        """Largest magnitude, infinite if a value is not finite."""
+        return self.kernels.largest(values, self.n)
+
+    cdef bint load(self, const float *values, float largest, const float *centre, int bits, uint64_t key) noexcept nogil:
+        """Quantize `values`, whose largest magnitude is given; False if they are not finite."""
         cdef size_t j
         cdef double total = 0
         if self.packed:
             self.n_planes = zml_grid_planes(bits)
-            self.scale = zml_quantize(values, self.n, bits, key, &self.planes[0, 0], self.n)
-            self.centre_sum = zml_centre_sum(&self.planes[0, 0], self.n, self.n_planes, centre, self.n)
+            self.scale = self.kernels.quantize(values, self.n, largest, bits, key, &self.planes[0, 0], self.n, centre,
+                                               &self.centre_sum)
             return isfinite(self.scale)
         for j in range(self.n):
             self.values[j] = values[j]
         if bits:
-            zml_round(&self.values[0], NULL, self.n, bits, key)
+            self.kernels.round(&self.values[0], NULL, self.n, bits, key)
         for j in range(self.n):
             total += <double> centre[j] * self.values[j]
         self.scale, self.centre_sum = 1, total
@@ -80,7 +69,7 @@ cdef class Vector:
         cdef const uint8_t *tile = tiles.tile(t)
         cdef int i, start = first * ZML_PLANE_ROWS, stop = last * ZML_PLANE_ROWS
         if not self.packed:
-            tiles.kernels.dot_float(<const float *> tile, self.n, &self.values[0], first, last, out)
+            self.kernels.dot_float(<const float *> tile, self.n, &self.values[0], first, last, out)
             for i in range(start, stop):
                 out[i] -= self.centre_sum
             return
@@ -89,11 +78,15 @@ cdef class Vector:
         column = 0
         while column < self.n:
             count = min(<size_t> ZML_DOT_COLUMNS, self.n - column)
-            tiles.kernels.dot[tiles.width](tile + column * TILE // 8 * tiles.width,
-                                           &tiles.table[column * codes] if codes else NULL, count,
-                                           &self.planes[0, column], self.n, self.n_planes, first, last, &sums[0][0])
-            for i in range(start, stop):
-                out[i] += 256 * <int64_t> sums[0][i] + sums[1][i] if self.n_planes == 2 else sums[0][i]
+            self.kernels.dot[tiles.width](tile + column * TILE // 8 * tiles.width,
+                                          &tiles.table[column * codes] if codes else NULL, count,
+                                          &self.planes[0, column], self.n, self.n_planes, first, last, &sums[0][0])
+            if self.n_planes == 2:
+                for i in range(start, stop):
+                    out[i] += 256 * <double> sums[0][i] + sums[1][i]
+            else:
+                for i in range(start, stop):
+                    out[i] += sums[0][i]
             column += count
         for i in range(start, stop):
             out[i] *= self.scale
@@ -102,6 +95,7 @@ cdef class Vector:
 cdef class Batch:
     """Row weights of a batch on their way into the gradient kernels, and the gradient that comes out."""
 
+    cdef const zml_kernels *kernels
     cdef size_t n
     cdef bint packed
     cdef int8_t[2][TILE] planes
@@ -113,6 +107,7 @@ cdef class Batch:
     cdef float scale, total
 
     def __init__(self, Tiles tiles):
+        self.kernels = active_kernels()
         self.n, self.packed = tiles.padded, tiles.width != 32
         self.sums = np.zeros((2, self.n), dtype=np.int32)
         self.float_sums = np.zeros(self.n)
@@ -121,28 +116,38 @@ cdef class Batch:
     cdef bint load(self, const float *weights, int start, int count, int end, int bits, uint64_t key) noexcept nogil:
         """Quantize weights of rows start..start+count-1, zero those up to end; False if they are not finite.
 
-        Afterwards `values` holds what the planes stand for.
+        Afterwards `values` holds what the planes stand for. start and end are multiples of 16.
         """
-        cdef int i
-        cdef int32_t total = 0, q
+        cdef int i, stop = start + count
+        cdef int32_t total = 0
         cdef double float_total = 0
-        for i in range(start, end):
-            self.planes[0][i] = self.planes[1][i] = 0
+        cdef float top
+        for i in range(count):
+            self.values[start + i] = weights[i]
+        for i in range(stop, end):
             self.values[i] = 0
         if self.packed:
             self.n_planes = zml_grid_planes(bits)
-            self.scale = zml_quantize(weights, count, bits, key, &self.planes[0][start], TILE)
-            for i in range(start, start + count):
-                q = 256 * <int32_t> self.planes[0][i] + self.planes[1][i] if self.n_planes == 2 else self.planes[0][i]
-                total += q
-                self.values[i] = self.scale * q
-            self.total = self.scale * total
+            top = self.kernels.largest(&self.values[start], end - start)
+            self.scale = self.kernels.quantize(&self.values[start], end - start, top, bits, key, &self.planes[0][start],
+                                               TILE, NULL, NULL)
+            for i in range(stop, end):  # one bit knows no zero
+                self.planes[0][i] = self.planes[1][i] = 0
+            if self.n_planes == 2:
+                for i in range(start, end):
+                    total += 256 * <int32_t> self.planes[0][i] + self.planes[1][i]
+                    self.values[i] = self.scale * <float> (256 * <int32_t> self.planes[0][i] + self.planes[1][i])
+            else:
+                for i in range(start, end):
+                    total += self.planes[0][i]
+                    self.values[i] = self.scale * <float> self.planes[0][i]
+            self.total = self.scale * <float> total
             return isfinite(self.scale)
-        for i in range(count):
-            self.values[start + i] = weights[i]
         if bits:
-            zml_round(&self.values[start], NULL, count, bits, key)
-        for i in range(start, start + count):
+            self.kernels.round(&self.values[start], NULL, end - start, bits, key)
+            for i in range(stop, end):
+                self.values[i] = 0
+        for i in range(start, stop):
             float_total += self.values[i]
         self.total = <float> float_total
         return isfinite(float_total)
@@ -151,18 +156,18 @@ cdef class Batch:
         """Integer sums over the rows of planes first..last-1 of a tile."""
         cdef const uint8_t *tile = tiles.tile(t)
         if self.packed:
-            tiles.kernels.gradient[tiles.width](tile, &tiles.table[0] if tiles.table.shape[0] else NULL, self.n,
-                                                &self.planes[0][0], self.n_planes, first, last, &self.sums[0, 0], self.n)
+            self.kernels.gradient[tiles.width](tile, &tiles.table[0] if tiles.table.shape[0] else NULL, self.n,
+                                               &self.planes[0][0], self.n_planes, first, last, &self.sums[0, 0], self.n)
         else:
-            tiles.kernels.gradient_float(<const float *> tile, self.n, &self.values[0], first, last, &self.float_sums[0])
+            self.kernels.gradient_float(<const float *> tile, self.n, &self.values[0], first, last, &self.float_sums[0])
 
     cdef void centred(self, const float *centre) noexcept nogil:
         """Turn the sums into the centred float32 gradient."""
         if self.packed:
-            zml_batch_gradient(&self.sums[0, 0], self.n, self.n_planes, centre, self.n, self.scale, self.total,
-                               &self.gradient[0])
+            self.kernels.batch_gradient(&self.sums[0, 0], self.n, self.n_planes, centre, self.n, self.scale, self.total,
+                                        &self.gradient[0])
         else:
-            zml_batch_gradient_float(&self.float_sums[0], centre, self.n, self.total, &self.gradient[0])
+            self.kernels.batch_gradient_float(&self.float_sums[0], centre, self.n, self.total, &self.gradient[0])
 
     cdef double sum_of(self, size_t j) noexcept nogil:
         """Uncentred sum of column j, in double."""
@@ -193,7 +198,7 @@ def products(Tiles tiles, const double[::1] z, size_t first, size_t last, int li
         with nogil:
             for j in range(n):
                 limb_values[j] = <float> rest[j]
-            vector.load(&limb_values[0], &zero[0], 0, 0)
+            vector.load(&limb_values[0], vector.largest(&limb_values[0]), &zero[0], 0, 0)
             for j in range(n):
                 rest[j] -= value_of(vector, j)
             for t in range(first, last):
@@ -321,7 +326,7 @@ def anchor_pass(Tiles tiles, Rows rows, int target, double[::1] anchor, const fl
     cdef float[::1] values = np.asarray(anchor, dtype=np.float32)
     cdef Vector vector = Vector(tiles)
     with nogil:
-        if not vector.load(&values[0], &centre[0], 0, 0):
+        if not vector.load(&values[0], vector.largest(&values[0]), &centre[0], 0, 0):
             with gil:
                 return float("nan")
         for j in range(n):
@@ -372,10 +377,9 @@ def fill_table(Tiles tiles, Rows rows, int target, float[:, ::1] residual, float
     return out, total
 
 
-cdef zml_step make_rule(const float[::1] keep, const float[::1] step, const float[::1] centre, double batch_weight,
-                        double table_weight):
+cdef zml_step make_rule(const float[::1] keep, const float[::1] step, double batch_weight, double table_weight):
     cdef zml_step rule
-    rule.n, rule.keep, rule.step, rule.centre = keep.shape[0], &keep[0], &step[0], &centre[0]
+    rule.n, rule.keep, rule.step = keep.shape[0], &keep[0], &step[0]
     rule.batch_weight, rule.table_weight = <float> batch_weight, <float> table_weight
     return rule
 
@@ -396,10 +400,13 @@ def saga_epoch(Tiles tiles, Rows rows, const int64_t[::1] order, int batch_rows,
     cdef float[TILE] change
     cdef float[:, ::1] drift = np.zeros((n_targets, n), dtype=np.float32)
     cdef float[:, ::1] total = np.zeros((n_targets, n), dtype=np.float32)
+    cdef float[::1] largest = np.empty(n_targets, dtype=np.float32)
     cdef Vector model = Vector(tiles)
     cdef Batch batch = Batch(tiles)
-    cdef zml_step rule = make_rule(keep, step, centre, batch_weight, table_weight)
+    cdef zml_step rule = make_rule(keep, step, batch_weight, table_weight)
     with nogil:
+        for k in range(n_targets):
+            largest[k] = model.largest(&offset[k, 0])
         for position in range(<size_t> order.shape[0]):
             if position % FOLD_TILES == 0:
                 with gil:
@@ -418,7 +425,7 @@ def saga_epoch(Tiles tiles, Rows rows, const int64_t[::1] order, int batch_rows,
                     break
                 for k in range(n_targets):
                     counter += 1
-                    if not model.load(&offset[k, 0], &centre[0], model_bits, zml_mix64(seed + 2 * counter)):
+                    if not model.load(&offset[k, 0], largest[k], &centre[0], model_bits, zml_mix64(seed + 2 * counter)):
                         with gil:
                             return False
                     model.dot(tiles, t, first, last, product)
@@ -434,7 +441,8 @@ def saga_epoch(Tiles tiles, Rows rows, const int64_t[::1] order, int batch_rows,
                         lag[k, t * TILE + start + i] -= batch.values[start + i]
                     batch.reduce(tiles, t, first, last)
                     batch.centred(&centre[0])
-                    zml_saga_step(&rule, &batch.gradient[0], &total[k, 0], &drift[k, 0], &offset[k, 0])
+                    largest[k] = model.kernels.saga_step(&rule, &batch.gradient[0], &total[k, 0], &drift[k, 0],
+                                                         &offset[k, 0])
         for k in range(n_targets):
             for j in range(n):
                 mean[k, j] += drift[k, j]
@@ -454,11 +462,14 @@ def sgd_epoch(Tiles tiles, Rows rows, const int64_t[::1] order, int batch_rows, 
     cdef double[TILE] product
     cdef float[TILE] residual
     cdef float[:, ::1] total = np.zeros((n_targets, n), dtype=np.float32)
+    cdef float[::1] largest = np.empty(n_targets, dtype=np.float32)
     cdef Vector model = Vector(tiles)
     cdef Batch batch = Batch(tiles)
-    cdef zml_step rule = make_rule(keep, step, centre, batch_weight, 0)
+    cdef zml_step rule = make_rule(keep, step, batch_weight, 0)
     average[:, :] = 0
     with nogil:
+        for k in range(n_targets):
+            largest[k] = model.largest(&model_values[k, 0])
         for position in range(<size_t> order.shape[0]):
             if position % FOLD_TILES == 0:
                 with gil:
@@ -477,7 +488,8 @@ def sgd_epoch(Tiles tiles, Rows rows, const int64_t[::1] order, int batch_rows, 
                 steps += 1
                 for k in range(n_targets):
                     counter += 1
-                    if not model.load(&model_values[k, 0], &centre[0], model_bits, zml_mix64(seed + 2 * counter)):
+                    if not model.load(&model_values[k, 0], largest[k], &centre[0], model_bits,
+                                      zml_mix64(seed + 2 * counter)):
                         with gil:
                             return False
                     model.dot(tiles, t, first, last, product)
@@ -490,8 +502,8 @@ def sgd_epoch(Tiles tiles, Rows rows, const int64_t[::1] order, int batch_rows, 
                     batch.reduce(tiles, t, first, last)
                     batch.centred(&centre[0])
                     if gradient_bits:
-                        zml_round(&batch.gradient[0], &unit[0], n, gradient_bits, zml_mix64(seed + 2 * counter + 1))
-                    zml_sgd_step(&rule, &batch.gradient[0], &model_values[k, 0], &total[k, 0])
+                        model.kernels.round(&batch.gradient[0], &unit[0], n, gradient_bits, zml_mix64(seed + 2 * counter + 1))
+                    largest[k] = model.kernels.sgd_step(&rule, &batch.gradient[0], &model_values[k, 0], &total[k, 0])
         for k in range(n_targets):
             for j in range(n):
                 average[k, j] = (average[k, j] + total[k, j]) / steps

@@ -1,18 +1,17 @@
-/* Contract of the kernels that touch packed tiles: one table of functions for each instruction set and code width.
+/* Contract of the kernels, the inner loops of every pass: one table of functions for each instruction set.
  *
- * Every implementation gives the same integers and, where floats are written, the same bits: the order of
- * operations is fixed here and nothing is contracted. No kernel allocates, and none knows of Python. */
+ * Every implementation gives the same integers and the same floats, bit for bit: the order of operations is fixed
+ * here, sums over columns have 16 lanes, and nothing is contracted. No kernel allocates, and none knows of Python. */
 #ifndef ZML_KERNELS_H
 #define ZML_KERNELS_H
 
 #include <stddef.h>
 #include <stdint.h>
 
+#include "vector.h"
+
 /* Widest matrix that one call of dot takes: 255 * 128 * 65536 < 2^31. Wider ones are taken in column blocks. */
 enum { ZML_DOT_COLUMNS = 65536 };
-
-/* Fixed-point vectors are one or two planes of signed bytes, [plane][index]; two planes mean 256 * first + second. */
-enum { ZML_ONE_PLANE = 127, ZML_TWO_PLANES = 32512 }; /* largest magnitude */
 
 /* dot[plane][row] = sum over columns of position(row, column) * plane(column), for the rows of planes first..last-1 of
  * the tile. columns is a multiple of 16; table is the decode table of these columns (NULL for width 8). */
@@ -28,17 +27,30 @@ typedef void zml_dot_float(const float *tile, size_t columns, const float *model
 typedef void zml_gradient_float(const float *tile, size_t columns, const float *residual, int first, int last,
                                 double *gradient);
 
+/* The functions on vectors, see vector.h. */
+typedef float zml_largest(const float *values, size_t n);
+typedef float zml_quantize(const float *values, size_t n, float top, int bits, uint64_t key, int8_t *planes,
+                           size_t plane_stride, const float *centre, double *centre_sum);
+typedef void zml_round(float *values, const float *unit, size_t n, int bits, uint64_t key);
+typedef void zml_batch_gradient(const int32_t *sums, size_t sum_stride, int n_planes, const float *centre, size_t n,
+                                float scale, float total, float *gradient);
+typedef void zml_batch_gradient_float(const double *sums, const float *centre, size_t n, float total, float *gradient);
+typedef float zml_saga_step(const zml_step *rule, const float *gradient, const float *mean, float *drift, float *model);
+typedef float zml_sgd_step(const zml_step *rule, const float *gradient, float *model, float *total);
+
 typedef struct {
   const char *name;
   zml_dot *dot[9]; /* by code width: 1, 2, 4, 8 */
   zml_gradient *gradient[9];
   zml_dot_float *dot_float;
   zml_gradient_float *gradient_float;
+  zml_largest *largest;
+  zml_quantize *quantize;
+  zml_round *round;
+  zml_batch_gradient *batch_gradient;
+  zml_batch_gradient_float *batch_gradient_float;
+  zml_saga_step *saga_step;
+  zml_sgd_step *sgd_step;
 } zml_kernels;
-
-extern const zml_kernels zml_portable;
-
-/* The best table this CPU and operating system run. */
-const zml_kernels *zml_best_kernels(void);
 
 #endif

@@ -1,8 +1,6 @@
 /* The portable kernels: plain C, the oracle of every other instruction set. */
-#include <string.h>
-
-#include "kernels.h"
-#include "tile.h"
+#define ZML_TARGET
+#include "vector_functions.h"
 
 static inline uint8_t decode(const uint8_t *table, size_t column, uint8_t code, int width) {
   return width == 8 ? code : table[(column << width) + code];
@@ -71,34 +69,9 @@ DEFINE(2)
 DEFINE(4)
 DEFINE(8)
 
-static void dot_float(const float *tile, size_t columns, const float *model, int first, int last, double *out) {
-  double sum[ZML_TILE_ROWS] = {0};
-  const int start = first * ZML_PLANE_ROWS, stop = last * ZML_PLANE_ROWS;
-  for (size_t j = 0; j < columns; j++) {
-    const float *column = tile + j * ZML_TILE_ROWS;
-    const double m = model[j];
-    for (int i = start; i < stop; i++)
-      sum[i] += column[i] * m;
-  }
-  memcpy(out + start, sum + start, sizeof(double) * (size_t)(stop - start));
-}
-
-static void gradient_float(const float *tile, size_t columns, const float *residual, int first, int last, double *out) {
-  enum { LANES = 8 };
-  for (size_t j = 0; j < columns; j++) {
-    const float *column = tile + j * ZML_TILE_ROWS;
-    double sum[LANES] = {0};
-    for (int i = first * ZML_PLANE_ROWS; i < last * ZML_PLANE_ROWS; i += LANES)
-      for (int lane = 0; lane < LANES; lane++)
-        sum[lane] += (double)column[i + lane] * residual[i + lane];
-    out[j] = ((sum[0] + sum[4]) + (sum[2] + sum[6])) + ((sum[1] + sum[5]) + (sum[3] + sum[7]));
-  }
-}
-
 const zml_kernels zml_portable = {
     .name = "portable",
     .dot = {[1] = dot_1, [2] = dot_2, [4] = dot_4, [8] = dot_8},
     .gradient = {[1] = gradient_1, [2] = gradient_2, [4] = gradient_4, [8] = gradient_8},
-    .dot_float = dot_float,
-    .gradient_float = gradient_float,
+    ZML_VECTOR_FUNCTIONS,
 };

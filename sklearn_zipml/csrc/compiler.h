@@ -1,0 +1,29 @@
+/* What the C files need to know of the compiler: which instruction sets a function attribute can switch on. */
+#ifndef ZML_COMPILER_H
+#define ZML_COMPILER_H
+
+#if defined(__GNUC__) || defined(__clang__)
+#define ZML_INLINE static inline __attribute__((always_inline))
+#define ZML_PREFETCH(address) __builtin_prefetch(address)
+#elif defined(_MSC_VER)
+#define ZML_INLINE static __forceinline
+#define ZML_PREFETCH(address) ((void)(address))
+#else
+#define ZML_INLINE static inline
+#define ZML_PREFETCH(address) ((void)(address))
+#endif
+
+/* GCC 8 and clang 7 are the first that know AVX-512 VNNI and VBMI. */
+#if defined(__x86_64__) && ((defined(__clang__) && __clang_major__ >= 7) || (!defined(__clang__) && __GNUC__ >= 8))
+#define ZML_HAS_X86 1
+#else
+#define ZML_HAS_X86 0
+#endif
+
+#if defined(__aarch64__) && !defined(__AARCH64EB__) && defined(__GNUC__)
+#define ZML_HAS_NEON 1
+#else
+#define ZML_HAS_NEON 0
+#endif
+
+#endif

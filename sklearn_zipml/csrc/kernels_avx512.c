@@ -1,0 +1,186 @@
+/* Kernels for AVX-512 with BW, VL, VNNI and VBMI: a plane of a column group is one register.
+ *
+ * Decoding is one byte permute, because the table of a group's four columns fits a register too; products are
+ * vpdpbusd, four bytes at a time and without saturation in between. */
+#include "compiler.h"
+
+#if ZML_HAS_X86
+#include <immintrin.h>
+
+#if defined(__clang__)
+#define ZML_TARGET __attribute__((target("avx512f,avx512bw,avx512vl,avx512vnni,avx512vbmi")))
+#else
+#define ZML_TARGET __attribute__((target("avx512f,avx512bw,avx512vl,avx512vnni,avx512vbmi,prefer-vector-width=512")))
+#endif
+#include "vector_functions.h"
+
+#define TILE_INLINE ZML_INLINE ZML_TARGET
+
+/* How far ahead of the loop a tile is fetched; tiles come in random order, so the first lines are never there. */
+enum { AHEAD = 2048 };
+
+/* Decode table of a column group, made so that (column << index_shift | code) finds the level. */
+TILE_INLINE __m512i table_of(const uint8_t *table, size_t group, int width) {
+  if (width == 1) {
+    int64_t levels;
+    memcpy(&levels, table + 8 * group, sizeof levels);
+    return _mm512_set1_epi64(levels);
+  }
+  if (width == 2)
+    return _mm512_broadcast_i32x4(_mm_loadu_si128((const __m128i *)(table + 16 * group)));
+  return width == 4 ? _mm512_loadu_si512(table + 64 * group) : _mm512_setzero_si512();
+}
+
+/* Bytes column << width, for the column that varies fastest. */
+TILE_INLINE __m512i column_bits(int width) {
+  return _mm512_set1_epi32(width == 1 ? 0x06040200 : width == 2 ? 0x0c080400 : 0x30201000);
+}
+
+/* Levels of a plane, 16 rows by 4 columns. */
+TILE_INLINE __m512i levels_of(const uint8_t *tile, size_t group, int plane, __m512i table, int width) {
+  const __m512i line = _mm512_loadu_si512(tile + ZML_LINE * zml_line_of(group, plane, width));
+  if (width == 8)
+    return line;
+  const __m512i shifted = _mm512_srlv_epi16(line, _mm512_set1_epi16((short)zml_shift_of(group, plane, width)));
+  const __m512i mask = _mm512_set1_epi8((char)((1 << width) - 1));
+  const __m512i index = _mm512_ternarylogic_epi32(shifted, mask, column_bits(width), 0xea); /* shifted & mask | column */
+  return width == 4 ? _mm512_permutexvar_epi8(index, table) : _mm512_shuffle_epi8(table, index);
+}
+
+/* Rows of `count` planes: lane i of an accumulator is row i, so there is nothing to add up in the end. */
+TILE_INLINE void dot_planes(const uint8_t *tile, const uint8_t *table, size_t columns, const int8_t *planes,
+                            size_t plane_stride, int first, int32_t *out, int width, int n_planes, int count) {
+  __m512i high[4], low[4];
+  for (int p = 0; p < count; p++)
+    high[p] = low[p] = _mm512_setzero_si512();
+  for (size_t group = 0; group < columns / ZML_GROUP_COLUMNS; group++) {
+    const __m512i levels = table_of(table, group, width);
+    int32_t four;
+    memcpy(&four, planes + group * ZML_GROUP_COLUMNS, sizeof four);
+    const __m512i m = _mm512_set1_epi32(four);
+    __m512i m2 = m;
+    if (n_planes > 1) {
+      memcpy(&four, planes + plane_stride + group * ZML_GROUP_COLUMNS, sizeof four);
+      m2 = _mm512_set1_epi32(four);
+    }
+    for (int p = 0; p < count; p++) {
+      ZML_PREFETCH(tile + ZML_LINE * zml_line_of(group, first + p, width) + AHEAD);
+      const __m512i g = levels_of(tile, group, first + p, levels, width);
+      high[p] = _mm512_dpbusd_epi32(high[p], g, m);
+      if (n_planes > 1)
+        low[p] = _mm512_dpbusd_epi32(low[p], g, m2);
+    }
+  }
+  for (int p = 0; p < count; p++) {
+    _mm512_storeu_si512(out + (first + p) * ZML_PLANE_ROWS, high[p]);
+    if (n_planes > 1)
+      _mm512_storeu_si512(out + ZML_TILE_ROWS + (first + p) * ZML_PLANE_ROWS, low[p]);
+  }
+}
+
+/* Sums of 16 columns out of four registers that hold 4 partial sums for each of 4 columns. */
+TILE_INLINE __m512i sums_of(const __m512i *part) {
+  const __m512i order = _mm512_setr_epi32(0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15);
+  const __m512i a = _mm512_add_epi32(_mm512_unpacklo_epi32(part[0], part[1]), _mm512_unpackhi_epi32(part[0], part[1]));
+  const __m512i b = _mm512_add_epi32(_mm512_unpacklo_epi32(part[2], part[3]), _mm512_unpackhi_epi32(part[2], part[3]));
+  return _mm512_permutexvar_epi32(order, _mm512_add_epi32(_mm512_unpacklo_epi64(a, b), _mm512_unpackhi_epi64(a, b)));
+}
+
+TILE_INLINE void gradient_planes(const uint8_t *tile, const uint8_t *table, size_t columns, const int8_t *planes,
+                                 int first, int32_t *out, size_t out_stride, int width, int n_planes, int count) {
+  /* 16 x 4 -> 4 x 16: byte 16 * column + row comes from 4 * row + column */
+  const __m512i by_row = _mm512_setr_epi32(0x0c080400, 0x1c181410, 0x2c282420, 0x3c383430, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0,
+                                           0, 0);
+  const __m512i transpose = _mm512_add_epi8(_mm512_shuffle_i32x4(by_row, by_row, 0),
+                                            _mm512_setr_epi32(0, 0, 0, 0, 0x01010101, 0x01010101, 0x01010101, 0x01010101,
+                                                              0x02020202, 0x02020202, 0x02020202, 0x02020202, 0x03030303,
+                                                              0x03030303, 0x03030303, 0x03030303));
+  __m512i r[4], r2[4];
+  for (int p = 0; p < count; p++) {
+    const int8_t *row = planes + (first + p) * ZML_PLANE_ROWS;
+    r[p] = _mm512_broadcast_i32x4(_mm_loadu_si128((const __m128i *)row));
+    r2[p] = n_planes > 1 ? _mm512_broadcast_i32x4(_mm_loadu_si128((const __m128i *)(row + ZML_TILE_ROWS))) : r[p];
+  }
+  for (size_t block = 0; block < columns / 16; block++) {
+    __m512i high[4], low[4];
+    for (int u = 0; u < 4; u++) {
+      const size_t group = 4 * block + (size_t)u;
+      const __m512i levels = table_of(table, group, width);
+      high[u] = low[u] = _mm512_setzero_si512();
+      for (int p = 0; p < count; p++) {
+        const __m512i g = _mm512_permutexvar_epi8(transpose, levels_of(tile, group, first + p, levels, width));
+        high[u] = _mm512_dpbusd_epi32(high[u], g, r[p]);
+        if (n_planes > 1)
+          low[u] = _mm512_dpbusd_epi32(low[u], g, r2[p]);
+      }
+    }
+    _mm512_storeu_si512(out + 16 * block, sums_of(high));
+    if (n_planes > 1)
+      _mm512_storeu_si512(out + out_stride + 16 * block, sums_of(low));
+  }
+}
+
+TILE_INLINE void dot(const uint8_t *tile, const uint8_t *table, size_t columns, const int8_t *planes,
+                     size_t plane_stride, int first, int last, int32_t *out, int width, int n_planes) {
+  switch (last - first) {
+  case 1:
+    dot_planes(tile, table, columns, planes, plane_stride, first, out, width, n_planes, 1);
+    break;
+  case 2:
+    dot_planes(tile, table, columns, planes, plane_stride, first, out, width, n_planes, 2);
+    break;
+  case 3:
+    dot_planes(tile, table, columns, planes, plane_stride, first, out, width, n_planes, 3);
+    break;
+  case 4:
+    dot_planes(tile, table, columns, planes, plane_stride, 0, out, width, n_planes, 4);
+    break;
+  }
+}
+
+TILE_INLINE void gradient(const uint8_t *tile, const uint8_t *table, size_t columns, const int8_t *planes, int first,
+                          int last, int32_t *out, size_t out_stride, int width, int n_planes) {
+  switch (last - first) {
+  case 1:
+    gradient_planes(tile, table, columns, planes, first, out, out_stride, width, n_planes, 1);
+    break;
+  case 2:
+    gradient_planes(tile, table, columns, planes, first, out, out_stride, width, n_planes, 2);
+    break;
+  case 3:
+    gradient_planes(tile, table, columns, planes, first, out, out_stride, width, n_planes, 3);
+    break;
+  case 4:
+    gradient_planes(tile, table, columns, planes, 0, out, out_stride, width, n_planes, 4);
+    break;
+  }
+}
+
+#define DEFINE(width)                                                                                                  \
+  ZML_TARGET static void dot_##width(const uint8_t *tile, const uint8_t *table, size_t columns, const int8_t *planes,  \
+                                     size_t plane_stride, int n_planes, int first, int last, int32_t *out) {           \
+    if (n_planes == 1)                                                                                                 \
+      dot(tile, table, columns, planes, plane_stride, first, last, out, width, 1);                                     \
+    else                                                                                                               \
+      dot(tile, table, columns, planes, plane_stride, first, last, out, width, 2);                                     \
+  }                                                                                                                    \
+  ZML_TARGET static void gradient_##width(const uint8_t *tile, const uint8_t *table, size_t columns,                   \
+                                          const int8_t *planes, int n_planes, int first, int last, int32_t *out,       \
+                                          size_t out_stride) {                                                         \
+    if (n_planes == 1)                                                                                                 \
+      gradient(tile, table, columns, planes, first, last, out, out_stride, width, 1);                                  \
+    else                                                                                                               \
+      gradient(tile, table, columns, planes, first, last, out, out_stride, width, 2);                                  \
+  }
+DEFINE(1)
+DEFINE(2)
+DEFINE(4)
+DEFINE(8)
+
+const zml_kernels zml_avx512 = {
+    .name = "avx512",
+    .dot = {[1] = dot_1, [2] = dot_2, [4] = dot_4, [8] = dot_8},
+    .gradient = {[1] = gradient_1, [2] = gradient_2, [4] = gradient_4, [8] = gradient_8},
+    ZML_VECTOR_FUNCTIONS,
+};
+#endif
