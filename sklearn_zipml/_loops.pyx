@@ -31,12 +31,14 @@ cdef class Vector:
     cdef bint packed
     cdef int8_t[:, ::1] planes
     cdef float[::1] values
+    cdef const float[::1] centre
     cdef int n_planes
     cdef double scale, centre_sum
 
-    def __init__(self, Tiles tiles):
+    def __init__(self, Tiles tiles, const float[::1] centre=None):
         self.kernels = active_kernels()
         self.n, self.packed = tiles.padded, tiles.width != 32
+        self.centre = np.zeros(self.n, dtype=np.float32) if centre is None else centre
         self.planes = np.zeros((2, self.n), dtype=np.int8)
         self.values = np.zeros(self.n, dtype=np.float32)
 
@@ -44,21 +46,21 @@ cdef class Vector:
         """Largest magnitude, infinite if a value is not finite."""
         return self.kernels.largest(values, self.n)
 
-    cdef bint load(self, const float *values, float largest, const float *centre, int bits, uint64_t key) noexcept nogil:
+    cdef bint load(self, const float *values, float largest, int bits, uint64_t key) noexcept nogil:
         """Quantize `values`, whose largest magnitude is given; False if they are not finite."""
         cdef size_t j
         cdef double total = 0
         if self.packed:
             self.n_planes = zml_grid_planes(bits)
-            self.scale = self.kernels.quantize(values, self.n, largest, bits, key, &self.planes[0, 0], self.n, centre,
-                                               &self.centre_sum)
+            self.scale = self.kernels.quantize(values, self.n, largest, bits, key, &self.planes[0, 0], self.n,
+                                               &self.centre[0], &self.centre_sum)
             return isfinite(self.scale)
         for j in range(self.n):
             self.values[j] = values[j]
         if bits:
             self.kernels.round(&self.values[0], NULL, self.n, bits, key)
         for j in range(self.n):
-            total += <double> centre[j] * self.values[j]
+            total += <double> self.centre[j] * self.values[j]
         self.scale, self.centre_sum = 1, total
         return isfinite(total)
 
@@ -189,7 +191,7 @@ def products(Tiles tiles, const double[::1] z, size_t first, size_t last, int li
     cdef double[::1] view = out
     cdef double[TILE] part
     cdef double[::1] rest = np.zeros(n)
-    cdef float[::1] limb_values = np.zeros(n, dtype=np.float32), zero = np.zeros(n, dtype=np.float32)
+    cdef float[::1] limb_values = np.zeros(n, dtype=np.float32)
     cdef Vector vector = Vector(tiles)
     if n == 0 or last <= first:
         return out
@@ -198,7 +200,7 @@ def products(Tiles tiles, const double[::1] z, size_t first, size_t last, int li
         with nogil:
             for j in range(n):
                 limb_values[j] = <float> rest[j]
-            vector.load(&limb_values[0], vector.largest(&limb_values[0]), &zero[0], 0, 0)
+            vector.load(&limb_values[0], vector.largest(&limb_values[0]), 0, 0)
             for j in range(n):
                 rest[j] -= value_of(vector, j)
             for t in range(first, last):
@@ -324,9 +326,9 @@ def anchor_pass(Tiles tiles, Rows rows, int target, double[::1] anchor, const fl
     cdef float fresh, change
     cdef double[TILE] part
     cdef float[::1] values = np.asarray(anchor, dtype=np.float32)
-    cdef Vector vector = Vector(tiles)
+    cdef Vector vector = Vector(tiles, centre)
     with nogil:
-        if not vector.load(&values[0], vector.largest(&values[0]), &centre[0], 0, 0):
+        if not vector.load(&values[0], vector.largest(&values[0]), 0, 0):
             with gil:
                 return float("nan")
         for j in range(n):
@@ -401,7 +403,7 @@ def saga_epoch(Tiles tiles, Rows rows, const int64_t[::1] order, int batch_rows,
     cdef float[:, ::1] drift = np.zeros((n_targets, n), dtype=np.float32)
     cdef float[:, ::1] total = np.zeros((n_targets, n), dtype=np.float32)
     cdef float[::1] largest = np.empty(n_targets, dtype=np.float32)
-    cdef Vector model = Vector(tiles)
+    cdef Vector model = Vector(tiles, centre)
     cdef Batch batch = Batch(tiles)
     cdef zml_step rule = make_rule(keep, step, batch_weight, table_weight)
     with nogil:
@@ -425,7 +427,7 @@ def saga_epoch(Tiles tiles, Rows rows, const int64_t[::1] order, int batch_rows,
                     break
                 for k in range(n_targets):
                     counter += 1
-                    if not model.load(&offset[k, 0], largest[k], &centre[0], model_bits, zml_mix64(seed + 2 * counter)):
+                    if not model.load(&offset[k, 0], largest[k], model_bits, zml_mix64(seed + 2 * counter)):
                         with gil:
                             return False
                     model.dot(tiles, t, first, last, product)
@@ -463,7 +465,7 @@ def sgd_epoch(Tiles tiles, Rows rows, const int64_t[::1] order, int batch_rows, 
     cdef float[TILE] residual
     cdef float[:, ::1] total = np.zeros((n_targets, n), dtype=np.float32)
     cdef float[::1] largest = np.empty(n_targets, dtype=np.float32)
-    cdef Vector model = Vector(tiles)
+    cdef Vector model = Vector(tiles, centre)
     cdef Batch batch = Batch(tiles)
     cdef zml_step rule = make_rule(keep, step, batch_weight, 0)
     average[:, :] = 0
@@ -488,7 +490,7 @@ def sgd_epoch(Tiles tiles, Rows rows, const int64_t[::1] order, int batch_rows, 
                 steps += 1
                 for k in range(n_targets):
                     counter += 1
-                    if not model.load(&model_values[k, 0], largest[k], &centre[0], model_bits,
+                    if not model.load(&model_values[k, 0], largest[k], model_bits,
                                       zml_mix64(seed + 2 * counter)):
                         with gil:
                             return False

@@ -31,50 +31,69 @@ TILE_INLINE __m512i table_of(const uint8_t *table, size_t group, int width) {
   return width == 4 ? _mm512_loadu_si512(table + 64 * group) : _mm512_setzero_si512();
 }
 
-/* Bytes column << width, for the column that varies fastest. */
-TILE_INLINE __m512i column_bits(int width) {
-  return _mm512_set1_epi32(width == 1 ? 0x06040200 : width == 2 ? 0x0c080400 : 0x30201000);
+/* Bytes column << width. In a tile the column varies fastest; transposed, it is the number of the 16-byte lane. */
+TILE_INLINE __m512i column_bits(int width, int transposed) {
+  const int step = width == 4 ? 0x10 : 1 << width;
+  const int one = 0x01010101 * step, four = 0x03020100 * step;
+  return transposed ? _mm512_setr_epi32(0, 0, 0, 0, one, one, one, one, 2 * one, 2 * one, 2 * one, 2 * one, 3 * one,
+                                        3 * one, 3 * one, 3 * one)
+                    : _mm512_set1_epi32(four);
 }
 
-/* Levels of a plane, 16 rows by 4 columns. */
-TILE_INLINE __m512i levels_of(const uint8_t *tile, size_t group, int plane, __m512i table, int width) {
-  const __m512i line = _mm512_loadu_si512(tile + ZML_LINE * zml_line_of(group, plane, width));
+/* The line that holds a plane: zml_line_of and zml_shift_of with the plane's part taken out of loops over groups. */
+TILE_INLINE const uint8_t *line_of(const uint8_t *tile, size_t group, int plane, int width) {
+  if (width == 1)
+    return tile + ZML_LINE * (group / 2);
+  return tile + (size_t)(32 * width) * group + ZML_LINE * (plane * width / 8);
+}
+
+/* Levels of a plane out of the line that holds it. */
+TILE_INLINE __m512i levels_of(__m512i line, size_t group, int plane, __m512i table, int width, int transposed) {
   if (width == 8)
     return line;
-  const __m512i shifted = _mm512_srlv_epi16(line, _mm512_set1_epi16((short)zml_shift_of(group, plane, width)));
+  const int shift = width == 1 ? (int)(group % 2) * 4 + plane : plane * width % 8;
+  const __m512i shifted = _mm512_srlv_epi16(line, _mm512_set1_epi16((short)shift));
   const __m512i mask = _mm512_set1_epi8((char)((1 << width) - 1));
-  const __m512i index = _mm512_ternarylogic_epi32(shifted, mask, column_bits(width), 0xea); /* shifted & mask | column */
+  const __m512i index = _mm512_ternarylogic_epi32(shifted, mask, column_bits(width, transposed), 0xea); /* & then | */
   return width == 4 ? _mm512_permutexvar_epi8(index, table) : _mm512_shuffle_epi8(table, index);
 }
 
-/* Rows of `count` planes: lane i of an accumulator is row i, so there is nothing to add up in the end. */
+/* Rows of `count` planes: lane i of an accumulator is row i. With few planes consecutive groups take turns among
+ * accumulators of their own, for one sum would wait for itself. */
 TILE_INLINE void dot_planes(const uint8_t *tile, const uint8_t *table, size_t columns, const int8_t *planes,
                             size_t plane_stride, int first, int32_t *out, int width, int n_planes, int count) {
-  __m512i high[4], low[4];
+  const int turns = count >= 3 ? 2 : 4;
+  __m512i high[4][4], low[4][4];
   for (int p = 0; p < count; p++)
-    high[p] = low[p] = _mm512_setzero_si512();
-  for (size_t group = 0; group < columns / ZML_GROUP_COLUMNS; group++) {
-    const __m512i levels = table_of(table, group, width);
-    int32_t four;
-    memcpy(&four, planes + group * ZML_GROUP_COLUMNS, sizeof four);
-    const __m512i m = _mm512_set1_epi32(four);
-    __m512i m2 = m;
-    if (n_planes > 1) {
-      memcpy(&four, planes + plane_stride + group * ZML_GROUP_COLUMNS, sizeof four);
-      m2 = _mm512_set1_epi32(four);
-    }
-    for (int p = 0; p < count; p++) {
-      ZML_PREFETCH(tile + ZML_LINE * zml_line_of(group, first + p, width) + AHEAD);
-      const __m512i g = levels_of(tile, group, first + p, levels, width);
-      high[p] = _mm512_dpbusd_epi32(high[p], g, m);
+    for (int u = 0; u < turns; u++)
+      high[p][u] = low[p][u] = _mm512_setzero_si512();
+  for (size_t start = 0; start < columns / ZML_GROUP_COLUMNS; start += (size_t)turns)
+    for (int u = 0; u < turns; u++) {
+      const size_t group = start + (size_t)u;
+      const __m512i levels = table_of(table, group, width);
+      int32_t four, more = 0;
+      memcpy(&four, planes + group * ZML_GROUP_COLUMNS, sizeof four);
       if (n_planes > 1)
-        low[p] = _mm512_dpbusd_epi32(low[p], g, m2);
+        memcpy(&more, planes + plane_stride + group * ZML_GROUP_COLUMNS, sizeof more);
+      const __m512i m = _mm512_set1_epi32(four), m2 = _mm512_set1_epi32(more);
+      for (int p = 0; p < count; p++) {
+        const uint8_t *line = line_of(tile, group, first + p, width);
+        if (p == 0 || width == 8 || (width == 4 && p == 2))
+          ZML_PREFETCH(line + AHEAD);
+        const __m512i g = levels_of(_mm512_loadu_si512(line), group, first + p, levels, width, 0);
+        high[p][u] = _mm512_dpbusd_epi32(high[p][u], g, m);
+        if (n_planes > 1)
+          low[p][u] = _mm512_dpbusd_epi32(low[p][u], g, m2);
+      }
     }
-  }
   for (int p = 0; p < count; p++) {
-    _mm512_storeu_si512(out + (first + p) * ZML_PLANE_ROWS, high[p]);
+    for (int u = 1; u < turns; u++) {
+      high[p][0] = _mm512_add_epi32(high[p][0], high[p][u]);
+      low[p][0] = _mm512_add_epi32(low[p][0], low[p][u]);
+    }
+    _mm512_storeu_si512(out + (first + p) * ZML_PLANE_ROWS, high[p][0]);
     if (n_planes > 1)
-      _mm512_storeu_si512(out + ZML_TILE_ROWS + (first + p) * ZML_PLANE_ROWS, low[p]);
+      _mm512_storeu_si512(out + ZML_TILE_ROWS + (first + p) * ZML_PLANE_ROWS, low[p][0]);
   }
 }
 
@@ -107,8 +126,11 @@ TILE_INLINE void gradient_planes(const uint8_t *tile, const uint8_t *table, size
       const size_t group = 4 * block + (size_t)u;
       const __m512i levels = table_of(table, group, width);
       high[u] = low[u] = _mm512_setzero_si512();
+      __m512i line = levels;
       for (int p = 0; p < count; p++) {
-        const __m512i g = _mm512_permutexvar_epi8(transpose, levels_of(tile, group, first + p, levels, width));
+        if (p == 0 || width == 8 || (width == 4 && p % 2 == first % 2)) /* else still the line of the plane before */
+          line = _mm512_permutexvar_epi8(transpose, _mm512_loadu_si512(line_of(tile, group, first + p, width)));
+        const __m512i g = levels_of(line, group, first + p, levels, width, 1);
         high[u] = _mm512_dpbusd_epi32(high[u], g, r[p]);
         if (n_planes > 1)
           low[u] = _mm512_dpbusd_epi32(low[u], g, r2[p]);

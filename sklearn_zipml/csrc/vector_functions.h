@@ -33,11 +33,13 @@ ZML_INLINE float as_float(int32_t largest_magnitude) {
 }
 
 /* The 16 lanes of a sum over columns, in the order in which halving vectors adds them. */
-ZML_INLINE double sum_of_lanes(double *lane) {
-  for (int half = LANES / 2; half; half /= 2)
-    for (int i = 0; i < half; i++)
-      lane[i] += lane[i + half];
-  return lane[0];
+ZML_INLINE double sum_of_lanes(const double *lane) {
+  double eight[8];
+  for (int i = 0; i < 8; i++)
+    eight[i] = lane[i] + lane[i + 8];
+  for (int i = 0; i < 4; i++)
+    eight[i] += eight[i + 4];
+  return (eight[0] + eight[2]) + (eight[1] + eight[3]);
 }
 
 ZML_TARGET static float largest(const float *values, size_t n) {
@@ -49,110 +51,129 @@ ZML_TARGET static float largest(const float *values, size_t n) {
   return as_float(top);
 }
 
+/* A grid of fixed-point numbers: value = scale * integer. */
+typedef struct {
+  float scale;
+  float inverse; /* makes a value what round_to_grid takes; 0 if the vector is zero or too small to divide by */
+  int fraction;  /* bits of the fraction that stochastic rounding sees, so that no 32-bit sum overflows */
+} Grid;
+
 typedef enum { TO_NEAREST, TWO_VALUED, STOCHASTIC } Rounding;
 
-ZML_INLINE Rounding rounding_of(int bits) { return bits == 0 ? TO_NEAREST : bits == 1 ? TWO_VALUED : STOCHASTIC; }
-
-/* Reciprocal of a step, 0 where the vector is zero, too small to divide by, or not finite. */
-ZML_INLINE float inverse_of(float scale) {
-  const float inverse = scale > 0 ? 1 / scale : 0;
-  return inverse < INFINITY ? inverse : 0;
+ZML_INLINE Grid grid_of(float top, int bits) {
+  const int32_t steps = zml_grid_steps(bits);
+  Grid grid = {top / (float)steps, 0, bits <= 1 ? 29 : 31 - (bits < 16 ? bits : 16)};
+  if (!(grid.scale > 0 && 1 / grid.scale < INFINITY))
+    return grid;
+  grid.inverse = 1 / grid.scale;
+  if (bits) /* a hair less, or the rounding of `inverse` could push the largest element beyond the grid */
+    grid.inverse *= (float)(1 << grid.fraction) * (1 - 0x1p-22f);
+  return grid;
 }
 
-/* Element j in units of the grid's steps: an integer not above `steps` in magnitude. */
-ZML_INLINE float round_to_grid(float scaled, float steps, Rounding rounding, uint64_t key, uint32_t j) {
+/* Element j as an integer number of grid steps. */
+ZML_INLINE int32_t round_to_grid(float scaled, int fraction, Rounding rounding, uint64_t key, uint32_t j) {
   if (rounding == TO_NEAREST)
-    return (scaled + 0x1.8p23f) - 0x1.8p23f; /* the sum has no bits left for a fraction */
-  const float random = (float)(int32_t)(zml_draw(key, j * 0x9e3779b9u) >> 8) * 0x1p-24f;
+    return (int32_t)((scaled + 0x1.8p23f) - 0x1.8p23f); /* the sum has no bits left for a fraction */
+  const int32_t fixed = (int32_t)scaled;
+  const uint32_t random = zml_draw(key, j);
   if (rounding == TWO_VALUED)
-    return random * 2 < scaled + 1 ? 1.0f : -1.0f;
-  const float cut = (float)(int32_t)scaled, low = cut > scaled ? cut - 1 : cut;
-  const float rounded = random < scaled - low ? low + 1 : low, capped = rounded > steps ? steps : rounded;
-  return capped < -steps ? -steps : capped;
+    return (int32_t)(random >> 2) < fixed + (1 << 29) ? 1 : -1;
+  return (fixed + (int32_t)(random >> (32 - fraction))) >> fraction; /* floor(value + uniform) */
 }
 
-ZML_INLINE void quantize_as(const float *values, size_t n, float inverse, float steps, uint64_t key, int8_t *planes,
-                            size_t plane_stride, const float *centre, double *centre_sum, Rounding rounding,
-                            int n_planes) {
+/* Stores 16 integers as bytes; spelled out, for compilers narrow step by step what AVX-512 does at once. */
+ZML_INLINE void store_bytes(int8_t *bytes, const int32_t *values) {
+#if defined(__GNUC__)
+  typedef int32_t Integers __attribute__((vector_size(64)));
+  typedef int8_t Bytes __attribute__((vector_size(16)));
+  Integers wide;
+  memcpy(&wide, values, sizeof wide);
+  const Bytes narrow = __builtin_convertvector(wide, Bytes);
+  memcpy(bytes, &narrow, sizeof narrow);
+#else
+  for (int i = 0; i < LANES; i++)
+    bytes[i] = (int8_t)values[i];
+#endif
+}
+
+ZML_INLINE void quantize_as(const float *values, size_t n, Grid grid, uint64_t key, int8_t *planes, size_t plane_stride,
+                            const float *centre, double *centre_sum, Rounding rounding, int n_planes) {
   double sum[LANES] = {0};
   for (size_t j = 0; j < n; j += LANES) {
-    float q[LANES];
+    int32_t first[LANES], second[LANES];
     ZML_LANES(i)
-      q[i] = round_to_grid(values[j + i] * inverse, steps, rounding, key, (uint32_t)(j + i));
-    if (n_planes == 1) {
-      ZML_LANES(i)
-        planes[j + i] = (int8_t)(int32_t)q[i];
-    } else {
-      ZML_LANES(i)
-        planes[j + i] = (int8_t)(((int32_t)q[i] + 128) >> 8);
-      ZML_LANES(i)
-        planes[plane_stride + j + i] = (int8_t)((((int32_t)q[i] + 128) & 255) - 128);
-    }
+      second[i] = round_to_grid(values[j + i] * grid.inverse, grid.fraction, rounding, key, (uint32_t)(j + i));
     if (centre)
       ZML_LANES(i)
-        sum[i] += (double)centre[j + i] * (double)q[i];
+        sum[i] += (double)centre[j + i] * second[i];
+    if (n_planes == 1) {
+      store_bytes(planes + j, second);
+    } else {
+      ZML_LANES(i)
+        first[i] = (second[i] + 128) >> 8; /* what is left, second - 256 * first, is the low byte of `second` itself */
+      store_bytes(planes + j, first);
+      store_bytes(planes + plane_stride + j, second);
+    }
   }
   if (centre)
     *centre_sum = sum_of_lanes(sum);
 }
 
-ZML_INLINE void quantize_centred(const float *values, size_t n, float inverse, float steps, uint64_t key,
-                                 int8_t *planes, size_t plane_stride, const float *centre, double *centre_sum,
-                                 int bits) {
+ZML_INLINE void quantize_centred(const float *values, size_t n, Grid grid, uint64_t key, int8_t *planes,
+                                 size_t plane_stride, const float *centre, double *centre_sum, int bits) {
   if (bits == 0)
-    quantize_as(values, n, inverse, steps, key, planes, plane_stride, centre, centre_sum, TO_NEAREST, 2);
+    quantize_as(values, n, grid, key, planes, plane_stride, centre, centre_sum, TO_NEAREST, 2);
   else if (bits == 1)
-    quantize_as(values, n, inverse, steps, key, planes, plane_stride, centre, centre_sum, TWO_VALUED, 1);
+    quantize_as(values, n, grid, key, planes, plane_stride, centre, centre_sum, TWO_VALUED, 1);
   else if (zml_grid_planes(bits) == 1)
-    quantize_as(values, n, inverse, steps, key, planes, plane_stride, centre, centre_sum, STOCHASTIC, 1);
+    quantize_as(values, n, grid, key, planes, plane_stride, centre, centre_sum, STOCHASTIC, 1);
   else
-    quantize_as(values, n, inverse, steps, key, planes, plane_stride, centre, centre_sum, STOCHASTIC, 2);
+    quantize_as(values, n, grid, key, planes, plane_stride, centre, centre_sum, STOCHASTIC, 2);
 }
 
 ZML_TARGET static float quantize(const float *values, size_t n, float top, int bits, uint64_t key, int8_t *planes,
                                  size_t plane_stride, const float *centre, double *centre_sum) {
-  const float steps = (float)zml_grid_steps(bits), scale = top / steps, inverse = inverse_of(scale);
-  if (inverse == 0) {
+  const Grid grid = grid_of(top, bits);
+  if (grid.inverse == 0) {
     for (int plane = 0; plane < zml_grid_planes(bits); plane++)
-      memset(planes + plane * plane_stride, 0, n);
+      memset(planes + (size_t)plane * plane_stride, 0, n);
     if (centre)
       *centre_sum = 0;
     return top < INFINITY ? 0 : NAN;
   }
   if (centre)
-    quantize_centred(values, n, inverse, steps, key, planes, plane_stride, centre, centre_sum, bits);
+    quantize_centred(values, n, grid, key, planes, plane_stride, centre, centre_sum, bits);
   else
-    quantize_centred(values, n, inverse, steps, key, planes, plane_stride, NULL, NULL, bits);
-  return scale;
+    quantize_centred(values, n, grid, key, planes, plane_stride, NULL, NULL, bits);
+  return grid.scale;
 }
 
-ZML_INLINE void round_as(float *values, const float *unit, size_t n, float inverse, float scale, float steps,
-                         uint64_t key, Rounding rounding) {
+ZML_INLINE void round_as(float *values, const float *unit, size_t n, Grid grid, uint64_t key, Rounding rounding) {
   for (size_t j = 0; j < n; j++) {
-    const float u = unit ? unit[j] : 1;
-    const float rounded = round_to_grid(values[j] * u * inverse, steps, rounding, key, (uint32_t)j) * scale / u;
+    const float u = unit ? unit[j] : 1, scaled = values[j] * u * grid.inverse;
+    const float rounded = (float)round_to_grid(scaled, grid.fraction, rounding, key, (uint32_t)j) * grid.scale / u;
     values[j] = u > 0 ? rounded : 0;
   }
 }
 
 ZML_TARGET static void round_values(float *values, const float *unit, size_t n, int bits, uint64_t key) {
-  int32_t largest_magnitude = 0;
+  int32_t top = 0;
   for (size_t j = 0; j < n; j++) {
     const int32_t m = magnitude(unit ? values[j] * unit[j] : values[j]);
-    largest_magnitude = m > largest_magnitude ? m : largest_magnitude;
+    top = m > top ? m : top;
   }
-  const float steps = (float)zml_grid_steps(bits), top = as_float(largest_magnitude), scale = top / steps;
-  const float inverse = inverse_of(scale);
-  if (top == INFINITY)
+  const Grid grid = grid_of(as_float(top), bits);
+  if (as_float(top) == INFINITY)
     return; /* the step that follows shows it */
-  if (inverse == 0)
+  if (grid.inverse == 0)
     memset(values, 0, n * sizeof *values);
   else if (bits == 0)
-    round_as(values, unit, n, inverse, scale, steps, key, TO_NEAREST);
+    round_as(values, unit, n, grid, key, TO_NEAREST);
   else if (bits == 1)
-    round_as(values, unit, n, inverse, scale, steps, key, TWO_VALUED);
+    round_as(values, unit, n, grid, key, TWO_VALUED);
   else
-    round_as(values, unit, n, inverse, scale, steps, key, STOCHASTIC);
+    round_as(values, unit, n, grid, key, STOCHASTIC);
 }
 
 ZML_TARGET static void batch_gradient(const int32_t *sums, size_t sum_stride, int n_planes, const float *centre,
