@@ -15,8 +15,9 @@
 #if ZML_HAS_X86
 /* __builtin_cpu_supports also asks XCR0, that is whether the operating system saves the registers. */
 static int runs_avx512(void) {
-  return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512vl") &&
-         __builtin_cpu_supports("avx512vnni") && __builtin_cpu_supports("avx512vbmi");
+  return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
+         __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512vnni") &&
+         __builtin_cpu_supports("avx512vbmi");
 }
 #endif
 
@@ -39,7 +40,7 @@ const zml_kernels *zml_available_kernels(int index) {
   __builtin_cpu_init();
   if (runs_avx512())
     found[count++] = &zml_avx512;
-  if (0)
+  if (__builtin_cpu_supports("avx2"))
     found[count++] = &zml_avx2;
 #endif
 #if ZML_HAS_NEON

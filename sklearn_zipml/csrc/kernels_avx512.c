@@ -108,12 +108,12 @@ TILE_INLINE __m512i sums_of(const __m512i *part) {
 TILE_INLINE void gradient_planes(const uint8_t *tile, const uint8_t *table, size_t columns, const int8_t *planes,
                                  int first, int32_t *out, size_t out_stride, int width, int n_planes, int count) {
   /* 16 x 4 -> 4 x 16: byte 16 * column + row comes from 4 * row + column */
-  const __m512i by_row = _mm512_setr_epi32(0x0c080400, 0x1c181410, 0x2c282420, 0x3c383430, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0,
-                                           0, 0);
-  const __m512i transpose = _mm512_add_epi8(_mm512_shuffle_i32x4(by_row, by_row, 0),
-                                            _mm512_setr_epi32(0, 0, 0, 0, 0x01010101, 0x01010101, 0x01010101, 0x01010101,
-                                                              0x02020202, 0x02020202, 0x02020202, 0x02020202, 0x03030303,
-                                                              0x03030303, 0x03030303, 0x03030303));
+  const __m512i by_row =
+      _mm512_setr_epi32(0x0c080400, 0x1c181410, 0x2c282420, 0x3c383430, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0);
+  const __m512i transpose = _mm512_add_epi8(
+      _mm512_shuffle_i32x4(by_row, by_row, 0),
+      _mm512_setr_epi32(0, 0, 0, 0, 0x01010101, 0x01010101, 0x01010101, 0x01010101, 0x02020202, 0x02020202, 0x02020202,
+                        0x02020202, 0x03030303, 0x03030303, 0x03030303, 0x03030303));
   __m512i r[4], r2[4];
   for (int p = 0; p < count; p++) {
     const int8_t *row = planes + (first + p) * ZML_PLANE_ROWS;

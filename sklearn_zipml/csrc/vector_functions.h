@@ -103,15 +103,15 @@ ZML_INLINE void quantize_as(const float *values, size_t n, Grid grid, uint64_t k
   for (size_t j = 0; j < n; j += LANES) {
     int32_t first[LANES], second[LANES];
     ZML_LANES(i)
-      second[i] = round_to_grid(values[j + i] * grid.inverse, grid.fraction, rounding, key, (uint32_t)(j + i));
+    second[i] = round_to_grid(values[j + i] * grid.inverse, grid.fraction, rounding, key, (uint32_t)(j + i));
     if (centre)
       ZML_LANES(i)
-        sum[i] += (double)centre[j + i] * second[i];
+    sum[i] += (double)centre[j + i] * second[i];
     if (n_planes == 1) {
       store_bytes(planes + j, second);
     } else {
       ZML_LANES(i)
-        first[i] = (second[i] + 128) >> 8; /* what is left, second - 256 * first, is the low byte of `second` itself */
+      first[i] = (second[i] + 128) >> 8; /* what is left, second - 256 * first, is the low byte of `second` itself */
       store_bytes(planes + j, first);
       store_bytes(planes + plane_stride + j, second);
     }
