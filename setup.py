@@ -45,6 +45,6 @@ def extension(name, *c_sources):
 
 setup(
     # The C files hold state (the chosen kernels), so exactly one module links them.
-    ext_modules=[extension("_kernels", *C_SOURCES), extension("_loops")],
+    ext_modules=[extension("_kernels", *C_SOURCES), extension("_loops"), extension("_kernel_hooks")],
     options={"build_ext": {"cython_directives": CYTHON_DIRECTIVES}},
 )

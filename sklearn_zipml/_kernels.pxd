@@ -55,6 +55,8 @@ cdef extern from "kernels.h" nogil:
 
 # The kernels that a pass which starts now runs with.
 cdef const zml_kernels *active_kernels() noexcept nogil
+# Those of a name that runs here; ValueError for another.
+cdef const zml_kernels *kernels_named(str name) except NULL
 
 cdef class Tiles:
     # What a pass needs to know of a tiled matrix: pointers and sizes, kept alive by the arrays beside them.
