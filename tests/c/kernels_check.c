@@ -1,0 +1,126 @@
+/* Compares every table of kernels that runs here with the portable one, bit for bit, on random tiles and vectors.
+ *
+ * For machines without Python, above all emulated ones: benchmarks/neon_check.sh runs it under qemu. The tests in
+ * tests/test_kernels.py do more. Prints the names it compared and how long each took; exits with 1 on a difference. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "dispatch.h"
+#include "rng.h"
+#include "tile.h"
+
+enum { COLUMNS = 208 };
+
+static uint64_t counter;
+static int failures;
+
+static void fill(void *bytes, size_t n) {
+  for (size_t k = 0; k < n; k++)
+    ((uint8_t *)bytes)[k] = (uint8_t)(zml_mix64(counter++) >> 56);
+}
+
+static void fill_floats(float *values, size_t n) {
+  for (size_t k = 0; k < n; k++)
+    values[k] = (float)(int32_t)zml_mix32((uint32_t)counter++) * 0x1p-31f;
+}
+
+static void expect_same(const char *name, const char *what, int detail, const void *a, const void *b, size_t n) {
+  if (memcmp(a, b, n) == 0)
+    return;
+  printf("%s differs from portable: %s %d\n", name, what, detail);
+  failures++;
+}
+
+static void check_tiles(const zml_kernels *kernels, int width, int n_planes, int first, int last) {
+  static uint8_t tile[COLUMNS * 64], table[COLUMNS * 16];
+  static int8_t model[2 * COLUMNS], residual[2 * 64];
+  static int32_t found[2][2 * COLUMNS], dots[2][2 * 64];
+  fill(tile, sizeof tile);
+  fill(table, sizeof table);
+  fill(model, sizeof model);
+  fill(residual, sizeof residual);
+  memset(dots, 0, sizeof dots);
+  memset(found, 0, sizeof found);
+  const zml_kernels *both[2] = {kernels, &zml_portable};
+  for (int k = 0; k < 2; k++) {
+    both[k]->dot[width](tile, table, COLUMNS, model, COLUMNS, n_planes, first, last, dots[k]);
+    both[k]->gradient[width](tile, table, COLUMNS, residual, n_planes, first, last, found[k], COLUMNS);
+  }
+  expect_same(kernels->name, "dot of width", width, dots[0], dots[1], sizeof dots[0]);
+  expect_same(kernels->name, "gradient of width", width, found[0], found[1], sizeof found[0]);
+}
+
+static void check_vectors(const zml_kernels *kernels, int bits) {
+  static float v[6][COLUMNS], moved[2][COLUMNS], model[2][COLUMNS], rounded[2][COLUMNS], tile[COLUMNS * 64];
+  static int8_t planes[2][2 * COLUMNS];
+  static double dots[2][64], sums[2][COLUMNS];
+  float scale[2], top[2];
+  double centre_sum[2];
+  for (int k = 0; k < 6; k++)
+    fill_floats(v[k], COLUMNS);
+  fill_floats(tile, COLUMNS * 64);
+  memset(planes, 0, sizeof planes);
+  const zml_kernels *both[2] = {kernels, &zml_portable};
+  const zml_step rule = {COLUMNS, v[0], v[1], 0.37f, 0.011f};
+  for (int k = 0; k < 2; k++) {
+    const zml_kernels *use = both[k];
+    scale[k] = use->quantize(v[2], COLUMNS, use->largest(v[2], COLUMNS), bits, 7, planes[k], COLUMNS, v[3],
+                             &centre_sum[k]);
+    memcpy(rounded[k], v[2], sizeof v[2]);
+    use->round(rounded[k], v[1], COLUMNS, bits, 7);
+    memcpy(moved[k], v[4], sizeof v[4]);
+    memcpy(model[k], v[5], sizeof v[5]);
+    top[k] = use->saga_step(&rule, v[2], v[3], moved[k], model[k]);
+    top[k] += use->sgd_step(&rule, v[2], model[k], moved[k]);
+    use->dot_float(tile, COLUMNS, v[0], 0, 4, dots[k]);
+    use->gradient_float(tile, COLUMNS, v[0], 0, 4, sums[k]);
+  }
+  expect_same(kernels->name, "scale at bits", bits, &scale[0], &scale[1], sizeof *scale);
+  expect_same(kernels->name, "centre sum at bits", bits, &centre_sum[0], &centre_sum[1], sizeof *centre_sum);
+  expect_same(kernels->name, "planes at bits", bits, planes[0], planes[1], sizeof planes[0]);
+  expect_same(kernels->name, "rounded at bits", bits, rounded[0], rounded[1], sizeof rounded[0]);
+  expect_same(kernels->name, "model at bits", bits, model[0], model[1], sizeof model[0]);
+  expect_same(kernels->name, "drift at bits", bits, moved[0], moved[1], sizeof moved[0]);
+  expect_same(kernels->name, "largest at bits", bits, &top[0], &top[1], sizeof *top);
+  expect_same(kernels->name, "float dot at bits", bits, dots[0], dots[1], sizeof dots[0]);
+  expect_same(kernels->name, "float gradient at bits", bits, sums[0], sums[1], sizeof sums[0]);
+}
+
+/* 255 * -128 * 65536 columns: the largest sum that a contract allows. */
+static void check_bounds(const zml_kernels *kernels) {
+  uint8_t *tile = malloc((size_t)ZML_DOT_COLUMNS * 64);
+  int8_t *model = malloc(ZML_DOT_COLUMNS);
+  int32_t dots[64];
+  if (!tile || !model)
+    exit(2);
+  memset(tile, 255, (size_t)ZML_DOT_COLUMNS * 64);
+  memset(model, -128, ZML_DOT_COLUMNS);
+  kernels->dot[8](tile, NULL, ZML_DOT_COLUMNS, model, ZML_DOT_COLUMNS, 1, 0, 4, dots);
+  for (int i = 0; i < 64; i++)
+    if (dots[i] != 255 * -128 * ZML_DOT_COLUMNS)
+      failures++;
+  free(tile);
+  free(model);
+}
+
+int main(void) {
+  static const int widths[] = {1, 2, 4, 8}, all_bits[] = {0, 1, 2, 4, 8, 12, 16};
+  const zml_kernels *kernels;
+  for (int index = 0; (kernels = zml_available_kernels(index)); index++) {
+    const clock_t start = clock();
+    for (int repeat = 0; repeat < 20; repeat++)
+      for (int w = 0; w < 4; w++)
+        for (int n_planes = 1; n_planes <= 2; n_planes++)
+          for (int first = 0; first < 4; first++)
+            for (int last = first + 1; last <= 4; last++)
+              check_tiles(kernels, widths[w], n_planes, first, last);
+    for (size_t b = 0; b < sizeof all_bits / sizeof *all_bits; b++)
+      check_vectors(kernels, all_bits[b]);
+    check_bounds(kernels);
+    printf("%s: compared in %.2f s\n", kernels->name, (double)(clock() - start) / CLOCKS_PER_SEC);
+  }
+  printf(failures ? "%d differences\n" : "no differences\n", failures);
+  return failures > 0;
+}
