@@ -1,6 +1,6 @@
 """Speed of one SAGA epoch on packed tiles of random codes: G values/s by kernels, bits, batch and columns, one thread.
 
-    python benchmarks/bench_epochs.py [--values 2e9] [--kernels avx512,avx2] [--bits 2,4,8] [--batch 64,16] ...
+python benchmarks/bench_epochs.py [--values 2e9] [--kernels avx512,avx2] [--bits 2,4,8] [--batch 64,16] ...
 """
 
 import argparse
@@ -40,7 +40,22 @@ def seconds_of_epoch(tiles, batch, bits, repeats):
     for _ in range(repeats):
         start = time.perf_counter()
         _loops.saga_epoch(
-            tiles, rows, order, batch, centre, keep, step, batch / slots, 1 / slots, bits, bits, 7, lag, pull, mean, offset
+            tiles,
+            rows,
+            order,
+            batch,
+            centre,
+            keep,
+            step,
+            batch / slots,
+            1 / slots,
+            bits,
+            bits,
+            7,
+            lag,
+            pull,
+            mean,
+            offset,
         )
         best = min(best, time.perf_counter() - start)
     return best

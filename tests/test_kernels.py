@@ -82,7 +82,15 @@ def vectors_for_rounding(n):
     """Vectors of every kind of scale, zeros and ties among them."""
     rng = np.random.default_rng(n)
     normal = rng.normal(size=n)
-    kinds = [normal, 1e-30 * normal, 1e30 * normal, np.round(2 * normal) / 2, np.zeros(n), np.full(n, -3.0), 1e-45 * normal]
+    kinds = [
+        normal,
+        1e-30 * normal,
+        1e30 * normal,
+        np.round(2 * normal) / 2,
+        np.zeros(n),
+        np.full(n, -3.0),
+        1e-45 * normal,
+    ]
     kinds += [np.exp(20 * normal), np.where(rng.random(n) < 0.9, 0, normal)]
     return [kind.astype(np.float32) for kind in kinds]
 
@@ -178,7 +186,23 @@ def epochs(solver, width, batch_rows, bits):
         if solver == "saga":
             pull = np.zeros((2, padded))
             weights = batch_rows / n_rows, 1 / n_rows
-            args = (tiles, rows, order, batch_rows, centre, keep, step, *weights, bits, bits, epoch, lag, pull, mean, model)
+            args = (
+                tiles,
+                rows,
+                order,
+                batch_rows,
+                centre,
+                keep,
+                step,
+                *weights,
+                bits,
+                bits,
+                epoch,
+                lag,
+                pull,
+                mean,
+                model,
+            )
             assert _loops.saga_epoch(*args)
         else:
             unit = np.ones(padded, dtype=np.float32)

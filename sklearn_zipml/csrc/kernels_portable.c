@@ -2,67 +2,113 @@
 #define ZML_TARGET
 #include "vector_functions.h"
 
-static inline uint8_t decode(const uint8_t *table, size_t column, uint8_t code, int width) {
-  return width == 8 ? code : table[(column << width) + code];
+enum { PLANE = ZML_PLANE_ROWS * ZML_GROUP_COLUMNS };
+
+/* a where the bytes of mask are 0, b where they are 255: four columns at a time. */
+ZML_INLINE uint32_t choose(uint32_t a, uint32_t b, uint32_t mask) { return a ^ ((a ^ b) & mask); }
+
+/* 255 in every byte whose bit `shift` is set. */
+ZML_INLINE uint32_t bit_mask(uint32_t bytes, int shift) { return (bytes >> shift & 0x01010101u) * 255; }
+
+/* Levels of a plane with codes of 1 or 2 bits: rather than look each one up, choose among the group's levels with
+ * masks made of the bits, one 32-bit word a row. */
+ZML_INLINE void choose_levels(const uint8_t *line, const uint8_t *table, int shift, int width, uint8_t *levels) {
+  uint32_t row[ZML_PLANE_ROWS], level[4] = {0};
+  uint8_t columns[ZML_GROUP_COLUMNS];
+  for (int code = 0; code < 1 << width; code++) {
+    for (int c = 0; c < ZML_GROUP_COLUMNS; c++)
+      columns[c] = table[(c << width) + code];
+    memcpy(&level[code], columns, sizeof columns);
+  }
+  memcpy(row, line, sizeof row);
+  for (int i = 0; i < ZML_PLANE_ROWS; i++) {
+    const uint32_t low = bit_mask(row[i], shift);
+    if (width == 1)
+      row[i] = choose(level[0], level[1], low);
+    else
+      row[i] = choose(choose(level[0], level[1], low), choose(level[2], level[3], low), bit_mask(row[i], shift + 1));
+  }
+  memcpy(levels, row, sizeof row);
 }
 
-static inline void dot(const uint8_t *tile, const uint8_t *table, size_t columns, const int8_t *planes,
-                       size_t plane_stride, int n_planes, int first, int last, int32_t *out, int width) {
-  const uint8_t mask = (uint8_t)((1u << width) - 1);
-  for (int plane = first; plane < last; plane++) {
-    int32_t high[ZML_PLANE_ROWS] = {0}, low[ZML_PLANE_ROWS] = {0};
-    for (size_t group = 0; group < columns / ZML_GROUP_COLUMNS; group++) {
-      const uint8_t *line = tile + ZML_LINE * zml_line_of(group, plane, width);
-      const int shift = zml_shift_of(group, plane, width);
-      for (size_t c = 0; c < ZML_GROUP_COLUMNS; c++) {
-        const size_t column = group * ZML_GROUP_COLUMNS + c;
-        const int32_t m = planes[column], m2 = n_planes > 1 ? planes[plane_stride + column] : 0;
-        for (int i = 0; i < ZML_PLANE_ROWS; i++) {
-          const int32_t g = decode(table, column, (uint8_t)(line[i * ZML_GROUP_COLUMNS + c] >> shift) & mask, width);
-          high[i] += g * m;
-          low[i] += g * m2;
-        }
-      }
-    }
-    memcpy(out + plane * ZML_PLANE_ROWS, high, sizeof high);
-    if (n_planes > 1)
-      memcpy(out + ZML_TILE_ROWS + plane * ZML_PLANE_ROWS, low, sizeof low);
+/* Levels of a plane of a column group, the column varying fastest. */
+ZML_INLINE void decode(const uint8_t *tile, const uint8_t *table, size_t group, int plane, int width, uint8_t *levels) {
+  const uint8_t *line = tile + ZML_LINE * zml_line_of(group, plane, width);
+  const int shift = zml_shift_of(group, plane, width);
+  if (width == 8) {
+    memcpy(levels, line, PLANE);
+  } else if (width == 4) {
+    const uint8_t *of_group = table + group * (ZML_GROUP_COLUMNS << 4);
+    for (int k = 0; k < PLANE; k++)
+      levels[k] = of_group[(k % ZML_GROUP_COLUMNS) * 16 + (line[k] >> shift & 15)];
+  } else {
+    choose_levels(line, table + (group * ZML_GROUP_COLUMNS << width), shift, width, levels);
   }
 }
 
-static inline void gradient(const uint8_t *tile, const uint8_t *table, size_t columns, const int8_t *planes,
-                            int n_planes, int first, int last, int32_t *out, size_t out_stride, int width) {
-  const uint8_t mask = (uint8_t)((1u << width) - 1);
-  for (size_t group = 0; group < columns / ZML_GROUP_COLUMNS; group++) {
-    for (size_t c = 0; c < ZML_GROUP_COLUMNS; c++) {
-      const size_t column = group * ZML_GROUP_COLUMNS + c;
-      int32_t high = 0, low = 0;
-      for (int plane = first; plane < last; plane++) {
-        const uint8_t *line = tile + ZML_LINE * zml_line_of(group, plane, width);
-        const int8_t *r = planes + plane * ZML_PLANE_ROWS;
-        const int shift = zml_shift_of(group, plane, width);
-        for (int i = 0; i < ZML_PLANE_ROWS; i++) {
-          const int32_t g = decode(table, column, (uint8_t)(line[i * ZML_GROUP_COLUMNS + c] >> shift) & mask, width);
-          high += g * r[i];
-          if (n_planes > 1)
-            low += g * r[ZML_TILE_ROWS + i];
-        }
+/* Products fit 16 bits: 255 * -128 > -2^15. */
+ZML_INLINE int16_t product(uint8_t level, int16_t factor) { return (int16_t)(level * factor); }
+
+ZML_INLINE void dot(const uint8_t *tile, const uint8_t *table, size_t columns, const int8_t *planes,
+                    size_t plane_stride, int first, int last, int32_t *out, int width, int n_planes) {
+  for (int plane = first; plane < last; plane++) {
+    int32_t sum[2][PLANE] = {{0}}; /* column by column of a group, added up in the end */
+    for (size_t group = 0; group < columns / ZML_GROUP_COLUMNS; group++) {
+      uint8_t levels[PLANE];
+      decode(tile, table, group, plane, width, levels);
+      for (int n = 0; n < n_planes; n++) {
+        int16_t m[16]; /* four times the four columns' factors */
+        for (int k = 0; k < 16; k++)
+          m[k] = planes[(size_t)n * plane_stride + group * ZML_GROUP_COLUMNS + (size_t)(k % ZML_GROUP_COLUMNS)];
+        for (int start = 0; start < PLANE; start += 16)
+          for (int k = 0; k < 16; k++)
+            sum[n][start + k] += product(levels[start + k], m[k]);
       }
-      out[column] = high;
-      if (n_planes > 1)
-        out[out_stride + column] = low;
     }
+    for (int n = 0; n < n_planes; n++)
+      for (int i = 0; i < ZML_PLANE_ROWS; i++) {
+        const int32_t *row = sum[n] + i * ZML_GROUP_COLUMNS;
+        out[n * ZML_TILE_ROWS + plane * ZML_PLANE_ROWS + i] = (row[0] + row[1]) + (row[2] + row[3]);
+      }
+  }
+}
+
+ZML_INLINE void gradient(const uint8_t *tile, const uint8_t *table, size_t columns, const int8_t *planes, int first,
+                         int last, int32_t *out, size_t out_stride, int width, int n_planes) {
+  int16_t r[2][4][PLANE]; /* every residual four times, for the four columns of a group */
+  for (int n = 0; n < n_planes; n++)
+    for (int plane = first; plane < last; plane++)
+      for (int k = 0; k < PLANE; k++)
+        r[n][plane][k] = planes[n * ZML_TILE_ROWS + plane * ZML_PLANE_ROWS + k / ZML_GROUP_COLUMNS];
+  for (size_t group = 0; group < columns / ZML_GROUP_COLUMNS; group++) {
+    int32_t sum[2][ZML_GROUP_COLUMNS] = {{0}};
+    for (int plane = first; plane < last; plane++) {
+      uint8_t levels[PLANE];
+      decode(tile, table, group, plane, width, levels);
+      for (int n = 0; n < n_planes; n++)
+        for (int k = 0; k < PLANE; k += ZML_GROUP_COLUMNS)
+          for (int c = 0; c < ZML_GROUP_COLUMNS; c++)
+            sum[n][c] += product(levels[k + c], r[n][plane][k + c]);
+    }
+    for (int n = 0; n < n_planes; n++)
+      memcpy(out + (size_t)n * out_stride + group * ZML_GROUP_COLUMNS, sum[n], sizeof sum[n]);
   }
 }
 
 #define DEFINE(width)                                                                                                  \
   static void dot_##width(const uint8_t *tile, const uint8_t *table, size_t columns, const int8_t *planes,             \
                           size_t plane_stride, int n_planes, int first, int last, int32_t *out) {                      \
-    dot(tile, table, columns, planes, plane_stride, n_planes, first, last, out, width);                                \
+    if (n_planes == 1)                                                                                                 \
+      dot(tile, table, columns, planes, plane_stride, first, last, out, width, 1);                                     \
+    else                                                                                                               \
+      dot(tile, table, columns, planes, plane_stride, first, last, out, width, 2);                                     \
   }                                                                                                                    \
   static void gradient_##width(const uint8_t *tile, const uint8_t *table, size_t columns, const int8_t *planes,        \
                                int n_planes, int first, int last, int32_t *out, size_t out_stride) {                   \
-    gradient(tile, table, columns, planes, n_planes, first, last, out, out_stride, width);                             \
+    if (n_planes == 1)                                                                                                 \
+      gradient(tile, table, columns, planes, first, last, out, out_stride, width, 1);                                  \
+    else                                                                                                               \
+      gradient(tile, table, columns, planes, first, last, out, out_stride, width, 2);                                  \
   }
 DEFINE(1)
 DEFINE(2)
