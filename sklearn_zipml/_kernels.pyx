@@ -238,8 +238,8 @@ cdef class Encoder:
                         first[i, j] = lower[j, code] << ZML_GRID_SHIFT
                         second[i, j] = upper[j, code] << ZML_GRID_SHIFT
                         carried[i, j] = prior[j, code]
-                zml_encode_tile(&first[0, 0], &second[0, 0], &carried[0, 0], source.rows_in(t), &self.book, &tiles[t, 0],
-                                &out)
+                zml_encode_tile(&first[0, 0], &second[0, 0], &carried[0, 0], source.rows_in(t), &self.book,
+                                &tiles[t, 0], &out)
 
 
 cdef cells(const uint8_t[:, ::1] levels, const uint16_t[::1] n_levels):
@@ -280,7 +280,8 @@ cdef class Tiles:
     width : {1, 2, 4, 8, 32}, bits of a code; 32 means float32 values
     """
 
-    def __init__(self, const uint8_t[:, ::1] codes, const uint8_t[::1] table, size_t n_rows, size_t n_columns, int width):
+    def __init__(self, const uint8_t[:, ::1] codes, const uint8_t[::1] table, size_t n_rows, size_t n_columns,
+                 int width):
         self.codes, self.table = codes, table
         self.n_rows, self.n_columns, self.width = n_rows, n_columns, width
         self.padded, self.n_tiles = zml_padded_columns(n_columns), codes.shape[0]
@@ -316,6 +317,19 @@ cdef class Tiles:
             for t in range(first, last):
                 zml_decode_tile(self.tile(t), self.width, self.n_columns, table,
                                 &view[(t - first) * ZML_TILE_ROWS, 0], self.rows_in(t))
+        return out
+
+    def lookup(self, size_t tile, const int64_t[::1] columns, const double[:, ::1] values):
+        """Sums over some columns of a value that each code stands for, float64 (rows of the tile,)."""
+        cdef uint8_t[:, ::1] codes = np.empty((ZML_TILE_ROWS, self.padded), dtype=np.uint8)
+        cdef Py_ssize_t k
+        cdef int i, rows = self.rows_in(tile)
+        out = np.zeros(rows)
+        cdef double[::1] view = out
+        self.unpack(tile, &codes[0, 0])
+        for k in range(columns.shape[0]):
+            for i in range(rows):
+                view[i] += values[k, codes[i, columns[k]]]
         return out
 
 

@@ -56,7 +56,16 @@ class PackedMatrix:
 
     ndim = 2
     __hash__ = None
-    __slots__ = (*("_" + name for name in _ARRAYS), "_order", "_tiles", "dtype", "levels", "sample_bits", "sampling", "shape")
+    __slots__ = (
+        *("_" + name for name in _ARRAYS),
+        "_order",
+        "_tiles",
+        "dtype",
+        "levels",
+        "sample_bits",
+        "sampling",
+        "shape",
+    )
 
     def __init__(self, *, shape, dtype, sample_bits, sampling, levels, row_seed, **arrays):
         values = {
@@ -132,7 +141,9 @@ class PackedMatrix:
         kind = ("shape", "dtype", "sample_bits", "sampling", "levels")
         if any(getattr(self, name) != getattr(other, name) for name in kind):
             return False
-        if not all(np.array_equal(getattr(self, name), getattr(other, name)) for name in ("_offset", "_step", "_table")):
+        if not all(
+            np.array_equal(getattr(self, name), getattr(other, name)) for name in ("_offset", "_step", "_table")
+        ):
             return False
         step = 4096
         return all(
