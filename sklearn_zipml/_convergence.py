@@ -4,6 +4,8 @@ import numpy as np
 
 # What is left to gain is judged against the objective, but not against less than this part of its start.
 FLOOR = 0.01
+# Part of the tolerance that the estimate of what is left has to stay below, for it is an extrapolation.
+SAFETY = 0.2
 
 
 class Extrapolation:
@@ -51,25 +53,21 @@ class Stopping:
     """Ends a fit when what is left to gain is small.
 
     The decreases of a linearly converging objective are geometric: with ratio q of the last two, d q / (1 - q) is
-    left. Two epochs in a row must agree.
+    left. Two epochs in a row must agree. Objectives are summed over targets.
     """
 
     def __init__(self, tol, start):
-        self.tol, self.start = tol, np.abs(start)
-        self.last = None
+        self.tol, self.start = tol, abs(float(start.sum()))
+        self.last = np.inf
         self.agreed = 0
 
     def __call__(self, before, after):
         if self.tol <= 0:
             return False
-        decrease = np.abs(before - after)
-        target = self.tol * np.maximum(np.abs(after), FLOOR * self.start)
-        if self.last is None:
-            left = np.where(decrease > 0, np.inf, 0)
-        else:
-            ratio = np.clip(np.divide(decrease, self.last, out=np.zeros_like(decrease), where=self.last > 0), 0, 0.999)
-            left = np.maximum(decrease * ratio / (1 - ratio), 0)
+        decrease = abs(float(before.sum() - after.sum()))
+        target = SAFETY * self.tol * max(abs(float(after.sum())), FLOOR * self.start)
+        ratio = min(decrease / self.last, 0.999) if self.last > 0 else 0.0
+        left = decrease * ratio / (1 - ratio) if np.isfinite(self.last) else np.inf
         self.last = decrease
-        fine = bool(np.all((left <= target) & (decrease <= 10 * target)))
-        self.agreed = self.agreed + 1 if fine else 0
-        return self.agreed >= 2 or bool(np.all(decrease == 0))
+        self.agreed = self.agreed + 1 if left <= target and decrease <= 20 * target else 0
+        return self.agreed >= 2 or decrease == 0
