@@ -1,8 +1,10 @@
 """Least-squares support vector classification on packed low-precision samples."""
 
 from numbers import Real
+from typing import Literal, Self
 
 import numpy as np
+from numpy.typing import ArrayLike
 from sklearn.base import ClassifierMixin, _fit_context
 from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.class_weight import compute_sample_weight
@@ -10,6 +12,7 @@ from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted
 
 from ._base import ZipMLModel
+from ._typing import Levels, RandomState, Samples, Sampling
 from ._validation import check_samples_and_target, check_weights
 
 
@@ -91,29 +94,29 @@ tol, early_stopping, validation_fraction, n_iter_no_change, warm_start, n_jobs, 
 
     def __init__(
         self,
-        sample_bits=4,
+        sample_bits: int | None = 4,
         *,
-        C=1.0,
-        class_weight=None,
-        model_bits=None,
-        gradient_bits=None,
-        sampling="compensated",
-        levels="optimal",
-        resample=None,
-        fit_intercept=True,
-        solver="saga",
-        learning_rate="auto",
-        batch_size=16,
-        max_iter=100,
-        tol=1e-4,
-        early_stopping=False,
-        validation_fraction=0.1,
-        n_iter_no_change=5,
-        warm_start=False,
-        n_jobs=None,
-        random_state=None,
-        verbose=0,
-    ):
+        C: float = 1.0,
+        class_weight: dict | Literal["balanced"] | None = None,
+        model_bits: int | None = None,
+        gradient_bits: int | None = None,
+        sampling: Sampling = "compensated",
+        levels: Levels = "optimal",
+        resample: Literal["epoch"] | None = None,
+        fit_intercept: bool = True,
+        solver: Literal["saga", "sgd"] = "saga",
+        learning_rate: Literal["auto"] | float = "auto",
+        batch_size: Literal[16, 32, 48, 64] = 16,
+        max_iter: int = 100,
+        tol: float = 1e-4,
+        early_stopping: bool = False,
+        validation_fraction: float = 0.1,
+        n_iter_no_change: int = 5,
+        warm_start: bool = False,
+        n_jobs: int | None = None,
+        random_state: RandomState = None,
+        verbose: int = 0,
+    ) -> None:
         self.sample_bits = sample_bits
         self.C = C
         self.class_weight = class_weight
@@ -137,7 +140,7 @@ tol, early_stopping, validation_fraction, n_iter_no_change, warm_start, n_jobs, 
         self.verbose = verbose
 
     @_fit_context(prefer_skip_nested_validation=True)
-    def fit(self, X, y, sample_weight=None):
+    def fit(self, X: Samples, y: ArrayLike, sample_weight: ArrayLike | None = None) -> Self:
         """Quantize X and fit the model.
 
         Parameters
@@ -184,7 +187,7 @@ tol, early_stopping, validation_fraction, n_iter_no_change, warm_start, n_jobs, 
                 "set warm_start=False."
             )
 
-    def decision_function(self, X):
+    def decision_function(self, X: Samples) -> np.ndarray:
         """Signed values of the hyperplanes.
 
         Parameters
@@ -199,7 +202,7 @@ tol, early_stopping, validation_fraction, n_iter_no_change, warm_start, n_jobs, 
         values = self._predictions(X).astype(self.coef_.dtype, copy=False)
         return values[:, 0] if values.shape[1] == 1 else values
 
-    def predict(self, X):
+    def predict(self, X: Samples) -> np.ndarray:
         """Predict class labels.
 
         Parameters

@@ -1,6 +1,7 @@
 """The transformer that packs."""
 
 from numbers import Integral
+from typing import Self
 
 import numpy as np
 from sklearn import get_config
@@ -17,6 +18,7 @@ from ._requantize import requantize
 from ._row_order import RowOrder
 from ._seeds import draw_seed
 from ._statistics import grid_of
+from ._typing import Levels, RandomState, Samples, Sampling
 from ._validation import check_bits, check_samples
 
 
@@ -93,7 +95,15 @@ class DoubleSamplingQuantizer(OneToOneFeatureMixin, TransformerMixin, BaseEstima
         "random_state": ["random_state"],
     }
 
-    def __init__(self, sample_bits=4, *, sampling="double", levels="optimal", quantize_unseen=False, random_state=None):
+    def __init__(
+        self,
+        sample_bits: int = 4,
+        *,
+        sampling: Sampling = "double",
+        levels: Levels = "optimal",
+        quantize_unseen: bool = False,
+        random_state: RandomState = None,
+    ) -> None:
         self.sample_bits = sample_bits
         self.sampling = sampling
         self.levels = levels
@@ -101,7 +111,7 @@ class DoubleSamplingQuantizer(OneToOneFeatureMixin, TransformerMixin, BaseEstima
         self.random_state = random_state
 
     @_fit_context(prefer_skip_nested_validation=True)
-    def fit(self, X, y=None):
+    def fit(self, X: Samples, y: object = None) -> Self:
         """Find the range and the levels of every column.
 
         Parameters
@@ -118,7 +128,7 @@ class DoubleSamplingQuantizer(OneToOneFeatureMixin, TransformerMixin, BaseEstima
         return self
 
     @_fit_context(prefer_skip_nested_validation=True)
-    def fit_transform(self, X, y=None):
+    def fit_transform(self, X: Samples, y: object = None) -> PackedMatrix | np.ndarray:
         """Find the levels and pack the rows.
 
         Parameters
@@ -134,7 +144,7 @@ class DoubleSamplingQuantizer(OneToOneFeatureMixin, TransformerMixin, BaseEstima
         """
         return self._output(self._pack(self._fit(X)))
 
-    def quantize(self, X):
+    def quantize(self, X: Samples) -> PackedMatrix:
         """Pack rows on the levels found by ``fit``.
 
         Parameters
@@ -149,7 +159,7 @@ class DoubleSamplingQuantizer(OneToOneFeatureMixin, TransformerMixin, BaseEstima
         check_is_fitted(self)
         return self._pack(check_samples(self, X, reset=False))
 
-    def transform(self, X):
+    def transform(self, X: Samples) -> PackedMatrix | np.ndarray:
         """Pass rows through as they are, or pack them with ``quantize_unseen=True``.
 
         Parameters
@@ -165,7 +175,7 @@ class DoubleSamplingQuantizer(OneToOneFeatureMixin, TransformerMixin, BaseEstima
         X = check_samples(self, X, reset=False)
         return self._output(self._pack(X)) if self.quantize_unseen else self._output(X)
 
-    def inverse_transform(self, X):
+    def inverse_transform(self, X: Samples) -> np.ndarray:
         """Decode packed rows; rows that are not packed stay as they are.
 
         Parameters

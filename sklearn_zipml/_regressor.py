@@ -1,13 +1,16 @@
 """Linear regression on packed low-precision samples."""
 
 from numbers import Real
+from typing import Literal, Self
 
 import numpy as np
+from numpy.typing import ArrayLike
 from sklearn.base import RegressorMixin, _fit_context
 from sklearn.metrics import r2_score
 from sklearn.utils._param_validation import Interval
 
 from ._base import ZipMLModel
+from ._typing import Levels, RandomState, Samples, Sampling
 from ._validation import check_samples_and_target, check_weights
 
 
@@ -124,28 +127,28 @@ class ZipMLRegressor(RegressorMixin, ZipMLModel):
 
     def __init__(
         self,
-        sample_bits=4,
+        sample_bits: int | None = 4,
         *,
-        model_bits=None,
-        gradient_bits=None,
-        sampling="compensated",
-        levels="optimal",
-        resample=None,
-        alpha=1e-4,
-        fit_intercept=True,
-        solver="saga",
-        learning_rate="auto",
-        batch_size=16,
-        max_iter=100,
-        tol=1e-4,
-        early_stopping=False,
-        validation_fraction=0.1,
-        n_iter_no_change=5,
-        warm_start=False,
-        n_jobs=None,
-        random_state=None,
-        verbose=0,
-    ):
+        model_bits: int | None = None,
+        gradient_bits: int | None = None,
+        sampling: Sampling = "compensated",
+        levels: Levels = "optimal",
+        resample: Literal["epoch"] | None = None,
+        alpha: float = 1e-4,
+        fit_intercept: bool = True,
+        solver: Literal["saga", "sgd"] = "saga",
+        learning_rate: Literal["auto"] | float = "auto",
+        batch_size: Literal[16, 32, 48, 64] = 16,
+        max_iter: int = 100,
+        tol: float = 1e-4,
+        early_stopping: bool = False,
+        validation_fraction: float = 0.1,
+        n_iter_no_change: int = 5,
+        warm_start: bool = False,
+        n_jobs: int | None = None,
+        random_state: RandomState = None,
+        verbose: int = 0,
+    ) -> None:
         self.sample_bits = sample_bits
         self.model_bits = model_bits
         self.gradient_bits = gradient_bits
@@ -168,7 +171,7 @@ class ZipMLRegressor(RegressorMixin, ZipMLModel):
         self.verbose = verbose
 
     @_fit_context(prefer_skip_nested_validation=True)
-    def fit(self, X, y, sample_weight=None):
+    def fit(self, X: Samples, y: ArrayLike, sample_weight: ArrayLike | None = None) -> Self:
         """Quantize X and fit the model.
 
         Parameters
@@ -193,7 +196,7 @@ class ZipMLRegressor(RegressorMixin, ZipMLModel):
         self.intercept_ = dtype(intercept[0]) if y.ndim == 1 else intercept.astype(dtype)
         return self
 
-    def predict(self, X):
+    def predict(self, X: Samples) -> np.ndarray:
         """Predict targets of rows as they are, without rounding them.
 
         Parameters
