@@ -175,7 +175,7 @@ tol, early_stopping, validation_fraction, n_iter_no_change, warm_start, n_jobs, 
         positive = [1] if len(classes) == 2 else range(len(classes))
         targets = np.stack([np.where(labels == k, 1.0, -1.0) for k in positive], axis=1)
         coef, intercept = self._fit_linear(X, targets, weights, lambda total: 1 / (self.C * total), stratify=labels)
-        dtype = np.float32 if X.dtype == np.float32 else np.float64
+        dtype = np.float32 if X.dtype.type is np.float32 else np.float64
         self.classes_ = classes
         self.coef_, self.intercept_ = coef.astype(dtype), intercept.astype(dtype)
         return self

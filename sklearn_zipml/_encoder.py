@@ -111,7 +111,7 @@ def decode_table(grid, sample_bits, sampling):
 
 
 def _decoded_dtype(dtype):
-    return np.float32 if dtype == np.float32 else np.float64
+    return np.float32 if dtype.type is np.float32 else np.float64
 
 
 def _in_threads(work, n_rows, block, n_jobs):

@@ -120,7 +120,7 @@ def _uniform(X, sample_rows, low, high, count, stride):
     steps = (count - 1) * stride * (MAX_STEPS // ((count - 1) * stride))
     row = np.arange(count) * (steps // (count - 1))
     d = len(low)
-    deviation = _deviation(X, sample_rows, low, high) * (MAX_STEPS // stride)
+    deviation = _optimal(X, sample_rows, low, high, 2, stride)[3]
     return (
         np.tile(row.astype(np.uint8), (d, 1)),
         np.full(d, count, dtype=np.uint16),
@@ -145,15 +145,3 @@ def _optimal(X, sample_rows, low, high, count, stride):
         for columns, sample in _sample_blocks(X, sample_rows, low, high)
     ]
     return tuple(np.concatenate(arrays) for arrays in zip(*parts, strict=True))
-
-
-def _deviation(X, sample_rows, low, high):
-    """Standard deviation of the columns' sample in units of their range; infinite for two-valued columns."""
-    out = np.full(len(low), np.inf)
-    for columns, sample in _sample_blocks(X, sample_rows, low, high):
-        span = high[columns] - low[columns]
-        safe = np.where(span > 0, span, 1.0)
-        t = (sample - low[columns, None]) / safe[:, None]
-        two_valued = np.all((t == 0) | (t == 1), axis=1)
-        out[columns] = np.where(two_valued, np.inf, t.std(axis=1))
-    return out

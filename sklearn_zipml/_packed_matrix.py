@@ -90,6 +90,8 @@ class PackedMatrix:
         }
         for name in _ARRAYS:
             array = arrays.pop(name)
+            if array.size == 0:  # its strides would differ once pickled, and joblib hashes them
+                array = np.frombuffer(b"", dtype=array.dtype).reshape(array.shape)
             if array.flags.writeable:
                 array = array.view()
                 array.flags.writeable = False

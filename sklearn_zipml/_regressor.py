@@ -191,7 +191,7 @@ class ZipMLRegressor(RegressorMixin, ZipMLModel):
         weights = check_weights(sample_weight, X)
         targets = np.asarray(y, dtype=np.float64).reshape(len(y), -1)
         coef, intercept = self._fit_linear(X, targets, weights, lambda total: self.alpha)
-        dtype = np.float32 if X.dtype == np.float32 else np.float64
+        dtype = np.float32 if X.dtype.type is np.float32 else np.float64
         self.coef_ = (coef[0] if y.ndim == 1 else coef).astype(dtype)
         self.intercept_ = dtype(intercept[0]) if y.ndim == 1 else intercept.astype(dtype)
         return self

@@ -90,8 +90,9 @@ int zml_optimal_levels(const double *position, const double *count, const double
 /* Whether a value is a whole number of steps above the minimum, up to the rounding of float32 data. A tolerance
  * relative to the range would call anything beside a huge outlier a lattice. */
 static int on_lattice(double value, double low, double range, int steps) {
-  const double t = (value - low) / range * steps, rounding = 0x1p-20 * (fabs(value) + fabs(low)) / range * steps;
-  const double most = 0.5 / ZML_GRID_FRACTION;
+  const double part = (value - low) / range, t = part * steps, most = 0.5 / ZML_GRID_FRACTION;
+  const double size = fabs(value) + (1 - part) * fabs(low) + part * fabs(low + range);
+  const double rounding = 0x1p-20 * size / range * steps;
   return fabs(t - rint(t)) <= (rounding < most ? rounding : most);
 }
 
@@ -124,15 +125,19 @@ static double deviation_of(double count, double sum, double square) {
   return variance > 1e-13 * (1 + mean * mean) ? sqrt(variance) : 0;
 }
 
-/* Standard deviation in steps, of the bulk alone if all but a thousandth of the values share one grid cell. */
+/* Standard deviation in steps. If all but a few of the values share one grid cell, the distance of their mean from the
+ * nearer edge of it stands in: an outlier inflates the deviation of all, but not that. */
 static double bulk_deviation(const double *count, const double *sum, const double *square, int n_cells) {
   const double n = count[n_cells], all = deviation_of(n, sum[n_cells], square[n_cells]);
-  for (int k = 0; k < n_cells; k++) {
+  const double few = n >= 2000 ? n / 1000 : n >= 8 ? 2 : 0;
+  for (int k = 0; k < n_cells && few > 0; k++) {
     const double inside = count[k + 1] - count[k];
-    if (n - inside > (n >= 1000 ? n / 1000 : 1))
+    if (n - inside > few)
       continue;
-    const double mean = inside > 0 ? (sum[k + 1] - sum[k]) / inside - k : 0; /* from the cell's edge: no cancellation */
-    return mean > 1e-12 && mean < all ? mean : all;
+    const double above = (sum[k + 1] - sum[k]) / inside - k, below = 1 - above;
+    if (above > 0 && above < 0.5)
+      return above < all ? above : all;
+    return below > 1e-12 && below < all ? below : all; /* below the rounding of the sum it is a constant */
   }
   return all;
 }
