@@ -95,23 +95,17 @@ class ZipMLModel(BaseEstimator):
             total, train_weights = train_weights.sum(), None
         else:
             total = len(train_targets) if train_weights is None else train_weights.sum()
-        mean = (
-            np.average(train_targets, axis=0, weights=train_weights)
-            if self.fit_intercept
-            else np.zeros(targets.shape[1])
-        )
-        train_targets = train_targets - mean
-        scale = np.abs(train_targets).max(axis=0)
-        scale[scale == 0] = 1
+        train_targets, mean, scale = _standardize(train_targets, train_weights, self.fit_intercept)
         problem = Problem(matrix, train_weights, self.fit_intercept)
-        slots = matrix._order.to_slots((train_targets / scale).T, problem.n_slots, np.float32)
+        slots = matrix._order.to_slots(train_targets.T, problem.n_slots, np.float32)
 
         def coefficients(z):
-            coef = z / problem.step * scale[:, None]
-            coef[:, problem.unit == 0] = 0
-            if not self.fit_intercept:
-                return coef, np.zeros(len(coef))
-            return coef, mean - coef @ (problem.offset + problem.step * problem.centre)
+            with np.errstate(over="ignore", invalid="ignore"):  # checked at the end
+                coef = z / problem.step * scale[:, None]
+                coef[:, problem.unit == 0] = 0
+                if not self.fit_intercept:
+                    return coef, np.zeros(len(coef))
+                return coef, mean - coef @ (problem.offset + problem.step * problem.centre)
 
         monitor = _Monitor(self, X, targets, weights, held_out, coefficients)
         result = solve(
@@ -140,11 +134,14 @@ class ZipMLModel(BaseEstimator):
                 stacklevel=4,
             )
         self.n_iter_ = result.n_iter
-        self.loss_curve_ = [loss * float(np.mean(scale**2)) for loss in result.losses]
+        self.loss_curve_ = _in_units_of_y(result.losses, scale)
         if self.early_stopping:
             self.validation_scores_ = monitor.scores
         self.sample_bits_ = matrix.sample_bits
-        return coefficients(result.z if monitor.best is None else monitor.best)
+        coef, intercept = coefficients(result.z if monitor.best is None else monitor.best)
+        if not (np.isfinite(coef).all() and np.isfinite(intercept).all()):
+            raise ValueError("The coefficients exceed the range of float64: rescale X or y.")
+        return coef, intercept
 
     def _split(self, n, weights, random_state, stratify):
         """Rows to train on (None: all) and to validate on (None: none); rows of weight zero are in neither."""
@@ -206,12 +203,12 @@ class ZipMLModel(BaseEstimator):
         """Initial z: the last solution if warm_start, else zero."""
         if not self.warm_start or not hasattr(self, "coef_"):
             return None
-        coef = np.asarray(self.coef_, dtype=np.float64).reshape(-1, problem.d)
-        if len(coef) != n_outputs:
-            raise ValueError(
-                f"warm_start=True: the previous fit had {len(coef)} outputs, this one has {n_outputs}; "
-                "set warm_start=False."
-            )
+        coef = np.atleast_2d(np.asarray(self.coef_, dtype=np.float64))
+        for what, before, now in (("features", coef.shape[1], problem.d), ("outputs", len(coef), n_outputs)):
+            if before != now:
+                raise ValueError(
+                    f"warm_start=True: the previous fit had {before} {what}, this one has {now}; set warm_start=False."
+                )
         return coef * problem.step / scale[:, None]
 
     def _predictions(self, X):
@@ -220,6 +217,26 @@ class ZipMLModel(BaseEstimator):
         X = check_samples(self, X, reset=False)
         coef = np.atleast_2d(self.coef_)
         return linear_predictions(X, coef, np.ravel(self.intercept_))
+
+
+def _standardize(targets, weights, centred):
+    """Targets (n_samples, outputs) centred and scaled to at most 1, and their means and scales."""
+    size = np.abs(targets).max(axis=0)
+    size[size == 0] = 1
+    targets = targets / size
+    mean = np.average(targets, axis=0, weights=weights) if centred else np.zeros(targets.shape[1])
+    targets -= mean
+    spread = np.abs(targets).max(axis=0)
+    # what the rounding of the mean of constant targets leaves is nothing to learn
+    spread[spread <= 1e-15] = 0
+    targets = np.divide(targets, spread, out=np.zeros_like(targets), where=spread > 0)
+    return targets, mean * size, np.where(spread > 0, spread * size, 1.0)
+
+
+def _in_units_of_y(losses, scale):
+    """Objectives of standardized targets, in squared units of y; the largest float where that overflows."""
+    with np.errstate(over="ignore"):
+        return np.minimum(np.array(losses) * np.mean(scale**2), np.finfo(float).max).tolist()
 
 
 class _Monitor:

@@ -44,7 +44,7 @@ cdef extern from "encode.h" nogil:
     int zml_range_f64(const double *block, size_t n_rows, size_t n_columns, double *low, double *high)
     void zml_coordinates_f32(const float *block, size_t n_rows, const zml_codebook *book, int32_t *coordinates)
     void zml_coordinates_f64(const double *block, size_t n_rows, const zml_codebook *book, int32_t *coordinates)
-    void zml_encode_tile(const int32_t *coordinates, const int32_t *other, const uint32_t *prior, size_t n_rows,
+    void zml_encode_tile(const int32_t *coordinates, const int32_t *other, const uint32_t *prior, size_t n_rows, uint64_t ordinal,
                          const zml_codebook *book, uint8_t *tile, const zml_moments *moments)
     void zml_decode_tile(const uint8_t *tile, int width, size_t n_columns, const uint8_t *table, uint8_t *positions,
                          size_t n_rows)
@@ -212,7 +212,7 @@ cdef class Encoder:
                     zml_coordinates_f32(&block[first, 0], count, &self.book, &coordinates[0, 0])
                 else:
                     zml_coordinates_f64(&block[first, 0], count, &self.book, &coordinates[0, 0])
-                zml_encode_tile(&coordinates[0, 0], &coordinates[0, 0], NULL, count, &self.book,
+                zml_encode_tile(&coordinates[0, 0], &coordinates[0, 0], NULL, count, 0, &self.book,
                                 &tiles[t, 0], &out)
 
     def narrow(self, Tiles source, const uint8_t[:, ::1] lower, const uint8_t[:, ::1] upper,
@@ -220,7 +220,8 @@ cdef class Encoder:
         """Round the rows of `source` again, into zeroed tiles.
 
         lower, upper: grid positions of both draws of every code, (columns, codes); prior: the rounding variance that
-        a code carries already, in 1/65536 of a squared step.
+        a code carries already, in 1/65536 of a squared step. Draws are keyed by slot as well as content: few codes make
+        many equal rows, which would share their noise.
         """
         cdef size_t t, d = self.n_columns
         cdef int i, j, code
@@ -238,7 +239,8 @@ cdef class Encoder:
                         first[i, j] = lower[j, code] << ZML_GRID_SHIFT
                         second[i, j] = upper[j, code] << ZML_GRID_SHIFT
                         carried[i, j] = prior[j, code]
-                zml_encode_tile(&first[0, 0], &second[0, 0], &carried[0, 0], source.rows_in(t), &self.book,
+                zml_encode_tile(&first[0, 0], &second[0, 0], &carried[0, 0], source.rows_in(t),
+                                1 + t * ZML_TILE_ROWS, &self.book,
                                 &tiles[t, 0], &out)
 
 

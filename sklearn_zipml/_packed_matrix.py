@@ -188,9 +188,11 @@ class PackedMatrix:
 
     # Decoding
 
+    _low = 0
+
     @property
-    def _top(self):
-        """Highest grid position of each column."""
+    def _high(self):
+        """Highest grid position of each column; the lowest is 0."""
         if self._tiles.width < 8:
             return self._table[: self.shape[1]].max(axis=1, initial=0)
         if self._grid_levels.shape[1]:

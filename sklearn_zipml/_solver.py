@@ -14,6 +14,8 @@ from ._quadratic import Quadratic, Rule
 
 HALVINGS = 30
 MIN_STEPS = 32
+# A rise of the objective above the best by this part of its start is a divergence.
+RISE = 0.05
 # Below this tolerance the anchor has 31 bits instead of 16: the objective is taken there.
 FINE = 1e-6
 # No extrapolation while an epoch takes the objective below this part.
@@ -168,7 +170,7 @@ class _Run:
         if not finite or not np.isfinite(objective).all():
             return True
         scale = np.maximum(np.abs(self.first), np.finfo(float).tiny)
-        return bool(np.any((objective > 2 * self.best + scale) | (objective < -0.5 * scale)))
+        return bool(np.any((objective > self.best + RISE * scale) | (objective < -0.5 * scale)))
 
     def record(self, z):
         """Keep the loss of an epoch, and its model if it is the best. Returns the gain over the best before."""
@@ -238,7 +240,7 @@ def _run_sgd(quadratic, options, seed, z, on_epoch, draw):
     automatic = 0.5 / (quadratic.top + noise.max(initial=0) + 3 * mean_norm * batches / problem.n)
     state = State(quadratic, z)
     run = _Run(state, _step_size(options, automatic))
-    smallest = run.step_size / 64
+    smallest = run.step_size * min(1 / 64, 100 * options.tol)  # the noise floor falls with the step
     unit = np.divide(1, quadratic.unit, out=np.zeros_like(quadratic.unit), where=quadratic.unit > 0)
     average = np.zeros((len(z), quadratic.padded))
     model = np.zeros((len(z), quadratic.padded), dtype=np.float32)
@@ -264,6 +266,7 @@ def _run_sgd(quadratic, options, seed, z, on_epoch, draw):
             model,
             average,
         )
+        finite = finite and np.isfinite(average).all()
         if finite:
             state.move(average[:, : problem.d])
         if run.diverged(finite):

@@ -68,7 +68,7 @@ static uint32_t squared_error(uint32_t position, int32_t t) {
 }
 
 void zml_encode_tile(const int32_t *coordinates, const int32_t *other, const uint32_t *prior, size_t n_rows,
-                     const zml_codebook *book, uint8_t *tile, const zml_moments *moments) {
+                     uint64_t ordinal, const zml_codebook *book, uint8_t *tile, const zml_moments *moments) {
   const size_t d = book->n_columns, padded = zml_padded_columns(d), codes_per_column = zml_table_codes(book->width);
   uint32_t column_keys[ZML_TILE_ROWS];
   uint64_t keys[ZML_TILE_ROWS] = {0};
@@ -87,7 +87,7 @@ void zml_encode_tile(const int32_t *coordinates, const int32_t *other, const uin
     }
   }
   for (size_t i = 0; i < n_rows; i++)
-    keys[i] = zml_mix64(keys[i] ^ zml_mix64(book->seed));
+    keys[i] = zml_mix64(keys[i] ^ zml_mix64(book->seed) ^ (ordinal ? zml_mix64(ordinal + i) : 0));
 
   for (size_t group = 0; group < padded / ZML_GROUP_COLUMNS; group++) {
     uint8_t codes[ZML_TILE_ROWS * ZML_GROUP_COLUMNS];
