@@ -271,9 +271,9 @@ def _batches(order, n_rows, batch_rows):
     size = -(-batch_rows // PLANE_ROWS) * PLANE_ROWS
     for position, t in enumerate(order):
         for start in range(0, TILE, size):
-            count = min(batch_rows, n_rows - (int(t) * TILE + start))
-            if count > 0 or start == 0:
-                yield int(t) * TILE + start, max(count, 0), start == 0 and position % FOLD == 0
+            count = min(batch_rows, TILE - start, n_rows - (int(t) * TILE + start))
+            if count > 0:
+                yield int(t) * TILE + start, count, start == 0 and position % FOLD == 0
 
 
 def saga_epoch(

@@ -271,7 +271,7 @@ def test_not_finite(bad, dtype, row):
     """scikit-learn's message."""
     X = np.ones((100, 3), dtype=dtype)
     X[row, 2] = bad
-    with pytest.raises(ValueError, match="X contains (NaN|infinity)"):
+    with pytest.raises(ValueError, match=r"X contains (NaN|infinity)"):
         pack(X, 4, "compensated", "optimal", 0)
     assert np.asarray(pack(X, 4, "compensated", "optimal", 0, rows=np.flatnonzero(np.arange(100) != row))).max() == 1
 

@@ -213,7 +213,7 @@ def test_not_finite(bad):
     """scikit-learn's error; a range beyond float64 has its own."""
     X = np.zeros((70, 3))
     X[66, 1] = bad
-    with pytest.raises(ValueError, match="contains (NaN|infinity)"):
+    with pytest.raises(ValueError, match=r"contains (NaN|infinity)"):
         grid_of(X, 4)
     with pytest.raises(ValueError, match="Column 0 of X spans more than float64"):
         grid_of(np.array([[-1.7e308], [1.7e308]]), 4)

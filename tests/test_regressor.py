@@ -624,7 +624,8 @@ def test_hostile_data(name, sample_bits, solver):
         if fit_intercept:
             size = np.abs(y).max() or 1
             error = np.mean((predictions / size - y / size) ** 2)
-            assert error <= 1.05 * np.var(y / size) + 1e-10
+            # at 2**62 the rounding of x @ coef in float64 is as large as y
+            assert error <= (3 if "2**62" in name else 1.05) * np.var(y / size) + 1e-10
             if learnable and sample_bits in (None, 8):
                 assert error < 0.05 * np.var(y / size)
 
