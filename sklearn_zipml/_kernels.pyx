@@ -44,8 +44,8 @@ cdef extern from "encode.h" nogil:
     int zml_range_f64(const double *block, size_t n_rows, size_t n_columns, double *low, double *high)
     void zml_coordinates_f32(const float *block, size_t n_rows, const zml_codebook *book, int32_t *coordinates)
     void zml_coordinates_f64(const double *block, size_t n_rows, const zml_codebook *book, int32_t *coordinates)
-    void zml_encode_tile(const int32_t *coordinates, const int32_t *other, const uint32_t *prior, size_t n_rows, uint64_t ordinal,
-                         const zml_codebook *book, uint8_t *tile, const zml_moments *moments)
+    void zml_encode_tile(const int32_t *coordinates, const int32_t *other, const uint32_t *prior, size_t n_rows,
+                         uint64_t ordinal, const zml_codebook *book, uint8_t *tile, const zml_moments *moments)
     void zml_decode_tile(const uint8_t *tile, int width, size_t n_columns, const uint8_t *table, uint8_t *positions,
                          size_t n_rows)
     void zml_unpack_tile(const uint8_t *tile, int width, size_t padded_columns, uint8_t *codes)

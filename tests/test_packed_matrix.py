@@ -159,8 +159,13 @@ def test_a_row_decodes():
         1.5,
         "a",
         None,
-    ]
-    + [True, np.True_, [0.5], np.ones(149, dtype=bool), np.ones((150, 1), dtype=bool), [[0, 1], [2, 3]]],
+        True,
+        np.True_,
+        [0.5],
+        np.ones(149, dtype=bool),
+        np.ones((150, 1), dtype=bool),
+        [[0, 1], [2, 3]],
+    ],
     ids=repr,
 )
 def test_bad_keys(key):
