@@ -1,2 +1,19 @@
-__version__ = "0.1.0.dev0"
+"""Linear models for scikit-learn trained on packed low-precision samples (ZipML, arXiv:1611.05402).
+
+Data flows one way; each step is a file::
+
+    array -> levels -> codes -> packed tiles -> passes -> coefficients
+             |         |        |               |         |
+             _levels   _encoder _packed_matrix  _loops    _solver, _base
+             csrc/levels.c      csrc/tile.h     csrc/kernels_*.c
+                       csrc/encode.c            csrc/vector_functions.h
+"""
+
+from ._classifier import ZipMLLSSVC
+from ._dispatch import show_versions
 from ._packed_matrix import PackedMatrix
+from ._quantizer import DoubleSamplingQuantizer
+from ._regressor import ZipMLRegressor
+
+__version__ = "0.1.0.dev0"
+__all__ = ["DoubleSamplingQuantizer", "PackedMatrix", "ZipMLLSSVC", "ZipMLRegressor", "show_versions"]

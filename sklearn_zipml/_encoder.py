@@ -1,11 +1,13 @@
 """Step 2: rows -> levels -> stochastically rounded codes -> packed tiles, a block of rows at a time."""
 
+from itertools import pairwise
+
 import numpy as np
 from joblib import Parallel, delayed, effective_n_jobs
 
 from . import _kernels
 from ._blocks import block_rows, take_rows
-from ._levels import SAMPLE_ROWS, find_grid, n_levels
+from ._levels import SAMPLE_ROWS, find_grid
 from ._packed_matrix import PackedMatrix, aligned_tiles, code_width
 from ._row_order import RowOrder
 from ._statistics import from_moments
@@ -39,9 +41,11 @@ def pack_on_grid(X, grid, sample_bits, sampling, levels, seed, *, rows=None, n_j
     n, d = (X.shape[0] if rows is None else len(rows)), X.shape[1]
     width = code_width(sample_bits)
     order = RowOrder(n, _kernels.mix(seed, 1))
-    encoder = _kernels.Encoder(grid.levels, grid.used, grid.top, grid.offset, grid.scale, sampling, width, _kernels.mix(seed, 2))
+    encoder = _kernels.Encoder(
+        grid.levels, grid.used, grid.top, grid.offset, grid.scale, sampling, width, _kernels.mix(seed, 2)
+    )
     codes = aligned_tiles(n, d, width)
-    by_code = sampling == "compensated" and width < 8
+    by_code = keeps_noise(sampling, width)
 
     def encode(first, last):
         moments = _kernels.Moments(d, width, by_code)
@@ -57,7 +61,14 @@ def pack_on_grid(X, grid, sample_bits, sampling, levels, seed, *, rows=None, n_j
     total = _kernels.Moments(d, width, by_code)
     for moments in _in_threads(encode, n, block_rows(d, grid.dtype), n_jobs):
         total.add(moments)
-    return assemble(grid, codes, from_moments(total, n), (n, d), _decoded_dtype(X.dtype), sample_bits, sampling, levels, order.seed)
+    return assemble(
+        grid, codes, from_moments(total, n), (n, d), _decoded_dtype(X.dtype), sample_bits, sampling, levels, order.seed
+    )
+
+
+def keeps_noise(sampling, width):
+    """Whether the container keeps the squared error of every code, for the statistics of subsets and weights."""
+    return sampling in ("compensated", "double") and width < 8
 
 
 def assemble(grid, codes, statistics, shape, dtype, sample_bits, sampling, levels, row_seed):
@@ -100,7 +111,7 @@ def decode_table(grid, sample_bits, sampling):
 
 
 def _decoded_dtype(dtype):
-    return np.float32 if dtype == np.float32 else np.float64
+    return np.float32 if dtype.type is np.float32 else np.float64
 
 
 def _in_threads(work, n_rows, block, n_jobs):
@@ -111,7 +122,4 @@ def _in_threads(work, n_rows, block, n_jobs):
     blocks = -(-n_rows // block)
     bounds = [min(n_rows, blocks * k // threads * block) for k in range(threads + 1)]
     parallel = Parallel(n_jobs=threads, prefer="threads", require="sharedmem")
-    return parallel(delayed(work)(*pair) for pair in zip(bounds, bounds[1:], strict=False))
-
-
-__all__ = ["assemble", "decode_table", "n_levels", "pack", "pack_on_grid"]
+    return parallel(delayed(work)(*pair) for pair in pairwise(bounds))

@@ -1,10 +1,10 @@
 """Full-precision samples in the same tiles: float32 values, for sample_bits=None and as the baseline."""
 
 import numpy as np
-from sklearn.utils import assert_all_finite
 
 from . import _kernels
 from ._blocks import block_rows, sequential_blocks, take_rows
+from ._levels import column_range, constant_step
 from ._packed_matrix import aligned_tiles
 from ._row_order import RowOrder
 
@@ -21,7 +21,7 @@ class FloatMatrix:
         n, d = (X.shape[0] if rows is None else len(rows)), X.shape[1]
         self.shape = (n, d)
         self._order = RowOrder(n, _kernels.mix(seed, 1))
-        self._offset, self._step, self._deviation = _column_scale(X, rows)
+        self._offset, self._step, self._deviation, self._low, self._high = _column_scale(X, rows)
         codes = aligned_tiles(n, d, FLOAT_WIDTH)
         tiles = codes.view(np.float32).reshape(len(codes), -1, _kernels.TILE_ROWS)
         size = block_rows(d, np.float64)
@@ -41,17 +41,15 @@ class FloatMatrix:
 
 
 def _column_scale(X, rows):
-    """Mean, largest distance from it and standard deviation in units of that, float64, from two passes."""
+    """Mean, largest distance from it, and in units of that deviation, minimum and maximum; float64, three passes."""
     n, d = (X.shape[0] if rows is None else len(rows)), X.shape[1]
-    mean, square, reach = np.zeros(d), np.zeros(d), np.zeros(d)
+    low, high = column_range(X, rows)
+    mean, square = np.zeros(d), np.zeros(d)
     for block in sequential_blocks(X, np.float64, rows):
-        assert_all_finite(block, input_name="X")
-        mean += (block / n).sum(axis=0)
-    for block in sequential_blocks(X, np.float64, rows):
-        np.maximum(reach, np.abs(block - mean).max(axis=0, initial=0), out=reach)
-    # what the rounding of the mean of a constant column leaves is not a spread
-    reach = np.where(reach > 4 * np.finfo(float).eps * np.abs(mean), reach, 0.0)
-    step = np.where(reach > 1e-290, reach, 1.0)
+        mean += ((block - low) / n).sum(axis=0)
+    mean = np.clip(low + mean, low, high)
+    reach = np.maximum(high - mean, mean - low)
+    step = np.where(reach > 0, reach, constant_step(mean))
     for block in sequential_blocks(X, np.float64, rows):
         square += (((block - mean) / step) ** 2).sum(axis=0)
-    return mean, step, np.where(reach > 1e-290, np.sqrt(square / n), 0.0)
+    return mean, step, np.where(reach > 0, np.sqrt(square / n), 0.0), (low - mean) / step, (high - mean) / step

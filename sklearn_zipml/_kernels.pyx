@@ -51,7 +51,7 @@ cdef extern from "encode.h" nogil:
     void zml_coordinates_f32(const float *block, size_t n_rows, const zml_codebook *book, int32_t *coordinates)
     void zml_coordinates_f64(const double *block, size_t n_rows, const zml_codebook *book, int32_t *coordinates)
     void zml_encode_tile(const int32_t *coordinates, const int32_t *other, const uint32_t *prior, size_t n_rows,
-                         const zml_codebook *book, uint8_t *tile, const zml_moments *moments)
+                         uint64_t ordinal, const zml_codebook *book, uint8_t *tile, const zml_moments *moments)
     void zml_decode_tile(const uint8_t *tile, int width, size_t n_columns, const uint8_t *table, uint8_t *positions,
                          size_t n_rows)
     void zml_unpack_tile(const uint8_t *tile, int width, size_t padded_columns, uint8_t *codes)
@@ -263,7 +263,7 @@ cdef class Encoder:
                     zml_coordinates_f32(&block[first, 0], count, &self.book, &coordinates[0, 0])
                 else:
                     zml_coordinates_f64(&block[first, 0], count, &self.book, &coordinates[0, 0])
-                zml_encode_tile(&coordinates[0, 0], &coordinates[0, 0], NULL, count, &self.book,
+                zml_encode_tile(&coordinates[0, 0], &coordinates[0, 0], NULL, count, 0, &self.book,
                                 &tiles[t, 0], &out)
 
     def narrow(self, Tiles source, const uint8_t[:, ::1] lower, const uint8_t[:, ::1] upper,
@@ -271,7 +271,8 @@ cdef class Encoder:
         """Round the rows of `source` again, into zeroed tiles.
 
         lower, upper: grid positions of both draws of every code, (columns, codes); prior: the rounding variance that
-        a code carries already, in 1/65536 of a squared step.
+        a code carries already, in 1/65536 of a squared step. Draws are keyed by slot as well as content: few codes make
+        many equal rows, which would share their noise.
         """
         cdef size_t t, d = self.n_columns
         cdef int i, j, code
@@ -289,8 +290,9 @@ cdef class Encoder:
                         first[i, j] = lower[j, code] << ZML_GRID_SHIFT
                         second[i, j] = upper[j, code] << ZML_GRID_SHIFT
                         carried[i, j] = prior[j, code]
-                zml_encode_tile(&first[0, 0], &second[0, 0], &carried[0, 0], source.rows_in(t), &self.book, &tiles[t, 0],
-                                &out)
+                zml_encode_tile(&first[0, 0], &second[0, 0], &carried[0, 0], source.rows_in(t),
+                                1 + t * ZML_TILE_ROWS, &self.book,
+                                &tiles[t, 0], &out)
 
 
 cdef cells(const uint8_t[:, ::1] levels, const uint16_t[::1] n_levels):
@@ -331,7 +333,8 @@ cdef class Tiles:
     width : {1, 2, 4, 8, 32}, bits of a code; 32 means float32 values
     """
 
-    def __init__(self, const uint8_t[:, ::1] codes, const uint8_t[::1] table, size_t n_rows, size_t n_columns, int width):
+    def __init__(self, const uint8_t[:, ::1] codes, const uint8_t[::1] table, size_t n_rows, size_t n_columns,
+                 int width):
         self.codes, self.table = codes, table
         self.n_rows, self.n_columns, self.width = n_rows, n_columns, width
         self.padded, self.n_tiles = zml_padded_columns(n_columns), codes.shape[0]
@@ -366,6 +369,19 @@ cdef class Tiles:
             for t in range(first, last):
                 zml_decode_tile(self.tile(t), self.width, self.n_columns, table,
                                 &view[(t - first) * ZML_TILE_ROWS, 0], self.rows_in(t))
+        return out
+
+    def lookup(self, size_t tile, const int64_t[::1] columns, const double[:, ::1] values):
+        """Sums over some columns of a value that each code stands for, float64 (rows of the tile,)."""
+        cdef uint8_t[:, ::1] codes = np.empty((ZML_TILE_ROWS, self.padded), dtype=np.uint8)
+        cdef Py_ssize_t k
+        cdef int i, rows = self.rows_in(tile)
+        out = np.zeros(rows)
+        cdef double[::1] view = out
+        self.unpack(tile, &codes[0, 0])
+        for k in range(columns.shape[0]):
+            for i in range(rows):
+                view[i] += values[k, codes[i, columns[k]]]
         return out
 
 

@@ -53,14 +53,24 @@ class Grid:
             return np.where(self.used > 1, _kernels.GRID_FRACTION / self.step, 0.0)
 
 
-def column_range(X, rows=None):
-    """Smallest and largest value of every column, float64; raises scikit-learn's error for NaN and infinity."""
+def column_range(X, rows=None, column_names=None):
+    """Smallest and largest value of every column, float64.
+
+    Raises scikit-learn's error for NaN and infinity, and a ValueError for a column that spans more than float64. The
+    range of a column whose steps could not be divided by (below 1e-290) is taken for none.
+    """
     dtype = block_dtype(X.dtype)
     low, high = np.full(X.shape[1], np.inf, dtype), np.full(X.shape[1], -np.inf, dtype)
     for block in sequential_blocks(X, dtype, rows):
         if not _kernels.block_range(block, low, high):
             assert_all_finite(block, input_name="X")
-    return low.astype(np.float64), high.astype(np.float64)
+    low, high = low.astype(np.float64), high.astype(np.float64)
+    with np.errstate(over="ignore"):
+        span = high - low
+    if not np.isfinite(span).all():
+        j = int(np.flatnonzero(~np.isfinite(span))[0])
+        raise ValueError(f"Column {_name(j, column_names)} of X spans more than float64 holds; rescale it.")
+    return low, np.where(span < 1e-290, low, high)
 
 
 def find_grid(X, sample_bits, sampling, levels, sample_rows, rows=None, column_names=None):
@@ -78,19 +88,14 @@ def find_grid(X, sample_bits, sampling, levels, sample_rows, rows=None, column_n
     -------
     Grid
     """
-    low, high = column_range(X, rows)
-    with np.errstate(over="ignore"):
-        span = high - low
-    if not np.isfinite(span).all():
-        j = int(np.flatnonzero(~np.isfinite(span))[0])
-        raise ValueError(f"Column {_name(j, column_names)} of X spans more than float64 holds; rescale it.")
-    low, high, span = _ignore_subnormal(low, high, span)
+    low, high = column_range(X, rows, column_names)
+    span = high - low
     count, stride = n_levels(sample_bits, sampling), 2 if sampling == "double" else 1
     place = _uniform if levels == "uniform" else _optimal
     chosen, used, top, deviation = place(X, sample_rows, low, high, count, stride)
     constant = span == 0
     used[constant], top[constant] = 1, 0
-    step = np.where(constant, 1.0, span / np.maximum(top, 1))
+    step = np.where(constant, constant_step(low), span / np.maximum(top, 1))
     coarse = np.flatnonzero((deviation < 1) & ~constant)
     if coarse.size:
         names = ", ".join(_name(j, column_names) for j in coarse[:5]) + (", ..." if coarse.size > 5 else "")
@@ -105,14 +110,14 @@ def find_grid(X, sample_bits, sampling, levels, sample_rows, rows=None, column_n
     return Grid(low, step, chosen, used, np.float32 if narrow else np.float64)
 
 
-def _ignore_subnormal(low, high, span):
-    """A range whose steps cannot be divided by is no range: such a column counts as constant."""
-    tiny = span < 1e-290
-    return low, np.where(tiny, low, high), np.where(tiny, 0.0, span)
-
-
 def _name(j, column_names):
     return str(j) if column_names is None else f"{column_names[j]!r} ({j})"
+
+
+def constant_step(value):
+    """Step of a constant column: its size, so that it is one step from zero; 1 where that cannot be divided by."""
+    size = np.abs(value)
+    return np.where(size > 1e-290, size, 1.0)
 
 
 def _uniform(X, sample_rows, low, high, count, stride):
@@ -120,7 +125,7 @@ def _uniform(X, sample_rows, low, high, count, stride):
     steps = (count - 1) * stride * (MAX_STEPS // ((count - 1) * stride))
     row = np.arange(count) * (steps // (count - 1))
     d = len(low)
-    deviation = _deviation(X, sample_rows, low, high) * (MAX_STEPS // stride)
+    deviation = _optimal(X, sample_rows, low, high, 2, stride)[3]
     return (
         np.tile(row.astype(np.uint8), (d, 1)),
         np.full(d, count, dtype=np.uint16),
@@ -145,15 +150,3 @@ def _optimal(X, sample_rows, low, high, count, stride):
         for columns, sample in _sample_blocks(X, sample_rows, low, high)
     ]
     return tuple(np.concatenate(arrays) for arrays in zip(*parts, strict=True))
-
-
-def _deviation(X, sample_rows, low, high):
-    """Standard deviation of the columns' sample in units of their range; infinite for two-valued columns."""
-    out = np.full(len(low), np.inf)
-    for columns, sample in _sample_blocks(X, sample_rows, low, high):
-        span = high[columns] - low[columns]
-        safe = np.where(span > 0, span, 1.0)
-        t = (sample - low[columns, None]) / safe[:, None]
-        two_valued = np.all((t == 0) | (t == 1), axis=1)
-        out[columns] = np.where(two_valued, np.inf, t.std(axis=1))
-    return out

@@ -10,8 +10,8 @@ from cpython.exc cimport PyErr_CheckSignals
 from libc.math cimport isfinite
 
 from sklearn_zipml._kernels cimport (
-    ZML_DOT_COLUMNS, ZML_PLANE_ROWS, ZML_TILE_ROWS, ZML_TWO_PLANES, Tiles, active_kernels, int8_t, int32_t, int64_t,
-    uint8_t, uint64_t, zml_grid_planes, zml_kernels, zml_step,
+    ZML_DOT_COLUMNS, ZML_PLANE_ROWS, Tiles, active_kernels, int8_t, int32_t, int64_t, uint8_t, uint64_t,
+    zml_grid_planes, zml_kernels, zml_step,
 )
 
 cdef extern from "rng.h" nogil:
@@ -159,9 +159,11 @@ cdef class Batch:
         cdef const uint8_t *tile = tiles.tile(t)
         if self.packed:
             self.kernels.gradient[tiles.width](tile, &tiles.table[0] if tiles.table.shape[0] else NULL, self.n,
-                                               &self.planes[0][0], self.n_planes, first, last, &self.sums[0, 0], self.n)
+                                               &self.planes[0][0], self.n_planes, first, last, &self.sums[0, 0],
+                                               self.n)
         else:
-            self.kernels.gradient_float(<const float *> tile, self.n, &self.values[0], first, last, &self.float_sums[0])
+            self.kernels.gradient_float(<const float *> tile, self.n, &self.values[0], first, last,
+                                        &self.float_sums[0])
 
     cdef void centred(self, const float *centre) noexcept nogil:
         """Turn the sums into the centred float32 gradient."""
@@ -186,7 +188,7 @@ def products(Tiles tiles, const double[::1] z, size_t first, size_t last, int li
     z is taken as a sum of `limbs` 16-bit fixed-point vectors: 2 give about 31 bits of its largest component.
     """
     cdef size_t t, j, n = tiles.padded
-    cdef int i, limb
+    cdef int i, _limb
     out = np.zeros((last - first) * TILE)
     cdef double[::1] view = out
     cdef double[TILE] part
@@ -196,7 +198,7 @@ def products(Tiles tiles, const double[::1] z, size_t first, size_t last, int li
     if n == 0 or last <= first:
         return out
     rest[: z.shape[0]] = z
-    for limb in range(limbs):
+    for _limb in range(limbs):
         with nogil:
             for j in range(n):
                 limb_values[j] = <float> rest[j]
@@ -226,7 +228,7 @@ def row_sums(Tiles tiles, const double[::1] weights, size_t first, size_t last, 
     Weights are taken as `limbs` 16-bit fixed-point vectors a tile.
     """
     cdef size_t t, j, n = tiles.padded
-    cdef int i, limb, rows
+    cdef int i, _limb, rows
     out = np.zeros(n)
     cdef double[::1] view = out
     cdef double[TILE] rest
@@ -242,7 +244,7 @@ def row_sums(Tiles tiles, const double[::1] weights, size_t first, size_t last, 
             rows = tiles.rows_in(t)
             for i in range(rows):
                 rest[i] = weights[(t - first) * TILE + i]
-            for limb in range(limbs):
+            for _limb in range(limbs):
                 for i in range(rows):
                     limb_values[i] = <float> rest[i]
                 batch.load(limb_values, 0, rows, TILE, 0, 0)
@@ -314,37 +316,47 @@ cdef class Rows:
 
 
 def anchor_pass(Tiles tiles, Rows rows, int target, double[::1] anchor, const float[::1] centre,
-                float[:, ::1] residual, float[:, ::1] lag):
+                float[:, ::1] residual, float[:, ::1] lag, int limbs=1):
     """Residuals of an anchor, at full precision, and half their weighted sum of squares.
 
-    anchor (float64, one target's z) is rounded in place to the 16-bit grid, so that its products are exact. The
-    weighted lag of the table, weight * (residual - table), follows the residual.
+    anchor (float64, one target's z) is rounded in place to the grid of `limbs` 16-bit fixed-point vectors, so that its
+    products are exact. The weighted lag of the table, weight * (residual - table), follows the residual.
     """
     cdef size_t t, slot, j, n = tiles.padded
     cdef int i
-    cdef double loss = 0
+    cdef double loss = 0, exact
     cdef float fresh, change
-    cdef double[TILE] part
+    cdef double[TILE] high, low
+    cdef double[::1] rest = np.array(anchor)
     cdef float[::1] values = np.asarray(anchor, dtype=np.float32)
-    cdef Vector vector = Vector(tiles, centre)
-    with nogil:
-        if not vector.load(&values[0], vector.largest(&values[0]), 0, 0):
-            with gil:
-                return float("nan")
+    cdef Vector first = Vector(tiles, centre), second = Vector(tiles, centre)
+    if not first.load(&values[0], first.largest(&values[0]), 0, 0):
+        return float("nan")
+    for j in range(n):
+        anchor[j] = value_of(first, j)
+        values[j] = <float> (rest[j] - anchor[j])
+    if limbs > 1:
+        second.load(&values[0], second.largest(&values[0]), 0, 0)
         for j in range(n):
-            anchor[j] = value_of(vector, j)
+            anchor[j] += value_of(second, j)
+    for i in range(TILE):
+        low[i] = 0
+    with nogil:
         for t in range(tiles.n_tiles):
             if t % FOLD_TILES == 0:
                 with gil:
                     PyErr_CheckSignals()
-            vector.dot(tiles, t, 0, 4, part)
+            first.dot(tiles, t, 0, 4, high)
+            if limbs > 1:
+                second.dot(tiles, t, 0, 4, low)
             for i in range(tiles.rows_in(t)):
                 slot = t * TILE + i
-                fresh = <float> (part[i] - rows.targets[target, slot])
+                exact = high[i] + low[i] - rows.targets[target, slot]
+                fresh = <float> exact
                 change = fresh - residual[target, slot]
                 residual[target, slot] = fresh
                 lag[target, slot] += rows.weight(slot) * change
-                loss += <double> rows.weight(slot) * fresh * fresh
+                loss += rows.weight(slot) * exact * exact
     return loss / 2
 
 
@@ -504,7 +516,8 @@ def sgd_epoch(Tiles tiles, Rows rows, const int64_t[::1] order, int batch_rows, 
                     batch.reduce(tiles, t, first, last)
                     batch.centred(&centre[0])
                     if gradient_bits:
-                        model.kernels.round(&batch.gradient[0], &unit[0], n, gradient_bits, zml_mix64(seed + 2 * counter + 1))
+                        model.kernels.round(&batch.gradient[0], &unit[0], n, gradient_bits,
+                                            zml_mix64(seed + 2 * counter + 1))
                     largest[k] = model.kernels.sgd_step(&rule, &batch.gradient[0], &model_values[k, 0], &total[k, 0])
         for k in range(n_targets):
             for j in range(n):

@@ -1,11 +1,18 @@
 """Step 3: the container of packed samples."""
 
+from __future__ import annotations
+
 import numbers
+from typing import TYPE_CHECKING
 
 import numpy as np
+from numpy.typing import DTypeLike
 
 from . import _kernels
 from ._row_order import RowOrder
+
+if TYPE_CHECKING:
+    from ._typing import RandomState
 
 FORMAT = 1
 _ARRAYS = ("codes", "table", "grid_levels", "used", "offset", "step", "mean", "deviation", "variance", "noise")
@@ -54,9 +61,23 @@ class PackedMatrix:
     ((1000, 16), (10, 16), dtype('float32'))
     """
 
+    shape: tuple[int, int]
+    dtype: np.dtype
+    sample_bits: int
+    sampling: str
+    levels: str
     ndim = 2
     __hash__ = None
-    __slots__ = (*("_" + name for name in _ARRAYS), "_order", "_tiles", "dtype", "levels", "sample_bits", "sampling", "shape")
+    __slots__ = (
+        *("_" + name for name in _ARRAYS),
+        "_order",
+        "_tiles",
+        "dtype",
+        "levels",
+        "sample_bits",
+        "sampling",
+        "shape",
+    )
 
     def __init__(self, *, shape, dtype, sample_bits, sampling, levels, row_seed, **arrays):
         values = {
@@ -69,6 +90,8 @@ class PackedMatrix:
         }
         for name in _ARRAYS:
             array = arrays.pop(name)
+            if array.size == 0:  # its strides would differ once pickled, and joblib hashes them
+                array = np.frombuffer(b"", dtype=array.dtype).reshape(array.shape)
             if array.flags.writeable:
                 array = array.view()
                 array.flags.writeable = False
@@ -97,26 +120,26 @@ class PackedMatrix:
     # What numpy and scikit-learn ask of an array
 
     @property
-    def nbytes(self):
+    def nbytes(self) -> int:
         """Memory of everything the container holds: tiles, level tables, per-column statistics; in bytes."""
         return sum(getattr(self, "_" + name).nbytes for name in _ARRAYS)
 
     @property
-    def size(self):
+    def size(self) -> int:
         """Number of values."""
         return self.shape[0] * self.shape[1]
 
-    def __len__(self):
+    def __len__(self) -> int:
         return self.shape[0]
 
-    def __repr__(self):
+    def __repr__(self) -> str:
         ratio = self.size * 4 / max(1, self.nbytes)
         return (
             f"PackedMatrix(shape={self.shape}, sample_bits={self.sample_bits}, sampling={self.sampling!r}, "
             f"levels={self.levels!r}, dtype={self.dtype}, {_readable(self.nbytes)}, {ratio:.1f}x smaller than float32)"
         )
 
-    def __array__(self, dtype=None, copy=None):
+    def __array__(self, dtype: DTypeLike | None = None, copy: bool | None = None) -> np.ndarray:
         if copy is False:
             raise ValueError("A PackedMatrix cannot be decoded without a copy; use numpy.asarray(packed).")
         return self._decode(slice(None), self.dtype if dtype is None else dtype)
@@ -125,14 +148,16 @@ class PackedMatrix:
         for i in range(len(self)):
             yield self[i]
 
-    def __eq__(self, other):
+    def __eq__(self, other: object) -> bool:
         """Whether other is a PackedMatrix of the same values, bit for bit, kind and dtype."""
         if not isinstance(other, PackedMatrix):
             return NotImplemented
         kind = ("shape", "dtype", "sample_bits", "sampling", "levels")
         if any(getattr(self, name) != getattr(other, name) for name in kind):
             return False
-        if not all(np.array_equal(getattr(self, name), getattr(other, name)) for name in ("_offset", "_step", "_table")):
+        if not all(
+            np.array_equal(getattr(self, name), getattr(other, name)) for name in ("_offset", "_step", "_table")
+        ):
             return False
         step = 4096
         return all(
@@ -163,9 +188,11 @@ class PackedMatrix:
 
     # Decoding
 
+    _low = 0
+
     @property
-    def _top(self):
-        """Highest grid position of each column."""
+    def _high(self):
+        """Highest grid position of each column; the lowest is 0."""
         if self._tiles.width < 8:
             return self._table[: self.shape[1]].max(axis=1, initial=0)
         if self._grid_levels.shape[1]:
@@ -205,7 +232,7 @@ class PackedMatrix:
         taken = PackedMatrix(**parts)
         return PackedMatrix(**parts | subset_statistics(taken))
 
-    def requantize(self, sample_bits, *, random_state=None):
+    def requantize(self, sample_bits: int, *, random_state: RandomState = None) -> PackedMatrix:
         """Round to fewer bits; unbiased rounding of an unbiased value stays unbiased.
 
         Parameters

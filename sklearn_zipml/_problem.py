@@ -14,6 +14,7 @@ from ._statistics import weighted
 DENSE_FLOPS = 2e9
 DENSE_COLUMNS = 1024
 SAMPLE_ROWS = 8192
+SMALLEST = 1e-15
 
 
 class Problem:
@@ -46,9 +47,13 @@ class Problem:
         self.offset, self.step = matrix._offset, matrix._step
         mean, deviation, self.variance = self._statistics()
         self.centre = mean if centred else -self.offset / self.step
-        spread = np.maximum(np.abs(self._low() - self.centre), np.abs(self._high() - self.centre))
-        size = np.sqrt(spread * np.hypot(deviation, mean - self.centre))
-        self.unit = np.divide(1.0, size, out=np.zeros(self.d), where=size > 0)
+        low, high = np.asarray(matrix._low, dtype=np.float64), np.asarray(matrix._high, dtype=np.float64)
+        spread = np.maximum(np.abs(low - self.centre), np.abs(high - self.centre))
+        size = np.sqrt(spread) * np.sqrt(np.hypot(deviation, mean - self.centre))
+        # beyond these sizes, far outside what a grid can tell apart from a constant, a column is left out
+        used = (size > SMALLEST) & (size < 1 / SMALLEST)
+        self.unit = np.divide(1.0, size, out=np.zeros(self.d), where=used)
+        self.centre = np.where(used, self.centre, 0.0)
         self.variance = np.where(self.unit > 0, self.variance, 0.0)
 
     def _statistics(self):
@@ -59,14 +64,6 @@ class Problem:
             return weighted(self.matrix, self._unit_weights)
         parts = (self.matrix._mean, self.matrix._deviation, self.matrix._variance)
         return tuple(np.asarray(part, dtype=np.float64) for part in parts)
-
-    def _low(self):
-        return -1.0 if self.tiles.width == FLOAT_WIDTH else 0.0
-
-    def _high(self):
-        if self.tiles.width == FLOAT_WIDTH:
-            return 1.0
-        return self.matrix._top.astype(np.float64)
 
     # Products with the data, in grid coordinates
 
@@ -125,13 +122,18 @@ class Problem:
         if self.d == 0 or not self.unit.any():
             return 1.0
         last = min(self.tiles.n_tiles, max(SAMPLE_ROWS, 4 * self.d) // _kernels.TILE_ROWS)
+        value = self._largest_of_sample(last, iterations)
+        return value if value > 0 else 1.0
+
+    def _largest_of_sample(self, last, iterations):
         if self.d <= 128:
             return float(np.linalg.eigvalsh(self.dense_curvature(last))[-1])
         v = np.random.default_rng(0).standard_normal(self.d) * (self.unit > 0)
         value = 0.0
         for _ in range(iterations):
-            v /= np.linalg.norm(v)
-            product = self.curvature(v, 0, last)
-            value = max(value, float(np.linalg.norm(product)))
-            v = product
+            size = np.linalg.norm(v)
+            if not size > 0:
+                break
+            v = self.curvature(v / size, 0, last)
+            value = max(value, float(np.linalg.norm(v)))
         return 1.05 * value

@@ -3,7 +3,7 @@
 import numpy as np
 
 from . import _kernels, _loops
-from ._encoder import assemble
+from ._encoder import assemble, keeps_noise
 from ._levels import Grid, n_levels
 from ._packed_matrix import aligned_tiles, code_width
 from ._statistics import code_noise, column_levels, from_moments, pair_levels
@@ -22,8 +22,8 @@ def requantize(packed, sample_bits, seed):
         grid.levels, grid.used, grid.top, grid.offset, grid.scale, packed.sampling, width, _kernels.mix(seed, 2)
     )
     codes = aligned_tiles(n, d, width)
-    moments = _kernels.Moments(d, width, packed.sampling == "compensated" and width < 8)
-    prior = np.zeros(lower.shape) if packed.sampling != "compensated" else code_noise(packed)
+    moments = _kernels.Moments(d, width, keeps_noise(packed.sampling, width))
+    prior = code_noise(packed)
     encoder.narrow(packed._tiles, lower, upper, np.rint(prior * 65536).astype(np.uint32), codes, moments)
     statistics = from_moments(moments, n)
     kind = (sample_bits, packed.sampling, packed.levels)

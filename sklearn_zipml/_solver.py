@@ -1,7 +1,7 @@
 """Step 5: anchored SAGA and SGD over packed tiles (DESIGN section 6).
 
-The epochs run in `_loops`; here are their fixed inputs (`Rule`), what moves (`State`), the choice of step sizes and
-the stopping rule.
+The epochs run in `_loops`; here are what moves (`State`), the choice of step sizes, and the way back from a
+divergence. `_quadratic` holds what stays fixed, `_convergence` the stopping rule.
 """
 
 from dataclasses import dataclass, field
@@ -9,11 +9,17 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from . import _kernels, _loops
-from ._compensation import shrinkage
+from ._convergence import FLOOR, Extrapolation, Stopping
+from ._quadratic import Quadratic, Rule
 
-# What is left to gain is judged against the objective, but not against less than this part of its start.
-FLOOR = 0.01
 HALVINGS = 30
+MIN_STEPS = 32
+# A rise of the objective above the best by this part of its start is a divergence.
+RISE = 0.05
+# Below this tolerance the anchor has 31 bits instead of 16: the objective is taken there.
+FINE = 1e-6
+# No extrapolation while an epoch takes the objective below this part.
+QUICK = 0.9
 
 
 @dataclass(frozen=True)
@@ -39,62 +45,11 @@ class Result:
     losses: list = field(default_factory=list)
 
 
-@dataclass(frozen=True)
-class Rule:
-    """One step size made into per-column factors.
-
-    ridge (alpha / s_j²) and noise (tau D_j) are diagonals in the scaled columns. Both act on every step: the ridge
-    implicitly, for it can dwarf the rest, the noise explicitly, for it is bounded by the curvature.
-    """
-
-    keep: np.ndarray
-    step: np.ndarray
-
-    @classmethod
-    def of(cls, step_size, ridge, noise, unit, padded):
-        shrink = 1 / (1 + step_size * ridge)
-        keep, step = np.zeros(padded, dtype=np.float32), np.zeros(padded, dtype=np.float32)
-        keep[: len(unit)] = (1 + step_size * noise) * shrink
-        step[: len(unit)] = step_size * unit**2 * shrink
-        return cls(keep, step)
-
-
-class Quadratic:
-    """Objective of one fit: the problem, its targets, penalty and compensation."""
-
-    def __init__(self, problem, targets, alpha, tau):
-        self.problem = problem
-        d, padded = problem.d, problem.tiles.padded
-        self.padded = padded
-        self.targets = targets
-        self.rows = _loops.Rows(targets, problem.weights)
-        unit = problem.unit
-        self.top = problem.largest_curvature()
-        with np.errstate(over="ignore", divide="ignore"):
-            ridge = (np.sqrt(alpha) * unit / problem.step) ** 2 if alpha > 0 else np.zeros(d)
-        # beyond this a coefficient is zero to ten digits anyway
-        self.ridge = np.minimum(ridge, 1e10 * self.top)
-        self.noise = tau * problem.variance * unit**2
-        # the same diagonals on z
-        pull = np.divide(self.ridge - self.noise, unit**2, out=np.zeros(d), where=unit > 0)
-        self.pull = self._pad(pull)
-        self.centre = self._pad(problem.centre).astype(np.float32)
-        self.unit = self._pad(unit).astype(np.float32)
-
-    def _pad(self, values):
-        out = np.zeros(self.padded)
-        out[: len(values)] = values
-        return out
-
-    def objective(self, loss, anchor):
-        """Objective of every target from its summed loss and z."""
-        return np.asarray(loss) / self.problem.n + (self.pull * anchor**2).sum(axis=1) / 2
-
-
 class State:
     """What moves during a fit: anchor and offset of the model, residuals, the table's lag and mean gradient."""
 
-    def __init__(self, quadratic, z):
+    def __init__(self, quadratic, z, limbs=1):
+        self.limbs = limbs
         k, slots = quadratic.targets.shape
         self.quadratic = quadratic
         self.anchor = np.zeros((k, quadratic.padded))
@@ -119,7 +74,11 @@ class State:
         loss = []
         for k in range(len(z)):
             self.anchor[k, : z.shape[1]] = z[k]
-            loss.append(_loops.anchor_pass(q.problem.tiles, q.rows, k, self.anchor[k], q.centre, self.residual, self.lag))
+            loss.append(
+                _loops.anchor_pass(
+                    q.problem.tiles, q.rows, k, self.anchor[k], q.centre, self.residual, self.lag, self.limbs
+                )
+            )
         self.offset[:, : z.shape[1]] = z - self.anchor[:, : z.shape[1]]
         self.objective = q.objective(loss, self.anchor)
 
@@ -128,35 +87,7 @@ class State:
         return (self.anchor + self.offset)[:, : self.quadratic.problem.d]
 
 
-class Stopping:
-    """Ends a fit when what is left to gain is small.
-
-    The decreases of a linearly converging objective are geometric: with ratio q of the last two, d q / (1 - q) is
-    left. Two epochs in a row must agree.
-    """
-
-    def __init__(self, tol, start):
-        self.tol, self.start = tol, np.abs(start)
-        self.last = None
-        self.agreed = 0
-
-    def __call__(self, before, after):
-        if self.tol <= 0:
-            return False
-        decrease = np.abs(before - after)
-        target = self.tol * np.maximum(np.abs(after), FLOOR * self.start)
-        if self.last is None:
-            left = np.where(decrease > 0, np.inf, 0)
-        else:
-            ratio = np.clip(np.divide(decrease, self.last, out=np.zeros_like(decrease), where=self.last > 0), 0, 0.999)
-            left = np.maximum(decrease * ratio / (1 - ratio), 0)
-        self.last = decrease
-        fine = bool(np.all((left <= target) & (decrease <= 10 * target)))
-        self.agreed = self.agreed + 1 if fine else 0
-        return self.agreed >= 2 or bool(np.all(decrease == 0))
-
-
-def solve(problem, targets, alpha, options, seed, *, start=None, on_epoch=None):
+def solve(problem, targets, alpha, options, seed, *, start=None, on_epoch=None, draw=None):
     """Minimise the quantized objective.
 
     Parameters
@@ -168,15 +99,18 @@ def solve(problem, targets, alpha, options, seed, *, start=None, on_epoch=None):
     seed : int, 64 bits: order of the tiles and rounding of model and gradient
     start : float64 (targets, columns) or None, initial z
     on_epoch : callable(epoch, z, loss) -> bool or None; True ends the fit
+    draw : callable(epoch) -> PackedMatrix or None, fresh samples for every epoch of sgd
 
     Returns
     -------
     Result, always finite
     """
-    quadratic = Quadratic(problem, targets, alpha, shrinkage(problem))
+    quadratic = Quadratic(problem, targets, alpha)
     z = np.zeros((len(targets), problem.d)) if start is None else start
-    run = _run_saga if options.solver == "saga" else _run_sgd
-    return run(quadratic, options, seed, z, on_epoch or (lambda epoch, z, loss: False))
+    on_epoch = on_epoch or (lambda epoch, z, loss: False)
+    if options.solver == "saga":
+        return _run_saga(quadratic, options, seed, z, on_epoch)
+    return _run_sgd(quadratic, options, seed, z, on_epoch, draw)
 
 
 def _batches(problem, batch_size):
@@ -185,39 +119,90 @@ def _batches(problem, batch_size):
     return full * -(-_kernels.TILE_ROWS // batch_size) + -(-rest // batch_size)
 
 
-def _order(quadratic, seed, epoch):
-    return _kernels.permutation(quadratic.problem.tiles.n_tiles, _kernels.mix(seed, 2 * epoch), 0, quadratic.problem.tiles.n_tiles)
+def _order(problem, batches, seed, epoch):
+    """Tiles in the order of an epoch. Few rows are visited several times, for an epoch is at least 32 steps."""
+    n = problem.tiles.n_tiles
+    sweeps = range(-(-MIN_STEPS // batches))
+    return np.concatenate([_kernels.permutation(n, _kernels.mix(seed, epoch << 16 | k << 1), 0, n) for k in sweeps])
 
 
 def _step_size(options, automatic):
     return automatic if options.learning_rate == "auto" else automatic * options.learning_rate
 
 
-def _diverged(objective, best, start):
-    """Whether the objective left all bounds, upwards or (not convex after all) downwards."""
-    scale = np.maximum(np.abs(start), np.finfo(float).tiny)
-    return not np.isfinite(objective).all() or bool(np.any((objective > 2 * best + scale) | (objective < -0.5 * scale)))
+def _move(state, z, past, started):
+    """Go where an epoch ended, or to the extrapolation of the last ones if the objective is lower there."""
+    before = state.objective
+    state.move(z)
+    plain = state.objective
+    past.add(started, z)
+    if not np.isfinite(plain).all() or np.all(plain <= QUICK * before):
+        return
+    better = past.propose()
+    if better is None:
+        return
+    state.move(better)
+    if not state.objective.sum() < plain.sum():
+        past.paused = True
+        state.move(z)
+
+
+class _Run:
+    """Best model so far, losses, and the halving of a step size that diverges."""
+
+    def __init__(self, state, step_size):
+        self.state, self.step_size = state, step_size
+        self.first = self.best = state.objective
+        self.best_z = state.z
+        self.losses = [float(self.first.sum())]
+        self.halvings = 0
+        self.converged = False
+
+    def gave_up(self):
+        """Halve the step size; True if that has been done too often."""
+        self.halvings += 1
+        self.step_size /= 2
+        return self.halvings > HALVINGS
+
+    def diverged(self, finite):
+        """Whether the objective left all bounds, upwards or (not convex after all) downwards."""
+        objective = self.state.objective
+        if not finite or not np.isfinite(objective).all():
+            return True
+        scale = np.maximum(np.abs(self.first), np.finfo(float).tiny)
+        return bool(np.any((objective > self.best + RISE * scale) | (objective < -0.5 * scale)))
+
+    def record(self, z):
+        """Keep the loss of an epoch, and its model if it is the best. Returns the gain over the best before."""
+        self.losses.append(float(self.state.objective.sum()))
+        gain = float(self.best.sum()) - self.losses[-1]
+        if gain >= 0:
+            self.best, self.best_z = self.state.objective, z
+        return gain
+
+    def result(self, epoch, options):
+        """The outcome of a fit."""
+        return Result(self.best_z, epoch, self.converged or options.tol <= 0, self.losses)
 
 
 def _run_saga(quadratic, options, seed, z, on_epoch):
     problem = quadratic.problem
     batches = _batches(problem, options.batch_size)
-    batch_rows = problem.n / batches
     largest = float(problem.row_norms().max(initial=0))
-    step_size = _step_size(options, 1 / (3 * (quadratic.top + largest / batch_rows)))
-    state = State(quadratic, z)
-    first = state.objective
-    best_z, best = state.z, state.objective
-    stop = Stopping(options.tol, first)
-    losses, halvings, converged = [float(first.sum())], 0, False
+    step_size = _step_size(options, 1 / (3 * (quadratic.top + largest * batches / problem.n)))
+    state = State(quadratic, z, 1 if options.tol > FINE else 2)
+    run = _Run(state, step_size)
+    stop = Stopping(options.tol, run.first)
+    past = Extrapolation(problem.unit)
     epoch = 0
-    while epoch < options.max_iter:
+    while epoch < options.max_iter and not run.converged:
         epoch += 1
-        rule = Rule.of(step_size, quadratic.ridge, quadratic.noise, problem.unit, quadratic.padded)
+        started, before = state.z, state.objective
+        rule = Rule.of(run.step_size, quadratic.ridge, quadratic.noise, problem.unit, quadratic.padded)
         finite = _loops.saga_epoch(
             problem.tiles,
             quadratic.rows,
-            _order(quadratic, seed, epoch),
+            _order(problem, batches, seed, epoch),
             options.batch_size,
             quadratic.centre,
             rule.keep,
@@ -226,55 +211,49 @@ def _run_saga(quadratic, options, seed, z, on_epoch):
             1 / problem.n,
             options.model_bits or 0,
             options.gradient_bits or 0,
-            _kernels.mix(seed, 2 * epoch + 1),
+            _kernels.mix(seed, epoch << 16 | 1),
             state.lag,
             quadratic.pull * state.anchor,
             state.mean,
             state.offset,
         )
-        before = state.objective
         if finite:
-            state.move(state.z)
-        if not finite or _diverged(state.objective, best, first):
-            halvings += 1
-            if halvings > HALVINGS:
+            _move(state, state.z, past, started)
+        if run.diverged(finite):
+            if run.gave_up():
                 break
-            step_size /= 2
-            state.restart(best_z)
+            state.restart(run.best_z)
+            past.clear()
             continue
-        losses.append(float(state.objective.sum()))
-        if state.objective.sum() <= best.sum():
-            best_z, best = state.z, state.objective
-        if on_epoch(epoch, state.z, losses[-1]):
-            best_z, converged = state.z, True
-            break
-        if stop(before, state.objective):
-            best_z, converged = state.z, True
-            break
-    return Result(best_z, epoch, converged or options.tol <= 0, losses)
+        run.record(state.z)
+        run.converged = on_epoch(epoch, state.z, run.losses[-1]) or stop(before, state.objective)
+    return run.result(epoch, options)
 
 
-def _run_sgd(quadratic, options, seed, z, on_epoch):
+def _run_sgd(quadratic, options, seed, z, on_epoch, draw):
     problem = quadratic.problem
     batches = _batches(problem, options.batch_size)
-    mean_norm = float(problem.row_norms().mean()) if problem.n else 0.0
-    step_size = _step_size(options, 0.5 / (quadratic.top + 3 * mean_norm * batches / problem.n))
-    smallest = step_size / 64
+    draw = draw or (lambda epoch: problem.matrix)
+    noise, mean_norm = _sample_noise(quadratic, draw(0)), float(problem.row_norms().mean())
+    if draw(0) is not problem.matrix:  # fresh draws are noisier than the store they come from
+        mean_norm += noise.sum()
+    automatic = 0.5 / (quadratic.top + noise.max(initial=0) + 3 * mean_norm * batches / problem.n)
     state = State(quadratic, z)
-    first = state.objective
-    model = np.zeros((len(z), quadratic.padded), dtype=np.float32)
+    run = _Run(state, _step_size(options, automatic))
+    smallest = run.step_size * min(1 / 64, 100 * options.tol)  # the noise floor falls with the step
+    unit = np.divide(1, quadratic.unit, out=np.zeros_like(quadratic.unit), where=quadratic.unit > 0)
     average = np.zeros((len(z), quadratic.padded))
+    model = np.zeros((len(z), quadratic.padded), dtype=np.float32)
     model[:, : problem.d] = z
-    best_z, best = z, first
-    losses, converged, halvings = [float(first.sum())], False, 0
     epoch = 0
-    while epoch < options.max_iter:
+    while epoch < options.max_iter and not run.converged:
         epoch += 1
-        rule = Rule.of(step_size, quadratic.ridge, quadratic.noise, problem.unit, quadratic.padded)
+        sample = draw(epoch)
+        rule = Rule.of(run.step_size, quadratic.ridge, _sample_noise(quadratic, sample), problem.unit, quadratic.padded)
         finite = _loops.sgd_epoch(
-            problem.tiles,
+            sample._tiles,
             quadratic.rows,
-            _order(quadratic, seed, epoch),
+            _order(problem, batches, seed, epoch),
             options.batch_size,
             quadratic.centre,
             rule.keep,
@@ -282,32 +261,31 @@ def _run_sgd(quadratic, options, seed, z, on_epoch):
             batches / problem.n,
             options.model_bits or 0,
             options.gradient_bits or 0,
-            _kernels.mix(seed, 2 * epoch + 1),
-            np.divide(1, quadratic.unit, out=np.zeros_like(quadratic.unit), where=quadratic.unit > 0),
+            _kernels.mix(seed, epoch << 16 | 1),
+            unit,
             model,
             average,
         )
+        finite = finite and np.isfinite(average).all()
         if finite:
             state.move(average[:, : problem.d])
-        if not finite or _diverged(state.objective, best, first):
-            halvings += 1
-            if halvings > HALVINGS:
+        if run.diverged(finite):
+            if run.gave_up():
                 break
-            step_size /= 2
-            model[:, : problem.d] = best_z
+            model[:, : problem.d] = run.best_z
             continue
-        losses.append(float(state.objective.sum()))
-        gain = best.sum() - losses[-1]
-        if gain > 0:
-            best_z, best = average[:, : problem.d].copy(), state.objective
-        if on_epoch(epoch, best_z, losses[-1]):
-            converged = True
-            break
+        gain = run.record(average[:, : problem.d].copy())
+        run.converged = on_epoch(epoch, run.best_z, run.losses[-1])
         # at the noise floor of this step size: the next one is half as large
-        if options.tol > 0 and gain <= options.tol * max(abs(losses[-1]), FLOOR * abs(losses[0])):
-            if step_size <= smallest:
-                converged = True
-                break
-            step_size /= 2
-            model[:, : problem.d] = best_z
-    return Result(best_z, epoch, converged or options.tol <= 0, losses)
+        if options.tol > 0 and gain <= options.tol * max(abs(run.losses[-1]), FLOOR * abs(run.losses[0])):
+            run.converged |= run.step_size <= smallest
+            run.step_size /= 2
+            model[:, : problem.d] = run.best_z
+    return run.result(epoch, options)
+
+
+def _sample_noise(quadratic, sample):
+    """Compensated diagonal, in scaled columns, for training on `sample`: all of it if it is drawn anew each epoch."""
+    if sample is quadratic.problem.matrix:
+        return quadratic.noise
+    return sample._variance * quadratic.problem.unit**2

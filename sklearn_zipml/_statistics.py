@@ -1,12 +1,13 @@
 """Mean, deviation and rounding variance of packed columns: of all rows, of some, or weighted.
 
-Everything is in grid steps. The rounding variance D_j = mean_i v(a_ij) of the compensated mode is exact when it is
-gathered while encoding; for subsets and weights it is the mean of E[v | code], which the container keeps.
+Everything is in grid steps. The rounding variance D_j is the mean squared error of the stored values, for the rows
+that were encoded together; for subsets and weights it is the mean of E[error² | code], which the container keeps.
 """
 
 import numpy as np
 
-from . import _kernels, _loops
+from . import _loops
+from ._levels import Grid, n_levels
 
 
 def from_moments(moments, n_rows):
@@ -24,8 +25,6 @@ def code_noise(packed):
     """Rounding variance that each code stands for, (columns, codes), in squared steps."""
     codes = 1 << packed._tiles.width
     d = packed.shape[1]
-    if packed.sampling == "double":
-        return pair_variance(packed)
     if packed._noise.shape[1]:
         return packed._noise.astype(np.float64)
     return np.tile(packed._variance.astype(np.float64)[:, None], (1, codes)) if d else np.zeros((0, codes))
@@ -61,12 +60,6 @@ def column_levels(packed):
     return [row[:used] for row, used in zip(packed._grid_levels, packed._used, strict=True)]
 
 
-def pair_variance(packed):
-    """¼ (q1 - q2)² of every code of a double store, (columns, codes)."""
-    lower, upper = pair_levels(packed)
-    return (upper.astype(np.float64) - lower) ** 2 / 4
-
-
 def weighted(packed, weights=None):
     """Mean, deviation and rounding variance over rows with weights (slot order), float64 in grid steps."""
     counts = _loops.code_weights(packed._tiles, np.ones(len(packed)) if weights is None else weights)
@@ -85,4 +78,18 @@ def weighted(packed, weights=None):
 def subset_statistics(packed):
     """PackedMatrix parts for a container whose codes changed: statistics of its own rows."""
     mean, deviation, variance = weighted(packed)
-    return {"mean": mean.astype(np.float32), "deviation": deviation.astype(np.float32), "variance": variance.astype(np.float32)}
+    return {
+        "mean": mean.astype(np.float32),
+        "deviation": deviation.astype(np.float32),
+        "variance": variance.astype(np.float32),
+    }
+
+
+def grid_of(packed):
+    """The levels of a container as a Grid."""
+    count = n_levels(packed.sample_bits, packed.sampling)
+    levels = np.zeros((packed.shape[1], count), dtype=np.uint8)
+    for row, own in zip(levels, column_levels(packed), strict=True):
+        row[: len(own)] = own
+        row[len(own) :] = own[-1]
+    return Grid(packed._offset, packed._step, levels, packed._used, np.float64)

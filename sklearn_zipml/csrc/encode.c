@@ -59,14 +59,16 @@ static uint8_t goes_up(Cell cell, uint32_t random) {
   return (random >> 8) * cell.gap < cell.above << (24 - ZML_GRID_SHIFT);
 }
 
-/* (hi - t)(t - lo) in 1/65536 of a squared step */
-static uint32_t rounding_variance(Cell cell) {
-  const uint32_t above = (cell.above + 8) >> (ZML_GRID_SHIFT - 8);
-  return above * ((cell.gap << 8) - above);
+/* (position - t)² in 1/65536 of a squared step. Its mean is the rounding variance; the noise that was really drawn is
+ * subtracted rather than its expectation, because then the fluctuation of the diagonal goes too. */
+static uint32_t squared_error(uint32_t position, int32_t t) {
+  const int32_t error = (int32_t)(position << ZML_GRID_SHIFT) - t;
+  const uint32_t size = ((uint32_t)(error < 0 ? -error : error) + 8) >> (ZML_GRID_SHIFT - 8);
+  return size * size;
 }
 
 void zml_encode_tile(const int32_t *coordinates, const int32_t *other, const uint32_t *prior, size_t n_rows,
-                     const zml_codebook *book, uint8_t *tile, const zml_moments *moments) {
+                     uint64_t ordinal, const zml_codebook *book, uint8_t *tile, const zml_moments *moments) {
   const size_t d = book->n_columns, padded = zml_padded_columns(d), codes_per_column = zml_table_codes(book->width);
   uint32_t column_keys[ZML_TILE_ROWS];
   uint64_t keys[ZML_TILE_ROWS] = {0};
@@ -85,7 +87,7 @@ void zml_encode_tile(const int32_t *coordinates, const int32_t *other, const uin
     }
   }
   for (size_t i = 0; i < n_rows; i++)
-    keys[i] = zml_mix64(keys[i] ^ zml_mix64(book->seed));
+    keys[i] = zml_mix64(keys[i] ^ zml_mix64(book->seed) ^ (ordinal ? zml_mix64(ordinal + i) : 0));
 
   for (size_t group = 0; group < padded / ZML_GROUP_COLUMNS; group++) {
     uint8_t codes[ZML_TILE_ROWS * ZML_GROUP_COLUMNS];
@@ -98,7 +100,8 @@ void zml_encode_tile(const int32_t *coordinates, const int32_t *other, const uin
       const uint32_t column_key = zml_column_key(j);
       uint64_t sum = 0, square = 0, variance = 0;
       for (size_t i = 0; i < n_rows; i++) {
-        const Cell cell = locate(coordinates[i * d + j], cells, levels);
+        const int32_t t = coordinates[i * d + j];
+        const Cell cell = locate(t, cells, levels);
         uint32_t noise = 0, code, position;
         if (book->sampling == ZML_NEAREST) {
           code = cell.index + (2 * cell.above >= cell.gap << ZML_GRID_SHIFT);
@@ -108,16 +111,17 @@ void zml_encode_tile(const int32_t *coordinates, const int32_t *other, const uin
           code = cell.index + goes_up(cell, random);
           position = levels[code];
           if (book->sampling == ZML_DOUBLE) {
-            const Cell second = other == coordinates ? cell : locate(other[i * d + j], cells, levels);
             /* neighbours always: a narrowed pair never straddles a coarser level, but may touch it from both sides */
+            const int32_t t2 = other[i * d + j];
+            const Cell second = t2 == t ? cell : locate(t2, cells, levels);
             const uint32_t pair = second.index + goes_up(second, zml_redraw(random));
-            const uint32_t distance = position > levels[pair] ? position - levels[pair] : levels[pair] - position;
-            noise = distance * distance << 14; /* ¼ (q1 - q2)² */
             position = (position + levels[pair]) / 2;
             code += pair;
+            noise = squared_error(position, (t + t2) / 2);
           } else if (book->sampling == ZML_COMPENSATED) {
-            noise = rounding_variance(cell) + (prior ? prior[i * d + j] : 0);
+            noise = squared_error(position, t);
           }
+          noise += prior ? prior[i * d + j] : 0;
         }
         codes[i * ZML_GROUP_COLUMNS + c] = (uint8_t)(book->width == 8 ? position : code);
         sum += position;

@@ -24,8 +24,8 @@ typedef struct {
 } zml_codebook;
 
 /* What it learns. Per column, exact integers, so that the order of accumulation is free: sum and sum of squares of
- * the stored grid positions, and the summed rounding variance in 1/65536 of a squared step. noise[column][code] and
- * hits[column][code] (may be NULL) split variance and rows by code, width <= 4 only. */
+ * the stored grid positions, and the summed squared rounding errors in 1/65536 of a squared step. noise[column][code]
+ * and hits[column][code] (may be NULL) split errors and rows by code, width <= 4 only. */
 typedef struct {
   uint64_t *sum;
   uint64_t *square;
@@ -44,9 +44,10 @@ void zml_coordinates_f64(const double *block, size_t n_rows, const zml_codebook 
 
 /* Rounds up to 64 rows of grid coordinates to codes and packs them into one zeroed tile. other is a second
  * coordinate array for the second draw of ZML_DOUBLE (the same array unless a double store is narrowed); prior
- * (may be NULL) is the rounding variance that the coordinates carry already, in the units of zml_moments. */
+ * (may be NULL) is the squared error that the coordinates carry already, in the units of zml_moments. ordinal
+ * numbers the rows from there on and enters their keys; 0 leaves that to their content alone. */
 void zml_encode_tile(const int32_t *coordinates, const int32_t *other, const uint32_t *prior, size_t n_rows,
-                     const zml_codebook *book, uint8_t *tile, const zml_moments *moments);
+                     uint64_t ordinal, const zml_codebook *book, uint8_t *tile, const zml_moments *moments);
 
 /* Stored grid positions (the decode table applied) of the rows of one tile, [row][column]. */
 void zml_decode_tile(const uint8_t *tile, int width, size_t n_columns, const uint8_t *table, uint8_t *positions,

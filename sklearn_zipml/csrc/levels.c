@@ -11,33 +11,42 @@
 
 enum { MAX_POSITIONS = 256 };
 
+/* With c, s, r the count, sum and sum of squares of the values below a position, the best cost of level q after level
+ * p, before[p] + (p + q)(s[q] - s[p]) - p q (c[q] - c[p]) - (r[q] - r[p]), is fixed[p] + p * slope(q) + q * tilt[p] and
+ * a constant of q. */
 typedef struct {
-  const double *position, *count, *sum, *square; /* moments of the values below each position */
-  const double *before;                          /* best cost with one level less */
-  const uint8_t *floor;                          /* its choices: a lower bound of ours */
+  const double *position, *count, *sum, *square;
+  double fixed[MAX_POSITIONS], tilt[MAX_POSITIONS];
+  const uint8_t *floor; /* choices with one level less: a lower bound */
   double *cost;
   uint8_t *choice;
 } Layer;
 
-static double interval_cost(const Layer *layer, int p, int q) {
-  const double lo = layer->position[p], hi = layer->position[q];
-  const double cost = (lo + hi) * (layer->sum[q] - layer->sum[p]) - lo * hi * (layer->count[q] - layer->count[p]) -
-                      (layer->square[q] - layer->square[p]);
-  return cost > 0 ? cost : 0;
+static void begin(Layer *layer, const double *before, int n_positions) {
+  for (int p = 0; p < n_positions; p++) {
+    layer->fixed[p] = before[p] - layer->position[p] * layer->sum[p] + layer->square[p];
+    layer->tilt[p] = layer->position[p] * layer->count[p] - layer->sum[p];
+  }
+}
+
+static int best_before(const Layer *layer, int q, int first, int last, double *cost) {
+  const double at = layer->position[q], slope = layer->sum[q] - at * layer->count[q];
+  double best = INFINITY;
+  int chosen = first;
+  for (int p = first; p <= last; p++) {
+    const double candidate = layer->fixed[p] + layer->position[p] * slope + at * layer->tilt[p];
+    if (candidate < best)
+      best = candidate, chosen = p;
+  }
+  *cost = best + at * layer->sum[q] - layer->square[q];
+  return chosen;
 }
 
 static void solve(const Layer *layer, int first, int last, int low, int high) {
   while (first <= last) {
     const int q = (first + last) / 2;
     const int start = layer->floor[q] > low ? layer->floor[q] : low, stop = high < q - 1 ? high : q - 1;
-    double best = INFINITY;
-    int chosen = start;
-    for (int p = start; p <= stop; p++) {
-      const double cost = layer->before[p] + interval_cost(layer, p, q);
-      if (cost < best)
-        best = cost, chosen = p;
-    }
-    layer->cost[q] = best;
+    const int chosen = best_before(layer, q, start, stop, &layer->cost[q]);
     layer->choice[q] = (uint8_t)chosen;
     solve(layer, first, q - 1, low, chosen);
     first = q + 1;
@@ -52,25 +61,22 @@ int zml_optimal_levels(const double *position, const double *count, const double
       chosen[k] = (uint8_t)k;
     return n_positions;
   }
-  double costs[2][MAX_POSITIONS];
+  double cost[MAX_POSITIONS] = {0};
   uint8_t choices[MAX_POSITIONS][MAX_POSITIONS]; /* choices[l][q]: the level before q, when q is level l */
-  Layer layer = {position, count, sum, square, costs[0], choices[0], costs[1], choices[1]};
+  Layer layer = {.position = position, .count = count, .sum = sum, .square = square, .cost = cost};
   const int end = n_positions - 1;
-  memset(choices[0], 0, sizeof choices[0]);
   memset(choices[1], 0, sizeof choices[1]);
-  layer.cost = costs[1];
-  costs[1][0] = 0;
+  for (int p = 1; p <= end; p++)
+    cost[p] = INFINITY;
+  begin(&layer, cost, n_positions);
   for (int q = 1; q <= end; q++)
-    costs[1][q] = interval_cost(&layer, 0, q);
+    best_before(&layer, q, 0, 0, &cost[q]);
   for (int l = 2; l < n_levels; l++) {
-    layer.before = costs[(l - 1) % 2];
+    begin(&layer, cost, n_positions);
     layer.floor = choices[l - 1];
-    layer.cost = costs[l % 2];
     layer.choice = choices[l];
-    const int first = l < n_levels - 1 ? l : end; /* the last layer is needed at the end only */
-    for (int q = 0; q < l; q++)
-      layer.cost[q] = INFINITY, layer.choice[q] = 0;
-    solve(&layer, first, end, l - 1, end - 1);
+    memset(choices[l], 0, sizeof choices[l]);
+    solve(&layer, l < n_levels - 1 ? l : end, end, l - 1, end - 1); /* the last layer is needed at the end only */
   }
   int q = end;
   for (int l = n_levels - 1; l > 0; l--) {
@@ -84,8 +90,9 @@ int zml_optimal_levels(const double *position, const double *count, const double
 /* Whether a value is a whole number of steps above the minimum, up to the rounding of float32 data. A tolerance
  * relative to the range would call anything beside a huge outlier a lattice. */
 static int on_lattice(double value, double low, double range, int steps) {
-  const double t = (value - low) / range * steps, rounding = 0x1p-20 * (fabs(value) + fabs(low)) / range * steps;
-  const double most = 0.5 / ZML_GRID_FRACTION;
+  const double part = (value - low) / range, t = part * steps, most = 0.5 / ZML_GRID_FRACTION;
+  const double size = fabs(value) + (1 - part) * fabs(low) + part * fabs(low + range);
+  const double rounding = 0x1p-20 * size / range * steps;
   return fabs(t - rint(t)) <= (rounding < most ? rounding : most);
 }
 
@@ -118,15 +125,19 @@ static double deviation_of(double count, double sum, double square) {
   return variance > 1e-13 * (1 + mean * mean) ? sqrt(variance) : 0;
 }
 
-/* Standard deviation in steps, of the bulk alone if all but a thousandth of the values share one grid cell. */
+/* Standard deviation in steps. If all but a few of the values share one grid cell, the distance of their mean from the
+ * nearer edge of it stands in: an outlier inflates the deviation of all, but not that. */
 static double bulk_deviation(const double *count, const double *sum, const double *square, int n_cells) {
   const double n = count[n_cells], all = deviation_of(n, sum[n_cells], square[n_cells]);
-  for (int k = 0; k < n_cells; k++) {
+  const double few = n >= 2000 ? n / 1000 : n >= 8 ? 2 : 0;
+  for (int k = 0; k < n_cells && few > 0; k++) {
     const double inside = count[k + 1] - count[k];
-    if (n - inside > (n >= 1000 ? n / 1000 : 1))
+    if (n - inside > few)
       continue;
-    const double mean = inside > 0 ? (sum[k + 1] - sum[k]) / inside - k : 0; /* from the cell's edge: no cancellation */
-    return mean > 1e-12 && mean < all ? mean : all;
+    const double above = (sum[k + 1] - sum[k]) / inside - k, below = 1 - above;
+    if (above > 0 && above < 0.5)
+      return above < all ? above : all;
+    return below > 1e-12 && below < all ? below : all; /* below the rounding of the sum it is a constant */
   }
   return all;
 }
@@ -135,10 +146,11 @@ int zml_column_levels(const double *values, size_t n, double low, double high, i
                       uint8_t *levels, int *top, double *deviation) {
   const double range = high - low;
   const int lattice = lattice_steps(values, n, low, range, max_steps), steps = lattice ? lattice : max_steps;
+  const double scale = steps / range;
   double position[MAX_POSITIONS], count[MAX_POSITIONS + 1] = {0}, sum[MAX_POSITIONS + 1] = {0},
                                                         square[MAX_POSITIONS + 1] = {0};
   for (size_t i = 0; i < n; i++) {
-    const double t = (values[i] - low) / range * steps;
+    const double t = (values[i] - low) * scale;
     const int below = t >= steps ? steps : t > 0 ? (int)t : 0;
     count[below + 1] += 1;
     sum[below + 1] += t;

@@ -66,8 +66,8 @@ static void check_vectors(const zml_kernels *kernels, int bits) {
   const zml_step rule = {COLUMNS, v[0], v[1], 0.37f, 0.011f};
   for (int k = 0; k < 2; k++) {
     const zml_kernels *use = both[k];
-    scale[k] = use->quantize(v[2], COLUMNS, use->largest(v[2], COLUMNS), bits, 7, planes[k], COLUMNS, v[3],
-                             &centre_sum[k]);
+    scale[k] =
+        use->quantize(v[2], COLUMNS, use->largest(v[2], COLUMNS), bits, 7, planes[k], COLUMNS, v[3], &centre_sum[k]);
     memcpy(rounded[k], v[2], sizeof v[2]);
     use->round(rounded[k], v[1], COLUMNS, bits, 7);
     memcpy(moved[k], v[4], sizeof v[4]);

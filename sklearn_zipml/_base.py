@@ -1,0 +1,265 @@
+"""What both estimators share: parameters, quantizing the training rows, running the solver, and coefficients."""
+
+import warnings
+from numbers import Integral, Real
+
+import numpy as np
+from sklearn.base import BaseEstimator
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.model_selection import train_test_split
+from sklearn.utils import check_random_state
+from sklearn.utils._param_validation import Interval, Options, StrOptions
+from sklearn.utils.validation import check_is_fitted
+
+from . import _kernels
+from ._encoder import pack
+from ._float_matrix import FloatMatrix
+from ._packed_matrix import PackedMatrix
+from ._predict import linear_predictions
+from ._problem import Problem
+from ._seeds import draw_seed
+from ._solver import Options as SolverOptions
+from ._solver import solve
+from ._validation import check_bits, check_samples
+
+STORED_BITS = 8  # of the store that resample="epoch" draws from
+DEFAULT_BITS = 4
+
+
+class ZipMLModel(BaseEstimator):
+    """Least squares on packed samples; see ZipMLRegressor and ZipMLLSSVC."""
+
+    _parameter_constraints: dict = {
+        "sample_bits": [Interval(Integral, 1, 8, closed="both"), None],
+        "model_bits": [Interval(Integral, 1, 16, closed="both"), None],
+        "gradient_bits": [Interval(Integral, 1, 16, closed="both"), None],
+        "sampling": [StrOptions({"compensated", "double", "naive", "nearest"})],
+        "levels": [StrOptions({"optimal", "uniform"})],
+        "resample": [StrOptions({"epoch"}), None],
+        "fit_intercept": ["boolean"],
+        "solver": [StrOptions({"saga", "sgd"})],
+        "learning_rate": [StrOptions({"auto"}), Interval(Real, 0, None, closed="neither")],
+        "batch_size": [Options(Integral, {16, 32, 48, 64})],
+        "max_iter": [Interval(Integral, 1, None, closed="left")],
+        "tol": [Interval(Real, 0, None, closed="left")],
+        "early_stopping": ["boolean"],
+        "validation_fraction": [Interval(Real, 0, 1, closed="neither")],
+        "n_iter_no_change": [Interval(Integral, 1, None, closed="left")],
+        "warm_start": ["boolean"],
+        "n_jobs": [None, Integral],
+        "random_state": ["random_state"],
+        "verbose": ["verbose"],
+    }
+
+    def _check_combination(self):
+        """Refuse settings that make no sense together."""
+        check_bits(self.sample_bits, self.sampling)
+        if self.resample is None:
+            return
+        if self.solver != "sgd":
+            raise ValueError(
+                f"resample='epoch' needs solver='sgd', got solver={self.solver!r}: saga keeps a residual of every row, "
+                "which means nothing for another draw of it."
+            )
+        if self.sample_bits is None or self.sample_bits >= STORED_BITS or self.sampling == "nearest":
+            raise ValueError(
+                f"resample='epoch' draws samples of fewer than {STORED_BITS} bits at random, got "
+                f"sample_bits={self.sample_bits!r} and sampling={self.sampling!r}."
+            )
+
+    def _fit_linear(self, X, targets, weights, penalty, stratify=None):
+        """Fit coef_ and intercept_ of shape (outputs, ...) to centred or uncentred targets.
+
+        Parameters
+        ----------
+        X : validated array or PackedMatrix (n_samples, n_features)
+        targets : float64 (n_samples, outputs)
+        weights : float64 (n_samples,) or None
+        penalty : callable(total weight) -> alpha
+        stratify : array or None, for the validation split
+
+        Returns
+        -------
+        coef (outputs, features), intercept (outputs,), float64
+        """
+        self._check_combination()
+        random_state = check_random_state(self.random_state)
+        pack_seed, solver_seed = draw_seed(random_state), draw_seed(random_state)
+        rows, held_out = self._split(len(targets), weights, random_state, stratify)
+        matrix = self._training_samples(X, rows, pack_seed)
+        if rows is not None:
+            train_targets, train_weights = targets[rows], None if weights is None else weights[rows]
+        else:
+            train_targets, train_weights = targets, weights
+        if train_weights is not None and np.ptp(train_weights) == 0:
+            total, train_weights = train_weights.sum(), None
+        else:
+            total = len(train_targets) if train_weights is None else train_weights.sum()
+        train_targets, mean, scale = _standardize(train_targets, train_weights, self.fit_intercept)
+        problem = Problem(matrix, train_weights, self.fit_intercept)
+        slots = matrix._order.to_slots(train_targets.T, problem.n_slots, np.float32)
+
+        def coefficients(z):
+            with np.errstate(over="ignore", invalid="ignore"):  # checked at the end
+                coef = z / problem.step * scale[:, None]
+                coef[:, problem.unit == 0] = 0
+                if not self.fit_intercept:
+                    return coef, np.zeros(len(coef))
+                return coef, mean - coef @ (problem.offset + problem.step * problem.centre)
+
+        monitor = _Monitor(self, X, targets, weights, held_out, coefficients)
+        result = solve(
+            problem,
+            slots,
+            penalty(total),
+            SolverOptions(
+                solver=self.solver,
+                learning_rate=self.learning_rate,
+                batch_size=self.batch_size,
+                max_iter=self.max_iter,
+                tol=self.tol,
+                model_bits=self.model_bits,
+                gradient_bits=self.gradient_bits,
+            ),
+            solver_seed,
+            start=self._start(len(slots), problem, scale),
+            on_epoch=monitor,
+            draw=self._redraw(matrix, pack_seed),
+        )
+        if not result.converged:
+            warnings.warn(
+                f"{type(self).__name__} did not converge in max_iter={self.max_iter} epochs "
+                f"(tol={self.tol}). Increase max_iter, raise tol, or drop collinear columns.",
+                ConvergenceWarning,
+                stacklevel=4,
+            )
+        self.n_iter_ = result.n_iter
+        self.loss_curve_ = _in_units_of_y(result.losses, scale)
+        if self.early_stopping:
+            self.validation_scores_ = monitor.scores
+        self.sample_bits_ = matrix.sample_bits
+        coef, intercept = coefficients(result.z if monitor.best is None else monitor.best)
+        if not (np.isfinite(coef).all() and np.isfinite(intercept).all()):
+            raise ValueError("The coefficients exceed the range of float64: rescale X or y.")
+        return coef, intercept
+
+    def _split(self, n, weights, random_state, stratify):
+        """Rows to train on (None: all) and to validate on (None: none); rows of weight zero are in neither."""
+        rows = None if weights is None or weights.all() else np.flatnonzero(weights)
+        if not self.early_stopping:
+            return rows, None
+        rows = np.arange(n) if rows is None else rows
+        try:
+            rows, held_out = train_test_split(
+                rows,
+                test_size=self.validation_fraction,
+                random_state=random_state,
+                stratify=None if stratify is None else stratify[rows],
+            )
+        except ValueError as error:
+            raise ValueError(
+                f"early_stopping=True cannot set aside validation_fraction={self.validation_fraction} of {len(rows)} "
+                f"rows: {error}"
+            ) from error
+        return np.sort(rows), held_out
+
+    def _training_samples(self, X, rows, seed):
+        """The training rows as tiles: X packed, X narrowed, or X as floats."""
+        bits = self.sample_bits if self.resample is None else STORED_BITS
+        if isinstance(X, PackedMatrix):
+            return self._narrowed(X if rows is None else X[rows], bits, seed)
+        if bits is None:
+            return FloatMatrix(X, seed, rows)
+        names = getattr(self, "feature_names_in_", None)
+        return pack(X, bits, self.sampling, self.levels, seed, rows=rows, column_names=names, n_jobs=self.n_jobs)
+
+    def _narrowed(self, packed, bits, seed):
+        if bits is None:
+            raise ValueError(
+                f"sample_bits=None trains on float32 samples, but X is a PackedMatrix of {packed.sample_bits} bits. "
+                f"Set sample_bits={packed.sample_bits}, or pass numpy.asarray(X)."
+            )
+        # the default takes a narrower container as it is: a quantizer in front has chosen the width
+        if bits > packed.sample_bits and bits != DEFAULT_BITS:
+            raise ValueError(
+                f"sample_bits={bits} but X is a PackedMatrix of {packed.sample_bits} bits, which is narrower. "
+                f"Set sample_bits={packed.sample_bits} or less, or quantize X to {bits} bits."
+            )
+        if bits >= packed.sample_bits:
+            return packed
+        from ._requantize import requantize
+
+        return requantize(packed, bits, seed)
+
+    def _redraw(self, matrix, seed):
+        """Fresh samples for every epoch, if asked for."""
+        if self.resample is None:
+            return None
+        from ._requantize import requantize
+
+        return lambda epoch: requantize(matrix, self.sample_bits, _kernels.mix(seed, 1000 + epoch))
+
+    def _start(self, n_outputs, problem, scale):
+        """Initial z: the last solution if warm_start, else zero."""
+        if not self.warm_start or not hasattr(self, "coef_"):
+            return None
+        coef = np.atleast_2d(np.asarray(self.coef_, dtype=np.float64))
+        for what, before, now in (("features", coef.shape[1], problem.d), ("outputs", len(coef), n_outputs)):
+            if before != now:
+                raise ValueError(
+                    f"warm_start=True: the previous fit had {before} {what}, this one has {now}; set warm_start=False."
+                )
+        return coef * problem.step / scale[:, None]
+
+    def _predictions(self, X):
+        """Decision values, float64 (n_samples, outputs)."""
+        check_is_fitted(self)
+        X = check_samples(self, X, reset=False)
+        coef = np.atleast_2d(self.coef_)
+        return linear_predictions(X, coef, np.ravel(self.intercept_))
+
+
+def _standardize(targets, weights, centred):
+    """Targets (n_samples, outputs) centred and scaled to at most 1, and their means and scales."""
+    size = np.abs(targets).max(axis=0)
+    size[size == 0] = 1
+    targets = targets / size
+    mean = np.average(targets, axis=0, weights=weights) if centred else np.zeros(targets.shape[1])
+    targets -= mean
+    spread = np.abs(targets).max(axis=0)
+    # what the rounding of the mean of constant targets leaves is nothing to learn
+    spread[spread <= 1e-15] = 0
+    targets = np.divide(targets, spread, out=np.zeros_like(targets), where=spread > 0)
+    return targets, mean * size, np.where(spread > 0, spread * size, 1.0)
+
+
+def _in_units_of_y(losses, scale):
+    """Objectives of standardized targets, in squared units of y; the largest float where that overflows."""
+    with np.errstate(over="ignore"):
+        return np.minimum(np.array(losses) * np.mean(scale**2), np.finfo(float).max).tolist()
+
+
+class _Monitor:
+    """Runs after every epoch: verbose output and early stopping on held-out rows, which are never quantized."""
+
+    def __init__(self, estimator, X, targets, weights, held_out, coefficients):
+        self.estimator, self.coefficients = estimator, coefficients
+        self.scores, self.best, self.best_score, self.stale = [], None, -np.inf, 0
+        self.X = None if held_out is None else X[held_out]
+        self.targets = None if held_out is None else targets[held_out]
+        self.weights = None if held_out is None or weights is None else weights[held_out]
+
+    def __call__(self, epoch, z, loss):
+        if self.estimator.verbose:
+            print(f"[{type(self.estimator).__name__}] epoch {epoch}: objective {loss:.6g} of standardized targets")
+        if self.X is None:
+            return False
+        score = self.estimator._validation_score(
+            linear_predictions(self.X, *self.coefficients(z)), self.targets, self.weights
+        )
+        self.scores.append(float(score))
+        improved = score > self.best_score + self.estimator.tol
+        self.stale = 0 if improved else self.stale + 1
+        if score > self.best_score:
+            self.best, self.best_score = z.copy(), score
+        return self.stale >= self.estimator.n_iter_no_change

@@ -1,0 +1,226 @@
+"""Least-squares support vector classification on packed low-precision samples."""
+
+from numbers import Real
+from typing import Literal, Self
+
+import numpy as np
+from numpy.typing import ArrayLike
+from sklearn.base import ClassifierMixin, _fit_context
+from sklearn.utils._param_validation import Interval, StrOptions
+from sklearn.utils.class_weight import compute_sample_weight
+from sklearn.utils.multiclass import check_classification_targets
+from sklearn.utils.validation import check_is_fitted
+
+from ._base import ZipMLModel
+from ._typing import Levels, RandomState, Samples, Sampling
+from ._validation import check_samples_and_target, check_weights
+
+
+class ZipMLLSSVC(ClassifierMixin, ZipMLModel):
+    """Linear least-squares SVM trained by SGD on samples of 1 to 8 bits.
+
+    Minimises, over coefficients w and intercept b, with labels y_i of -1 and 1,
+
+        1 / 2 * ||w||**2 + C / 2 * sum_i weight_i * (1 - y_i * (x_i' w + b))**2,
+
+    the objective of ``RidgeClassifier(alpha=1 / C)`` (ZipML, arXiv:1611.05402, least-squares SVM). More than two
+    classes are taken one against the rest, all in the same pass over the data. How samples are quantized is told in
+    :class:`ZipMLRegressor`.
+
+    Parameters
+    ----------
+    sample_bits : int from 1 to 8 or None, default=4
+        Bits stored for each value of X. None trains on float32 with the same solver. A :class:`PackedMatrix` wider
+        than this is narrowed for training; a narrower one is an error, except that the default takes it as it is.
+    C : float, default=1.0
+        Weight of the loss against the L2 penalty on ``coef_``, which is in units of X.
+    class_weight : dict, "balanced" or None, default=None
+        Weights of the classes, as in scikit-learn.
+    model_bits, gradient_bits, sampling, levels, resample, fit_intercept, solver, learning_rate, batch_size, max_iter, \
+tol, early_stopping, validation_fraction, n_iter_no_change, warm_start, n_jobs, random_state, verbose
+        As in :class:`ZipMLRegressor`.
+
+    Attributes
+    ----------
+    classes_ : array of shape (n_classes,)
+        Class labels.
+    coef_ : array of shape (1, n_features) or (n_classes, n_features)
+        Coefficients in units of X.
+    intercept_ : array of shape (1,) or (n_classes,)
+        Intercepts.
+    n_iter_ : int
+        Epochs run.
+    loss_curve_ : list of float
+        Mean squared loss and penalty before the first and after every epoch.
+    validation_scores_ : list of float
+        Accuracy on the held-out rows after every epoch, with early stopping.
+    sample_bits_ : int or None
+        Bits the training samples were stored in.
+    n_features_in_ : int
+        Number of features.
+    feature_names_in_ : array of shape (n_features,)
+        Names of features, when X has string names.
+
+    Raises
+    ------
+    ValueError
+        For settings that do not go together, fewer than two classes, or a PackedMatrix narrower than sample_bits.
+
+    Warns
+    -----
+    ConvergenceWarning
+        When max_iter epochs were not enough.
+
+    See Also
+    --------
+    ZipMLRegressor : The regressor.
+    sklearn.linear_model.RidgeClassifier : The same objective at full precision.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_digits
+    >>> from sklearn_zipml import ZipMLLSSVC
+    >>> X, y = load_digits(return_X_y=True)
+    >>> model = ZipMLLSSVC(sample_bits=4, random_state=0).fit(X, y)
+    >>> bool(model.score(X, y) > 0.9)
+    True
+    """
+
+    _parameter_constraints: dict = {
+        **ZipMLModel._parameter_constraints,
+        "C": [Interval(Real, 0, None, closed="neither")],
+        "class_weight": [dict, StrOptions({"balanced"}), None],
+    }
+
+    def __init__(
+        self,
+        sample_bits: int | None = 4,
+        *,
+        C: float = 1.0,
+        class_weight: dict | Literal["balanced"] | None = None,
+        model_bits: int | None = None,
+        gradient_bits: int | None = None,
+        sampling: Sampling = "compensated",
+        levels: Levels = "optimal",
+        resample: Literal["epoch"] | None = None,
+        fit_intercept: bool = True,
+        solver: Literal["saga", "sgd"] = "saga",
+        learning_rate: Literal["auto"] | float = "auto",
+        batch_size: Literal[16, 32, 48, 64] = 16,
+        max_iter: int = 100,
+        tol: float = 1e-4,
+        early_stopping: bool = False,
+        validation_fraction: float = 0.1,
+        n_iter_no_change: int = 5,
+        warm_start: bool = False,
+        n_jobs: int | None = None,
+        random_state: RandomState = None,
+        verbose: int = 0,
+    ) -> None:
+        self.sample_bits = sample_bits
+        self.C = C
+        self.class_weight = class_weight
+        self.model_bits = model_bits
+        self.gradient_bits = gradient_bits
+        self.sampling = sampling
+        self.levels = levels
+        self.resample = resample
+        self.fit_intercept = fit_intercept
+        self.solver = solver
+        self.learning_rate = learning_rate
+        self.batch_size = batch_size
+        self.max_iter = max_iter
+        self.tol = tol
+        self.early_stopping = early_stopping
+        self.validation_fraction = validation_fraction
+        self.n_iter_no_change = n_iter_no_change
+        self.warm_start = warm_start
+        self.n_jobs = n_jobs
+        self.random_state = random_state
+        self.verbose = verbose
+
+    @_fit_context(prefer_skip_nested_validation=True)
+    def fit(self, X: Samples, y: ArrayLike, sample_weight: ArrayLike | None = None) -> Self:
+        """Quantize X and fit the model.
+
+        Parameters
+        ----------
+        X : array-like, data frame or PackedMatrix of shape (n_samples, n_features)
+            Training rows, any real dtype, finite. No float copy of X is made.
+        y : array-like of shape (n_samples,)
+            Class labels.
+        sample_weight : array-like of shape (n_samples,) or None, default=None
+            Row weights; rows of weight 0 are left out.
+
+        Returns
+        -------
+        self
+        """
+        X, y = check_samples_and_target(self, X, y)
+        check_classification_targets(y)
+        weights = check_weights(sample_weight, X)
+        classes, labels = np.unique(y, return_inverse=True)
+        if self.class_weight is not None:
+            by_class = compute_sample_weight(self.class_weight, y)
+            weights = by_class if weights is None else weights * by_class
+            if not weights.any():
+                raise ValueError("class_weight and sample_weight: the product of all row weights is zero.")
+        present = classes if weights is None else np.unique(y[weights > 0])
+        if len(present) < 2:
+            raise ValueError(
+                f"{type(self).__name__} needs samples of at least 2 classes, but the data has one class only: "
+                f"{present[0]!r}"
+            )
+        self._check_warm_classes(classes)
+        positive = [1] if len(classes) == 2 else range(len(classes))
+        targets = np.stack([np.where(labels == k, 1.0, -1.0) for k in positive], axis=1)
+        coef, intercept = self._fit_linear(X, targets, weights, lambda total: 1 / (self.C * total), stratify=labels)
+        dtype = np.float32 if X.dtype.type is np.float32 else np.float64
+        self.classes_ = classes
+        self.coef_, self.intercept_ = coef.astype(dtype), intercept.astype(dtype)
+        return self
+
+    def _check_warm_classes(self, classes):
+        if self.warm_start and hasattr(self, "coef_") and not np.array_equal(self.classes_, classes):
+            raise ValueError(
+                f"warm_start=True: the previous fit had the classes {self.classes_}, this one has {classes}; "
+                "set warm_start=False."
+            )
+
+    def decision_function(self, X: Samples) -> np.ndarray:
+        """Signed values of the hyperplanes.
+
+        Parameters
+        ----------
+        X : array-like, data frame or PackedMatrix of shape (n_samples, n_features)
+            Rows, not rounded; a PackedMatrix is not unpacked.
+
+        Returns
+        -------
+        array of shape (n_samples,) with two classes, else (n_samples, n_classes)
+        """
+        values = self._predictions(X).astype(self.coef_.dtype, copy=False)
+        return values[:, 0] if values.shape[1] == 1 else values
+
+    def predict(self, X: Samples) -> np.ndarray:
+        """Predict class labels.
+
+        Parameters
+        ----------
+        X : array-like, data frame or PackedMatrix of shape (n_samples, n_features)
+            Rows, not rounded.
+
+        Returns
+        -------
+        array of shape (n_samples,)
+        """
+        check_is_fitted(self)
+        return self.classes_[self._choose(np.atleast_2d(self.decision_function(X).T).T)]
+
+    @staticmethod
+    def _choose(values):
+        return (values[:, 0] > 0).astype(int) if values.shape[1] == 1 else values.argmax(axis=1)
+
+    def _validation_score(self, predictions, targets, weights):
+        truth = self._choose(targets)
+        return np.average(self._choose(predictions) == truth, weights=weights)

@@ -1,0 +1,229 @@
+"""The transformer that packs."""
+
+from numbers import Integral
+from typing import Self
+
+import numpy as np
+from sklearn import get_config
+from sklearn.base import BaseEstimator, OneToOneFeatureMixin, TransformerMixin, _fit_context
+from sklearn.utils import check_random_state
+from sklearn.utils._param_validation import Interval, StrOptions
+from sklearn.utils.validation import check_is_fitted
+
+from . import _kernels
+from ._encoder import pack_on_grid
+from ._levels import SAMPLE_ROWS, find_grid
+from ._packed_matrix import PackedMatrix
+from ._requantize import requantize
+from ._row_order import RowOrder
+from ._seeds import draw_seed
+from ._statistics import grid_of
+from ._typing import Levels, RandomState, Samples, Sampling
+from ._validation import check_bits, check_samples
+
+
+class DoubleSamplingQuantizer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
+    """Round training rows stochastically to a few levels per column and pack them.
+
+    ``fit_transform`` and ``quantize`` give a :class:`PackedMatrix`. ``transform`` passes rows through as they are:
+    quantization is for training rows, and predicting on rounded rows adds noise that no training removes. So
+    ``fit(X).transform(X)`` differs from ``fit_transform(X)`` by design, as with scikit-learn's TargetEncoder.
+
+    Rounding is unbiased: between neighbouring levels lo <= a <= hi a draw is hi with probability
+    (a - lo) / (hi - lo) (ZipML, arXiv:1611.05402, section 2). Draws are keyed by the content of a row, so a row gets
+    the same codes in whatever order, subset or chunk it comes; equal rows get equal codes.
+
+    Parameters
+    ----------
+    sample_bits : int from 1 to 8, default=4
+        Bits stored for each value. 3 bits take the room of 4, and 5 to 7 that of 8.
+    sampling : {"double", "compensated", "naive", "nearest"}, default="double"
+        "double": two independent draws among 2**(sample_bits - 1) levels, packed as one code. "compensated": one draw
+        among 2**sample_bits levels, and the second moment of its error, which estimators subtract. "naive": one draw.
+        "nearest": the nearest level.
+    levels : {"optimal", "uniform"}, default="optimal"
+        Levels of each column: placed to minimise the rounding variance, or evenly spaced over the range. A column
+        with no more distinct values than levels is stored without loss if they are whole steps of a 255-step grid.
+    quantize_unseen : bool, default=False
+        Whether ``transform`` packs too, for studies where the data of inference is quantized as well. Values outside
+        the range seen in ``fit`` then go to its ends.
+    random_state : int, RandomState instance or None, default=None
+        Decides the rounding and the order of rows inside the container.
+
+    Attributes
+    ----------
+    offset_, step_ : float64 arrays of shape (n_features,)
+        A stored value of column j is ``offset_[j] + step_[j] * g``, g an integer from 0 to 255.
+    levels_ : list of float64 arrays
+        Levels of every column, in units of X.
+    n_features_in_ : int
+        Number of features.
+    feature_names_in_ : array of shape (n_features,)
+        Names of features, when X has string names.
+
+    Raises
+    ------
+    ValueError
+        For NaN or infinite values, or a width too small for two draws.
+
+    Warns
+    -----
+    UserWarning
+        When outliers make one grid step larger than the standard deviation of a column.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sklearn.pipeline import make_pipeline
+    >>> from sklearn_zipml import DoubleSamplingQuantizer, ZipMLRegressor
+    >>> rng = np.random.default_rng(0)
+    >>> X = rng.normal(size=(2000, 16))
+    >>> y = X @ rng.normal(size=16)
+    >>> packed = DoubleSamplingQuantizer(4, random_state=0).fit_transform(X)
+    >>> packed.shape, packed.sample_bits
+    ((2000, 16), 4)
+    >>> model = make_pipeline(DoubleSamplingQuantizer(4, random_state=0), ZipMLRegressor(random_state=0))
+    >>> bool(model.fit(X, y).score(X, y) > 0.95)
+    True
+    """
+
+    _parameter_constraints: dict = {
+        "sample_bits": [Interval(Integral, 1, 8, closed="both")],
+        "sampling": [StrOptions({"compensated", "double", "naive", "nearest"})],
+        "levels": [StrOptions({"optimal", "uniform"})],
+        "quantize_unseen": ["boolean"],
+        "random_state": ["random_state"],
+    }
+
+    def __init__(
+        self,
+        sample_bits: int = 4,
+        *,
+        sampling: Sampling = "double",
+        levels: Levels = "optimal",
+        quantize_unseen: bool = False,
+        random_state: RandomState = None,
+    ) -> None:
+        self.sample_bits = sample_bits
+        self.sampling = sampling
+        self.levels = levels
+        self.quantize_unseen = quantize_unseen
+        self.random_state = random_state
+
+    @_fit_context(prefer_skip_nested_validation=True)
+    def fit(self, X: Samples, y: object = None) -> Self:
+        """Find the range and the levels of every column.
+
+        Parameters
+        ----------
+        X : array-like, data frame or PackedMatrix of shape (n_samples, n_features)
+            Training rows, any real dtype, finite.
+        y : ignored
+
+        Returns
+        -------
+        self
+        """
+        self._fit(X)
+        return self
+
+    @_fit_context(prefer_skip_nested_validation=True)
+    def fit_transform(self, X: Samples, y: object = None) -> PackedMatrix | np.ndarray:
+        """Find the levels and pack the rows.
+
+        Parameters
+        ----------
+        X : array-like, data frame or PackedMatrix of shape (n_samples, n_features)
+            Training rows. A PackedMatrix is narrowed to sample_bits.
+        y : ignored
+
+        Returns
+        -------
+        PackedMatrix of shape (n_samples, n_features), or a data frame of its decoded values if ``set_output`` asks
+        for one
+        """
+        return self._output(self._pack(self._fit(X)))
+
+    def quantize(self, X: Samples) -> PackedMatrix:
+        """Pack rows on the levels found by ``fit``.
+
+        Parameters
+        ----------
+        X : array-like, data frame or PackedMatrix of shape (n_samples, n_features)
+            Rows; values outside the range seen in ``fit`` go to its ends.
+
+        Returns
+        -------
+        PackedMatrix of shape (n_samples, n_features)
+        """
+        check_is_fitted(self)
+        return self._pack(check_samples(self, X, reset=False))
+
+    def transform(self, X: Samples) -> PackedMatrix | np.ndarray:
+        """Pass rows through as they are, or pack them with ``quantize_unseen=True``.
+
+        Parameters
+        ----------
+        X : array-like, data frame or PackedMatrix of shape (n_samples, n_features)
+            Rows.
+
+        Returns
+        -------
+        array or PackedMatrix of shape (n_samples, n_features)
+        """
+        check_is_fitted(self)
+        X = check_samples(self, X, reset=False)
+        return self._output(self._pack(X)) if self.quantize_unseen else self._output(X)
+
+    def inverse_transform(self, X: Samples) -> np.ndarray:
+        """Decode packed rows; rows that are not packed stay as they are.
+
+        Parameters
+        ----------
+        X : PackedMatrix or array-like of shape (n_samples, n_features)
+            Rows.
+
+        Returns
+        -------
+        array of shape (n_samples, n_features)
+        """
+        check_is_fitted(self)
+        return np.asarray(check_samples(self, X, reset=False))
+
+    def _fit(self, X):
+        check_bits(self.sample_bits, self.sampling)
+        X = check_samples(self, X, reset=True)
+        self._seed = draw_seed(check_random_state(self.random_state))
+        if isinstance(X, PackedMatrix):
+            X = requantize(X, self.sample_bits, self._seed)
+            self._grid = grid_of(X)
+        else:
+            rows = RowOrder(len(X), _kernels.mix(self._seed, 1)).rows(0, SAMPLE_ROWS)
+            names = getattr(self, "feature_names_in_", None)
+            self._grid = find_grid(X, self.sample_bits, self.sampling, self.levels, rows, column_names=names)
+        grid = self._grid
+        self.offset_, self.step_ = grid.offset, grid.step
+        self.levels_ = [
+            offset + step * row[:used]
+            for offset, step, row, used in zip(grid.offset, grid.step, grid.levels, grid.used, strict=True)
+        ]
+        return X
+
+    def _pack(self, X):
+        if isinstance(X, PackedMatrix):
+            return requantize(X, self.sample_bits, self._seed)
+        return pack_on_grid(X, self._grid, self.sample_bits, self.sampling, self.levels, self._seed)
+
+    def _output(self, X):
+        """X, decoded if set_output wants a data frame."""
+        # _sklearn_output_config is what set_output writes
+        own = getattr(self, "_sklearn_output_config", {}).get("transform")
+        wanted = own or get_config()["transform_output"]
+        return X if wanted == "default" else np.asarray(X)
+
+    def __sklearn_tags__(self):
+        tags = super().__sklearn_tags__()
+        tags.transformer_tags.preserves_dtype = ["float64", "float32"]
+        # fit_transform packs, transform passes through: their outputs differ, and nothing else is random
+        tags.non_deterministic = not self.quantize_unseen
+        return tags

@@ -1,0 +1,220 @@
+"""Linear regression on packed low-precision samples."""
+
+from numbers import Real
+from typing import Literal, Self
+
+import numpy as np
+from numpy.typing import ArrayLike
+from sklearn.base import RegressorMixin, _fit_context
+from sklearn.metrics import r2_score
+from sklearn.utils._param_validation import Interval
+
+from ._base import ZipMLModel
+from ._typing import Levels, RandomState, Samples, Sampling
+from ._validation import check_samples_and_target, check_weights
+
+
+class ZipMLRegressor(RegressorMixin, ZipMLModel):
+    """Ridge regression trained by SGD on samples of 1 to 8 bits.
+
+    Minimises, over coefficients w and intercept b,
+
+        1 / (2 W) * sum_i weight_i * (x_i' w + b - y_i)**2 + alpha / 2 * ||w||**2,      W = sum_i weight_i,
+
+    the objective of ``Ridge(alpha=W * alpha)``. The training rows are rounded stochastically to a few levels per
+    column, packed, and dropped; SGD runs on the packed codes (ZipML, arXiv:1611.05402). With the defaults the
+    result is that of full precision on raw, unscaled data: columns are centred and scaled inside the solver, step
+    sizes come from the data. Rows to predict on are never rounded.
+
+    Parameters
+    ----------
+    sample_bits : int from 1 to 8 or None, default=4
+        Bits stored for each value of X. None trains on float32 with the same solver. A :class:`PackedMatrix` wider
+        than this is narrowed for training; a narrower one is an error, except that the default takes it as it is.
+    model_bits, gradient_bits : int from 1 to 16 or None, default=None
+        Bits of the model, and of the gradient, that move through a training step (the paper's Q3 and Q4). ``saga``
+        rounds the distance of the model from its anchor and the change of the residuals, ``sgd`` the model and the
+        gradient vector. None means the kernels' 16-bit fixed point.
+    sampling : {"compensated", "double", "naive", "nearest"}, default="compensated"
+        How a value becomes a code. "double": two independent draws packed as one code, the paper's unbiased double
+        sampling. "compensated": one draw, and the known bias of the second moments is subtracted; also unbiased, and
+        with twice the levels at the same bits. "naive": one draw, biased. "nearest": rounding to nearest.
+    levels : {"optimal", "uniform"}, default="optimal"
+        Levels of each column: placed to minimise the rounding variance, or evenly spaced over the range.
+    resample : {"epoch"} or None, default=None
+        "epoch" keeps 8 bits per value and draws new samples from them every epoch, the paper's setting; for studies,
+        with ``solver="sgd"``.
+    alpha : float, default=1e-4
+        Strength of the L2 penalty on ``coef_``, in units of X.
+    fit_intercept : bool, default=True
+        Whether to fit an intercept.
+    solver : {"saga", "sgd"}, default="saga"
+        "saga" keeps one residual per row (8 bytes a row) and converges to full precision; "sgd" averages the iterates
+        of an epoch and halves its step when it stops gaining.
+    learning_rate : "auto" or float, default="auto"
+        A number multiplies the automatic step size.
+    batch_size : {16, 32, 48, 64}, default=16
+        Rows of a mini-batch.
+    max_iter : int, default=100
+        Largest number of epochs.
+    tol : float, default=1e-4
+        Training ends when what the objective can still gain is estimated below tol times its value. 0 runs all
+        max_iter epochs.
+    early_stopping : bool, default=False
+        Set aside part of the rows and stop when their score no longer improves by tol.
+    validation_fraction : float, default=0.1
+        That part.
+    n_iter_no_change : int, default=5
+        Epochs without improvement that end training with early stopping.
+    warm_start : bool, default=False
+        Start from the previous solution.
+    n_jobs : int or None, default=None
+        Threads that pack the rows. Results do not depend on it.
+    random_state : int, RandomState instance or None, default=None
+        Decides the rounding, and the order of rows and batches.
+    verbose : int, default=0
+        Print the objective of every epoch.
+
+    Attributes
+    ----------
+    coef_ : array of shape (n_features,) or (n_targets, n_features)
+        Coefficients in units of X.
+    intercept_ : float or array of shape (n_targets,)
+        Intercept.
+    n_iter_ : int
+        Epochs run.
+    loss_curve_ : list of float
+        Objective on the packed samples before the first and after every epoch.
+    validation_scores_ : list of float
+        R² on the held-out rows after every epoch, with early stopping.
+    sample_bits_ : int or None
+        Bits the training samples were stored in.
+    n_features_in_ : int
+        Number of features.
+    feature_names_in_ : array of shape (n_features,)
+        Names of features, when X has string names.
+
+    Raises
+    ------
+    ValueError
+        For settings that do not go together, or a PackedMatrix narrower than sample_bits.
+
+    Warns
+    -----
+    ConvergenceWarning
+        When max_iter epochs were not enough.
+
+    See Also
+    --------
+    ZipMLLSSVC : The classifier.
+    DoubleSamplingQuantizer : Packs once for many fits.
+    sklearn.linear_model.Ridge : The same objective at full precision.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_diabetes
+    >>> from sklearn_zipml import ZipMLRegressor
+    >>> X, y = load_diabetes(return_X_y=True)
+    >>> model = ZipMLRegressor(sample_bits=4, random_state=0).fit(X, y)
+    >>> round(model.score(X, y), 1)
+    0.5
+    """
+
+    _parameter_constraints: dict = {
+        **ZipMLModel._parameter_constraints,
+        "alpha": [Interval(Real, 0, None, closed="left")],
+    }
+
+    def __init__(
+        self,
+        sample_bits: int | None = 4,
+        *,
+        model_bits: int | None = None,
+        gradient_bits: int | None = None,
+        sampling: Sampling = "compensated",
+        levels: Levels = "optimal",
+        resample: Literal["epoch"] | None = None,
+        alpha: float = 1e-4,
+        fit_intercept: bool = True,
+        solver: Literal["saga", "sgd"] = "saga",
+        learning_rate: Literal["auto"] | float = "auto",
+        batch_size: Literal[16, 32, 48, 64] = 16,
+        max_iter: int = 100,
+        tol: float = 1e-4,
+        early_stopping: bool = False,
+        validation_fraction: float = 0.1,
+        n_iter_no_change: int = 5,
+        warm_start: bool = False,
+        n_jobs: int | None = None,
+        random_state: RandomState = None,
+        verbose: int = 0,
+    ) -> None:
+        self.sample_bits = sample_bits
+        self.model_bits = model_bits
+        self.gradient_bits = gradient_bits
+        self.sampling = sampling
+        self.levels = levels
+        self.resample = resample
+        self.alpha = alpha
+        self.fit_intercept = fit_intercept
+        self.solver = solver
+        self.learning_rate = learning_rate
+        self.batch_size = batch_size
+        self.max_iter = max_iter
+        self.tol = tol
+        self.early_stopping = early_stopping
+        self.validation_fraction = validation_fraction
+        self.n_iter_no_change = n_iter_no_change
+        self.warm_start = warm_start
+        self.n_jobs = n_jobs
+        self.random_state = random_state
+        self.verbose = verbose
+
+    @_fit_context(prefer_skip_nested_validation=True)
+    def fit(self, X: Samples, y: ArrayLike, sample_weight: ArrayLike | None = None) -> Self:
+        """Quantize X and fit the model.
+
+        Parameters
+        ----------
+        X : array-like, data frame or PackedMatrix of shape (n_samples, n_features)
+            Training rows, any real dtype, finite. No float copy of X is made.
+        y : array-like of shape (n_samples,) or (n_samples, n_targets)
+            Targets.
+        sample_weight : array-like of shape (n_samples,) or None, default=None
+            Row weights; rows of weight 0 are left out.
+
+        Returns
+        -------
+        self
+        """
+        X, y = check_samples_and_target(self, X, y, multi_output=True, y_numeric=True)
+        weights = check_weights(sample_weight, X)
+        targets = np.asarray(y, dtype=np.float64).reshape(len(y), -1)
+        coef, intercept = self._fit_linear(X, targets, weights, lambda total: self.alpha)
+        dtype = np.float32 if X.dtype.type is np.float32 else np.float64
+        self.coef_ = (coef[0] if y.ndim == 1 else coef).astype(dtype)
+        self.intercept_ = dtype(intercept[0]) if y.ndim == 1 else intercept.astype(dtype)
+        return self
+
+    def predict(self, X: Samples) -> np.ndarray:
+        """Predict targets of rows as they are, without rounding them.
+
+        Parameters
+        ----------
+        X : array-like, data frame or PackedMatrix of shape (n_samples, n_features)
+            Rows. A PackedMatrix is not unpacked.
+
+        Returns
+        -------
+        array of shape (n_samples,) or (n_samples, n_targets)
+        """
+        values = self._predictions(X).astype(self.coef_.dtype, copy=False)
+        return values[:, 0] if self.coef_.ndim == 1 else values
+
+    def _validation_score(self, predictions, targets, weights):
+        return r2_score(targets, predictions, sample_weight=weights)
+
+    def __sklearn_tags__(self):
+        tags = super().__sklearn_tags__()
+        tags.target_tags.multi_output = True
+        return tags

@@ -1,0 +1,13 @@
+"""Types of the public signatures."""
+
+from typing import Literal, TypeAlias
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from ._packed_matrix import PackedMatrix
+
+Samples: TypeAlias = ArrayLike | PackedMatrix
+Sampling: TypeAlias = Literal["compensated", "double", "naive", "nearest"]
+Levels: TypeAlias = Literal["optimal", "uniform"]
+RandomState: TypeAlias = int | np.random.RandomState | None

@@ -1,0 +1,56 @@
+"""Input checks shared by the estimators: scikit-learn's own, without its float copy of X, and PackedMatrix as it is."""
+
+import numpy as np
+from sklearn.utils.validation import _check_sample_weight, validate_data
+
+from ._packed_matrix import PackedMatrix
+
+
+def check_samples(estimator, X, reset):
+    """Validated X of any real dtype, or the PackedMatrix itself; NaN and infinity are found when X is read."""
+    if isinstance(X, PackedMatrix):
+        validate_data(estimator, X, reset=reset, skip_check_array=True)
+        _require_samples(estimator, X)
+        return X
+    return validate_data(estimator, X, reset=reset, dtype="numeric", ensure_all_finite=not reset)
+
+
+def check_samples_and_target(estimator, X, y, **y_params):
+    """The same with a target; y_params as for validate_data."""
+    name = type(estimator).__name__
+    if y is None:
+        raise ValueError(f"{name} requires y to be passed, but the target y is None.")
+    if isinstance(X, PackedMatrix):
+        check_samples(estimator, X, reset=True)
+        y = validate_data(estimator, y=y, **y_params)
+        if len(y) != len(X):
+            raise ValueError(f"Found input variables with inconsistent numbers of samples: {[len(X), len(y)]}")
+        return X, y
+    return validate_data(estimator, X, y, dtype="numeric", ensure_all_finite=False, **y_params)
+
+
+def check_weights(sample_weight, X):
+    """Row weights as float64, or None if they are all the same; at least one is positive."""
+    if sample_weight is None:
+        return None
+    weights = _check_sample_weight(sample_weight, X, dtype=np.float64, ensure_non_negative=True)
+    if not weights.any():
+        raise ValueError("sample_weight: all weights are zero; at least one row must have a positive weight.")
+    return weights
+
+
+def check_bits(sample_bits, sampling):
+    """Refuse a width that cannot hold two draws."""
+    if sampling == "double" and sample_bits == 1:
+        raise ValueError(
+            "sample_bits=1 cannot hold the two draws of sampling='double'; use sample_bits=2 or more, "
+            "or sampling='compensated'."
+        )
+
+
+def _require_samples(estimator, X):
+    if X.shape[0] == 0:
+        raise ValueError(
+            f"Found array with 0 sample(s) (shape={X.shape}) while a minimum of 1 is required by "
+            f"{type(estimator).__name__}."
+        )

@@ -1,0 +1,350 @@
+"""A slow, plain twin of the compiled kernels, drawing the same random numbers.
+
+It follows the definitions (DESIGN sections 2, 4 and 5; rng.h, tile.h, vector.h) element by element in NumPy, with the
+same types and order of operations, so that results compare exactly. Nothing here imports the package.
+"""
+
+import numpy as np
+
+F32 = np.float32
+TILE, PLANE_ROWS, GROUP, LINE = 64, 16, 4, 64
+FRACTION = 4096
+FOLD = 16
+
+
+# Random bits
+
+
+def mix32(x):
+    """Finalizer of MurmurHash3."""
+    with np.errstate(over="ignore"):
+        x = np.asarray(x, dtype=np.uint32)
+        x = (x ^ (x >> np.uint32(16))) * np.uint32(0x85EBCA6B)
+        x = (x ^ (x >> np.uint32(13))) * np.uint32(0xC2B2AE35)
+        return x ^ (x >> np.uint32(16))
+
+
+def mix64(x):
+    """Finalizer of SplitMix64."""
+    with np.errstate(over="ignore"):
+        x = _u64(x) + np.uint64(0x9E3779B97F4A7C15)
+        x = (x ^ (x >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+        x = (x ^ (x >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+        return x ^ (x >> np.uint64(31))
+
+
+def mix(seed, counter):
+    """A seed derived from another, a Python int."""
+    return int(mix64(int(seed) ^ int(mix64(counter))))
+
+
+def column_key(column):
+    """Key of a column, uint32."""
+    return (mix64(column) >> np.uint64(32)).astype(np.uint32)
+
+
+def draw(key, column):
+    """The 32 random bits of column key `column` under the 64-bit key `key`; arrays broadcast."""
+    key = _u64(key)
+    with np.errstate(over="ignore"):
+        x = (key & np.uint64(0xFFFFFFFF)).astype(np.uint32) ^ np.asarray(column, dtype=np.uint32)
+        x = (x ^ (x >> np.uint32(16))) * np.uint32(0x85EBCA6B)
+        x = x ^ (key >> np.uint64(32)).astype(np.uint32)
+        x = (x ^ (x >> np.uint32(13))) * np.uint32(0xC2B2AE35)
+        return x ^ (x >> np.uint32(16))
+
+
+def redraw(x):
+    """A second draw out of the first."""
+    return mix32((np.asarray(x, dtype=np.uint64) + np.uint64(0x9E3779B9)) & np.uint64(0xFFFFFFFF))
+
+
+def _u64(x):
+    return np.asarray(x % (1 << 64) if isinstance(x, int) else x).astype(np.uint64)
+
+
+# Order of the rows
+
+
+def row_order(n, seed):
+    """Row that each slot holds: six Feistel rounds on the smallest square grid, walked until inside."""
+    side = int(np.ceil(np.sqrt(n)))
+    side += side * side < n
+    side -= (side - 1) ** 2 >= n
+
+    def forward(x):
+        left, right = x // side, x % side
+        for k in range(6):
+            key = (seed + k * 0x632BE59BD9B4E019) % (1 << 64)
+            with np.errstate(over="ignore"):
+                bits = mix64(np.uint64(key) + right.astype(np.uint64)) >> np.uint64(32)
+            jump = ((bits * np.uint64(side)) >> np.uint64(32)).astype(np.int64)
+            left, right = right, (left + jump) % side
+        return left * side + right
+
+    image = forward(np.arange(n, dtype=np.int64))
+    while (image >= n).any():
+        image[image >= n] = forward(image[image >= n])
+    return image
+
+
+# Encoding
+
+
+def coordinates(X, grid):
+    """Fixed-point grid coordinates, int64, in the arithmetic of the grid's block type."""
+    real = grid.dtype
+    scale = np.where(grid.used > 1, FRACTION / grid.step, 0.0).astype(real)
+    top = grid.levels[np.arange(len(grid.used)), grid.used - 1].astype(real) * real(FRACTION)
+    t = (X.astype(real) - grid.offset.astype(real)) * scale
+    return np.rint(np.clip(t, real(0), top)).astype(np.int64)
+
+
+def intervals(t, grid):
+    """Index of the lower level, its position, and the gap to the next one, of every coordinate."""
+    index = np.zeros(t.shape, dtype=np.int64)
+    low, gap = np.zeros(t.shape, dtype=np.int64), np.zeros(t.shape, dtype=np.int64)
+    for j, used in enumerate(grid.used):
+        levels = grid.levels[j, :used].astype(np.int64)
+        if used > 1:
+            index[:, j] = np.clip(np.searchsorted(levels * FRACTION, t[:, j], side="right") - 1, 0, used - 2)
+            low[:, j] = levels[index[:, j]]
+            gap[:, j] = levels[index[:, j] + 1] - low[:, j]
+    return index, low, gap
+
+
+def row_keys(t, seed):
+    """Keys of rows, from their content."""
+    with np.errstate(over="ignore"):
+        odd = (column_key(np.arange(t.shape[1])) | np.uint32(1)).astype(np.uint64)
+        return mix64((t.astype(np.uint64) * odd).sum(axis=1, dtype=np.uint64) ^ mix64(seed))
+
+
+def encode(X, grid, sampling, seed):
+    """Codes (indices of levels; for "double", of a pair) and stored grid positions of the rows of X, int64."""
+    t = coordinates(X, grid)
+    index, low, gap = intervals(t, grid)
+    above = t - low * FRACTION
+    if sampling == "nearest":
+        up = (2 * above >= gap * FRACTION) & (gap > 0)
+        return index + up, low + up * gap
+    random = draw(row_keys(t, mix(seed, 2))[:, None], column_key(np.arange(t.shape[1]))[None])
+
+    def goes_up(bits):
+        return (bits >> np.uint32(8)).astype(np.int64) * gap < above * FRACTION
+
+    up = goes_up(random)
+    if sampling != "double":
+        return index + up, low + up * gap
+    second = goes_up(redraw(random))
+    return 2 * index + up + second, (2 * low + (up.astype(np.int64) + second) * gap) // 2
+
+
+def squared_errors(X, grid, positions):
+    """Mean squared distance of the positions from the coordinates, in squared steps, (columns,)."""
+    return ((positions - coordinates(X, grid) / FRACTION) ** 2).mean(axis=0)
+
+
+# Layout
+
+
+def padded(n_columns):
+    """Columns that a tile holds."""
+    return -(-n_columns // 16) * 16
+
+
+def place(row, column, width):
+    """Byte and shift of an element inside its tile."""
+    unit = column // GROUP * 4 + row // PLANE_ROWS  # planes of 16 rows x 4 columns, one after the other
+    per_line = 8 // width
+    return LINE * (unit // per_line) + row % PLANE_ROWS * GROUP + column % GROUP, unit % per_line * width
+
+
+def tiles(codes, width):
+    """Tiles of a matrix of codes in slot order, uint8 (tiles, bytes)."""
+    n, d = codes.shape
+    out = np.zeros((-(-n // TILE), padded(d) * TILE * width // 8), dtype=np.uint8)
+    row, column = np.divmod(np.arange(n * d), d)
+    byte, shift = place(row % TILE, column, width)
+    np.bitwise_or.at(out, (row // TILE, byte), (codes.ravel() << shift).astype(np.uint8))
+    return out
+
+
+# Vectors in fixed point
+
+
+def grid_steps(bits):
+    """Largest magnitude of a grid of so many bits."""
+    return 32512 if bits == 0 else 1 if bits == 1 else min((1 << (bits - 1)) - 1, 32512)
+
+
+def _fraction(bits):
+    """Bits of the fraction that stochastic rounding sees."""
+    return 29 if bits <= 1 else 31 - min(bits, 16)
+
+
+def _to_grid(scaled, bits, key):
+    """Integers on the grid; scaled is a float32 number of steps, times 2**fraction unless bits is 0."""
+    if bits == 0:
+        return np.rint(scaled).astype(np.int64)
+    fixed, random = np.trunc(scaled).astype(np.int64), draw(key, np.arange(len(scaled))).astype(np.int64)
+    if bits == 1:
+        return np.where(random >> 2 < fixed + (1 << 29), 1, -1)
+    return (fixed + (random >> (32 - _fraction(bits)))) >> _fraction(bits)
+
+
+def _scale(magnitudes, bits):
+    """A grid's step, and what makes a value the argument of _to_grid, or 0."""
+    top = F32(magnitudes.max(initial=0))
+    scale = top / F32(grid_steps(bits))
+    with np.errstate(over="ignore"):
+        inverse = F32(1) / scale if scale > 0 else F32(0)
+    if not np.isfinite(inverse):
+        return scale, F32(0)
+    return scale, inverse * (F32(2 ** _fraction(bits)) * F32(1 - 2**-22)) if bits else inverse
+
+
+def quantize(values, bits, key):
+    """Integers and the float32 scale that stand for a float32 vector."""
+    scale, inverse = _scale(np.abs(values), bits)
+    if not inverse > 0:
+        return np.zeros(len(values), dtype=np.int64), F32(0)
+    return _to_grid(values * inverse, bits, key), scale
+
+
+def planes(q, bits):
+    """The signed bytes of a fixed-point vector, (planes, n)."""
+    if 1 <= bits <= 8:
+        return q[None]
+    high = (q + 128) >> 8
+    return np.stack([high, q - 256 * high])
+
+
+def round_floats(values, unit, bits, key):
+    """The same rounding for a float32 vector, every component in its own unit."""
+    unit = np.ones(len(values), dtype=F32) if unit is None else unit
+    scale, inverse = _scale(np.abs(values * unit), bits)
+    if not inverse > 0:
+        return np.zeros_like(values)
+    q = _to_grid(values * unit * inverse, bits, key).astype(F32)
+    return np.where(unit > 0, q * scale / np.where(unit > 0, unit, F32(1)), F32(0))
+
+
+def _lanes(products):
+    """Double sum of a vector in 16 interleaved lanes."""
+    sums = np.zeros(16)
+    for part in products.reshape(-1, 16):
+        sums = sums + part
+    return _tree(sums)
+
+
+def _tree(s):
+    s = s[:8] + s[8:]
+    s = s[:4] + s[4:]
+    return (s[0] + s[2]) + (s[1] + s[3])
+
+
+def _dot(rows, values, centre, bits, key):
+    """Centred products of rows with a float32 vector, double; rows are integers or float32."""
+    if rows.dtype == F32:
+        vector = round_floats(values, None, bits, key) if bits else values
+        shift, out = 0.0, np.zeros(len(rows))
+        for j in range(len(vector)):
+            shift = shift + float(centre[j]) * float(vector[j])
+            out = out + rows[:, j].astype(float) * float(vector[j])
+        return out - shift
+    q, scale = quantize(values, bits, key)
+    return (-_lanes(centre.astype(float) * q) + (rows @ q).astype(float)) * float(scale)
+
+
+def _batch(rows, values, centre, start, bits, key):
+    """What a batch's float32 vector becomes, and its centred gradient, float32; start is the first row in its tile."""
+    if rows.dtype == F32:
+        kept = round_floats(values, None, bits, key) if bits else values
+        total = 0.0
+        for value in kept:
+            total = total + float(value)
+        sums = np.zeros((16, rows.shape[1]))
+        for i in range(len(kept)):
+            sums[(start + i) % 16] += rows[i].astype(float) * float(kept[i])
+        return kept, (_tree(sums) - centre.astype(float) * float(F32(total))).astype(F32)
+    q, scale = quantize(values, bits, key)
+    total = scale * F32(q.sum())
+    return scale * q.astype(F32), (q @ rows).astype(F32) * scale - centre * total
+
+
+def _batches(order, n_rows, batch_rows):
+    """First slot and number of rows of every batch, and whether it opens a fold."""
+    size = -(-batch_rows // PLANE_ROWS) * PLANE_ROWS
+    for position, t in enumerate(order):
+        for start in range(0, TILE, size):
+            count = min(batch_rows, TILE - start, n_rows - (int(t) * TILE + start))
+            if count > 0:
+                yield int(t) * TILE + start, count, start == 0 and position % FOLD == 0
+
+
+def saga_epoch(
+    rows,
+    n_rows,
+    weights,
+    order,
+    batch_rows,
+    centre,
+    keep,
+    step,
+    batch_weight,
+    table_weight,
+    bits,
+    seed,
+    lag,
+    pull,
+    mean,
+    offset,
+):
+    """One epoch of anchored SAGA (DESIGN section 6). Returns the new lag, mean and offset, (targets, ...)."""
+    lag, mean, offset = lag.copy(), mean.copy(), offset.copy()
+    rows = rows if rows.dtype == F32 else rows.astype(np.int64)
+    drift, total = np.zeros_like(offset), np.zeros_like(offset)
+    counter = 0
+    for slot, count, fold in _batches(order, n_rows, batch_rows):
+        if fold:
+            mean += drift
+            drift[:] = 0
+            total = (mean + pull).astype(F32)
+        batch = slice(slot, slot + count)
+        for k in range(len(offset)):
+            counter += 1
+            product = _dot(rows[batch], offset[k], centre, bits[0], mix64(seed + 2 * counter)).astype(F32)
+            change = lag[k, batch] + weights[batch] * product
+            kept, gradient = _batch(rows[batch], change, centre, slot % TILE, bits[1], mix64(seed + 2 * counter + 1))
+            lag[k, batch] -= kept
+            direction = F32(batch_weight) * gradient + drift[k] + total[k]
+            offset[k] = keep * offset[k] - step * direction
+            drift[k] += F32(table_weight) * gradient
+    return lag, mean + drift, offset
+
+
+def sgd_epoch(
+    rows, n_rows, targets, weights, order, batch_rows, centre, keep, step, batch_weight, bits, seed, unit, model
+):
+    """One epoch of mini-batch SGD. Returns the last iterate and the mean of all, (targets, columns)."""
+    model = model.copy()
+    rows = rows if rows.dtype == F32 else rows.astype(np.int64)
+    average, total = np.zeros(model.shape), np.zeros_like(model)
+    counter = steps = 0
+    for slot, count, fold in _batches(order, n_rows, batch_rows):
+        if fold:
+            average += total
+            total[:] = 0
+        batch = slice(slot, slot + count)
+        steps += 1
+        for k in range(len(model)):
+            counter += 1
+            product = _dot(rows[batch], model[k], centre, bits[0], mix64(seed + 2 * counter))
+            residual = weights[batch] * (product - targets[k, batch].astype(float)).astype(F32)
+            _, gradient = _batch(rows[batch], residual, centre, slot % TILE, 0, 0)
+            if bits[1]:
+                gradient = round_floats(gradient, unit, bits[1], mix64(seed + 2 * counter + 1))
+            model[k] = keep * model[k] - step * (F32(batch_weight) * gradient)
+            total[k] += model[k]
+    return model, (average + total) / steps

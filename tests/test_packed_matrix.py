@@ -1,0 +1,411 @@
+"""The container: layout, memory, indexing, copies, narrowing, row order.
+
+Statistical tests state their error rate; seeds are fixed, so they pass or fail for good.
+"""
+
+import copy
+import pickle
+
+import joblib
+import numpy as np
+import pytest
+import reference
+from scipy import stats
+
+from sklearn_zipml import _kernels
+from sklearn_zipml._encoder import pack
+from sklearn_zipml._packed_matrix import PackedMatrix, aligned_tiles, code_width
+from sklearn_zipml._row_order import RowOrder
+from sklearn_zipml._statistics import column_levels
+
+SAMPLINGS = ["naive", "nearest", "double", "compensated"]
+KINDS = [(sampling, bits) for sampling in SAMPLINGS for bits in range(1, 9) if (sampling, bits) != ("double", 1)]
+ERROR_RATE = 1e-6
+
+
+def make(n=150, d=18, bits=3, sampling="compensated", seed=0, levels="optimal"):
+    """A container of Gaussian columns."""
+    return pack(np.random.default_rng(seed).normal(size=(n, d)), bits, sampling, levels, seed)
+
+
+# Layout and memory
+
+
+@pytest.mark.parametrize(("sampling", "bits"), KINDS)
+@pytest.mark.parametrize("shape", [(1, 1), (1, 17), (63, 16), (64, 15), (65, 17), (130, 1)])
+def test_round_trip(sampling, bits, shape):
+    """Levels come back, for odd shapes, whole and row by row."""
+    n, d = shape
+    rng = np.random.default_rng(0)
+    X = rng.integers(0, 2, size=shape) * rng.uniform(1, 2, d)  # two values a column: stored without loss
+    packed = pack(X, bits, sampling, "optimal", 0)
+    assert packed.shape == shape and len(packed) == n and packed.size == n * d and packed.ndim == 2
+    np.testing.assert_allclose(np.asarray(packed), X, rtol=1e-15)
+    np.testing.assert_array_equal(np.array(list(packed)), np.asarray(packed))
+    assert packed._codes.shape == (-(-n // 64), reference.padded(d) * 64 * code_width(bits) // 8)
+
+
+@pytest.mark.parametrize("bits", [1, 2, 4, 8])
+def test_layout_is_the_definition(bits):
+    """Byte and shift of every element, from DESIGN section 4; padding holds zeros."""
+    packed = make(n=100, d=19, bits=bits)
+    raw = np.asarray(packed._codes)
+    positions, table = packed._positions(0, 2), packed._table
+    seen = np.zeros(raw.shape, dtype=np.uint8)
+    for row in range(100):
+        for column in range(19):
+            byte, shift = reference.place(row % 64, column, bits)
+            code = raw[row // 64, byte] >> shift & ((1 << bits) - 1)
+            assert (table[column, code] if bits < 8 else code) == positions[row, column]
+            assert not seen[row // 64, byte] >> shift & 1
+            seen[row // 64, byte] |= ((1 << bits) - 1) << shift
+    np.testing.assert_array_equal(raw & ~seen, 0)
+
+
+def test_tiles_start_on_a_line():
+    """So that a register never straddles two cache lines."""
+    for n, d, width in [(1, 1, 1), (1000, 33, 2), (64, 16, 32)]:
+        tiles = aligned_tiles(n, d, width)
+        assert tiles.ctypes.data % 64 == 0 and not tiles.any()
+    assert make()._codes.ctypes.data % 64 == 0
+
+
+@pytest.mark.parametrize("d", [16, 64, 512])
+@pytest.mark.parametrize("width", [1, 2, 4, 8])
+def test_memory(d, width):
+    """Within 2 % and 64 KiB of the codes alone."""
+    packed = pack(
+        np.random.default_rng(0).normal(size=(10_000, d)).astype(np.float32), width, "compensated", "uniform", 0
+    )
+    assert packed.nbytes <= 10_000 * d * width / 8 * 1.02 + (1 << 16)
+    assert packed.nbytes >= 10_000 * d * width / 8
+
+
+# Rows and columns
+
+ROW_KEYS = {
+    "all": slice(None),
+    "slice": slice(10, 90),
+    "step": slice(5, 140, 7),
+    "backwards": slice(None, None, -1),
+    "negative step": slice(120, 3, -4),
+    "from the end": slice(-20, None),
+    "past the end": slice(100, 1000),
+    "empty slice": slice(50, 50),
+    "integers": [3, 1, 149, 3, 3],
+    "negative integers": np.array([-1, -150, 5]),
+    "unsigned": np.array([1, 2, 200 - 55], dtype=np.uint8),
+    "many": np.random.default_rng(0).integers(-150, 150, 1000),
+    "mask": np.random.default_rng(0).uniform(size=150) < 0.4,
+    "list mask": [True, False] * 75,
+    "no mask": np.zeros(150, dtype=bool),
+    "no integers": [],
+    "ellipsis": Ellipsis,
+}
+
+
+@pytest.mark.parametrize("name", ROW_KEYS)
+@pytest.mark.parametrize(("sampling", "bits"), [("compensated", 1), ("double", 2), ("naive", 3), ("compensated", 8)])
+def test_rows_are_those_of_the_decoded_array(name, sampling, bits):
+    """And they are packed again, with statistics of their own."""
+    packed, key = make(bits=bits, sampling=sampling), ROW_KEYS[name]
+    decoded = np.asarray(packed)
+    for taken in (
+        (packed[key], packed[key, :], packed[key, ...]) if key is not Ellipsis else (packed[key], packed[key, :])
+    ):
+        assert isinstance(taken, PackedMatrix)
+        assert (taken.sample_bits, taken.sampling, taken.dtype) == (bits, sampling, packed.dtype)
+        np.testing.assert_array_equal(np.asarray(taken), decoded[key])
+    if len(taken):
+        np.testing.assert_allclose(taken._mean * taken._step + taken._offset, decoded[key].mean(axis=0), atol=1e-4)
+        np.testing.assert_allclose(taken._deviation * taken._step, decoded[key].std(axis=0), atol=1e-4)
+        again = taken[::-1]
+        np.testing.assert_array_equal(np.asarray(again), decoded[key][::-1])
+
+
+@pytest.mark.parametrize("columns", [0, -1, [2], [3, 0, 3], slice(1, 17, 5), np.arange(18) % 2 == 0, np.int64(4)])
+@pytest.mark.parametrize("rows", [slice(None), slice(3, 80, 2), [5, 1], 7, -1, np.int32(3)], ids=str)
+def test_columns_decode(rows, columns):
+    """A second key gives an array, of the same values; rows first, then columns."""
+    packed = make()
+    picked = packed[rows, columns]
+    assert isinstance(picked, np.ndarray | np.generic)
+    np.testing.assert_array_equal(picked, np.asarray(packed)[rows][..., columns])
+    np.testing.assert_array_equal(packed[..., columns], np.asarray(packed)[:, columns])
+
+
+def test_a_row_decodes():
+    """An integer gives a row."""
+    packed = make()
+    for i in (0, -1, 149, np.int64(17)):
+        assert packed[i].shape == (18,) and packed[i].dtype == packed.dtype
+        np.testing.assert_array_equal(packed[i], np.asarray(packed)[i])
+        np.testing.assert_array_equal(packed[i, :], np.asarray(packed)[i])
+        np.testing.assert_array_equal(packed[i, ...], np.asarray(packed)[i])
+
+
+@pytest.mark.parametrize(
+    "key",
+    [
+        150,
+        -151,
+        [0, 150],
+        [-151],
+        (0, 18),
+        (0, -19),
+        (slice(None), 18),
+        (slice(None), [0, 18]),
+        (0, 0, 0),
+        1.5,
+        "a",
+        None,
+        True,
+        np.True_,
+        [0.5],
+        np.ones(149, dtype=bool),
+        np.ones((150, 1), dtype=bool),
+        [[0, 1], [2, 3]],
+    ],
+    ids=repr,
+)
+def test_bad_keys(key):
+    """All are IndexError, as in numpy."""
+    with pytest.raises(IndexError):
+        make()[key]
+
+
+def test_statistics_of_a_subset():
+    """The rounding variance of rows is the mean of what their codes stand for."""
+    X = np.random.default_rng(0).gamma(1.0, size=(20_000, 2))
+    packed = pack(X, 2, "compensated", "optimal", 0)
+    low = np.flatnonzero(X[:, 0] < 0.5)
+    taken = packed[low]
+    actual = ((np.asarray(taken) - X[low]) ** 2).mean(axis=0)
+    # column 1 is independent of the choice of rows; 8 % is above five standard errors
+    np.testing.assert_allclose((taken._variance * taken._step**2)[1], actual[1], rtol=0.08)
+    np.testing.assert_allclose(packed[::-1]._variance, packed._variance, rtol=2e-3)
+
+
+# An array to numpy, an immutable value to Python
+
+
+def test_asarray():
+    """dtype and copy follow numpy's protocol."""
+    packed = make()
+    assert packed.dtype == np.float64 and np.asarray(packed).dtype == np.float64
+    single = np.asarray(packed, dtype=np.float32)
+    assert single.dtype == np.float32
+    np.testing.assert_allclose(single, np.asarray(packed), rtol=1e-6, atol=1e-6)
+    assert np.array(packed, copy=True).flags.writeable and np.array(packed, copy=None).shape == packed.shape
+    with pytest.raises(ValueError, match="cannot be decoded without a copy"):
+        np.array(packed, copy=False)
+    with pytest.raises(ValueError, match="cannot be decoded without a copy"):
+        np.asarray(packed, copy=False)
+    assert np.asarray(pack(np.eye(3, dtype=np.float32), 2, "naive", "optimal", 0)).dtype == np.float32
+
+
+def test_repr():
+    """Everything a reader wants, in one line."""
+    text = repr(make(n=1000, d=16, bits=4))
+    for part in (
+        "PackedMatrix(",
+        "(1000, 16)",
+        "sample_bits=4",
+        "'compensated'",
+        "'optimal'",
+        "float64",
+        "KiB",
+        "x smaller",
+    ):
+        assert part in text
+    assert "\n" not in text
+
+
+def test_equality():
+    """Same values, kind and dtype; the order inside does not matter."""
+    packed = make()
+    assert packed == make() and not packed != make()
+    assert packed[::-1][::-1] == packed
+    assert packed != make(seed=1) and packed != make(bits=4) and packed != make(sampling="naive")
+    assert packed != packed[:-1] and packed != packed[::-1]
+    assert packed != "packed"
+    with pytest.raises(TypeError, match="unhashable"):
+        hash(packed)
+
+
+def test_immutability():
+    """Neither attributes nor arrays can be changed."""
+    packed = make()
+    for name in ("shape", "sample_bits", "_codes", "anything"):
+        with pytest.raises(AttributeError, match="immutable"):
+            setattr(packed, name, 1)
+    with pytest.raises((AttributeError, TypeError)):
+        del packed.shape
+    for name in ("_codes", "_table", "_mean", "_variance", "_offset", "_step"):
+        with pytest.raises(ValueError, match="read-only"):
+            getattr(packed, name)[...] = 0
+    with pytest.raises(TypeError):
+        packed[0] = 1
+
+
+def assert_same(a, b):
+    """Equal in every part, and both still work."""
+    assert a == b
+    for name in ("_mean", "_deviation", "_variance", "_noise", "_codes", "_grid_levels"):
+        np.testing.assert_array_equal(getattr(a, name), getattr(b, name))
+    np.testing.assert_array_equal(np.asarray(a[5:77]), np.asarray(b[5:77]))
+    if a.sample_bits > 2:
+        assert a.requantize(2, random_state=0) == b.requantize(2, random_state=0)
+
+
+@pytest.mark.parametrize(("sampling", "bits"), [("double", 2), ("compensated", 6), ("naive", 8)])
+def test_copies(sampling, bits, tmp_path):
+    """pickle of every protocol, copy, deepcopy, joblib with and without a memory map."""
+    packed = make(bits=bits, sampling=sampling)
+    for protocol in range(2, pickle.HIGHEST_PROTOCOL + 1):
+        assert_same(pickle.loads(pickle.dumps(packed, protocol)), packed)
+    assert_same(copy.copy(packed), packed)
+    assert_same(copy.deepcopy(packed), packed)
+    joblib.dump(packed, tmp_path / "packed.joblib")
+    for mode in (None, "r", "c", "r+"):
+        loaded = joblib.load(tmp_path / "packed.joblib", mmap_mode=mode)
+        assert_same(loaded, packed)
+        assert not loaded._codes.flags.writeable
+        del loaded
+    joblib.dump(packed, tmp_path / "packed.z", compress=3)
+    assert_same(joblib.load(tmp_path / "packed.z"), packed)
+
+
+def test_a_newer_format_is_refused():
+    """By name, not by a crash."""
+    restore, (version, parts) = make().__reduce__()
+    with pytest.raises(ValueError, match=f"format {version + 1}"):
+        restore(version + 1, parts)
+
+
+# Narrowing
+
+NARROWINGS = [
+    (sampling, wide, narrow)
+    for sampling in SAMPLINGS
+    for wide, narrow in [(8, 1), (8, 2), (8, 4), (8, 7), (7, 3), (6, 5), (5, 2), (4, 2), (4, 3), (3, 2), (3, 1), (2, 1)]
+    if not (sampling == "double" and narrow == 1)
+]
+
+
+@pytest.mark.parametrize("levels", ["optimal", "uniform"])
+@pytest.mark.parametrize(("sampling", "wide", "narrow"), NARROWINGS)
+def test_narrow_levels_are_a_subset(sampling, wide, narrow, levels):
+    """Range, order and grid stay; what is stored stands on levels there were."""
+    packed = make(n=200, d=5, bits=wide, sampling=sampling, levels=levels)
+    result = packed.requantize(narrow, random_state=0)
+    count = 2 ** (narrow - (sampling == "double"))
+    assert (result.sample_bits, result.sampling, result.shape) == (narrow, sampling, packed.shape)
+    assert result._codes.nbytes <= packed._codes.nbytes
+    for old, new in zip(column_levels(packed), column_levels(result), strict=True):
+        assert set(new.tolist()) <= set(old.tolist())
+        assert len(new) == min(count, len(old)) and np.all(np.diff(new.astype(int)) > 0)
+        assert new[0] == old[0] and new[-1] == old[-1]
+    positions = result._positions_by_row()
+    for j, new in enumerate(column_levels(result)):
+        stored = new.astype(int)
+        if sampling == "double":
+            stored = np.union1d(stored, (stored[1:] + stored[:-1]) // 2)
+        assert set(positions[:, j].tolist()) <= set(stored.tolist())
+
+
+@pytest.mark.parametrize(("sampling", "wide", "narrow"), [kind for kind in NARROWINGS if kind[0] != "nearest"])
+def test_narrowing_is_unbiased_and_variances_add_up(sampling, wide, narrow):
+    """E[narrow | wide] = wide, and D of the narrow store is D of the wide one plus the noise that came on top.
+
+    Student test over 60 seeds of the column means and of one random projection, error rate 1e-6 for all together;
+    stored D against the actual squared error to 1 % (errors are kept in 1/256 of a step, codes' noise in float16)
+    and four standard errors of the cross term.
+    """
+    n, d, n_seeds = 1000, 3, 60
+    X = np.random.default_rng(5).normal(size=(n, d))
+    packed = pack(X, wide, sampling, "optimal", 1)
+    decoded = np.asarray(packed)
+    mixing = np.column_stack([np.ones(n), np.random.default_rng(6).normal(size=n)])
+    moved = np.empty((n_seeds, 2, d))
+    for seed in range(n_seeds):
+        result = packed.requantize(narrow, random_state=seed)
+        change = np.asarray(result) - decoded
+        moved[seed] = mixing.T @ change / n
+        if sampling != "naive":
+            stored, own = result._variance * result._step**2, packed._variance * packed._step**2
+            np.testing.assert_allclose(stored, own + (change**2).mean(axis=0), rtol=0.01)
+            cross = 2 * change * (decoded - X)
+            actual = ((np.asarray(result) - X) ** 2).mean(axis=0)
+            slack = 6 * cross.std(axis=0) / np.sqrt(n)
+            assert np.all(np.abs(stored - actual) <= slack + 0.015 * actual)
+    error = moved.std(axis=0, ddof=1) / np.sqrt(n_seeds)
+    bound = stats.t.isf(ERROR_RATE / 2 / moved[0].size, n_seeds - 1)
+    assert np.all(np.abs(moved.mean(axis=0)) <= bound * error + 1e-12)
+
+
+def test_narrowed_pairs_are_independent():
+    """E[q1 q2] = a² for pairs that were narrowed: with m their mean, E[m²] - D = a².
+
+    Student test of mean(m²) - D over 200 seeds of both roundings, error rate 1e-6 (5 columns).
+    """
+    X = np.random.default_rng(0).normal(size=(300, 5))
+    gaps = np.empty((200, 5))
+    for seed in range(200):
+        narrow = pack(X, 4, "double", "optimal", seed).requantize(2, random_state=seed)
+        gaps[seed] = (np.asarray(narrow) ** 2 - X**2).mean(axis=0) - narrow._variance * narrow._step**2
+    error = gaps.std(axis=0, ddof=1) / np.sqrt(200)
+    bound = stats.t.isf(ERROR_RATE / 2 / 5, 199)
+    assert np.all(np.abs(gaps.mean(axis=0)) <= bound * error + 1e-3 * narrow._variance * narrow._step**2)
+
+
+def test_narrowing_errors():
+    """Wider is refused, with advice; so is a pair in one bit. The same width is the same container."""
+    packed = make(bits=4)
+    with pytest.raises(ValueError, match="sample_bits=5 is more than the 4 bits"):
+        packed.requantize(5)
+    with pytest.raises(ValueError, match="sample_bits=0 is too small"):
+        packed.requantize(0)
+    with pytest.raises(ValueError, match="sample_bits=1 is too small for sampling='double'"):
+        make(bits=4, sampling="double").requantize(1)
+    assert packed.requantize(4) == packed
+    assert packed.requantize(2, random_state=3) == packed.requantize(2, random_state=3)
+    assert packed.requantize(2, random_state=3) != packed.requantize(2, random_state=4)
+
+
+def test_narrowing_an_empty_selection():
+    """Nothing stays nothing."""
+    assert make()[[]].requantize(2, random_state=0).shape == (0, 18)
+    assert np.asarray(make()[[]]).shape == (0, 18)
+
+
+# Row order
+
+
+@pytest.mark.parametrize("n", [*range(1, 201), 10**5])
+def test_row_order_is_a_permutation(n):
+    """The twin's, whole or in parts, with its inverse."""
+    seed = int(reference.mix64(n))
+    order = RowOrder(n, seed)
+    rows = order.rows()
+    np.testing.assert_array_equal(rows, reference.row_order(n, seed))
+    np.testing.assert_array_equal(np.sort(rows), np.arange(n))
+    np.testing.assert_array_equal(order.slots(rows), np.arange(n))
+    np.testing.assert_array_equal(rows[order.slots(np.arange(n))], np.arange(n))
+    np.testing.assert_array_equal(order.rows(n // 3, n // 2), rows[n // 3 : n // 2])
+    np.testing.assert_array_equal(order.rows(n // 2, 2 * n), rows[n // 2 :])
+    values = np.arange(2.0 * n).reshape(2, n)
+    slots = order.to_slots(values, n + 5, np.float64)
+    np.testing.assert_array_equal(slots[:, :n], values[:, rows])
+    assert not slots[:, n:].any()
+    np.testing.assert_array_equal(order.to_rows(slots), values)
+
+
+def test_row_order_mixes():
+    """The first of 100 slots is uniform over the rows: chi-squared over 20000 seeds, error rate 1e-6."""
+    first = [int(_kernels.permutation(100, seed * 7919, 0, 1)[0]) for seed in range(20_000)]
+    statistic, p = stats.chisquare(np.bincount(first, minlength=100))
+    assert p > ERROR_RATE, statistic
+    slots = RowOrder(10**4, 5).rows()
+    # 10^4 labels sorted: the correlation of slot and row is normal with standard deviation 1/100; error rate 1e-6
+    assert abs(np.corrcoef(slots, np.arange(10**4))[0, 1]) < 0.049
