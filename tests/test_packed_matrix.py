@@ -320,7 +320,7 @@ def test_narrowing_is_unbiased_and_variances_add_up(sampling, wide, narrow):
 
     Student test over 60 seeds of the column means and of one random projection, error rate 1e-6 for all together;
     stored D against the actual squared error to 1 % (errors are kept in 1/256 of a step, codes' noise in float16)
-    and four standard errors of the cross term.
+    and six standard errors of the cross term.
     """
     n, d, n_seeds = 1000, 3, 60
     X = np.random.default_rng(5).normal(size=(n, d))
