@@ -9,6 +9,7 @@ from ._packed_matrix import aligned_tiles
 from ._row_order import RowOrder
 
 FLOAT_WIDTH = 32
+CENTRE_ROWS = 1024
 
 
 class FloatMatrix:
@@ -21,7 +22,10 @@ class FloatMatrix:
         n, d = (X.shape[0] if rows is None else len(rows)), X.shape[1]
         self.shape = (n, d)
         self._order = RowOrder(n, _kernels.mix(seed, 1))
-        self._offset, self._step, self._deviation, self._low, self._high = _column_scale(X, rows)
+        sample = self._order.rows(0, CENTRE_ROWS)
+        self._offset, self._step, self._deviation, self._low, self._high = _column_scale(
+            X, rows, sample if rows is None else rows[sample]
+        )
         codes = aligned_tiles(n, d, FLOAT_WIDTH)
         tiles = codes.view(np.float32).reshape(len(codes), -1, _kernels.TILE_ROWS)
         size = block_rows(d, np.float64)
@@ -40,16 +44,21 @@ class FloatMatrix:
         return self.shape[0]
 
 
-def _column_scale(X, rows):
-    """Mean, largest distance from it, and in units of that deviation, minimum and maximum; float64, three passes."""
+def _column_scale(X, rows, sample):
+    """Offset and size of every column, and in units of it deviation, minimum and maximum; float64, two passes.
+
+    float32 is finest near the offset, so that is the median of a sample: an outlier would drag the mean away from the
+    bulk.
+    """
     n, d = (X.shape[0] if rows is None else len(rows)), X.shape[1]
     low, high = column_range(X, rows)
-    mean, square = np.zeros(d), np.zeros(d)
+    offset = np.clip(np.median(take_rows(X, sample, np.float64), axis=0), low, high)
+    reach = np.maximum(high - offset, offset - low)
+    step = np.where(reach > 0, reach, constant_step(offset))
+    total, square = np.zeros(d), np.zeros(d)
     for block in sequential_blocks(X, np.float64, rows):
-        mean += ((block - low) / n).sum(axis=0)
-    mean = np.clip(low + mean, low, high)
-    reach = np.maximum(high - mean, mean - low)
-    step = np.where(reach > 0, reach, constant_step(mean))
-    for block in sequential_blocks(X, np.float64, rows):
-        square += (((block - mean) / step) ** 2).sum(axis=0)
-    return mean, step, np.where(reach > 0, np.sqrt(square / n), 0.0), (low - mean) / step, (high - mean) / step
+        t = (block - offset) / step
+        total += t.sum(axis=0)
+        square += (t**2).sum(axis=0)
+    deviation = np.sqrt(np.maximum(0, square / n - (total / n) ** 2))
+    return offset, step, np.where(reach > 0, deviation, 0.0), (low - offset) / step, (high - offset) / step

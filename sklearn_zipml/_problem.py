@@ -53,8 +53,7 @@ class Problem:
         # beyond these sizes, far outside what a grid can tell apart from a constant, a column is left out
         used = (size > SMALLEST) & (size < 1 / SMALLEST)
         self.unit = np.divide(1.0, size, out=np.zeros(self.d), where=used)
-        self.centre = np.where(used, self.centre, 0.0)
-        self.variance = np.where(self.unit > 0, self.variance, 0.0)
+        self.leave_out(~used)
 
     def _statistics(self):
         if self.tiles.width == FLOAT_WIDTH:
@@ -64,6 +63,12 @@ class Problem:
             return weighted(self.matrix, self._unit_weights)
         parts = (self.matrix._mean, self.matrix._deviation, self.matrix._variance)
         return tuple(np.asarray(part, dtype=np.float64) for part in parts)
+
+    def leave_out(self, columns):
+        """Fix the coefficients of the columns of a mask at zero."""
+        self.unit = np.where(columns, 0.0, self.unit)
+        self.centre = np.where(columns, 0.0, self.centre)
+        self.variance = np.where(columns, 0.0, self.variance)
 
     # Products with the data, in grid coordinates
 

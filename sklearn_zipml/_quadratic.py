@@ -7,6 +7,8 @@ import numpy as np
 from . import _loops
 from ._compensation import shrinkage
 
+MOST_RIDGE = 1e10
+
 
 @dataclass(frozen=True)
 class Rule:
@@ -37,12 +39,13 @@ class Quadratic:
         self.padded = padded
         self.targets = targets
         self.rows = _loops.Rows(targets, problem.weights)
-        unit = problem.unit
         self.top = problem.largest_curvature()
         with np.errstate(over="ignore", divide="ignore"):
-            ridge = (np.sqrt(alpha) * unit / problem.step) ** 2 if alpha > 0 else np.zeros(d)
-        # beyond this a coefficient is zero to ten digits anyway
-        self.ridge = np.minimum(ridge, 1e10 * self.top)
+            ridge = (np.sqrt(alpha) * problem.unit / problem.step) ** 2 if alpha > 0 else np.zeros(d)
+        # a penalty so large leaves a coefficient that explains less than 1e-10 of the target: none
+        problem.leave_out(ridge > MOST_RIDGE * self.top)
+        unit = problem.unit
+        self.ridge = np.where(unit > 0, ridge, 0.0)
         self.tau = shrinkage(problem, self.ridge)
         self.noise = self.tau * problem.variance * unit**2
         # the same diagonals on z

@@ -106,7 +106,7 @@ def solve(problem, targets, alpha, options, seed, *, start=None, on_epoch=None, 
     Result, always finite
     """
     quadratic = Quadratic(problem, targets, alpha)
-    z = np.zeros((len(targets), problem.d)) if start is None else start
+    z = np.zeros((len(targets), problem.d)) if start is None else np.where(problem.unit > 0, start, 0.0)
     on_epoch = on_epoch or (lambda epoch, z, loss: False)
     if options.solver == "saga":
         return _run_saga(quadratic, options, seed, z, on_epoch)

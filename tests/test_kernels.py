@@ -238,7 +238,7 @@ def test_choice_by_context():
 def test_choice_by_environment(value):
     script = "from sklearn_zipml import _kernels; print(_kernels.kernel_name())"
     environment = {**os.environ, "SKLEARN_ZIPML_KERNELS": value}
-    run = subprocess.run([sys.executable, "-c", script], env=environment, capture_output=True, text=True)
+    run = subprocess.run([sys.executable, "-P", "-c", script], env=environment, capture_output=True, text=True)
     if value == "portable":
         assert run.stdout.strip() == "portable"
     else:
