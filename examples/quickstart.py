@@ -41,7 +41,7 @@ def report(name, X, y, reference, make):
             label, size = "float32", X.size * 4
         else:
             label = f"{bits} bits"
-            size = DoubleSamplingQuantizer(bits, sampling="compensated").fit_transform(X).nbytes
+            size = DoubleSamplingQuantizer(bits).fit_transform(X).nbytes
         seconds, epochs = np.median([seconds for _, seconds in fits]), np.median([model.n_iter_ for model, _ in fits])
         print(line.format(label, size / 1024, score, seconds, int(epochs)))
 

@@ -56,7 +56,7 @@ class PackedMatrix:
     >>> import numpy as np
     >>> from sklearn_zipml import DoubleSamplingQuantizer
     >>> X = np.random.default_rng(0).normal(size=(1000, 16)).astype(np.float32)
-    >>> packed = DoubleSamplingQuantizer(sample_bits=2, random_state=0).quantize(X)
+    >>> packed = DoubleSamplingQuantizer(sample_bits=2, random_state=0).fit_transform(X)
     >>> packed.shape, packed[:10].shape, np.asarray(packed).dtype
     ((1000, 16), (10, 16), dtype('float32'))
     """

@@ -37,10 +37,11 @@ class DoubleSamplingQuantizer(OneToOneFeatureMixin, TransformerMixin, BaseEstima
     ----------
     sample_bits : int from 1 to 8, default=4
         Bits stored for each value. 3 bits take the room of 4, and 5 to 7 that of 8.
-    sampling : {"double", "compensated", "naive", "nearest"}, default="double"
-        "double": two independent draws among 2**(sample_bits - 1) levels, packed as one code. "compensated": one draw
-        among 2**sample_bits levels, and the second moment of its error, which estimators subtract. "naive": one draw.
-        "nearest": the nearest level.
+    sampling : {"compensated", "double", "naive", "nearest"}, default="compensated"
+        "compensated": one draw among 2**sample_bits levels, and the second moment of its error, which estimators
+        subtract. "double": the paper's two independent draws, among 2**(sample_bits - 1) levels, packed as one code.
+        Both are unbiased; at 2 bits two levels are too few for most columns, so the first is the default here as in
+        the estimators. "naive": one draw. "nearest": the nearest level.
     levels : {"optimal", "uniform"}, default="optimal"
         Levels of each column: placed to minimise the rounding variance, or evenly spaced over the range. A column
         with no more distinct values than levels is stored without loss if they are whole steps of a 255-step grid.
@@ -99,7 +100,7 @@ class DoubleSamplingQuantizer(OneToOneFeatureMixin, TransformerMixin, BaseEstima
         self,
         sample_bits: int = 4,
         *,
-        sampling: Sampling = "double",
+        sampling: Sampling = "compensated",
         levels: Levels = "optimal",
         quantize_unseen: bool = False,
         random_state: RandomState = None,

@@ -262,7 +262,7 @@ def test_number_of_features(method):
 @pytest.mark.parametrize(
     "params, parts",
     [
-        ({"sample_bits": 1}, ["sample_bits=1", "sampling='double'"]),
+        ({"sample_bits": 1, "sampling": "double"}, ["sample_bits=1", "sampling='double'"]),
         ({"sample_bits": 0}, ["sample_bits", "0"]),
         ({"sample_bits": None}, ["sample_bits", "None"]),
         ({"sampling": "triple"}, ["sampling", "triple"]),
@@ -311,3 +311,15 @@ def test_random_state_and_pickle():
     assert len(pickle.dumps(first)) < 5000
     unseeded = DoubleSamplingQuantizer().fit(X)
     assert unseeded.quantize(X) == unseeded.quantize(X)
+
+
+@pytest.mark.parametrize("sample_bits", [2, 3, 8])
+def test_default_pipeline_is_the_estimator(sample_bits):
+    """With defaults everywhere the two ways to quantize are one: the same coefficients, scores on float rows."""
+    X, y = data(), data()[:, 0]
+    pipeline = make_pipeline(DoubleSamplingQuantizer(sample_bits, random_state=0), ZipMLRegressor(random_state=0))
+    alone = ZipMLRegressor(sample_bits, random_state=0).fit(X, y)
+    if sample_bits > 4:  # the default width narrows what is wider
+        pipeline.set_params(zipmlregressor__sample_bits=sample_bits)
+    assert_array_equal(pipeline.fit(X, y)[-1].coef_, alone.coef_)
+    assert pipeline.score(X, y) == alone.score(X, y)
