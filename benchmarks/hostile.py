@@ -21,6 +21,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 from sklearn.exceptions import ConvergenceWarning
+
 from sklearn_zipml import DoubleSamplingQuantizer, ZipMLLSSVC, ZipMLRegressor
 
 # Loss of R² that samples of so many bits explain, from 4 on .05; the same bars for a quantized model or gradient.

@@ -49,7 +49,7 @@ class ZipMLRegressor(RegressorMixin, ZipMLModel):
     fit_intercept : bool, default=True
         Whether to fit an intercept.
     solver : {"saga", "sgd"}, default="saga"
-        "saga" keeps one residual per row (8 bytes a row) and converges to full precision; "sgd" averages the iterates
+        "saga" keeps residuals (12 bytes a row and target) and converges to full precision; "sgd" averages the iterates
         of an epoch and halves its step when it stops gaining.
     learning_rate : "auto" or float, default="auto"
         A number multiplies the automatic step size.
