@@ -7,6 +7,7 @@ doc/internals tells how the rule was found.
 
 import numpy as np
 
+from ._coincidence import effective_rows
 from ._statistics import code_noise
 
 SAMPLE_TILES = 64
@@ -17,8 +18,9 @@ def shrinkage(problem, ridge):
     """The tau for which H + ridge - tau D stays positive definite and well estimated.
 
     tau = min(1 - 4 R, 0.9 mu, mu - sqrt(R)), not below 0. mu is the smallest generalized eigenvalue of (H + ridge, D),
-    columns without noise eliminated. R is the ratio of noisy columns to rows, or what heavy-tailed noise makes of it:
-    with t_i = sum_j E[e_ij² | code] / D_j, the mean of t_i² over n times the number of noisy columns.
+    columns without noise eliminated. R is the ratio of noisy columns to independent rows (`_coincidence`), or what
+    heavy-tailed noise makes of it: with t_i = sum_j E[e_ij² | code] / D_j, the mean of t_i² over rows times the number
+    of noisy columns.
 
     Parameters
     ----------
@@ -43,14 +45,14 @@ def shrinkage(problem, ridge):
 def noise_ratio(problem, noisy):
     """The ratio R of `shrinkage`, its row sums from a sample of tiles."""
     count = int(noisy.sum())
-    ratio = count / problem.n
+    rows = effective_rows(float(problem.matrix._coincidence[0]), problem.unit_weights)
     table = code_noise(problem.matrix)[noisy] / problem.variance[noisy, None]
     totals = [
         problem.tiles.lookup(tile, np.flatnonzero(noisy), table)
         for tile in range(min(problem.tiles.n_tiles, SAMPLE_TILES))
     ]
     total = np.concatenate(totals)
-    return max(ratio, float((total**2).mean()) / (problem.n * count))
+    return max(count / rows, float((total**2).mean()) / (rows * count))
 
 
 def smallest_ratio(problem, ridge, noise, noisy):

@@ -7,6 +7,7 @@ from joblib import Parallel, delayed, effective_n_jobs
 
 from . import _kernels
 from ._blocks import block_rows, take_rows
+from ._coincidence import of_rows, sample_size
 from ._levels import SAMPLE_ROWS, find_grid
 from ._packed_matrix import PackedMatrix, aligned_tiles, code_width
 from ._row_order import RowOrder
@@ -61,8 +62,18 @@ def pack_on_grid(X, grid, sample_bits, sampling, levels, seed, *, rows=None, n_j
     total = _kernels.Moments(d, width, by_code)
     for moments in _in_threads(encode, n, block_rows(d, grid.dtype), n_jobs):
         total.add(moments)
+    slots = order.rows(0, sample_size(d))
+    coincidence = of_rows(take_rows(X, slots if rows is None else rows[slots], grid.dtype))
     return assemble(
-        grid, codes, from_moments(total, n), (n, d), _decoded_dtype(X.dtype), sample_bits, sampling, levels, order.seed
+        grid,
+        codes,
+        from_moments(total, n, coincidence),
+        (n, d),
+        _decoded_dtype(X.dtype),
+        sample_bits,
+        sampling,
+        levels,
+        order.seed,
     )
 
 

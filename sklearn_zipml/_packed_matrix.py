@@ -9,13 +9,26 @@ import numpy as np
 from numpy.typing import DTypeLike
 
 from . import _kernels
+from ._coincidence import of_subset
 from ._row_order import RowOrder
 
 if TYPE_CHECKING:
     from ._typing import RandomState
 
 FORMAT = 1
-_ARRAYS = ("codes", "table", "grid_levels", "used", "offset", "step", "mean", "deviation", "variance", "noise")
+_ARRAYS = (
+    "codes",
+    "table",
+    "grid_levels",
+    "used",
+    "offset",
+    "step",
+    "mean",
+    "deviation",
+    "variance",
+    "noise",
+    "coincidence",
+)
 
 
 def code_width(sample_bits):
@@ -230,7 +243,8 @@ class PackedMatrix:
             _kernels.gather_tiles(self._tiles, self._order.slots(rows[order.rows()]), codes)
         parts = self._parts() | {"codes": codes, "shape": (len(rows), self.shape[1]), "row_seed": seed}
         taken = PackedMatrix(**parts)
-        return PackedMatrix(**parts | subset_statistics(taken))
+        coincidence = np.array([of_subset(float(self._coincidence[0]), rows)])
+        return PackedMatrix(**parts | subset_statistics(taken) | {"coincidence": coincidence})
 
     def requantize(self, sample_bits: int, *, random_state: RandomState = None) -> PackedMatrix:
         """Round to fewer bits; unbiased rounding of an unbiased value stays unbiased.

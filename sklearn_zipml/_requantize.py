@@ -3,6 +3,7 @@
 import numpy as np
 
 from . import _kernels, _loops
+from ._coincidence import of_narrowed
 from ._encoder import assemble, keeps_noise
 from ._levels import Grid, n_levels
 from ._packed_matrix import aligned_tiles, code_width
@@ -25,7 +26,9 @@ def requantize(packed, sample_bits, seed):
     moments = _kernels.Moments(d, width, keeps_noise(packed.sampling, width))
     prior = code_noise(packed)
     encoder.narrow(packed._tiles, lower, upper, np.rint(prior * 65536).astype(np.uint32), codes, moments)
-    statistics = from_moments(moments, n)
+    statistics = from_moments(moments, n, 0.0)
+    shared = of_narrowed(float(packed._coincidence[0]), packed._variance, statistics["variance"])
+    statistics["coincidence"] = np.array([shared])
     kind = (sample_bits, packed.sampling, packed.levels)
     return assemble(grid, codes, statistics, packed.shape, packed.dtype, *kind, packed._order.seed)
 

@@ -10,7 +10,7 @@ from . import _loops
 from ._levels import Grid, n_levels
 
 
-def from_moments(moments, n_rows):
+def from_moments(moments, n_rows, coincidence):
     """Statistics out of what the encoder gathered over n_rows rows; a dict of PackedMatrix parts."""
     n = max(1, n_rows)
     mean = moments.sum / n
@@ -18,7 +18,10 @@ def from_moments(moments, n_rows):
     variance = moments.variance / n / 65536
     noise = moments.noise / np.maximum(1, moments.hits) / 65536 if moments.noise.size else np.zeros((len(mean), 0))
     single = {"mean": mean, "deviation": deviation, "variance": variance}
-    return {name: array.astype(np.float32) for name, array in single.items()} | {"noise": noise.astype(np.float16)}
+    return {name: array.astype(np.float32) for name, array in single.items()} | {
+        "noise": noise.astype(np.float16),
+        "coincidence": np.array([coincidence]),
+    }
 
 
 def code_noise(packed):
