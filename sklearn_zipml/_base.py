@@ -38,7 +38,10 @@ class ZipMLModel(BaseEstimator):
         "resample": [StrOptions({"epoch"}), None],
         "fit_intercept": ["boolean"],
         "solver": [StrOptions({"saga", "sgd"})],
+        "l1_ratio": [Interval(Real, 0, 1, closed="both")],
         "learning_rate": [StrOptions({"auto"}), Interval(Real, 0, None, closed="neither")],
+        "schedule": [StrOptions({"auto", "constant", "adaptive", "invscaling"})],
+        "power_t": [Interval(Real, 0, None, closed="left")],
         "batch_size": [Options(Integral, {16, 32, 48, 64})],
         "max_iter": [Interval(Integral, 1, None, closed="left")],
         "tol": [Interval(Real, 0, None, closed="left")],
@@ -54,6 +57,11 @@ class ZipMLModel(BaseEstimator):
     def _check_combination(self):
         """Refuse settings that make no sense together."""
         check_bits(self.sample_bits, self.sampling)
+        if self.solver == "saga" and self.schedule in ("adaptive", "invscaling"):
+            raise ValueError(
+                f"schedule={self.schedule!r} needs solver='sgd', got solver='saga': variance reduction converges with "
+                "constant steps. Set schedule='auto', or solver='sgd'."
+            )
         if self.resample is None:
             return
         if self.solver != "sgd":
@@ -67,7 +75,7 @@ class ZipMLModel(BaseEstimator):
                 f"sample_bits={self.sample_bits!r} and sampling={self.sampling!r}."
             )
 
-    def _fit_linear(self, X, targets, weights, penalty, stratify=None):
+    def _fit_linear(self, X, targets, weights, penalty, dtype, stratify=None):
         """Fit coef_ and intercept_ of shape (outputs, ...) to centred or uncentred targets.
 
         Parameters
@@ -75,7 +83,8 @@ class ZipMLModel(BaseEstimator):
         X : validated array or PackedMatrix (n_samples, n_features)
         targets : float64 (n_samples, outputs)
         weights : float64 (n_samples,) or None
-        penalty : callable(total weight) -> alpha
+        penalty : callable(total weight) -> alpha, of which l1_ratio is the l1 penalty's
+        dtype : dtype that coef_ will have
         stratify : array or None, for the validation split
 
         Returns
@@ -103,18 +112,22 @@ class ZipMLModel(BaseEstimator):
             with np.errstate(over="ignore", invalid="ignore"):  # checked at the end
                 coef = z / problem.step * scale[:, None]
                 coef[:, problem.unit == 0] = 0
+                coef = coef.astype(dtype).astype(np.float64)  # the intercept goes with what coef_ will hold
                 if not self.fit_intercept:
                     return coef, np.zeros(len(coef))
                 return coef, mean - coef @ (problem.offset + problem.step * problem.centre)
 
         monitor = _Monitor(self, X, targets, weights, held_out, coefficients)
+        alpha = penalty(total)
         result = solve(
             problem,
             slots,
-            penalty(total),
+            alpha * (1 - self.l1_ratio),
             SolverOptions(
                 solver=self.solver,
                 learning_rate=self.learning_rate,
+                schedule=self.schedule,
+                power_t=self.power_t,
                 batch_size=self.batch_size,
                 max_iter=self.max_iter,
                 tol=self.tol,
@@ -122,6 +135,7 @@ class ZipMLModel(BaseEstimator):
                 gradient_bits=self.gradient_bits,
             ),
             solver_seed,
+            l1=alpha * self.l1_ratio / scale,
             start=self._start(len(slots), problem, scale),
             on_epoch=monitor,
             draw=self._redraw(matrix, pack_seed),
@@ -168,9 +182,9 @@ class ZipMLModel(BaseEstimator):
         bits = self.sample_bits if self.resample is None else STORED_BITS
         if isinstance(X, PackedMatrix):
             return self._narrowed(X if rows is None else X[rows], bits, seed)
-        if bits is None:
-            return FloatMatrix(X, seed, rows)
         names = getattr(self, "feature_names_in_", None)
+        if bits is None:
+            return FloatMatrix(X, seed, rows, names)
         return pack(X, bits, self.sampling, self.levels, seed, rows=rows, column_names=names, n_jobs=self.n_jobs)
 
     def _narrowed(self, packed, bits, seed):

@@ -12,7 +12,7 @@ from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted
 
 from ._base import ZipMLModel
-from ._typing import Levels, RandomState, Samples, Sampling
+from ._typing import Levels, RandomState, Samples, Sampling, Schedule
 from ._validation import check_samples_and_target, check_weights
 
 
@@ -21,11 +21,11 @@ class ZipMLLSSVC(ClassifierMixin, ZipMLModel):
 
     Minimises, over coefficients w and intercept b, with labels y_i of -1 and 1,
 
-        1 / 2 * ||w||**2 + C / 2 * sum_i weight_i * (1 - y_i * (x_i' w + b))**2,
+        (1 - l1_ratio) / 2 * ||w||**2 + l1_ratio * ||w||_1 + C / 2 * sum_i weight_i * (1 - y_i * (x_i' w + b))**2,
 
-    the objective of ``RidgeClassifier(alpha=1 / C)`` (ZipML, arXiv:1611.05402, least-squares SVM). More than two
-    classes are taken one against the rest, all in the same pass over the data. How samples are quantized is told in
-    :class:`ZipMLRegressor`.
+    with l1_ratio zero the objective of ``RidgeClassifier(alpha=1 / C)`` (ZipML, arXiv:1611.05402, least-squares SVM).
+    More than two classes are taken one against the rest, all in the same pass over the data. How samples are quantized
+    is told in :class:`ZipMLRegressor`.
 
     Parameters
     ----------
@@ -33,11 +33,14 @@ class ZipMLLSSVC(ClassifierMixin, ZipMLModel):
         Bits stored for each value of X. None trains on float32 with the same solver. A :class:`PackedMatrix` wider
         than this is narrowed for training; a narrower one is an error, except that the default takes it as it is.
     C : float, default=1.0
-        Weight of the loss against the L2 penalty on ``coef_``, which is in units of X.
+        Weight of the loss against the penalty on ``coef_``, which is in units of X.
+    l1_ratio : float from 0 to 1, default=0.0
+        Share of the l1 penalty in it.
     class_weight : dict, "balanced" or None, default=None
         Weights of the classes, as in scikit-learn.
-    model_bits, gradient_bits, sampling, levels, resample, fit_intercept, solver, learning_rate, batch_size, max_iter, \
-tol, early_stopping, validation_fraction, n_iter_no_change, warm_start, n_jobs, random_state, verbose
+    model_bits, gradient_bits, sampling, levels, resample, fit_intercept, solver, learning_rate, schedule, power_t, \
+batch_size, max_iter, tol, early_stopping, validation_fraction, n_iter_no_change, warm_start, n_jobs, random_state, \
+verbose
         As in :class:`ZipMLRegressor`.
 
     Attributes
@@ -97,6 +100,7 @@ tol, early_stopping, validation_fraction, n_iter_no_change, warm_start, n_jobs, 
         sample_bits: int | None = 4,
         *,
         C: float = 1.0,
+        l1_ratio: float = 0.0,
         class_weight: dict | Literal["balanced"] | None = None,
         model_bits: int | None = None,
         gradient_bits: int | None = None,
@@ -106,6 +110,8 @@ tol, early_stopping, validation_fraction, n_iter_no_change, warm_start, n_jobs, 
         fit_intercept: bool = True,
         solver: Literal["saga", "sgd"] = "saga",
         learning_rate: Literal["auto"] | float = "auto",
+        schedule: Schedule = "auto",
+        power_t: float = 0.5,
         batch_size: Literal[16, 32, 48, 64] = 16,
         max_iter: int = 100,
         tol: float = 1e-4,
@@ -119,6 +125,7 @@ tol, early_stopping, validation_fraction, n_iter_no_change, warm_start, n_jobs, 
     ) -> None:
         self.sample_bits = sample_bits
         self.C = C
+        self.l1_ratio = l1_ratio
         self.class_weight = class_weight
         self.model_bits = model_bits
         self.gradient_bits = gradient_bits
@@ -128,6 +135,8 @@ tol, early_stopping, validation_fraction, n_iter_no_change, warm_start, n_jobs, 
         self.fit_intercept = fit_intercept
         self.solver = solver
         self.learning_rate = learning_rate
+        self.schedule = schedule
+        self.power_t = power_t
         self.batch_size = batch_size
         self.max_iter = max_iter
         self.tol = tol
@@ -174,8 +183,10 @@ tol, early_stopping, validation_fraction, n_iter_no_change, warm_start, n_jobs, 
         self._check_warm_classes(classes)
         positive = [1] if len(classes) == 2 else range(len(classes))
         targets = np.stack([np.where(labels == k, 1.0, -1.0) for k in positive], axis=1)
-        coef, intercept = self._fit_linear(X, targets, weights, lambda total: 1 / (self.C * total), stratify=labels)
         dtype = np.float32 if X.dtype.type is np.float32 else np.float64
+        coef, intercept = self._fit_linear(
+            X, targets, weights, lambda total: 1 / (self.C * total), dtype, stratify=labels
+        )
         self.classes_ = classes
         self.coef_, self.intercept_ = coef.astype(dtype), intercept.astype(dtype)
         return self

@@ -1,15 +1,19 @@
 """Full-precision samples in the same tiles: float32 values, for sample_bits=None and as the baseline."""
 
+import warnings
+
 import numpy as np
 
 from . import _kernels
 from ._blocks import block_rows, sequential_blocks, take_rows
-from ._levels import column_range, constant_step
+from ._levels import column_range, constant_step, listed
 from ._packed_matrix import aligned_tiles
 from ._row_order import RowOrder
 
 FLOAT_WIDTH = 32
 CENTRE_ROWS = 1024
+# Part of a column's range below which differences are warned of.
+CROWDED = 1e-6
 
 
 class FloatMatrix:
@@ -18,14 +22,15 @@ class FloatMatrix:
     sampling = None
     sample_bits = None
 
-    def __init__(self, X, seed, rows=None):
+    def __init__(self, X, seed, rows=None, column_names=None):
         n, d = (X.shape[0] if rows is None else len(rows)), X.shape[1]
         self.shape = (n, d)
         self._order = RowOrder(n, _kernels.mix(seed, 1))
-        sample = self._order.rows(0, CENTRE_ROWS)
-        self._offset, self._step, self._deviation, self._low, self._high = _column_scale(
-            X, rows, sample if rows is None else rows[sample]
-        )
+        slots = self._order.rows(0, CENTRE_ROWS)
+        sample = take_rows(X, slots if rows is None else rows[slots], np.float64)
+        self._offset, self._step, self._deviation, self._low, self._high = _column_scale(X, rows, sample)
+        varies = self._deviation > 0
+        _warn_outliers(np.where(varies, (sample - self._offset) / self._step, 0), column_names)
         codes = aligned_tiles(n, d, FLOAT_WIDTH)
         tiles = codes.view(np.float32).reshape(len(codes), -1, _kernels.TILE_ROWS)
         size = block_rows(d, np.float64)
@@ -44,6 +49,20 @@ class FloatMatrix:
         return self.shape[0]
 
 
+def _warn_outliers(sample, column_names):
+    """Warn of columns most of whose values, in parts of the largest, are too close together for float32 products."""
+    size = np.abs(sample)
+    crowded = np.flatnonzero(2 * ((size > 0) & (size < CROWDED)).sum(axis=0) > (size > 0).sum(axis=0))
+    if crowded.size:
+        warnings.warn(
+            f"Most values of column(s) {listed(crowded, column_names)} of X differ by less than {CROWDED:g} of the "
+            "range: a few outliers decide the fit. Clip or transform them, for example with "
+            "sklearn.preprocessing.QuantileTransformer.",
+            UserWarning,
+            stacklevel=5,
+        )
+
+
 def _column_scale(X, rows, sample):
     """Offset and size of every column, and in units of it deviation, minimum and maximum; float64, two passes.
 
@@ -52,7 +71,7 @@ def _column_scale(X, rows, sample):
     """
     n, d = (X.shape[0] if rows is None else len(rows)), X.shape[1]
     low, high = column_range(X, rows)
-    offset = np.clip(np.median(take_rows(X, sample, np.float64), axis=0), low, high)
+    offset = np.clip(np.median(sample, axis=0), low, high)
     reach = np.maximum(high - offset, offset - low)
     step = np.where(reach > 0, reach, constant_step(offset))
     total, square = np.zeros(d), np.zeros(d)

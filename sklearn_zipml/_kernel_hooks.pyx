@@ -104,3 +104,11 @@ def step(str name, str solver, const float[:, ::1] vectors, float batch_weight, 
     else:
         top = kernels.sgd_step(&rule, &vectors[2, 0], &model_view[0], &moved_view[0])
     return model, moved, top
+
+
+def shrink(str name, const float[:, ::1] vectors):
+    """Offset and its largest magnitude after the proximal step of l1; vectors are threshold, anchor, offset."""
+    offset = np.array(vectors[2])
+    cdef float[::1] view = offset
+    cdef float top = kernels_named(name).shrink(vectors.shape[1], &vectors[0, 0], &vectors[1, 0], &view[0])
+    return offset, top

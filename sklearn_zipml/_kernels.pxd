@@ -39,6 +39,7 @@ cdef extern from "kernels.h" nogil:
     ctypedef float zml_saga_step(const zml_step *rule, const float *gradient, const float *mean, float *drift,
                                  float *model)
     ctypedef float zml_sgd_step(const zml_step *rule, const float *gradient, float *model, float *total)
+    ctypedef float zml_shrink(size_t n, const float *threshold, const float *anchor, float *offset)
     ctypedef struct zml_kernels:
         const char *name
         zml_dot *dot[9]
@@ -52,6 +53,7 @@ cdef extern from "kernels.h" nogil:
         zml_batch_gradient_float *batch_gradient_float
         zml_saga_step *saga_step
         zml_sgd_step *sgd_step
+        zml_shrink *shrink
 
 # The kernels that a pass which starts now runs with.
 cdef const zml_kernels *active_kernels() noexcept nogil

@@ -98,16 +98,20 @@ def find_grid(X, sample_bits, sampling, levels, sample_rows, rows=None, column_n
     step = np.where(constant, constant_step(low), span / np.maximum(top, 1))
     coarse = np.flatnonzero((deviation < 1) & ~constant)
     if coarse.size:
-        names = ", ".join(_name(j, column_names) for j in coarse[:5]) + (", ..." if coarse.size > 5 else "")
         warnings.warn(
-            f"One grid step (range / {MAX_STEPS // stride}) exceeds the standard deviation of column(s) {names} of X: "
-            "a few outliers take nearly all levels. Clip or transform them, for example with "
-            "sklearn.preprocessing.QuantileTransformer.",
+            f"One grid step (range / {MAX_STEPS // stride}) exceeds the standard deviation of column(s) "
+            f"{listed(coarse, column_names)} of X: a few outliers take nearly all levels. Clip or transform them, for "
+            "example with sklearn.preprocessing.QuantileTransformer.",
             UserWarning,
             stacklevel=3,
         )
     narrow = block_dtype(X.dtype) is np.float32 and np.all(constant | ((span < 1e37) & (span > 1e-30)))
     return Grid(low, step, chosen, used, np.float32 if narrow else np.float64)
+
+
+def listed(columns, column_names=None):
+    """The first few columns, for a message."""
+    return ", ".join(_name(j, column_names) for j in columns[:5]) + (", ..." if len(columns) > 5 else "")
 
 
 def _name(j, column_names):

@@ -391,6 +391,19 @@ def fill_table(Tiles tiles, Rows rows, int target, float[:, ::1] residual, float
     return out, total
 
 
+cdef class Shrinkage:
+    """The proximal step of an l1 penalty: thresholds, and what offsets are relative to, (targets, padded columns)."""
+
+    cdef const float[:, ::1] threshold, anchor
+
+    def __init__(self, const float[:, ::1] threshold, const float[:, ::1] anchor):
+        self.threshold, self.anchor = threshold, anchor
+
+    cdef inline float apply(self, const zml_kernels *kernels, size_t k, size_t n, float *offset) noexcept nogil:
+        """Shrink the offset of a target and return its largest magnitude."""
+        return kernels.shrink(n, &self.threshold[k, 0], &self.anchor[k, 0], offset)
+
+
 cdef zml_step make_rule(const float[::1] keep, const float[::1] step, double batch_weight, double table_weight):
     cdef zml_step rule
     rule.n, rule.keep, rule.step = keep.shape[0], &keep[0], &step[0]
@@ -401,15 +414,17 @@ cdef zml_step make_rule(const float[::1] keep, const float[::1] step, double bat
 def saga_epoch(Tiles tiles, Rows rows, const int64_t[::1] order, int batch_rows, const float[::1] centre,
                const float[::1] keep, const float[::1] step, double batch_weight, double table_weight, int model_bits,
                int gradient_bits, uint64_t seed, float[:, ::1] lag, const double[:, ::1] pull, double[:, ::1] mean,
-               float[:, ::1] offset):
+               float[:, ::1] offset, Shrinkage l1=None):
     """One epoch of anchored SAGA over the tiles in `order`; False if it ran out of the finite numbers.
 
     offset (targets, columns) is z - anchor and moves; mean is the mean gradient of the table, kept in double; pull is
-    the gradient of penalty and compensation at the anchor. model_bits and gradient_bits 0 mean 16, to nearest.
+    the gradient of l2 penalty and compensation at the anchor; l1 shrinks z after every step. model_bits and
+    gradient_bits 0 mean 16, to nearest.
     """
     cdef size_t n_targets = offset.shape[0], n = tiles.padded, position, t, j, k, slot
     cdef int piece, first, last, start, count, i, planes = batch_rows // ZML_PLANE_ROWS, pieces = (3 + planes) // planes
     cdef uint64_t counter = 0
+    cdef bint shrinks = l1 is not None
     cdef double[TILE] product
     cdef float[TILE] change
     cdef float[:, ::1] drift = np.zeros((n_targets, n), dtype=np.float32)
@@ -457,6 +472,8 @@ def saga_epoch(Tiles tiles, Rows rows, const int64_t[::1] order, int batch_rows,
                     batch.centred(&centre[0])
                     largest[k] = model.kernels.saga_step(&rule, &batch.gradient[0], &total[k, 0], &drift[k, 0],
                                                          &offset[k, 0])
+                    if shrinks:
+                        largest[k] = l1.apply(model.kernels, k, n, &offset[k, 0])
         for k in range(n_targets):
             for j in range(n):
                 mean[k, j] += drift[k, j]
@@ -465,14 +482,17 @@ def saga_epoch(Tiles tiles, Rows rows, const int64_t[::1] order, int batch_rows,
 
 def sgd_epoch(Tiles tiles, Rows rows, const int64_t[::1] order, int batch_rows, const float[::1] centre,
               const float[::1] keep, const float[::1] step, double batch_weight, int model_bits, int gradient_bits,
-              uint64_t seed, const float[::1] unit, float[:, ::1] model_values, double[:, ::1] average):
+              uint64_t seed, const float[::1] unit, float[:, ::1] model_values, double[:, ::1] average,
+              Shrinkage l1=None):
     """One epoch of mini-batch SGD; `average` gets the mean of its iterates. False if it ran out of the finite numbers.
 
-    gradient_bits rounds the gradient vector, scaled by `unit` to the solver's scaled columns.
+    gradient_bits rounds the gradient vector, scaled by `unit` to the solver's scaled columns; l1 shrinks the model
+    before every step.
     """
     cdef size_t n_targets = model_values.shape[0], n = tiles.padded, position, t, j, k, slot, steps = 0
     cdef int piece, first, last, start, count, i, planes = batch_rows // ZML_PLANE_ROWS, pieces = (3 + planes) // planes
     cdef uint64_t counter = 0
+    cdef bint shrinks = l1 is not None
     cdef double[TILE] product
     cdef float[TILE] residual
     cdef float[:, ::1] total = np.zeros((n_targets, n), dtype=np.float32)
@@ -502,6 +522,8 @@ def sgd_epoch(Tiles tiles, Rows rows, const int64_t[::1] order, int batch_rows, 
                 steps += 1
                 for k in range(n_targets):
                     counter += 1
+                    if shrinks:
+                        largest[k] = l1.apply(model.kernels, k, n, &model_values[k, 0])
                     if not model.load(&model_values[k, 0], largest[k], model_bits,
                                       zml_mix64(seed + 2 * counter)):
                         with gil:

@@ -5,16 +5,21 @@ Columns are centred implicitly and scaled by s_j = sqrt(max |a_j - centre_j| * s
 The kernels work on z_j = step_j x_j, x being the coefficients in units of X.
 """
 
+import warnings
+
 import numpy as np
 
 from . import _kernels, _loops
 from ._float_matrix import FLOAT_WIDTH
+from ._levels import listed
 from ._statistics import weighted
 
 DENSE_FLOPS = 2e9
 DENSE_COLUMNS = 1024
 SAMPLE_ROWS = 8192
 SMALLEST = 1e-15
+# Standard deviations from zero beyond which an uncentred column is warned of.
+FAR = 1e4
 
 
 class Problem:
@@ -30,23 +35,26 @@ class Problem:
     ----------
     centre, unit, variance : float64 (n_features,); centre and variance in grid steps
     weights : float32 (slots,), mean one, or empty
+    unit_weights : float64 (slots,), the same with ones for equal weights; zero in the padding
     """
 
     def __init__(self, matrix, weights, centred):
         self.matrix, self.tiles = matrix, matrix._tiles
+        self._dense = None
         self.n, self.d = matrix.shape
         self.n_slots = self.tiles.n_tiles * _kernels.TILE_ROWS
-        self._unit_weights = np.zeros(self.n_slots)
-        self._unit_weights[: self.n] = 1
+        self.unit_weights = np.zeros(self.n_slots)
+        self.unit_weights[: self.n] = 1
         if weights is None:
             self.weights = np.zeros(0, dtype=np.float32)
         else:
             scaled = weights * (self.n / weights.sum())
             self.weights = matrix._order.to_slots(scaled, self.n_slots, np.float32)
-            self._unit_weights = self.weights.astype(np.float64)
+            self.unit_weights = self.weights.astype(np.float64)
         self.offset, self.step = matrix._offset, matrix._step
         mean, deviation, self.variance = self._statistics()
         self.centre = mean if centred else -self.offset / self.step
+        _warn_far(np.flatnonzero((deviation > 0) & (np.abs(mean - self.centre) > FAR * deviation)))
         low, high = np.asarray(matrix._low, dtype=np.float64), np.asarray(matrix._high, dtype=np.float64)
         spread = np.maximum(np.abs(low - self.centre), np.abs(high - self.centre))
         size = np.sqrt(spread) * np.sqrt(np.hypot(deviation, mean - self.centre))
@@ -57,15 +65,18 @@ class Problem:
 
     def _statistics(self):
         if self.tiles.width == FLOAT_WIDTH:
-            mean = self.column_sums(self._unit_weights) / self.n
+            mean = self.column_sums(self.unit_weights) / self.n
             return mean, self.matrix._deviation, self.matrix._variance
         if len(self.weights):
-            return weighted(self.matrix, self._unit_weights)
+            return weighted(self.matrix, self.unit_weights)
         parts = (self.matrix._mean, self.matrix._deviation, self.matrix._variance)
         return tuple(np.asarray(part, dtype=np.float64) for part in parts)
 
     def leave_out(self, columns):
         """Fix the coefficients of the columns of a mask at zero."""
+        if not columns.any():
+            return
+        self._dense = None
         self.unit = np.where(columns, 0.0, self.unit)
         self.centre = np.where(columns, 0.0, self.centre)
         self.variance = np.where(columns, 0.0, self.variance)
@@ -86,7 +97,7 @@ class Problem:
         """H v for the scaled second-moment matrix H = 1/n sum_i w_i a_i a_i', over tiles first..last-1."""
         last = self.tiles.n_tiles if last is None else last
         slots = slice(first * _kernels.TILE_ROWS, last * _kernels.TILE_ROWS)
-        weights = self._unit_weights[slots]
+        weights = self.unit_weights[slots]
         r = self.predict(self.unit * v, first, last, limbs=1) * weights / weights.sum()
         return self.unit * (self.column_sums(r, first, last) - self.centre * r.sum())
 
@@ -105,18 +116,28 @@ class Problem:
         else:
             rows = self.tiles.positions(first, last)
         rows = (rows - self.centre) * self.unit
-        weights = self._unit_weights[first * _kernels.TILE_ROWS : first * _kernels.TILE_ROWS + len(rows)]
+        weights = self.unit_weights[first * _kernels.TILE_ROWS : first * _kernels.TILE_ROWS + len(rows)]
         return rows * np.sqrt(weights)[:, None] if len(self.weights) else rows
 
     def dense_curvature(self, last=None):
-        """H of tiles 0..last-1 as a float64 array."""
-        last = self.tiles.n_tiles if last is None else last
-        gram, total = np.zeros((self.d, self.d)), self._unit_weights[: last * _kernels.TILE_ROWS].sum()
+        """H of tiles 0..last-1 as a float64 array; that of all is kept."""
+        if last is not None and last < self.tiles.n_tiles:
+            return self._gram(last)
+        if self._dense is None:
+            self._dense = self._gram(self.tiles.n_tiles)
+        return self._dense
+
+    def _gram(self, last):
+        gram, total = np.zeros((self.d, self.d)), self.unit_weights[: last * _kernels.TILE_ROWS].sum()
         chunk = max(1, (1 << 22) // (_kernels.TILE_ROWS * 8 * max(1, self.d)))
         for first in range(0, last, chunk):
             block = self.scaled_block(first, min(first + chunk, last))
             gram += block.T @ block
         return gram / total
+
+    def sample_tiles(self):
+        """Number of tiles whose rows stand for all in an estimate of the curvature."""
+        return min(self.tiles.n_tiles, max(SAMPLE_ROWS, 4 * self.d) // _kernels.TILE_ROWS)
 
     def is_dense_cheap(self):
         """Whether the whole second-moment matrix costs no more than a few passes."""
@@ -126,8 +147,7 @@ class Problem:
         """Largest eigenvalue of H, from a sample of tiles, by power iteration or exactly."""
         if self.d == 0 or not self.unit.any():
             return 1.0
-        last = min(self.tiles.n_tiles, max(SAMPLE_ROWS, 4 * self.d) // _kernels.TILE_ROWS)
-        value = self._largest_of_sample(last, iterations)
+        value = self._largest_of_sample(self.sample_tiles(), iterations)
         return value if value > 0 else 1.0
 
     def _largest_of_sample(self, last, iterations):
@@ -142,3 +162,14 @@ class Problem:
             v = self.curvature(v / size, 0, last)
             value = max(value, float(np.linalg.norm(v)))
         return 1.05 * value
+
+
+def _warn_far(columns):
+    """Warn of uncentred columns that vary by next to nothing beside their distance from zero."""
+    if columns.size:
+        warnings.warn(
+            f"fit_intercept=False, and column(s) {listed(columns)} of X lie farther from zero than {FAR:g} standard "
+            "deviations: what they vary by is lost in what they share. Centre them, or set fit_intercept=True.",
+            UserWarning,
+            stacklevel=6,
+        )

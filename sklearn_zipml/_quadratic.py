@@ -8,6 +8,8 @@ from . import _loops
 from ._compensation import shrinkage
 
 MOST_RIDGE = 1e10
+# Finite stand-in for an l1 penalty that leaves nothing.
+MOST_L1 = 1e300
 
 
 @dataclass(frozen=True)
@@ -15,25 +17,46 @@ class Rule:
     """One step size made into per-column factors.
 
     ridge (alpha / s_j²) and noise (tau D_j) are diagonals in the scaled columns. Both act on every step: the ridge
-    implicitly, for it can dwarf the rest, the noise explicitly, for it is bounded by the curvature.
+    implicitly, for it can dwarf the rest, the noise explicitly, for it is bounded by the curvature. threshold
+    (targets, columns) is what the l1 penalty takes off z after every step; None without one.
     """
 
     keep: np.ndarray
     step: np.ndarray
+    threshold: np.ndarray | None
 
     @classmethod
-    def of(cls, step_size, ridge, noise, unit, padded):
-        shrink = 1 / (1 + step_size * ridge)
-        keep, step = np.zeros(padded, dtype=np.float32), np.zeros(padded, dtype=np.float32)
+    def of(cls, step_size, quadratic, noise):
+        unit = quadratic.problem.unit
+        shrink = 1 / (1 + step_size * quadratic.ridge)
+        keep, step = np.zeros(quadratic.padded), np.zeros(quadratic.padded)
         keep[: len(unit)] = (1 + step_size * noise) * shrink
         step[: len(unit)] = step_size * unit**2 * shrink
-        return cls(keep, step)
+        threshold = None
+        if quadratic.has_l1:
+            threshold = np.minimum(step * quadratic.l1, np.finfo(np.float32).max / 4).astype(np.float32)
+        return cls(keep.astype(np.float32), step.astype(np.float32), threshold)
+
+    def shrinkage(self, anchor):
+        """The proximal step of the l1 penalty for z = anchor + offset, or None."""
+        return None if self.threshold is None else _loops.Shrinkage(self.threshold, anchor.astype(np.float32))
 
 
 class Quadratic:
-    """Objective of one fit: the problem, its targets, penalty and compensation."""
+    """Objective of one fit: the problem, its targets, penalties and compensation.
 
-    def __init__(self, problem, targets, alpha):
+    Minimised over z, every target for itself: the mean of weighted squared errors / 2, plus alpha / 2 times the sum of
+    squares and l1 times the sum of magnitudes of the coefficients z / step, less the compensation.
+
+    Parameters
+    ----------
+    problem : Problem
+    targets : float32 (targets, slots)
+    alpha : float
+    l1 : float64 (targets,) or None
+    """
+
+    def __init__(self, problem, targets, alpha, l1=None):
         self.problem = problem
         d, padded = problem.d, problem.tiles.padded
         self.padded = padded
@@ -51,14 +74,78 @@ class Quadratic:
         # the same diagonals on z
         pull = np.divide(self.ridge - self.noise, unit**2, out=np.zeros(d), where=unit > 0)
         self.pull = self._pad(pull)
+        self.has_l1 = l1 is not None and bool(np.any(l1 > 0))
+        self.l1 = self._pad(self._l1_on_z(np.zeros(len(targets)) if l1 is None else l1))
         self.centre = self._pad(problem.centre).astype(np.float32)
         self.unit = self._pad(unit).astype(np.float32)
 
+    def _l1_on_z(self, l1):
+        with np.errstate(over="ignore"):
+            weights = np.minimum(np.asarray(l1)[:, None] / self.problem.step, MOST_L1)
+        return np.where(self.problem.unit > 0, weights, 0.0)
+
     def _pad(self, values):
-        out = np.zeros(self.padded)
-        out[: len(values)] = values
+        out = np.zeros((*values.shape[:-1], self.padded))
+        out[..., : values.shape[-1]] = values
         return out
 
     def objective(self, loss, anchor):
         """Objective of every target from its summed loss and z."""
-        return np.asarray(loss) / self.problem.n + (self.pull * anchor**2).sum(axis=1) / 2
+        penalty = (self.pull * anchor**2).sum(axis=1) / 2 + (self.l1 * np.abs(anchor)).sum(axis=1)
+        return np.asarray(loss) / self.problem.n + penalty
+
+    def gap(self, z):
+        """Bound on what the objective can still gain from z, every target, float64.
+
+        Half the Newton decrement g' H^-1 g / 2, g being the subgradient of least magnitude in every component (the
+        gradient, without an l1 penalty): the objective lies above its quadratic model there. Exact where the
+        second-moment matrix is cheap, else from below, by conjugate gradients on a sample of the rows.
+        """
+        problem = self.problem
+        diagonal = self.ridge - self.noise
+        gradients = self._subgradients(z, diagonal)
+        if problem.is_dense_cheap():
+            hessian = problem.dense_curvature() + np.diag(diagonal)
+            return np.array([newton_decrement(hessian, g) for g in gradients])
+        last = problem.sample_tiles()
+        return np.array(
+            [gain_of_conjugate_gradients(lambda v: problem.curvature(v, 0, last) + diagonal * v, g) for g in gradients]
+        )
+
+    def _subgradients(self, z, diagonal):
+        """Least subgradients in the scaled columns, float64 (targets, columns)."""
+        problem, unit = self.problem, self.problem.unit
+        out = np.empty_like(z)
+        for k, row in enumerate(z):
+            r = problem.unit_weights * (problem.predict(row) - self.targets[k])
+            sums = problem.column_sums(r, limbs=2) - problem.centre * r.sum()
+            scaled = np.divide(row, unit, out=np.zeros_like(row), where=unit > 0)
+            smooth, l1 = unit * sums / problem.n + diagonal * scaled, unit * self.l1[k, : problem.d]
+            at_zero = np.sign(smooth) * np.maximum(np.abs(smooth) - l1, 0)
+            out[k] = np.where(row == 0, at_zero, smooth + l1 * np.sign(row))
+        return out
+
+
+def newton_decrement(hessian, gradient):
+    """Half of g' H^-1 g without the directions in which H is zero to rounding; columns equally curved."""
+    size = np.sqrt(np.maximum(np.diag(hessian), 0))
+    inverse = np.divide(1.0, size, out=np.zeros_like(size), where=size > 1e-12 * size.max(initial=0))
+    values, vectors = np.linalg.eigh(hessian * inverse[:, None] * inverse)
+    keep = values > 1e-12 * values.max(initial=0)
+    return float(((vectors[:, keep].T @ (inverse * gradient)) ** 2 / values[keep]).sum() / 2)
+
+
+def gain_of_conjugate_gradients(apply, gradient, iterations=10):
+    """The same from below: what that many steps of conjugate gradients gain."""
+    r, gain = gradient.copy(), 0.0
+    p, square = r.copy(), r @ r
+    for _ in range(iterations):
+        image = apply(p)
+        bend = p @ image
+        if not (square > 0 and bend > 0):
+            break
+        step = square / bend
+        gain += step * square / 2
+        r -= step * image
+        p, square = r + (r @ r) / square * p, r @ r
+    return gain

@@ -10,7 +10,7 @@ from sklearn.metrics import r2_score
 from sklearn.utils._param_validation import Interval
 
 from ._base import ZipMLModel
-from ._typing import Levels, RandomState, Samples, Sampling
+from ._typing import Levels, RandomState, Samples, Sampling, Schedule
 from ._validation import check_samples_and_target, check_weights
 
 
@@ -19,12 +19,13 @@ class ZipMLRegressor(RegressorMixin, ZipMLModel):
 
     Minimises, over coefficients w and intercept b,
 
-        1 / (2 W) * sum_i weight_i * (x_i' w + b - y_i)**2 + alpha / 2 * ||w||**2,      W = sum_i weight_i,
+        1 / (2 W) * sum_i weight_i * (x_i' w + b - y_i)**2
+            + alpha * (1 - l1_ratio) / 2 * ||w||**2 + alpha * l1_ratio * ||w||_1,       W = sum_i weight_i,
 
-    the objective of ``Ridge(alpha=W * alpha)``. The training rows are rounded stochastically to a few levels per
-    column, packed, and dropped; SGD runs on the packed codes (ZipML, arXiv:1611.05402). With the defaults the
-    result is that of full precision on raw, unscaled data: columns are centred and scaled inside the solver, step
-    sizes come from the data. Rows to predict on are never rounded.
+    the objective of ``Ridge(alpha=W * alpha)``, or ``ElasticNet(alpha, l1_ratio)`` with an l1 part. The training rows
+    are rounded stochastically to a few levels per column, packed, and dropped; SGD runs on the packed codes (ZipML,
+    arXiv:1611.05402). With the defaults the result is that of full precision on raw, unscaled data: columns are
+    centred and scaled inside the solver, step sizes come from the data. Rows to predict on are never rounded.
 
     Parameters
     ----------
@@ -45,14 +46,22 @@ class ZipMLRegressor(RegressorMixin, ZipMLModel):
         "epoch" keeps 8 bits per value and draws new samples from them every epoch, the paper's setting; for studies,
         with ``solver="sgd"``.
     alpha : float, default=1e-4
-        Strength of the L2 penalty on ``coef_``, in units of X.
+        Strength of the penalty on ``coef_``, in units of X.
+    l1_ratio : float from 0 to 1, default=0.0
+        Share of the l1 penalty, applied by a proximal step with every batch; it gives exact zeros.
     fit_intercept : bool, default=True
         Whether to fit an intercept.
     solver : {"saga", "sgd"}, default="saga"
         "saga" keeps residuals (12 bytes a row and target) and converges to full precision; "sgd" averages the iterates
-        of an epoch and halves its step when it stops gaining.
+        of an epoch.
     learning_rate : "auto" or float, default="auto"
         A number multiplies the automatic step size.
+    schedule : {"auto", "constant", "adaptive", "invscaling"}, default="auto"
+        Step size over the epochs. "constant" keeps it; "adaptive" halves it when an epoch gains nothing;
+        "invscaling" divides it by ``epoch ** power_t``, the diminishing steps of ZipML's experiments. "auto" is
+        constant for saga, which takes no other, and adaptive for sgd. Any step that diverges is halved.
+    power_t : float, default=0.5
+        Exponent of "invscaling".
     batch_size : {16, 32, 48, 64}, default=16
         Rows of a mini-batch.
     max_iter : int, default=100
@@ -135,9 +144,12 @@ class ZipMLRegressor(RegressorMixin, ZipMLModel):
         levels: Levels = "optimal",
         resample: Literal["epoch"] | None = None,
         alpha: float = 1e-4,
+        l1_ratio: float = 0.0,
         fit_intercept: bool = True,
         solver: Literal["saga", "sgd"] = "saga",
         learning_rate: Literal["auto"] | float = "auto",
+        schedule: Schedule = "auto",
+        power_t: float = 0.5,
         batch_size: Literal[16, 32, 48, 64] = 16,
         max_iter: int = 100,
         tol: float = 1e-4,
@@ -156,9 +168,12 @@ class ZipMLRegressor(RegressorMixin, ZipMLModel):
         self.levels = levels
         self.resample = resample
         self.alpha = alpha
+        self.l1_ratio = l1_ratio
         self.fit_intercept = fit_intercept
         self.solver = solver
         self.learning_rate = learning_rate
+        self.schedule = schedule
+        self.power_t = power_t
         self.batch_size = batch_size
         self.max_iter = max_iter
         self.tol = tol
@@ -190,8 +205,8 @@ class ZipMLRegressor(RegressorMixin, ZipMLModel):
         X, y = check_samples_and_target(self, X, y, multi_output=True, y_numeric=True)
         weights = check_weights(sample_weight, X)
         targets = np.asarray(y, dtype=np.float64).reshape(len(y), -1)
-        coef, intercept = self._fit_linear(X, targets, weights, lambda total: self.alpha)
         dtype = np.float32 if X.dtype.type is np.float32 else np.float64
+        coef, intercept = self._fit_linear(X, targets, weights, lambda total: self.alpha, dtype)
         self.coef_ = (coef[0] if y.ndim == 1 else coef).astype(dtype)
         self.intercept_ = dtype(intercept[0]) if y.ndim == 1 else intercept.astype(dtype)
         return self

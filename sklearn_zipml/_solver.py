@@ -11,6 +11,7 @@ import numpy as np
 from . import _kernels, _loops
 from ._convergence import FLOOR, Extrapolation, Stopping
 from ._quadratic import Quadratic, Rule
+from ._schedule import Schedule
 
 HALVINGS = 30
 MIN_STEPS = 32
@@ -28,6 +29,8 @@ class Options:
 
     solver: str = "saga"
     learning_rate: object = "auto"
+    schedule: str = "auto"
+    power_t: float = 0.5
     batch_size: int = 16
     max_iter: int = 100
     tol: float = 1e-4
@@ -84,19 +87,23 @@ class State:
 
     @property
     def z(self):
-        return (self.anchor + self.offset)[:, : self.quadratic.problem.d]
+        z = self.anchor + self.offset
+        if self.quadratic.has_l1:  # the zeros of the proximal step, which knows the anchor as float32
+            z[self.offset == -self.anchor.astype(np.float32)] = 0
+        return z[:, : self.quadratic.problem.d]
 
 
-def solve(problem, targets, alpha, options, seed, *, start=None, on_epoch=None, draw=None):
+def solve(problem, targets, alpha, options, seed, *, l1=None, start=None, on_epoch=None, draw=None):
     """Minimise the quantized objective.
 
     Parameters
     ----------
     problem : Problem
     targets : float32 (targets, slots), centred and in slot order
-    alpha : float, ridge penalty on the coefficients in units of X
+    alpha : float, l2 penalty on the coefficients in units of X
     options : Options
     seed : int, 64 bits: order of the tiles and rounding of model and gradient
+    l1 : float64 (targets,) or None, l1 penalty on the same, in units of each target
     start : float64 (targets, columns) or None, initial z
     on_epoch : callable(epoch, z, loss) -> bool or None; True ends the fit
     draw : callable(epoch) -> PackedMatrix or None, fresh samples for every epoch of sgd
@@ -105,7 +112,7 @@ def solve(problem, targets, alpha, options, seed, *, start=None, on_epoch=None, 
     -------
     Result, always finite
     """
-    quadratic = Quadratic(problem, targets, alpha)
+    quadratic = Quadratic(problem, targets, alpha, l1)
     z = np.zeros((len(targets), problem.d)) if start is None else np.where(problem.unit > 0, start, 0.0)
     on_epoch = on_epoch or (lambda epoch, z, loss: False)
     if options.solver == "saga":
@@ -141,6 +148,8 @@ def _move(state, z, past, started):
     better = past.propose()
     if better is None:
         return
+    if state.quadratic.has_l1:  # a combination of epochs has the zeros of the last
+        better = np.where(z == 0, 0.0, better)
     state.move(better)
     if not state.objective.sum() < plain.sum():
         past.paused = True
@@ -198,7 +207,7 @@ def _run_saga(quadratic, options, seed, z, on_epoch):
     while epoch < options.max_iter and not run.converged:
         epoch += 1
         started, before = state.z, state.objective
-        rule = Rule.of(run.step_size, quadratic.ridge, quadratic.noise, problem.unit, quadratic.padded)
+        rule = Rule.of(run.step_size, quadratic, quadratic.noise)
         finite = _loops.saga_epoch(
             problem.tiles,
             quadratic.rows,
@@ -216,6 +225,7 @@ def _run_saga(quadratic, options, seed, z, on_epoch):
             quadratic.pull * state.anchor,
             state.mean,
             state.offset,
+            rule.shrinkage(state.anchor),
         )
         if finite:
             _move(state, state.z, past, started)
@@ -226,8 +236,18 @@ def _run_saga(quadratic, options, seed, z, on_epoch):
             past.clear()
             continue
         run.record(state.z)
-        run.converged = on_epoch(epoch, state.z, run.losses[-1]) or stop(before, state.objective)
+        run.converged = on_epoch(epoch, state.z, run.losses[-1])
+        if not run.converged and stop(before, state.objective):
+            run.converged = _is_optimal(quadratic, run, options.tol)
+            if not run.converged and stop.last == 0:
+                break  # stuck at the resolution of the arithmetic
     return run.result(epoch, options)
+
+
+def _is_optimal(quadratic, run, tol):
+    """Whether the best model can gain no more than a part tol of its objective: slow is not converged."""
+    left = float(quadratic.gap(run.best_z).sum())
+    return left <= tol * max(abs(float(run.best.sum())), FLOOR * abs(float(run.first.sum())))
 
 
 def _run_sgd(quadratic, options, seed, z, on_epoch, draw):
@@ -240,16 +260,17 @@ def _run_sgd(quadratic, options, seed, z, on_epoch, draw):
     automatic = 0.5 / (quadratic.top + noise.max(initial=0) + 3 * mean_norm * batches / problem.n)
     state = State(quadratic, z)
     run = _Run(state, _step_size(options, automatic))
-    smallest = run.step_size * min(1 / 64, 100 * options.tol)  # the noise floor falls with the step
+    schedule = Schedule(options.schedule, options.power_t, options.tol)
     unit = np.divide(1, quadratic.unit, out=np.zeros_like(quadratic.unit), where=quadratic.unit > 0)
     average = np.zeros((len(z), quadratic.padded))
-    model = np.zeros((len(z), quadratic.padded), dtype=np.float32)
+    origin = np.zeros(average.shape)
+    model = np.zeros(average.shape, dtype=np.float32)
     model[:, : problem.d] = z
     epoch = 0
     while epoch < options.max_iter and not run.converged:
         epoch += 1
         sample = draw(epoch)
-        rule = Rule.of(run.step_size, quadratic.ridge, _sample_noise(quadratic, sample), problem.unit, quadratic.padded)
+        rule = Rule.of(run.step_size * schedule.factor(epoch), quadratic, _sample_noise(quadratic, sample))
         finite = _loops.sgd_epoch(
             sample._tiles,
             quadratic.rows,
@@ -265,9 +286,12 @@ def _run_sgd(quadratic, options, seed, z, on_epoch, draw):
             unit,
             model,
             average,
+            rule.shrinkage(origin),
         )
         finite = finite and np.isfinite(average).all()
         if finite:
+            if quadratic.has_l1:  # where the model is shrunk to zero, its average should be
+                average[np.abs(model) <= rule.threshold] = 0
             state.move(average[:, : problem.d])
         if run.diverged(finite):
             if run.gave_up():
@@ -276,11 +300,14 @@ def _run_sgd(quadratic, options, seed, z, on_epoch, draw):
             continue
         gain = run.record(average[:, : problem.d].copy())
         run.converged = on_epoch(epoch, run.best_z, run.losses[-1])
-        # at the noise floor of this step size: the next one is half as large
-        if options.tol > 0 and gain <= options.tol * max(abs(run.losses[-1]), FLOOR * abs(run.losses[0])):
-            run.converged |= run.step_size <= smallest
-            run.step_size /= 2
-            model[:, : problem.d] = run.best_z
+        if options.tol > 0 and not run.converged:
+            floor = options.tol * max(abs(run.losses[-1]), FLOOR * abs(run.losses[0]))
+            if schedule.is_over(gain > floor):
+                # at the noise floor of the smallest steps
+                run.converged = float(quadratic.gap(run.best_z).sum()) <= FLOOR * abs(float(run.first.sum()))
+                break
+            if schedule.is_adaptive and gain <= floor:
+                model[:, : problem.d] = run.best_z
     return run.result(epoch, options)
 
 

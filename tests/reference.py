@@ -283,6 +283,12 @@ def _batches(order, n_rows, batch_rows):
                 yield int(t) * TILE + start, count, start == 0 and position % FOLD == 0
 
 
+def shrink(threshold, anchor, offset):
+    """The proximal step of l1: anchor + offset moves towards zero by threshold, to -anchor within it."""
+    value = anchor + offset
+    return np.where(value > threshold, offset - threshold, np.where(value < -threshold, offset + threshold, -anchor))
+
+
 def saga_epoch(
     rows,
     n_rows,
@@ -300,6 +306,8 @@ def saga_epoch(
     pull,
     mean,
     offset,
+    threshold=None,
+    anchor=None,
 ):
     """One epoch of anchored SAGA (DESIGN section 6). Returns the new lag, mean and offset, (targets, ...)."""
     lag, mean, offset = lag.copy(), mean.copy(), offset.copy()
@@ -321,11 +329,27 @@ def saga_epoch(
             direction = F32(batch_weight) * gradient + drift[k] + total[k]
             offset[k] = keep * offset[k] - step * direction
             drift[k] += F32(table_weight) * gradient
+            if threshold is not None:
+                offset[k] = shrink(threshold[k], anchor[k], offset[k])
     return lag, mean + drift, offset
 
 
 def sgd_epoch(
-    rows, n_rows, targets, weights, order, batch_rows, centre, keep, step, batch_weight, bits, seed, unit, model
+    rows,
+    n_rows,
+    targets,
+    weights,
+    order,
+    batch_rows,
+    centre,
+    keep,
+    step,
+    batch_weight,
+    bits,
+    seed,
+    unit,
+    model,
+    threshold=None,
 ):
     """One epoch of mini-batch SGD. Returns the last iterate and the mean of all, (targets, columns)."""
     model = model.copy()
@@ -340,6 +364,8 @@ def sgd_epoch(
         steps += 1
         for k in range(len(model)):
             counter += 1
+            if threshold is not None:
+                model[k] = shrink(threshold[k], np.zeros_like(model[k]), model[k])
             product = _dot(rows[batch], model[k], centre, bits[0], mix64(seed + 2 * counter))
             residual = weights[batch] * (product - targets[k, batch].astype(float)).astype(F32)
             _, gradient = _batch(rows[batch], residual, centre, slot % TILE, 0, 0)

@@ -154,12 +154,27 @@ def test_steps(name, n):
         expected = _kernel_hooks.step("portable", solver, vectors, 0.37, 0.011)
         assert all(np.array_equal(a, b) for a, b in zip(found, expected, strict=True))
         assert found[2] == np.abs(found[0]).max()
+    threshold_anchor_offset = np.array([np.abs(vectors[0]), *vectors[1:3]])
+    found = _kernel_hooks.shrink(name, threshold_anchor_offset)
+    expected = _kernel_hooks.shrink("portable", threshold_anchor_offset)
+    assert np.array_equal(found[0], expected[0]) and found[1] == expected[1] == np.abs(found[0]).max()
     for n_planes in (1, 2):
         sums = rng.integers(-(10**6), 10**6, (n_planes, n), dtype=np.int32)
         found = [_kernel_hooks.batch_gradient(k, sums, vectors[0], 0.1, 0.7) for k in (name, "portable")]
         assert np.array_equal(*found)
     found = [_kernel_hooks.batch_gradient_float(k, sums[0] / 7, vectors[0], 0.7) for k in (name, "portable")]
     assert np.array_equal(*found)
+
+
+def test_shrink_is_the_proximal_step(name):
+    threshold = np.full(16, 0.5, dtype=np.float32)
+    value = np.linspace(-2, 1.75, 16, dtype=np.float32)
+    anchor = np.resize(np.float32([0, 1, -0.25]), 16)
+    offset, top = _kernel_hooks.shrink(name, np.array([threshold, anchor, value - anchor]))
+    assert np.array_equal(anchor + offset, np.sign(value) * np.maximum(np.abs(value) - 0.5, 0))
+    assert top == np.abs(offset).max()
+    offset[3] = np.nan
+    assert _kernel_hooks.shrink(name, np.array([threshold, anchor, offset]))[1] == np.inf
 
 
 def epochs(solver, width, batch_rows, bits):

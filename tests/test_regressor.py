@@ -16,7 +16,7 @@ from numpy.testing import assert_allclose, assert_array_equal
 from sklearn.base import clone
 from sklearn.datasets import load_diabetes
 from sklearn.exceptions import ConvergenceWarning, NotFittedError
-from sklearn.linear_model import Ridge
+from sklearn.linear_model import ElasticNet, Ridge
 
 from sklearn_zipml import DoubleSamplingQuantizer, ZipMLRegressor
 
@@ -66,6 +66,65 @@ def test_closed_form_sgd(sample_bits):
     model = ZipMLRegressor(sample_bits, solver="sgd", **EXACT).fit(X, y)
     reference = Ridge(alpha=len(X) * 1e-4).fit(X, y)
     assert_allclose(model.predict(X), reference.predict(X), rtol=0, atol=0.02 * np.std(y))
+
+
+@pytest.mark.parametrize("sample_bits", [None, 8, 4])
+@pytest.mark.parametrize(("alpha", "l1_ratio"), [(0.1, 1.0), (1.0, 1.0), (0.01, 0.5), (0.5, 0.5)])
+def test_elastic_net(alpha, l1_ratio, sample_bits):
+    """scikit-learn's objective, its zeros exact; quantized samples come near. Two targets are two problems."""
+    X, y = load_diabetes(return_X_y=True)
+    Y = np.c_[y, -1e3 * X[:, 2]]
+    model = ZipMLRegressor(sample_bits, alpha=alpha, l1_ratio=l1_ratio, tol=1e-9, max_iter=1000, random_state=0)
+    model.fit(X, Y)
+    for k in range(2):
+        exact = ElasticNet(alpha=alpha, l1_ratio=l1_ratio, tol=1e-10, max_iter=100_000).fit(X, Y[:, k])
+
+        def objective(coef, intercept, target=Y[:, k]):
+            penalty = l1_ratio * np.abs(coef).sum() + (1 - l1_ratio) / 2 * (coef**2).sum()
+            return np.mean((X @ coef + intercept - target) ** 2) / 2 + alpha * penalty
+
+        best = objective(exact.coef_, exact.intercept_)
+        found = objective(model.coef_[k], model.intercept_[k])
+        assert found <= best * (1 + {None: 1e-7, 8: 1e-4, 4: 2e-2}[sample_bits])
+        if sample_bits is None:
+            assert_array_equal(model.coef_[k] == 0, exact.coef_ == 0)
+
+
+@pytest.mark.parametrize(("solver", "bits"), [("saga", None), ("saga", 4), ("saga", 2), ("sgd", None), ("sgd", 4)])
+def test_l1_gives_zeros(solver, bits):
+    """At every precision of samples, model and gradient: columns that do not matter are left out exactly."""
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(2000, 20))
+    y = X[:, 0] - X[:, 1] + 0.1 * rng.normal(size=2000)
+    model = ZipMLRegressor(
+        bits, model_bits=bits, gradient_bits=bits, alpha=0.2, l1_ratio=1.0, solver=solver, random_state=0
+    )
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        model.fit(X, y)
+    assert_array_equal(np.flatnonzero(model.coef_), [0, 1])
+    assert_allclose(model.coef_[:2], [0.8, -0.8], atol=0.1)
+
+
+@pytest.mark.parametrize("schedule", ["auto", "constant", "adaptive", "invscaling"])
+def test_schedules(schedule):
+    """Every schedule of sgd comes near the optimum, and they differ."""
+    X, y = load_diabetes(return_X_y=True)
+    model = ZipMLRegressor(None, solver="sgd", schedule=schedule, power_t=0.6, max_iter=200, random_state=0).fit(X, y)
+    assert model.score(X, y) > Ridge(1e-4 * len(y)).fit(X, y).score(X, y) - 0.02
+    other = clone(model).set_params(schedule="invscaling" if schedule != "invscaling" else "constant").fit(X, y)
+    assert np.any(other.coef_ != model.coef_)
+
+
+def test_intercept_goes_with_the_rounded_coefficients():
+    """float32 coefficients of columns around 1e6 would shift the predictions by far more than the noise."""
+    rng = np.random.default_rng(0)
+    X = (1e6 + 1e3 * rng.normal(size=(500, 8))).astype(np.float32)
+    y = (X.astype(np.float64) - 1e6) @ np.full(8, 1 / 3) / 1e3
+    model = ZipMLRegressor(None, random_state=0).fit(X, y)
+    assert model.coef_.dtype == np.float32
+    residual = X.astype(np.float64) @ model.coef_.astype(np.float64) + np.float64(model.intercept_) - y
+    assert abs(residual.mean()) < 1e-3
 
 
 @pytest.mark.parametrize("sampling", SAMPLINGS)
@@ -476,6 +535,11 @@ COMBINATIONS = [
     ({"alpha": -1}, ["alpha", "-1"]),
     ({"solver": "adam"}, ["solver", "adam"]),
     ({"learning_rate": 0.0}, ["learning_rate", "0"]),
+    ({"schedule": "adaptive"}, ["schedule='adaptive'", "solver='saga'"]),
+    ({"schedule": "invscaling"}, ["schedule='invscaling'", "solver='saga'"]),
+    ({"schedule": "optimal", "solver": "sgd"}, ["schedule", "'optimal'"]),
+    ({"power_t": -0.5}, ["power_t", "-0.5"]),
+    ({"l1_ratio": 1.5}, ["l1_ratio", "1.5"]),
 ]
 
 
@@ -617,6 +681,8 @@ def test_hostile_data(name, sample_bits, solver):
         model = ZipMLRegressor(sample_bits, solver=solver, fit_intercept=fit_intercept, random_state=0)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", ConvergenceWarning)
+            if not fit_intercept:
+                warnings.filterwarnings("ignore", "fit_intercept=False, and column", UserWarning)
             model.fit(X, y)
         assert np.isfinite(model.coef_).all() and np.isfinite(model.intercept_)
         predictions = model.predict(X)

@@ -55,26 +55,28 @@ BITS = [(None, None), (8, None), (None, 8), (4, 4), (2, 3), (1, 8), (8, 1), (12,
     ("batch", "weighted", "n"), [(16, False, 1180), (32, True, 300), (48, False, 300), (64, True, 77)]
 )
 def test_saga_epoch_equals_the_twin(sample_bits, model_bits, gradient_bits, batch, weighted, n):
-    """All integers and all floats, two targets at once; 19 tiles see a fold."""
+    """All integers and all floats, two targets at once, with an l1 penalty in half the cases; 19 tiles see a fold."""
     d = 5 if n > 1000 else 19
     X, y = data(n, d)
     weights = np.random.default_rng(0).uniform(0.1, 3, n) if weighted else None
     problem, targets = problem_of(X, np.stack([y, X[:, 0]]), sample_bits, weights=weights)
-    quadratic = Quadratic(problem, targets, 1e-3)
+    quadratic = Quadratic(problem, targets, 1e-3, np.array([0.1, 0.02]) if batch in (16, 48) else None)
     start = np.random.default_rng(1).normal(size=(2, d)) * problem.unit
     state = State(quadratic, start)
     state.offset[:, :d] = 0.1 * start[::-1]
-    rule = Rule.of(0.01, quadratic.ridge, quadratic.noise, problem.unit, quadratic.padded)
+    rule = Rule.of(0.01, quadratic, quadratic.noise)
     order = _kernels.permutation(problem.tiles.n_tiles, 5, 0, problem.tiles.n_tiles)
     bits = (model_bits or 0, gradient_bits or 0)
     constants = (quadratic.centre, rule.keep, rule.step, 0.07, 1 / n)
     pull = quadratic.pull * state.anchor
     own = problem.weights if weighted else np.ones(problem.n_slots, dtype=np.float32)
+    arrays = (state.lag, pull, state.mean, state.offset)
+    l1 = (rule.threshold, state.anchor.astype(np.float32))
     lag, mean, offset = reference.saga_epoch(
-        stored_rows(problem), n, own, order, batch, *constants, bits, 99, state.lag, pull, state.mean, state.offset
+        stored_rows(problem), n, own, order, batch, *constants, bits, 99, *arrays, *l1
     )
     assert _loops.saga_epoch(
-        problem.tiles, quadratic.rows, order, batch, *constants, *bits, 99, state.lag, pull, state.mean, state.offset
+        problem.tiles, quadratic.rows, order, batch, *constants, *bits, 99, *arrays, rule.shrinkage(state.anchor)
     )
     np.testing.assert_array_equal(state.lag, lag)
     np.testing.assert_array_equal(state.mean, mean)
@@ -96,20 +98,32 @@ def test_sgd_epoch_equals_the_twin(sample_bits, model_bits, gradient_bits, batch
     X, y = data(n, d)
     weights = np.random.default_rng(0).uniform(0.1, 3, n) if weighted else None
     problem, targets = problem_of(X, np.stack([y, X[:, 0]]), sample_bits, weights=weights)
-    quadratic = Quadratic(problem, targets, 1e-3)
+    quadratic = Quadratic(problem, targets, 1e-3, np.array([0.1, 0.02]) if batch in (16, 48) else None)
     model = np.zeros((2, quadratic.padded), dtype=np.float32)
     model[:, :d] = np.random.default_rng(1).normal(size=(2, d)) * problem.unit
-    rule = Rule.of(0.01, quadratic.ridge, quadratic.noise, problem.unit, quadratic.padded)
+    rule = Rule.of(0.01, quadratic, quadratic.noise)
     order = _kernels.permutation(problem.tiles.n_tiles, 5, 0, problem.tiles.n_tiles)
     bits = (model_bits or 0, gradient_bits or 0)
     unit = np.divide(1, quadratic.unit, out=np.zeros_like(quadratic.unit), where=quadratic.unit > 0)
     constants = (quadratic.centre, rule.keep, rule.step, 0.07)
     own = problem.weights if weighted else np.ones(problem.n_slots, dtype=np.float32)
     last, average = reference.sgd_epoch(
-        stored_rows(problem), n, targets, own, order, batch, *constants, bits, 99, unit, model
+        stored_rows(problem), n, targets, own, order, batch, *constants, bits, 99, unit, model, rule.threshold
     )
     out = np.full(model.shape, np.nan)
-    assert _loops.sgd_epoch(problem.tiles, quadratic.rows, order, batch, *constants, *bits, 99, unit, model, out)
+    assert _loops.sgd_epoch(
+        problem.tiles,
+        quadratic.rows,
+        order,
+        batch,
+        *constants,
+        *bits,
+        99,
+        unit,
+        model,
+        out,
+        rule.shrinkage(np.zeros_like(out)),
+    )
     np.testing.assert_array_equal(model, last)
     np.testing.assert_array_equal(out, average)
 
@@ -121,7 +135,7 @@ def test_epochs_report_what_is_not_finite(sample_bits):
     problem, targets = problem_of(X, y, sample_bits)
     quadratic = Quadratic(problem, targets, 0.0)
     state = State(quadratic, np.zeros((1, problem.d)))
-    rule = Rule.of(0.01, quadratic.ridge, quadratic.noise, problem.unit, quadratic.padded)
+    rule = Rule.of(0.01, quadratic, quadratic.noise)
     order = np.arange(problem.tiles.n_tiles)
     state.offset[0, 1] = np.inf
     constants = (quadratic.centre, rule.keep, rule.step, 0.07)
@@ -139,7 +153,7 @@ def dense(problem, targets, alpha):
     """Second moments, cross moments and penalty diagonal of the quantized objective, in the stored grid, float64."""
     quadratic = Quadratic(problem, targets, alpha)
     A = stored_rows(problem)[: problem.n, : problem.d] - quadratic.centre[: problem.d].astype(float)
-    w = problem._unit_weights[: problem.n, None]
+    w = problem.unit_weights[: problem.n, None]
     H = (w * A).T @ A / problem.n + np.diag(quadratic.pull[: problem.d])
     return H, A.T @ (w * targets[:, : problem.n].T.astype(float)) / problem.n, quadratic
 

@@ -37,6 +37,7 @@ typedef void zml_batch_gradient(const int32_t *sums, size_t sum_stride, int n_pl
 typedef void zml_batch_gradient_float(const double *sums, const float *centre, size_t n, float total, float *gradient);
 typedef float zml_saga_step(const zml_step *rule, const float *gradient, const float *mean, float *drift, float *model);
 typedef float zml_sgd_step(const zml_step *rule, const float *gradient, float *model, float *total);
+typedef float zml_shrink(size_t n, const float *threshold, const float *anchor, float *offset);
 
 typedef struct {
   const char *name;
@@ -51,6 +52,7 @@ typedef struct {
   zml_batch_gradient_float *batch_gradient_float;
   zml_saga_step *saga_step;
   zml_sgd_step *sgd_step;
+  zml_shrink *shrink;
 } zml_kernels;
 
 #endif

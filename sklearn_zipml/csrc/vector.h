@@ -15,7 +15,9 @@
  *             centred gradient of a batch out of the kernels' sums: scale * (256 * first + second) - centre * total.
  * saga_step   model = keep * model - step * (batch_weight * gradient + drift + mean); drift += table_weight * gradient
  * sgd_step    model = keep * model - step * batch_weight * gradient; total += model
- *             Both return the model's largest magnitude, as `largest` does. */
+ *             Both return the model's largest magnitude, as `largest` does.
+ * shrink      anchor + offset moves towards zero by threshold, and becomes zero (offset = -anchor) within it: the
+ *             proximal step of the l1 penalty. Returns the largest magnitude of offset. */
 #ifndef ZML_VECTOR_H
 #define ZML_VECTOR_H
 

@@ -223,6 +223,20 @@ ZML_TARGET static float sgd_step(const zml_step *rule, const float *restrict gra
   return as_float(top);
 }
 
+ZML_TARGET static float shrink(size_t n, const float *restrict threshold, const float *restrict anchor,
+                               float *restrict offset) {
+  int32_t top = 0;
+  for (size_t j = 0; j < n; j++) {
+    const float value = anchor[j] + offset[j], limit = threshold[j];
+    const float inside = value > limit ? offset[j] - limit : value < -limit ? offset[j] + limit : -anchor[j];
+    const float moved = value == value ? inside : value; /* a NaN has to show */
+    const int32_t m = magnitude(moved);
+    offset[j] = moved;
+    top = m > top ? m : top;
+  }
+  return as_float(top);
+}
+
 ZML_TARGET static void dot_float(const float *tile, size_t columns, const float *model, int first, int last,
                                  double *dot) {
   for (int plane = first; plane < last; plane++) {
@@ -253,4 +267,4 @@ ZML_TARGET static void gradient_float(const float *tile, size_t columns, const f
 #define ZML_VECTOR_FUNCTIONS                                                                                           \
   .dot_float = dot_float, .gradient_float = gradient_float, .largest = largest, .quantize = quantize,                  \
   .round = round_values, .batch_gradient = batch_gradient, .batch_gradient_float = batch_gradient_float,               \
-  .saga_step = saga_step, .sgd_step = sgd_step
+  .saga_step = saga_step, .sgd_step = sgd_step, .shrink = shrink

@@ -74,6 +74,7 @@ static void check_vectors(const zml_kernels *kernels, int bits) {
     memcpy(model[k], v[5], sizeof v[5]);
     top[k] = use->saga_step(&rule, v[2], v[3], moved[k], model[k]);
     top[k] += use->sgd_step(&rule, v[2], model[k], moved[k]);
+    top[k] += use->shrink(COLUMNS, v[1], v[3], model[k]);
     use->dot_float(tile, COLUMNS, v[0], 0, 4, dots[k]);
     use->gradient_float(tile, COLUMNS, v[0], 0, 4, sums[k]);
   }
