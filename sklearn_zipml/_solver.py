@@ -21,6 +21,9 @@ RISE = 0.05
 FINE = 1e-6
 # No extrapolation while an epoch takes the objective below this part.
 QUICK = 0.9
+# Part of saga's step that rounding the model's offset, or the change of the residuals, to so few bits leaves stable.
+MODEL_STEP = {1: 0.2, 2: 0.35, 3: 0.6}
+GRADIENT_STEP = {1: 0.5, 2: 0.2}
 
 
 @dataclass(frozen=True)
@@ -198,7 +201,8 @@ def _run_saga(quadratic, options, seed, z, on_epoch):
     problem = quadratic.problem
     batches = _batches(problem, options.batch_size)
     largest = float(problem.row_norms().max(initial=0))
-    step_size = _step_size(options, 1 / (3 * (quadratic.top + largest * batches / problem.n)))
+    calm = min(MODEL_STEP.get(options.model_bits, 1), GRADIENT_STEP.get(options.gradient_bits, 1))
+    step_size = _step_size(options, calm / (3 * (quadratic.top + largest * batches / problem.n)))
     state = State(quadratic, z, 1 if options.tol > FINE else 2)
     run = _Run(state, step_size)
     stop = Stopping(options.tol, run.first)
