@@ -138,6 +138,16 @@ class PackedMatrix:
         return sum(getattr(self, "_" + name).nbytes for name in _ARRAYS)
 
     @property
+    def rounding_variance(self) -> np.ndarray:
+        """Mean squared rounding error of each column, float64 (n_features,), in squared units of X.
+
+        The diagonal by which the second moments of the stored rows exceed those of the rows themselves, and which
+        ``sampling="compensated"`` and ``"double"`` subtract (with the Rao-Blackwell form of ZipML's double sampling it
+        is that of the mean of both draws). Zero where nothing is compensated: "naive" and "nearest".
+        """
+        return self._variance.astype(np.float64) * self._step**2
+
+    @property
     def size(self) -> int:
         """Number of values."""
         return self.shape[0] * self.shape[1]
