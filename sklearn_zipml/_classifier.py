@@ -149,7 +149,7 @@ verbose
         self.verbose = verbose
 
     @_fit_context(prefer_skip_nested_validation=True)
-    def fit(self, X: Samples, y: ArrayLike, sample_weight: ArrayLike | None = None) -> Self:
+    def fit(self, X: Samples, y: ArrayLike | None = None, sample_weight: ArrayLike | None = None) -> Self:
         """Quantize X and fit the model.
 
         Parameters
@@ -157,7 +157,7 @@ verbose
         X : array-like, data frame or PackedMatrix of shape (n_samples, n_features)
             Training rows, any real dtype, finite. No float copy of X is made.
         y : array-like of shape (n_samples,)
-            Class labels.
+            Class labels. May be left out if X is a PackedMatrix with a target.
         sample_weight : array-like of shape (n_samples,) or None, default=None
             Row weights; rows of weight 0 are left out.
 

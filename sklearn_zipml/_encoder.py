@@ -5,12 +5,12 @@ from itertools import pairwise
 import numpy as np
 from joblib import Parallel, delayed, effective_n_jobs
 
-from . import _kernels
+from . import _coincidence, _kernels
 from ._blocks import block_rows, take_rows
-from ._coincidence import of_rows, sample_size
-from ._levels import SAMPLE_ROWS, find_grid
+from ._levels import find_grid
 from ._packed_matrix import PackedMatrix, aligned_tiles, code_width
 from ._row_order import RowOrder
+from ._row_sample import sample_size, sampled_rows
 from ._statistics import from_moments
 
 
@@ -31,8 +31,7 @@ def pack(X, sample_bits, sampling, levels, seed, *, rows=None, column_names=None
     PackedMatrix
     """
     n = X.shape[0] if rows is None else len(rows)
-    order = RowOrder(n, _kernels.mix(seed, 1))
-    sample = order.rows(0, SAMPLE_ROWS)
+    sample = sampled_rows(n, sample_size(X.shape[1]), _kernels.mix(seed, 3))
     grid = find_grid(X, sample_bits, sampling, levels, sample if rows is None else rows[sample], rows, column_names)
     return pack_on_grid(X, grid, sample_bits, sampling, levels, seed, rows=rows, n_jobs=n_jobs)
 
@@ -60,16 +59,16 @@ def pack_on_grid(X, grid, sample_bits, sampling, levels, seed, *, rows=None, n_j
         return moments
 
     total = _kernels.Moments(d, width, by_code)
-    for moments in _in_threads(encode, n, block_rows(d, grid.dtype), n_jobs):
+    for moments in in_threads(encode, n, block_rows(d, grid.dtype), n_jobs):
         total.add(moments)
-    slots = order.rows(0, sample_size(d))
-    coincidence = of_rows(take_rows(X, slots if rows is None else rows[slots], grid.dtype))
+    sample = sampled_rows(n, _coincidence.sample_size(d), _kernels.mix(seed, 4))
+    coincidence = _coincidence.of_rows(take_rows(X, sample if rows is None else rows[sample], grid.dtype))
     return assemble(
         grid,
         codes,
         from_moments(total, n, coincidence),
         (n, d),
-        _decoded_dtype(X.dtype),
+        decoded_dtype(X.dtype),
         sample_bits,
         sampling,
         levels,
@@ -82,8 +81,8 @@ def keeps_noise(sampling, width):
     return sampling in ("compensated", "double") and width < 8
 
 
-def assemble(grid, codes, statistics, shape, dtype, sample_bits, sampling, levels, row_seed):
-    """A PackedMatrix out of its parts."""
+def assemble(grid, codes, statistics, shape, dtype, sample_bits, sampling, levels, row_seed, **along):
+    """A PackedMatrix out of its parts; along: target and feature_names."""
     stored = grid.levels if 4 < sample_bits < 8 else np.zeros((shape[1], 0), dtype=np.uint8)
     return PackedMatrix(
         shape=shape,
@@ -99,6 +98,7 @@ def assemble(grid, codes, statistics, shape, dtype, sample_bits, sampling, level
         offset=grid.offset,
         step=grid.step,
         **statistics,
+        **along,
     )
 
 
@@ -121,11 +121,12 @@ def decode_table(grid, sample_bits, sampling):
     return table
 
 
-def _decoded_dtype(dtype):
+def decoded_dtype(dtype):
+    """What rows of a dtype are decoded to."""
     return np.float32 if dtype.type is np.float32 else np.float64
 
 
-def _in_threads(work, n_rows, block, n_jobs):
+def in_threads(work, n_rows, block, n_jobs):
     """work(first, last) over whole blocks of rows, shared out among threads."""
     threads = min(effective_n_jobs(n_jobs), -(-n_rows // block))
     if threads <= 1:

@@ -5,6 +5,7 @@ import os
 import numpy as np
 
 cimport cython
+from libc.string cimport memcpy
 
 cdef extern from "rng.h" nogil:
     uint64_t zml_mix64(uint64_t x)
@@ -58,6 +59,12 @@ cdef extern from "encode.h" nogil:
     void zml_pack_tile(const uint8_t *codes, int width, size_t padded_columns, uint8_t *tile)
     void zml_permute(uint64_t n, uint64_t seed, uint64_t first, size_t count, int64_t *image)
     void zml_permute_back(uint64_t n, uint64_t seed, const int64_t *image, size_t count, int64_t *source)
+
+cdef extern from "rows.h" nogil:
+    size_t zml_row_bytes(size_t padded_columns, int width)
+    void zml_tile_to_rows(const uint8_t *tile, int width, size_t padded_columns, size_t n_rows, uint8_t *rows)
+    void zml_rows_to_tile(const uint8_t *rows, int width, size_t padded_columns, uint8_t *tile)
+    void zml_shuffle_rows(uint8_t *rows, size_t size, uint64_t n, uint64_t seed, uint8_t *visited, uint8_t *spare)
 
 ctypedef fused real:
     float
@@ -422,3 +429,37 @@ def gather_tiles(Tiles source, const int64_t[::1] slots, uint8_t[:, ::1] tiles):
                     for b in range(per_byte):
                         block[k, j * per_byte + b] = (rows[first + k, j] >> (b * width)) & ((1 << width) - 1)
             zml_pack_tile(&block[0, 0], width, padded, &tiles[t, 0])
+
+
+def row_bytes(size_t n_columns, int width):
+    """Bytes of one packed row; 64 rows take the bytes of a tile."""
+    return zml_row_bytes(zml_padded_columns(n_columns), width)
+
+
+def tiles_to_rows(const uint8_t[:, ::1] tiles, size_t n_columns, int width, uint8_t[:, ::1] rows):
+    """Write the first len(rows) rows of tiles as packed rows, in slot order."""
+    cdef size_t t, first, n = rows.shape[0], padded = zml_padded_columns(n_columns)
+    with nogil:
+        for t in range((n + ZML_TILE_ROWS - 1) // ZML_TILE_ROWS):
+            first = t * ZML_TILE_ROWS
+            zml_tile_to_rows(&tiles[t, 0], width, padded, min(<size_t> ZML_TILE_ROWS, n - first), &rows[first, 0])
+
+
+def rows_to_tiles(uint8_t[:, ::1] rows, size_t n_columns, int width):
+    """Make tiles of packed rows, a multiple of 64 of them, in the same memory."""
+    cdef size_t t, padded = zml_padded_columns(n_columns), size = zml_tile_bytes(padded, width)
+    cdef uint8_t[::1] spare = np.empty(size, dtype=np.uint8)
+    with nogil:
+        for t in range(<size_t> rows.shape[0] // ZML_TILE_ROWS):
+            memcpy(&spare[0], &rows[t * ZML_TILE_ROWS, 0], size)
+            zml_rows_to_tile(&spare[0], width, padded, &rows[t * ZML_TILE_ROWS, 0])
+
+
+def shuffle_rows(uint8_t[:, ::1] rows, uint64_t seed):
+    """Bring packed rows, in place, into the order of `permutation`: slot s gets row permutation(s)."""
+    cdef size_t n = rows.shape[0], size = rows.shape[1]
+    cdef uint8_t[::1] visited = np.zeros(n // 8 + 1, dtype=np.uint8)
+    cdef uint8_t[::1] spare = np.empty(max(size, <size_t> 1), dtype=np.uint8)
+    if n and size:
+        with nogil:
+            zml_shuffle_rows(&rows[0, 0], size, n, seed, &visited[0], &spare[0])

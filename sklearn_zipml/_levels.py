@@ -13,7 +13,6 @@ from sklearn.utils import assert_all_finite
 from . import _kernels
 from ._blocks import block_dtype, sequential_blocks
 
-SAMPLE_ROWS = 16384
 SAMPLE_BYTES = 1 << 24
 MAX_STEPS = 255
 
@@ -62,8 +61,18 @@ def column_range(X, rows=None, column_names=None):
     dtype = block_dtype(X.dtype)
     low, high = np.full(X.shape[1], np.inf, dtype), np.full(X.shape[1], -np.inf, dtype)
     for block in sequential_blocks(X, dtype, rows):
-        if not _kernels.block_range(block, low, high):
-            assert_all_finite(block, input_name="X")
+        widen_range(block, low, high)
+    return check_range(low, high, column_names)
+
+
+def widen_range(block, low, high):
+    """Lower `low` and raise `high` to the range of a block of their dtype; scikit-learn's error for NaN, infinity."""
+    if not _kernels.block_range(block, low, high):
+        assert_all_finite(block, input_name="X")
+
+
+def check_range(low, high, column_names=None):
+    """The range as float64, checked as `column_range` tells."""
     low, high = low.astype(np.float64), high.astype(np.float64)
     with np.errstate(over="ignore"):
         span = high - low
@@ -89,6 +98,14 @@ def find_grid(X, sample_bits, sampling, levels, sample_rows, rows=None, column_n
     Grid
     """
     low, high = column_range(X, rows, column_names)
+    return place_levels(X, sample_rows, low, high, X.dtype, sample_bits, sampling, levels, column_names)
+
+
+def place_levels(X, sample_rows, low, high, dtype, sample_bits, sampling, levels, column_names=None):
+    """The same from the range of the columns, float64, and a sample: rows `sample_rows` of X.
+
+    dtype is that of the rows that will be encoded.
+    """
     span = high - low
     count, stride = n_levels(sample_bits, sampling), 2 if sampling == "double" else 1
     place = _uniform if levels == "uniform" else _optimal
@@ -103,9 +120,9 @@ def find_grid(X, sample_bits, sampling, levels, sample_rows, rows=None, column_n
             f"{listed(coarse, column_names)} of X: a few outliers take nearly all levels. Clip or transform them, for "
             "example with sklearn.preprocessing.QuantileTransformer.",
             UserWarning,
-            stacklevel=3,
+            stacklevel=4,
         )
-    narrow = block_dtype(X.dtype) is np.float32 and np.all(constant | ((span < 1e37) & (span > 1e-30)))
+    narrow = block_dtype(dtype) is np.float32 and np.all(constant | ((span < 1e37) & (span > 1e-30)))
     return Grid(low, step, chosen, used, np.float32 if narrow else np.float64)
 
 

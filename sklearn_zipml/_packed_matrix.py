@@ -6,16 +6,17 @@ import numbers
 from typing import TYPE_CHECKING
 
 import numpy as np
-from numpy.typing import DTypeLike
+from numpy.typing import ArrayLike, DTypeLike
 
 from . import _kernels
 from ._coincidence import of_subset
 from ._row_order import RowOrder
 
 if TYPE_CHECKING:
-    from ._typing import RandomState
+    from ._typing import Levels, RandomState, Sampling
 
-FORMAT = 1
+FORMAT = 2
+_KIND = ("shape", "dtype", "sample_bits", "sampling", "levels")
 _ARRAYS = (
     "codes",
     "table",
@@ -47,10 +48,11 @@ def aligned_tiles(n_rows, n_columns, width):
 class PackedMatrix:
     """Matrix of shape (n_samples, n_features) whose values are codes of 1 to 8 bits, in tiles of 64 rows.
 
-    Made by :class:`DoubleSamplingQuantizer` (``fit_transform`` or ``quantize``); immutable. It behaves like a
-    two-dimensional array where scikit-learn needs one: ``shape``, ``dtype``, ``len``, row indexing by slice, integer
-    array and mask (packed again), ``numpy.asarray`` (decoded). Estimators of this package train on it as it is; any
-    other scikit-learn estimator decodes it.
+    Made by :class:`DoubleSamplingQuantizer` (``fit_transform`` or ``quantize``), by :meth:`from_chunks` out of data
+    larger than memory, or by :meth:`load` from a file; immutable. It behaves like a two-dimensional array where
+    scikit-learn needs one: ``shape``, ``dtype``, ``len``, row indexing by slice, integer array and mask (packed
+    again), ``numpy.asarray`` (decoded). Estimators of this package train on it as it is; any other scikit-learn
+    estimator decodes it.
 
     A value of column j is ``offset_[j] + step_[j] * g`` with g an integer from 0 to 255, the grid position of its
     code. Rows are shuffled once inside; row i of the container is row i of the matrix it was made from.
@@ -63,6 +65,10 @@ class PackedMatrix:
     sampling : {"double", "compensated", "naive", "nearest"}
     levels : {"optimal", "uniform"}
     nbytes : int, memory of everything the container holds, in bytes
+    target : array of shape (n_samples,) or (n_samples, n_targets), or None
+        Targets taken along, in the order of rows; estimators train on them when ``fit`` is given none.
+    feature_names : tuple of str, or None
+        Names of the columns, where the source had names.
 
     Examples
     --------
@@ -86,13 +92,17 @@ class PackedMatrix:
         "_order",
         "_tiles",
         "dtype",
+        "feature_names",
         "levels",
         "sample_bits",
         "sampling",
         "shape",
+        "target",
     )
 
-    def __init__(self, *, shape, dtype, sample_bits, sampling, levels, row_seed, **arrays):
+    def __init__(
+        self, *, shape, dtype, sample_bits, sampling, levels, row_seed, target=None, feature_names=None, **arrays
+    ):
         values = {
             "shape": tuple(int(n) for n in shape),
             "dtype": np.dtype(dtype),
@@ -100,15 +110,12 @@ class PackedMatrix:
             "sampling": str(sampling),
             "levels": str(levels),
             "_order": RowOrder(shape[0], row_seed),
+            "target": None if target is None else _frozen(target),
+            "feature_names": None if feature_names is None else tuple(str(name) for name in feature_names),
         }
         for name in _ARRAYS:
             array = arrays.pop(name)
-            if array.size == 0:  # its strides would differ once pickled, and joblib hashes them
-                array = np.frombuffer(b"", dtype=array.dtype).reshape(array.shape)
-            if array.flags.writeable:
-                array = array.view()
-                array.flags.writeable = False
-            values["_" + name] = array
+            values["_" + name] = _frozen(array)
         if arrays:
             raise TypeError(f"PackedMatrix has no parts {sorted(arrays)}")
         width = code_width(values["sample_bits"])
@@ -123,9 +130,9 @@ class PackedMatrix:
 
     def _parts(self):
         parts = {name: getattr(self, "_" + name) for name in _ARRAYS}
-        for name in ("shape", "dtype", "sample_bits", "sampling", "levels"):
+        for name in (*_KIND, "target", "feature_names"):
             parts[name] = getattr(self, name)
-        return parts | {"row_seed": self._order.seed}
+        return parts | {"row_seed": self._order.parts}
 
     def __reduce__(self):
         return _restore, (FORMAT, self._parts())
@@ -134,8 +141,8 @@ class PackedMatrix:
 
     @property
     def nbytes(self) -> int:
-        """Memory of everything the container holds: tiles, level tables, per-column statistics; in bytes."""
-        return sum(getattr(self, "_" + name).nbytes for name in _ARRAYS)
+        """Memory of everything the container holds: tiles, level tables, per-column statistics, target; in bytes."""
+        return sum(getattr(self, "_" + name).nbytes for name in _ARRAYS) + getattr(self.target, "nbytes", 0)
 
     @property
     def rounding_variance(self) -> np.ndarray:
@@ -175,8 +182,7 @@ class PackedMatrix:
         """Whether other is a PackedMatrix of the same values, bit for bit, kind and dtype."""
         if not isinstance(other, PackedMatrix):
             return NotImplemented
-        kind = ("shape", "dtype", "sample_bits", "sampling", "levels")
-        if any(getattr(self, name) != getattr(other, name) for name in kind):
+        if any(getattr(self, name) != getattr(other, name) for name in _KIND):
             return False
         if not all(
             np.array_equal(getattr(self, name), getattr(other, name)) for name in ("_offset", "_step", "_table")
@@ -252,9 +258,121 @@ class PackedMatrix:
         if self.shape[1] and len(rows):
             _kernels.gather_tiles(self._tiles, self._order.slots(rows[order.rows()]), codes)
         parts = self._parts() | {"codes": codes, "shape": (len(rows), self.shape[1]), "row_seed": seed}
+        if self.target is not None:
+            parts["target"] = self.target[rows]
         taken = PackedMatrix(**parts)
         coincidence = np.array([of_subset(float(self._coincidence[0]), rows)])
         return PackedMatrix(**parts | subset_statistics(taken) | {"coincidence": coincidence})
+
+    @classmethod
+    def from_chunks(
+        cls,
+        source: object,
+        y: ArrayLike | None = None,
+        *,
+        target: object = None,
+        columns: list | None = None,
+        sample_bits: int = 4,
+        sampling: Sampling = "compensated",
+        levels: Levels = "optimal",
+        quantizer: object = None,
+        random_state: RandomState = None,
+        n_jobs: int | None = None,
+    ) -> PackedMatrix:
+        """Pack data that does not fit in memory, a chunk of rows at a time.
+
+        A source that can be read twice is read twice: for the range of the columns and a sample of rows that places
+        the levels, and for packing. The result is then the one of packing all rows at once, to the bit, however they
+        are divided into chunks. The rows are shuffled across all chunks, in packed form, so data sorted by target
+        train as any other. Memory is that of the packed rows and two chunks.
+
+        A source that can be read once only (a generator, a reader of pandas) gets the levels of its first rows, 16384
+        or fewer, unless a fitted quantizer brings them; a warning names columns that leave the range of those levels.
+
+        Parameters
+        ----------
+        source : array, data frame, path, Arrow data, iterable or callable
+            - A two-dimensional array or memory map; an array of HDF5 or Zarr, or anything with ``shape``, ``dtype``
+              and slices of rows.
+            - The path of a ``.npy`` file; of a ``.parquet``, ``.feather``, ``.arrow`` or ``.csv`` file or a folder of
+              them (with pyarrow); a pyarrow table, dataset or Parquet file. Columns of strings, dictionaries and times
+              are refused.
+            - A pandas or polars data frame.
+            - An iterable of chunks, each one of the above or a pair of it and its target, or a callable that returns
+              such an iterable and can be called twice.
+        y : array-like of shape (n_samples,) or (n_samples, n_targets), or None, default=None
+            Target that is not in the source, to take along.
+        target : str, int, list or None, default=None
+            Column or columns of the source that are the target, by name or, in arrays, by index.
+        columns : list or None, default=None
+            Columns of the source to pack, by name or index; None for all but the target.
+        sample_bits, sampling, levels
+            See :class:`DoubleSamplingQuantizer`.
+        quantizer : DoubleSamplingQuantizer or None, default=None
+            Fitted, by ``fit`` or ``partial_fit``: pack on its levels with its settings, in one pass.
+        random_state : int, RandomState instance or None, default=None
+            Decides the rounding and the order of rows inside.
+        n_jobs : int or None, default=None
+            Threads that pack. The result does not depend on it.
+
+        Returns
+        -------
+        PackedMatrix
+            With ``target`` and ``feature_names``, where the source has them.
+
+        Raises
+        ------
+        ValueError
+            For values that are not finite, columns that are not numbers, chunks that disagree, or no rows.
+        TypeError
+            For a source that cannot be read in chunks.
+        ImportError
+            If the source needs pyarrow and it is missing.
+
+        Warns
+        -----
+        UserWarning
+            When values of a source read once lie outside the range of the levels.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from sklearn_zipml import PackedMatrix
+        >>> def chunks():
+        ...     rng = np.random.default_rng(0)
+        ...     for _ in range(10):
+        ...         X = rng.normal(size=(500, 8))
+        ...         yield X, X.sum(axis=1)
+        >>> packed = PackedMatrix.from_chunks(chunks, sample_bits=2, random_state=0)
+        >>> packed.shape, packed.target.shape
+        ((5000, 8), (5000,))
+        """
+        from ._sources import open_source
+        from ._streaming import pack_chunks
+
+        source = open_source(source, y, target=target, columns=columns)
+        return pack_chunks(source, sample_bits, sampling, levels, quantizer, random_state, n_jobs)
+
+    # Target
+
+    def with_target(self, y: ArrayLike | None) -> PackedMatrix:
+        """The same rows, not copied, with targets to take along.
+
+        Parameters
+        ----------
+        y : array-like of shape (n_samples,) or (n_samples, n_targets), numbers or strings, or None for no target
+
+        Returns
+        -------
+        PackedMatrix
+
+        Raises
+        ------
+        ValueError
+            If y has another number of rows, or is of Python objects.
+        """
+        parts = self._parts() | {"target": None if y is None else check_target(y, len(self))}
+        return PackedMatrix(**parts)
 
     def requantize(self, sample_bits: int, *, random_state: RandomState = None) -> PackedMatrix:
         """Round to fewer bits; unbiased rounding of an unbiased value stays unbiased.
@@ -281,10 +399,32 @@ class PackedMatrix:
         return requantize(self, sample_bits, draw_seed(check_random_state(random_state)))
 
 
+def _frozen(array):
+    """A read-only view; a fresh array where there is nothing, whose strides survive pickling for joblib to hash."""
+    if array.size == 0:
+        array = np.frombuffer(b"", dtype=array.dtype).reshape(array.shape)
+    if array.flags.writeable:
+        array = array.view()
+        array.flags.writeable = False
+    return array
+
+
 def _restore(version, parts):
     if version > FORMAT:
         raise ValueError(f"This PackedMatrix was pickled in format {version}; this sklearn_zipml reads up to {FORMAT}.")
     return PackedMatrix(**parts)
+
+
+def check_target(y, n_rows):
+    """Targets as an array that can be kept in a file: numbers, booleans or strings, a row for each row."""
+    y = np.asarray(y)
+    if y.dtype.kind == "O" and all(isinstance(value, str) for value in y.ravel()):
+        y = y.astype(np.str_)
+    if y.dtype.kind not in "biufU":
+        raise ValueError(f"The target has dtype {y.dtype}; it must be of numbers, booleans or strings.")
+    if y.ndim not in (1, 2) or len(y) != n_rows:
+        raise ValueError(f"The target has shape {y.shape}, which does not fit {n_rows} rows.")
+    return y
 
 
 def _row_indices(key, n_rows):

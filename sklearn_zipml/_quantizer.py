@@ -12,10 +12,10 @@ from sklearn.utils.validation import check_is_fitted
 
 from . import _kernels
 from ._encoder import pack_on_grid
-from ._levels import SAMPLE_ROWS, find_grid
+from ._levels import find_grid
 from ._packed_matrix import PackedMatrix
 from ._requantize import requantize
-from ._row_order import RowOrder
+from ._row_sample import sample_size, sampled_rows
 from ._seeds import draw_seed
 from ._statistics import grid_of
 from ._typing import Levels, RandomState, Samples, Sampling
@@ -199,7 +199,7 @@ class DoubleSamplingQuantizer(OneToOneFeatureMixin, TransformerMixin, BaseEstima
             X = requantize(X, self.sample_bits, self._seed)
             self._grid = grid_of(X)
         else:
-            rows = RowOrder(len(X), _kernels.mix(self._seed, 1)).rows(0, SAMPLE_ROWS)
+            rows = sampled_rows(len(X), sample_size(X.shape[1]), _kernels.mix(self._seed, 3))
             names = getattr(self, "feature_names_in_", None)
             self._grid = find_grid(X, self.sample_bits, self.sampling, self.levels, rows, column_names=names)
         grid = self._grid

@@ -30,7 +30,8 @@ def requantize(packed, sample_bits, seed):
     shared = of_narrowed(float(packed._coincidence[0]), packed._variance, statistics["variance"])
     statistics["coincidence"] = np.array([shared])
     kind = (sample_bits, packed.sampling, packed.levels)
-    return assemble(grid, codes, statistics, packed.shape, packed.dtype, *kind, packed._order.seed)
+    along = {"target": packed.target, "feature_names": packed.feature_names}
+    return assemble(grid, codes, statistics, packed.shape, packed.dtype, *kind, packed._order.parts, **along)
 
 
 def check_narrower(packed, sample_bits):

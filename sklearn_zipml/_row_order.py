@@ -8,27 +8,65 @@ CHUNK = 1 << 16
 
 
 class RowOrder:
-    """A keyed pseudo-random permutation of n rows, computed when asked for: an index array would cost 4 bytes a row.
+    """Keyed pseudo-random permutation of n rows, computed when asked for: an index array would cost 4 bytes a row.
+
+    Rows that were appended later have a permutation of their own, behind the others.
 
     Parameters
     ----------
     n : int
-    seed : int, 64 bits
+    seed : int of 64 bits, or tuple of (rows, seed) pairs, one for each part that was packed at once
+
+    Attributes
+    ----------
+    n : int
+    parts : tuple of (rows, seed) pairs
+    seed : int, 64 bits, to derive other seeds from
     """
 
-    __slots__ = ("n", "seed")
+    __slots__ = ("n", "parts", "seed")
 
     def __init__(self, n, seed):
-        self.n, self.seed = int(n), int(seed)
+        parts = ((n, seed),) if np.ndim(seed) == 0 else seed
+        self.n, self.parts = int(n), tuple((int(rows), int(part)) for rows, part in parts)
+        if sum(rows for rows, _ in self.parts) != self.n:
+            raise ValueError(f"the parts {self.parts} do not make {self.n} rows")
+        self.seed = self.parts[0][1]
+        for rows, part in self.parts[1:]:
+            self.seed = _kernels.mix(self.seed, part ^ rows)
+
+    def followed_by(self, n, seed):
+        """The order of these rows and n more with a permutation of their own."""
+        parts = (*self.parts, (n, seed)) if self.n else ((n, seed),)
+        return RowOrder(self.n + n, parts)
+
+    def _spans(self):
+        """First row, number of rows and seed of every part."""
+        start = 0
+        for rows, seed in self.parts:
+            yield start, rows, seed
+            start += rows
 
     def rows(self, first=0, last=None):
         """Rows in slots first..last-1, int64."""
         last = self.n if last is None else min(last, self.n)
-        return _kernels.permutation(self.n, self.seed, first, max(0, last - first))
+        found = [np.empty(0, dtype=np.int64)]
+        for start, n, seed in self._spans():
+            begin, end = max(first, start), min(last, start + n)
+            if begin < end:
+                found.append(start + _kernels.permutation(n, seed, begin - start, end - begin))
+        return found[-1] if len(found) <= 2 else np.concatenate(found)
 
     def slots(self, rows):
         """Slots of the given rows, int64."""
-        return _kernels.inverse_permutation(self.n, self.seed, np.ascontiguousarray(rows, dtype=np.int64))
+        rows = np.ascontiguousarray(rows, dtype=np.int64)
+        if len(self.parts) == 1:
+            return _kernels.inverse_permutation(self.n, self.seed, rows)
+        out = np.empty_like(rows)
+        for start, n, seed in self._spans():
+            own = (rows >= start) & (rows < start + n)
+            out[own] = start + _kernels.inverse_permutation(n, seed, rows[own] - start)
+        return out
 
     def to_slots(self, values, n_slots, dtype):
         """Values of rows, (..., n), rearranged into slots, (..., n_slots), zero behind the last row."""

@@ -16,8 +16,10 @@ def check_samples(estimator, X, reset):
 
 
 def check_samples_and_target(estimator, X, y, **y_params):
-    """The same with a target; y_params as for validate_data."""
+    """The same with a target, which a PackedMatrix may bring along; y_params as for validate_data."""
     name = type(estimator).__name__
+    if y is None and isinstance(X, PackedMatrix):
+        y = X.target
     if y is None:
         raise ValueError(f"{name} requires y to be passed, but the target y is None.")
     if isinstance(X, PackedMatrix):
@@ -37,6 +39,14 @@ def check_weights(sample_weight, X):
     if not weights.any():
         raise ValueError("sample_weight: all weights are zero; at least one row must have a positive weight.")
     return weights
+
+
+def check_settings(sample_bits, sampling, levels):
+    """The same checks of quantizing settings as an estimator's, for functions."""
+    from ._quantizer import DoubleSamplingQuantizer
+
+    DoubleSamplingQuantizer(sample_bits, sampling=sampling, levels=levels)._validate_params()
+    check_bits(sample_bits, sampling)
 
 
 def check_bits(sample_bits, sampling):

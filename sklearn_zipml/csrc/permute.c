@@ -1,9 +1,12 @@
 /* A pseudo-random permutation of 0..n-1 that needs no memory: an alternating Feistel network on a grid of
  * side * side >= n points, walked until the image is below n. An index array would cost as much as the codes. */
 #include <math.h>
+#include <string.h>
 
+#include "compiler.h"
 #include "encode.h"
 #include "rng.h"
+#include "rows.h"
 
 enum { ROUNDS = 6 };
 
@@ -38,15 +41,17 @@ static uint64_t backward(uint64_t x, uint64_t seed, uint64_t side) {
   return left * side + right;
 }
 
+static uint64_t image_of(uint64_t x, uint64_t n, uint64_t seed, uint64_t side) {
+  do
+    x = forward(x, seed, side);
+  while (x >= n);
+  return x;
+}
+
 void zml_permute(uint64_t n, uint64_t seed, uint64_t first, size_t count, int64_t *image) {
   const uint64_t side = grid_side(n);
-  for (size_t k = 0; k < count; k++) {
-    uint64_t x = first + k;
-    do
-      x = forward(x, seed, side);
-    while (x >= n);
-    image[k] = (int64_t)x;
-  }
+  for (size_t k = 0; k < count; k++)
+    image[k] = (int64_t)image_of(first + k, n, seed, side);
 }
 
 void zml_permute_back(uint64_t n, uint64_t seed, const int64_t *image, size_t count, int64_t *source) {
@@ -57,5 +62,37 @@ void zml_permute_back(uint64_t n, uint64_t seed, const int64_t *image, size_t co
       x = backward(x, seed, side);
     while (x >= n);
     source[k] = (int64_t)x;
+  }
+}
+
+/* The cycles of the permutation are followed AHEAD rows before they are moved, so that memory has time. */
+enum { AHEAD = 16 };
+
+static void prefetch_row(const uint8_t *row, size_t size) {
+  for (size_t k = 0; k < size; k += 64)
+    ZML_PREFETCH(row + k);
+}
+
+void zml_shuffle_rows(uint8_t *rows, size_t size, uint64_t n, uint64_t seed, uint8_t *visited, uint8_t *spare) {
+  const uint64_t side = grid_side(n);
+  for (uint64_t start = 0; start < n; start++) {
+    if (visited[start / 8] >> (start % 8) & 1)
+      continue;
+    uint64_t chain[AHEAD], slot = start;
+    uint64_t last = start;
+    for (int k = 0; k < AHEAD; k++) {
+      chain[k] = last = image_of(last, n, seed, side);
+      prefetch_row(rows + last * size, size);
+    }
+    memcpy(spare, rows + start * size, size);
+    for (int k = 0; chain[k] != start; k = (k + 1) % AHEAD) {
+      const uint64_t row = chain[k];
+      memcpy(rows + slot * size, rows + row * size, size);
+      visited[row / 8] |= (uint8_t)(1u << (row % 8));
+      slot = row;
+      chain[k] = last = image_of(last, n, seed, side);
+      prefetch_row(rows + last * size, size);
+    }
+    memcpy(rows + slot * size, spare, size);
   }
 }

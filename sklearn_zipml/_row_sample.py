@@ -1,0 +1,106 @@
+"""A uniform sample of rows that does not depend on how they come: those of smallest keyed priority."""
+
+import numpy as np
+
+from ._blocks import block_dtype
+
+SAMPLE_ROWS = 16384
+SAMPLE_VALUES = 1 << 24
+CHUNK = 1 << 20
+
+
+def sample_size(n_columns):
+    """Rows of the sample that places levels: fewer for wide data, so that it takes 64 MiB of float32 at most."""
+    return max(1024, min(SAMPLE_ROWS, SAMPLE_VALUES // max(1, n_columns)))
+
+
+def priorities(seed, first, last):
+    """Random uint64 keys of the rows first..last-1: SplitMix64, as ``zml_mix64`` in csrc/rng.h."""
+    x = np.arange(first, last, dtype=np.uint64) + np.uint64(seed)
+    x += np.uint64(0x9E3779B97F4A7C15)
+    x = (x ^ (x >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+    x = (x ^ (x >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    return x ^ (x >> np.uint64(31))
+
+
+def sampled_rows(n, size, seed):
+    """The rows among n that a RowSample of that size and seed holds, ascending int64."""
+    rows, keys = np.empty(0, dtype=np.int64), np.empty(0, dtype=np.uint64)
+    for first in range(0, n, CHUNK):
+        last = min(n, first + CHUNK)
+        rows = np.concatenate([rows, np.arange(first, last)])
+        keys = np.concatenate([keys, priorities(seed, first, last)])
+        if len(keys) > size:
+            kept = np.argpartition(keys, size - 1)[:size]
+            rows, keys = rows[kept], keys[kept]
+    return np.sort(rows)
+
+
+class RowSample:
+    """The rows of smallest priority among all that were offered.
+
+    Parameters
+    ----------
+    size : int, most rows kept
+    seed : int, 64 bits
+
+    Attributes
+    ----------
+    n_seen : int, rows offered so far
+    """
+
+    def __init__(self, size, seed):
+        self.size, self.seed, self.n_seen = size, seed, 0
+        self._rows = np.empty(0, dtype=np.int64)
+        self._keys = np.empty(0, dtype=np.uint64)
+        self._values = None
+        self._count = 0
+
+    def offer(self, X):
+        """Take the next rows, an array (rows, columns), into account."""
+        first, last = self.n_seen, self.n_seen + len(X)
+        self.n_seen = last
+        keys = priorities(self.seed, first, last)
+        highest = self._keys[: self._count].max() if self._count >= self.size else np.iinfo(np.uint64).max
+        chosen = np.flatnonzero(keys <= highest)
+        # what can be chosen of many rows at once is cut first
+        if len(chosen) > self.size:
+            chosen = np.sort(chosen[np.argpartition(keys[chosen], self.size - 1)[: self.size]])
+        start = self._reserve(len(chosen), X.shape[1], block_dtype(X.dtype))
+        where = slice(start, start + len(chosen))
+        self._rows[where], self._keys[where] = first + chosen, keys[chosen]
+        self._values[where] = X[chosen]
+        self._count = start + len(chosen)
+
+    def values(self):
+        """The sample in the order of rows, float32 or float64 (rows, columns)."""
+        self._compact()
+        return self._values[np.argsort(self._rows[: self._count])]
+
+    def _reserve(self, count, n_columns, dtype):
+        """Room for `count` more rows; where it starts."""
+        if self._values is None:
+            self._values = np.empty((0, n_columns), dtype=dtype)
+        if self._values.dtype != dtype:
+            self._values = self._values.astype(np.float64)
+        if self._count + count > self.size + self.size // 4:
+            self._compact()
+        capacity = self._count + count
+        if capacity > len(self._rows):
+            capacity = max(capacity, min(2 * capacity, self.size + self.size // 4))
+            self._rows, self._keys = np.resize(self._rows, capacity), np.resize(self._keys, capacity)
+            grown = np.empty((capacity, n_columns), dtype=self._values.dtype)
+            grown[: self._count] = self._values[: self._count]
+            self._values = grown
+        return self._count
+
+    def _compact(self):
+        """Keep the rows of smallest priority only, the survivors behind filling the gaps before."""
+        if self._count <= self.size:
+            return
+        kept = np.zeros(self._count, dtype=bool)
+        kept[np.argpartition(self._keys[: self._count], self.size - 1)[: self.size]] = True
+        gaps, behind = np.flatnonzero(~kept[: self.size]), self.size + np.flatnonzero(kept[self.size :])
+        for array in (self._rows, self._keys, self._values):
+            array[gaps] = array[behind]
+        self._count = self.size

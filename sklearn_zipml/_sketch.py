@@ -1,0 +1,52 @@
+"""What has to be known of the columns before levels can be placed, gathered chunk by chunk."""
+
+import numpy as np
+
+from . import _kernels
+from ._blocks import block_dtype, sequential_blocks
+from ._levels import check_range, place_levels, widen_range
+from ._row_sample import RowSample, sample_size
+
+
+class ColumnSketch:
+    """Range of every column and a sample of rows: the same for any division of the rows into chunks.
+
+    The sample is that of `pack`, so levels found from a sketch of all rows are those of the whole array.
+
+    Parameters
+    ----------
+    n_columns : int
+    seed : int, 64 bits: that of packing
+
+    Attributes
+    ----------
+    dtype : dtype that holds the values of all chunks, or None before the first
+    """
+
+    def __init__(self, n_columns, seed):
+        self.n_columns, self.dtype = n_columns, None
+        self.low, self.high = np.full(n_columns, np.inf), np.full(n_columns, -np.inf)
+        self.sample = RowSample(sample_size(n_columns), _kernels.mix(seed, 3))
+
+    @property
+    def n_rows(self):
+        """Rows seen."""
+        return self.sample.n_seen
+
+    def update(self, X):
+        """Take the next rows into account; scikit-learn's error for NaN and infinity, leaving nothing changed."""
+        dtype = block_dtype(X.dtype)
+        low, high = np.full(self.n_columns, np.inf, dtype), np.full(self.n_columns, -np.inf, dtype)
+        for block in sequential_blocks(X, dtype):
+            widen_range(block, low, high)
+        self.low, self.high = np.minimum(self.low, low), np.maximum(self.high, high)
+        self.dtype = X.dtype if self.dtype is None else np.result_type(self.dtype, X.dtype)
+        self.sample.offer(X)
+
+    def grid(self, sample_bits, sampling, levels, column_names=None):
+        """The levels of the columns, a Grid; see `find_grid`."""
+        low, high = check_range(self.low, self.high, column_names)
+        values = self.sample.values()
+        return place_levels(
+            values, np.arange(len(values)), low, high, self.dtype, sample_bits, sampling, levels, column_names
+        )
