@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numbers
+from os import PathLike
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -352,6 +353,117 @@ class PackedMatrix:
 
         source = open_source(source, y, target=target, columns=columns)
         return pack_chunks(source, sample_bits, sampling, levels, quantizer, random_state, n_jobs)
+
+    # Files
+
+    def save(self, path: str | PathLike) -> None:
+        """Write the matrix to a file, with its target and names; the format is told in doc/file_format.rst.
+
+        The file is written beside its place under another name, flushed to the disk and renamed: whatever happens,
+        there is the old file or the new one. A process that is killed leaves ``.<name>-*.tmp`` behind.
+
+        Parameters
+        ----------
+        path : str or path-like
+            Replaced if it exists.
+
+        Returns
+        -------
+        None
+
+        Raises
+        ------
+        OSError
+            If the file cannot be written.
+        ValueError
+            If there are no rows or no columns.
+        """
+        from ._save import save
+
+        save(self, path)
+
+    @classmethod
+    def load(cls, path: str | PathLike, *, mmap: bool = True, verify: bool | None = None) -> PackedMatrix:
+        """Open a file that ``save`` wrote. Nothing in it is executed.
+
+        Parameters
+        ----------
+        path : str or path-like
+        mmap : bool, default=True
+            Map the file into memory instead of reading it: training starts at once, and the system drops pages when it
+            needs the memory. The file may be replaced (``save``, ``append``) meanwhile, but not cut.
+        verify : bool or None, default=None
+            Whether the checksums of tiles and target are checked, which reads them whole; None for where they are
+            read anyway (``mmap=False``). Header, metadata, levels and statistics are always checked.
+
+        Returns
+        -------
+        PackedMatrix
+
+        Raises
+        ------
+        ValueError
+            For a file that is damaged, cut off, of another kind, or of a newer format.
+        OSError
+            If it cannot be read.
+        """
+        from ._load import load
+
+        return load(path, mmap, verify)
+
+    @classmethod
+    def append(
+        cls,
+        path: str | PathLike,
+        source: object,
+        y: ArrayLike | None = None,
+        *,
+        target: object = None,
+        columns: list | None = None,
+        random_state: RandomState = None,
+        n_jobs: int | None = None,
+    ) -> PackedMatrix:
+        """Add rows to a file, on the levels it has.
+
+        The new rows are shuffled among themselves and come behind the old ones. The file is written anew and renamed,
+        as by ``save``: a crash leaves the old file, and processes that have it mapped keep what they have. Memory is
+        that of the new rows.
+
+        Parameters
+        ----------
+        path : str or path-like
+            A file that ``save`` wrote.
+        source, y, target, columns
+            The new rows, as for :meth:`from_chunks`; read once. They must have a target if the file has.
+        random_state : int, RandomState instance or None, default=None
+            Decides the rounding and the order of the new rows.
+        n_jobs : int or None, default=None
+            Threads that pack.
+
+        Returns
+        -------
+        PackedMatrix
+            The file, memory-mapped.
+
+        Raises
+        ------
+        ValueError
+            If the file cannot be read, or the rows do not go with it.
+
+        Warns
+        -----
+        UserWarning
+            When values lie outside the range of the file's levels, and went to its ends.
+        """
+        from sklearn.utils import check_random_state
+
+        from ._append import append
+        from ._seeds import draw_seed
+        from ._sources import open_source
+
+        source = open_source(source, y, target=target, columns=columns)
+        append(path, source, draw_seed(check_random_state(random_state)), n_jobs)
+        return cls.load(path)
 
     # Target
 

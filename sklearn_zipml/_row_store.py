@@ -33,13 +33,16 @@ class RowStore:
             self._resize(self.n_rows + self.n_rows // 8, keep=first)
         return self._rows(self.n_rows)[first:]
 
-    def into_tiles(self, seed):
-        """Shuffle the rows by the permutation of `seed` and make tiles of them; the store must not be used again."""
+    def into_tiles(self, seed, fixed=0):
+        """Shuffle the rows behind the first `fixed` by the permutation of `seed` and make tiles of them all.
+
+        The store must not be used again.
+        """
         n, padded = self.n_rows, -(-self.n_rows // _kernels.TILE_ROWS) * _kernels.TILE_ROWS
         self._resize(padded, keep=n)
         rows = self._rows(padded)
         rows[n:] = 0
-        _kernels.shuffle_rows(rows[:n], seed)
+        _kernels.shuffle_rows(rows[fixed:n], seed)
         _kernels.rows_to_tiles(rows, self.n_columns, self.width)
         return rows.reshape(padded // _kernels.TILE_ROWS, -1)
 

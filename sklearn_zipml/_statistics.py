@@ -24,6 +24,27 @@ def from_moments(moments, n_rows, coincidence):
     }
 
 
+def joined(packed, n, hits, other, more, other_hits):
+    """Statistics of a container's n rows and `more` others, as a dict; hits: how often each code occurs."""
+    total = n + more
+    first = {name: getattr(packed, "_" + name).astype(np.float64) for name in other}
+    # rows of one part share errors with equal ones, not with rows of the other part: their draws differ
+    coincidence = ((n / total) ** 2 * first["coincidence"]) + ((more / total) ** 2 * other["coincidence"])
+    mean = (n * first["mean"] + more * other["mean"]) / total
+    # deviations about the common mean: sums of squares about zero would cancel
+    square = [
+        count * (part["deviation"].astype(np.float64) ** 2 + (part["mean"] - mean) ** 2)
+        for count, part in ((n, first), (more, other))
+    ]
+    variance = (n * first["variance"] + more * other["variance"]) / total
+    noise = (hits * first["noise"] + other_hits * other["noise"]) / np.maximum(1, hits + other_hits)
+    single = {"mean": mean, "deviation": np.sqrt(sum(square) / total), "variance": variance}
+    return {name: array.astype(np.float32) for name, array in single.items()} | {
+        "noise": noise.astype(np.float16),
+        "coincidence": coincidence,
+    }
+
+
 def code_noise(packed):
     """Rounding variance that each code stands for, (columns, codes), in squared steps."""
     codes = 1 << packed._tiles.width

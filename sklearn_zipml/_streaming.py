@@ -1,5 +1,6 @@
 """Packing data that comes in chunks: one pass for the levels, one for the codes, or one for both."""
 
+import sys
 import warnings
 from itertools import chain
 
@@ -187,8 +188,7 @@ class Packer:
         n = self.store.n_rows
         if n == 0:
             raise ValueError("The source has no rows: at least one is needed.")
-        if self.low is not None:
-            warn_outside(self.grid, self.low, self.high, feature_names)
+        self.warn_outside(feature_names)
         row_seed = _kernels.mix(self.seed, 1)
         return assemble(
             self.grid,
@@ -202,18 +202,26 @@ class Packer:
             feature_names=feature_names,
         )
 
+    def warn_outside(self, column_names=None):
+        """Warn of columns whose values exceed the grid by more than a fixed-point step: they are biased."""
+        if self.low is None:
+            return
+        grid = self.grid
+        slack, end = grid.step / _kernels.GRID_FRACTION, grid.offset + grid.step * grid.top
+        outside = np.flatnonzero((self.low < grid.offset - slack) | (self.high > end + slack))
+        if outside.size:
+            warnings.warn(
+                f"Values of column(s) {listed(outside, column_names)} lie outside the range that the levels were found "
+                "for, and were moved to its ends, which biases them. Find the levels from all rows: pass a source that can be read twice, or "
+                "a DoubleSamplingQuantizer that has seen all chunks in partial_fit.",
+                UserWarning,
+                stacklevel=_caller_depth(),
+            )
 
-def warn_outside(grid, low, high, column_names=None):
-    """Warn of columns whose values exceed their grid by more than a fixed-point step: they are biased."""
-    slack = grid.step / _kernels.GRID_FRACTION
-    end = grid.offset + grid.step * grid.top
-    outside = np.flatnonzero((low < grid.offset - slack) | (high > end + slack))
-    if outside.size:
-        names = listed(outside, column_names)
-        warnings.warn(
-            f"Values of column(s) {names} lie outside the range that the levels were found for, and were moved to its "
-            "ends, which biases them. Find the levels from all rows: pass a source that can be read twice, or a "
-            "DoubleSamplingQuantizer that has seen all chunks in partial_fit.",
-            UserWarning,
-            stacklevel=6,
-        )
+
+def _caller_depth():
+    """Frames between a warning and the first one outside this package."""
+    depth, frame = 1, sys._getframe(1)
+    while frame is not None and frame.f_globals.get("__package__") == __package__:
+        depth, frame = depth + 1, frame.f_back
+    return depth - 1
