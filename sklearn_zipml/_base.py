@@ -14,6 +14,8 @@ from sklearn.utils.validation import check_is_fitted
 from . import _kernels
 from ._encoder import pack
 from ._float_matrix import FloatMatrix
+from ._incremental import Moments
+from ._levels import column_range
 from ._packed_matrix import PackedMatrix
 from ._predict import linear_predictions
 from ._problem import Problem
@@ -54,6 +56,9 @@ class ZipMLModel(BaseEstimator):
         "verbose": ["verbose"],
     }
 
+    # second moments of the rows that partial_fit has seen, None before and after fit
+    _moments = None
+
     def _check_combination(self):
         """Refuse settings that make no sense together."""
         check_bits(self.sample_bits, self.sampling)
@@ -92,6 +97,7 @@ class ZipMLModel(BaseEstimator):
         coef (outputs, features), intercept (outputs,), float64
         """
         self._check_combination()
+        self._moments = None
         random_state = check_random_state(self.random_state)
         pack_seed, solver_seed = draw_seed(random_state), draw_seed(random_state)
         rows, held_out = self._split(len(targets), weights, random_state, stratify)
@@ -155,6 +161,36 @@ class ZipMLModel(BaseEstimator):
         coef, intercept = coefficients(result.z if monitor.best is None else monitor.best)
         if not (np.isfinite(coef).all() and np.isfinite(intercept).all()):
             raise ValueError("The coefficients exceed the range of float64: rescale X or y.")
+        return coef, intercept
+
+    def _partial_fit_linear(self, X, targets, weights, penalty, dtype):
+        """Take rows into account; the coefficients that minimise the objective on all rows so far. See _fit_linear."""
+        self._check_combination()
+        if self.resample is not None:
+            raise ValueError("resample='epoch' draws anew in every epoch, and partial_fit has none; use fit.")
+        if self.l1_ratio > 0:
+            raise ValueError(f"l1_ratio={self.l1_ratio} needs epochs, and partial_fit has none; use fit, or l1_ratio=0.")
+        moments = self._moments
+        if moments is None:
+            moments = Moments(X.shape[1], targets.shape[1], draw_seed(check_random_state(self.random_state)))
+        # the first chunk is packed as by fit; later ones get draws of their own
+        seed = _kernels.mix(moments.seed, moments.n_chunks) if moments.n_chunks else moments.seed
+        weights = np.ones(len(targets)) if weights is None else weights
+        rows = None if weights.all() else np.flatnonzero(weights)
+        if self.sample_bits is None and not isinstance(X, PackedMatrix):
+            column_range(X, rows)  # raises for NaN and infinity
+            matrix = X if rows is None else X[rows]
+        else:
+            matrix = self._training_samples(X, rows, seed)
+        moments.add(matrix, *((targets, weights) if rows is None else (targets[rows], weights[rows])))
+        alpha = penalty(moments.total)
+        coef, intercept, loss = moments.minimum(alpha, self.fit_intercept, dtype)
+        if not (np.isfinite(coef).all() and np.isfinite(intercept).all()):
+            raise ValueError("The coefficients exceed the range of float64: rescale X or y.")
+        self.n_iter_ = 1
+        self.loss_curve_ = [loss] if self._moments is None else [*self.loss_curve_, loss]
+        self.sample_bits_ = matrix.sample_bits if isinstance(matrix, PackedMatrix) else None
+        self._moments = moments
         return coef, intercept
 
     def _split(self, n, weights, random_state, stratify):

@@ -181,8 +181,7 @@ verbose
                 f"{present[0]!r}"
             )
         self._check_warm_classes(classes)
-        positive = [1] if len(classes) == 2 else range(len(classes))
-        targets = np.stack([np.where(labels == k, 1.0, -1.0) for k in positive], axis=1)
+        targets = self._coded(labels, len(classes))
         dtype = np.float32 if X.dtype.type is np.float32 else np.float64
         coef, intercept = self._fit_linear(
             X, targets, weights, lambda total: 1 / (self.C * total), dtype, stratify=labels
@@ -190,6 +189,80 @@ verbose
         self.classes_ = classes
         self.coef_, self.intercept_ = coef.astype(dtype), intercept.astype(dtype)
         return self
+
+    @_fit_context(prefer_skip_nested_validation=True)
+    def partial_fit(
+        self,
+        X: Samples,
+        y: ArrayLike | None = None,
+        classes: ArrayLike | None = None,
+        sample_weight: ArrayLike | None = None,
+    ) -> Self:
+        """Fit a chunk of rows in addition to those before.
+
+        Takes the rows into account and sets the coefficients that minimise the objective on all rows seen so far: the
+        result does not depend on how the rows are divided or in what order they come, but for the rounding, each chunk
+        having its own levels. The rows are packed, their second moments are added to those kept (``n_features``²
+        numbers, for at most 8192 features), and the rows are dropped; no epochs are run, so the parameters of the
+        solver and of early stopping have no part in it. After ``fit`` it begins anew.
+
+        Parameters
+        ----------
+        X : array-like, data frame or PackedMatrix of shape (n_samples, n_features)
+            The next rows, any real dtype, finite.
+        y : array-like of shape (n_samples,)
+            Class labels. May be left out if X is a PackedMatrix with a target.
+        classes : array-like of shape (n_classes,) or None, default=None
+            All classes that will ever come; required in the first call, unless ``fit`` came before.
+        sample_weight : array-like of shape (n_samples,) or None, default=None
+            Row weights; rows of weight 0 are left out.
+
+        Returns
+        -------
+        self
+        """
+        first = self._moments is None
+        X, y = check_samples_and_target(self, X, y, reset=first)
+        check_classification_targets(y)
+        weights = check_weights(sample_weight, X)
+        classes = self._incremental_classes(classes, first)
+        unknown = np.setdiff1d(y, classes)
+        if len(unknown):
+            raise ValueError(f"y holds the label(s) {unknown} that are not among the classes {classes}.")
+        if isinstance(self.class_weight, str):
+            raise ValueError(
+                f"class_weight={self.class_weight!r} needs all labels at once: give partial_fit a dict, as "
+                "sklearn.utils.class_weight.compute_class_weight makes it."
+            )
+        if self.class_weight is not None:
+            by_class = compute_sample_weight(self.class_weight, y)
+            weights = by_class if weights is None else weights * by_class
+            if not weights.any():
+                raise ValueError("class_weight and sample_weight: the product of all row weights is zero.")
+        targets = self._coded(np.searchsorted(classes, y), len(classes))
+        dtype = np.float32 if X.dtype.type is np.float32 else np.float64
+        coef, intercept = self._partial_fit_linear(X, targets, weights, lambda total: 1 / (self.C * total), dtype)
+        self.classes_ = classes
+        self.coef_, self.intercept_ = coef.astype(dtype), intercept.astype(dtype)
+        return self
+
+    def _incremental_classes(self, classes, first):
+        """All classes, sorted; those of the first call to partial_fit, or of fit before it."""
+        known = getattr(self, "classes_", None)
+        if known is None and classes is None:
+            raise ValueError("classes must be given in the first call to partial_fit.")
+        classes = known if classes is None else np.unique(np.asarray(classes))
+        if not first and not np.array_equal(known, classes):
+            raise ValueError(f"classes={classes} are not those of the first call to partial_fit, {known}.")
+        if len(classes) < 2:
+            raise ValueError(f"{type(self).__name__} needs at least 2 classes, got classes={classes}.")
+        return classes
+
+    @staticmethod
+    def _coded(labels, n_classes):
+        """Targets of -1 and 1, (rows, outputs), of label numbers: one output for two classes, else one for each."""
+        positive = [1] if n_classes == 2 else range(n_classes)
+        return np.stack([np.where(labels == k, 1.0, -1.0) for k in positive], axis=1)
 
     def _check_warm_classes(self, classes):
         if self.warm_start and hasattr(self, "coef_") and not np.array_equal(self.classes_, classes):

@@ -17,6 +17,7 @@ from ._packed_matrix import PackedMatrix
 from ._requantize import requantize
 from ._row_sample import sample_size, sampled_rows
 from ._seeds import draw_seed
+from ._sketch import ColumnSketch
 from ._statistics import grid_of
 from ._typing import Levels, RandomState, Samples, Sampling
 from ._validation import check_bits, check_samples
@@ -129,6 +130,46 @@ class DoubleSamplingQuantizer(OneToOneFeatureMixin, TransformerMixin, BaseEstima
         return self
 
     @_fit_context(prefer_skip_nested_validation=True)
+    def partial_fit(self, X: Samples, y: object = None) -> Self:
+        """Take more rows into account, for data that comes in chunks.
+
+        After any division of rows into chunks the levels are those that ``fit`` finds for all of them. The quantizer
+        keeps the range of the columns and a sample of at most 16384 rows. It begins anew after ``fit``.
+
+        Parameters
+        ----------
+        X : array-like or data frame of shape (n_samples, n_features)
+            The next rows, any real dtype, finite.
+        y : ignored
+
+        Returns
+        -------
+        self
+
+        Raises
+        ------
+        ValueError
+            For a PackedMatrix, whose levels are given.
+        """
+        check_bits(self.sample_bits, self.sampling)
+        if isinstance(X, PackedMatrix):
+            raise ValueError(
+                "partial_fit finds levels for rows that are not packed yet; narrow a PackedMatrix with its method "
+                "requantize, or with fit_transform."
+            )
+        first = getattr(self, "_sketch", None) is None
+        X = check_samples(self, X, reset=first)
+        seed = draw_seed(check_random_state(self.random_state)) if first else self._seed
+        sketch = ColumnSketch(X.shape[1], seed) if first else self._sketch
+        sketch.update(X)
+        self._seed, self._sketch = seed, sketch
+        grid = sketch.grid(
+            self.sample_bits, self.sampling, self.levels, column_names=getattr(self, "feature_names_in_", None)
+        )
+        self._set_grid(grid)
+        return self
+
+    @_fit_context(prefer_skip_nested_validation=True)
     def fit_transform(self, X: Samples, y: object = None) -> PackedMatrix | np.ndarray:
         """Find the levels and pack the rows.
 
@@ -195,20 +236,23 @@ class DoubleSamplingQuantizer(OneToOneFeatureMixin, TransformerMixin, BaseEstima
         check_bits(self.sample_bits, self.sampling)
         X = check_samples(self, X, reset=True)
         self._seed = draw_seed(check_random_state(self.random_state))
+        self._sketch = None
         if isinstance(X, PackedMatrix):
             X = requantize(X, self.sample_bits, self._seed)
-            self._grid = grid_of(X)
+            self._set_grid(grid_of(X))
         else:
             rows = sampled_rows(len(X), sample_size(X.shape[1]), _kernels.mix(self._seed, 3))
             names = getattr(self, "feature_names_in_", None)
-            self._grid = find_grid(X, self.sample_bits, self.sampling, self.levels, rows, column_names=names)
-        grid = self._grid
+            self._set_grid(find_grid(X, self.sample_bits, self.sampling, self.levels, rows, column_names=names))
+        return X
+
+    def _set_grid(self, grid):
+        self._grid = grid
         self.offset_, self.step_ = grid.offset, grid.step
         self.levels_ = [
             offset + step * row[:used]
             for offset, step, row, used in zip(grid.offset, grid.step, grid.levels, grid.used, strict=True)
         ]
-        return X
 
     def _pack(self, X):
         if isinstance(X, PackedMatrix):

@@ -205,11 +205,47 @@ class ZipMLRegressor(RegressorMixin, ZipMLModel):
         X, y = check_samples_and_target(self, X, y, multi_output=True, y_numeric=True)
         weights = check_weights(sample_weight, X)
         targets = np.asarray(y, dtype=np.float64).reshape(len(y), -1)
-        dtype = np.float32 if X.dtype.type is np.float32 else np.float64
-        coef, intercept = self._fit_linear(X, targets, weights, lambda total: self.alpha, dtype)
+        dtype = _coefficient_dtype(X)
+        self._set_coefficients(y, *self._fit_linear(X, targets, weights, lambda total: self.alpha, dtype), dtype)
+        return self
+
+    @_fit_context(prefer_skip_nested_validation=True)
+    def partial_fit(self, X: Samples, y: ArrayLike | None = None, sample_weight: ArrayLike | None = None) -> Self:
+        """Fit a chunk of rows in addition to those before.
+
+        Takes the rows into account and sets the coefficients that minimise the objective on all rows seen so far: the
+        result does not depend on how the rows are divided or in what order they come, but for the rounding, each chunk
+        having its own levels. The rows are packed, their second moments are added to those kept (``n_features``²
+        numbers, for at most 8192 features), and the rows are dropped; no epochs are run, so the parameters of the
+        solver and of early stopping have no part in it. After ``fit`` it begins anew.
+
+        Parameters
+        ----------
+        X : array-like, data frame or PackedMatrix of shape (n_samples, n_features)
+            The next rows, any real dtype, finite.
+        y : array-like of shape (n_samples,) or (n_samples, n_targets)
+            Targets. May be left out if X is a PackedMatrix with a target.
+        sample_weight : array-like of shape (n_samples,) or None, default=None
+            Row weights; rows of weight 0 are left out.
+
+        Returns
+        -------
+        self
+        """
+        first = self._moments is None
+        X, y = check_samples_and_target(self, X, y, reset=first, multi_output=True, y_numeric=True)
+        weights = check_weights(sample_weight, X)
+        targets = np.asarray(y, dtype=np.float64).reshape(len(y), -1)
+        if not first and np.shape(self.coef_)[:-1] != y.shape[1:]:
+            raise ValueError(f"y has shape {y.shape}, but the chunks before had targets of another number.")
+        dtype = _coefficient_dtype(X)
+        coef, intercept = self._partial_fit_linear(X, targets, weights, lambda total: self.alpha, dtype)
+        self._set_coefficients(y, coef, intercept, dtype)
+        return self
+
+    def _set_coefficients(self, y, coef, intercept, dtype):
         self.coef_ = (coef[0] if y.ndim == 1 else coef).astype(dtype)
         self.intercept_ = dtype(intercept[0]) if y.ndim == 1 else intercept.astype(dtype)
-        return self
 
     def predict(self, X: Samples) -> np.ndarray:
         """Predict targets of rows as they are, without rounding them.
@@ -233,3 +269,7 @@ class ZipMLRegressor(RegressorMixin, ZipMLModel):
         tags = super().__sklearn_tags__()
         tags.target_tags.multi_output = True
         return tags
+
+
+def _coefficient_dtype(X):
+    return np.float32 if X.dtype.type is np.float32 else np.float64

@@ -15,7 +15,7 @@ def check_samples(estimator, X, reset):
     return validate_data(estimator, X, reset=reset, dtype="numeric", ensure_all_finite=not reset)
 
 
-def check_samples_and_target(estimator, X, y, **y_params):
+def check_samples_and_target(estimator, X, y, reset=True, **y_params):
     """The same with a target, which a PackedMatrix may bring along; y_params as for validate_data."""
     name = type(estimator).__name__
     if y is None and isinstance(X, PackedMatrix):
@@ -23,12 +23,12 @@ def check_samples_and_target(estimator, X, y, **y_params):
     if y is None:
         raise ValueError(f"{name} requires y to be passed, but the target y is None.")
     if isinstance(X, PackedMatrix):
-        check_samples(estimator, X, reset=True)
+        check_samples(estimator, X, reset=reset)
         y = validate_data(estimator, y=y, **y_params)
         if len(y) != len(X):
             raise ValueError(f"Found input variables with inconsistent numbers of samples: {[len(X), len(y)]}")
         return X, y
-    return validate_data(estimator, X, y, dtype="numeric", ensure_all_finite=False, **y_params)
+    return validate_data(estimator, X, y, reset=reset, dtype="numeric", ensure_all_finite=False, **y_params)
 
 
 def check_weights(sample_weight, X):
