@@ -164,10 +164,10 @@ class PackedMatrix:
         return self.shape[0]
 
     def __repr__(self) -> str:
-        ratio = self.size * 4 / max(1, self.nbytes)
+        size, ratio = readable_bytes(self.nbytes), self.size * 4 / max(1, self.nbytes)
         return (
             f"PackedMatrix(shape={self.shape}, sample_bits={self.sample_bits}, sampling={self.sampling!r}, "
-            f"levels={self.levels!r}, dtype={self.dtype}, {_readable(self.nbytes)}, {ratio:.1f}x smaller than float32)"
+            f"levels={self.levels!r}, dtype={self.dtype}, {size}, {ratio:.1f}x smaller than float32)"
         )
 
     def __array__(self, dtype: DTypeLike | None = None, copy: bool | None = None) -> np.ndarray:
@@ -559,7 +559,8 @@ def _row_indices(key, n_rows):
     return np.where(key < 0, key + n_rows, key)
 
 
-def _readable(n_bytes):
+def readable_bytes(n_bytes):
+    """A number of bytes with its unit."""
     for unit in ("B", "KiB", "MiB", "GiB"):
         if n_bytes < 1024 or unit == "GiB":
             return f"{n_bytes:.0f} {unit}" if unit == "B" else f"{n_bytes:.1f} {unit}"

@@ -9,7 +9,7 @@ from typing import NamedTuple
 import numpy as np
 from scipy.sparse import issparse
 
-from ._tables import is_arrow, is_frame, open_dataset, read_arrow, read_frame
+from ._tables import is_arrow, is_frame, known_rows, open_dataset, read_arrow, read_frame
 
 CHUNK_BYTES = 1 << 25
 NUMERIC = "biuf"
@@ -141,7 +141,7 @@ def _known_rows(data):
     """Number of rows, where nothing has to be read for it."""
     if hasattr(data, "__len__"):
         return len(data)
-    return data.shape[0] if hasattr(data, "shape") else None
+    return data.shape[0] if hasattr(data, "shape") else known_rows(data)
 
 
 def _is_array(data):

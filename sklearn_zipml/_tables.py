@@ -20,6 +20,14 @@ def is_frame(data):
     return hasattr(data, "columns") and hasattr(data, "to_numpy") and hasattr(data, "__getitem__")
 
 
+def known_rows(data):
+    """Rows of an Arrow dataset or Parquet file, where their metadata tell; else None."""
+    if _is_parquet_file(data):
+        return data.metadata.num_rows
+    in_metadata = getattr(getattr(data, "format", None), "default_extname", "csv") != "csv"
+    return data.count_rows() if in_metadata else None
+
+
 def _is_parquet_file(data):
     return hasattr(data, "iter_batches")
 
