@@ -169,7 +169,9 @@ class ZipMLModel(BaseEstimator):
         if self.resample is not None:
             raise ValueError("resample='epoch' draws anew in every epoch, and partial_fit has none; use fit.")
         if self.l1_ratio > 0:
-            raise ValueError(f"l1_ratio={self.l1_ratio} needs epochs, and partial_fit has none; use fit, or l1_ratio=0.")
+            raise ValueError(
+                f"l1_ratio={self.l1_ratio} needs epochs, and partial_fit has none; use fit, or l1_ratio=0."
+            )
         moments = self._moments
         if moments is None:
             moments = Moments(X.shape[1], targets.shape[1], draw_seed(check_random_state(self.random_state)))

@@ -212,16 +212,16 @@ class Packer:
         if outside.size:
             warnings.warn(
                 f"Values of column(s) {listed(outside, column_names)} lie outside the range that the levels were found "
-                "for, and were moved to its ends, which biases them. Find the levels from all rows: pass a source that can be read twice, or "
-                "a DoubleSamplingQuantizer that has seen all chunks in partial_fit.",
+                "for, and were moved to its ends, which biases them. Find the levels from all rows: pass a source that "
+                "can be read twice, or a DoubleSamplingQuantizer that has seen all chunks in partial_fit.",
                 UserWarning,
                 stacklevel=_caller_depth(),
             )
 
 
 def _caller_depth():
-    """Frames between a warning and the first one outside this package."""
+    """The stacklevel of the first caller outside this package, for a warning of the function that calls this."""
     depth, frame = 1, sys._getframe(1)
     while frame is not None and frame.f_globals.get("__package__") == __package__:
         depth, frame = depth + 1, frame.f_back
-    return depth - 1
+    return depth
