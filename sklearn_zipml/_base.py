@@ -113,6 +113,7 @@ class ZipMLModel(BaseEstimator):
         train_targets, mean, scale = _standardize(train_targets, train_weights, self.fit_intercept)
         problem = Problem(matrix, train_weights, self.fit_intercept)
         slots = matrix._order.to_slots(train_targets.T, problem.n_slots, np.float32)
+        del train_targets  # 8 bytes a row and target
 
         def coefficients(z):
             with np.errstate(over="ignore", invalid="ignore"):  # checked at the end
@@ -273,16 +274,21 @@ class ZipMLModel(BaseEstimator):
 
 def _standardize(targets, weights, centred):
     """Targets (n_samples, outputs) centred and scaled to at most 1, and their means and scales."""
-    size = np.abs(targets).max(axis=0)
+    size = _largest(targets)
     size[size == 0] = 1
     targets = targets / size
     mean = np.average(targets, axis=0, weights=weights) if centred else np.zeros(targets.shape[1])
     targets -= mean
-    spread = np.abs(targets).max(axis=0)
+    spread = _largest(targets)
     # what the rounding of the mean of constant targets leaves is nothing to learn
     spread[spread <= 1e-15] = 0
-    targets = np.divide(targets, spread, out=np.zeros_like(targets), where=spread > 0)
+    targets /= np.where(spread > 0, spread, np.inf)
     return targets, mean * size, np.where(spread > 0, spread * size, 1.0)
+
+
+def _largest(targets):
+    """Largest absolute value of every column, without a copy."""
+    return np.maximum(targets.max(axis=0), -targets.min(axis=0))
 
 
 def _in_units_of_y(losses, scale):

@@ -46,7 +46,7 @@ def of_narrowed(parent, before, after):
 
 def effective_rows(coincidence, weights):
     """Number of equally weighted rows without any equal pair whose errors average out as well."""
-    own = float((weights**2).sum() / weights.sum() ** 2)
+    own = float(weights @ weights / weights.sum() ** 2)
     return 1 / (own + (1 - own) * coincidence)
 
 

@@ -45,7 +45,7 @@ def shrinkage(problem, ridge):
 def noise_ratio(problem, noisy):
     """The ratio R of `shrinkage`, its row sums from a sample of tiles."""
     count = int(noisy.sum())
-    rows = effective_rows(float(problem.matrix._coincidence[0]), problem.unit_weights)
+    rows = effective_rows(float(problem.matrix._coincidence[0]), problem.unit_weights())
     table = code_noise(problem.matrix)[noisy] / problem.variance[noisy, None]
     totals = [
         problem.tiles.lookup(tile, np.flatnonzero(noisy), table)

@@ -18,6 +18,7 @@ DENSE_FLOPS = 2e9
 DENSE_COLUMNS = 1024
 SAMPLE_ROWS = 8192
 SMALLEST = 1e-15
+SPAN_TILES = 4096
 # Standard deviations from zero beyond which an uncentred column is warned of.
 FAR = 1e4
 
@@ -35,7 +36,6 @@ class Problem:
     ----------
     centre, unit, variance : float64 (n_features,); centre and variance in grid steps
     weights : float32 (slots,), mean one, or empty
-    unit_weights : float64 (slots,), the same with ones for equal weights; zero in the padding
     """
 
     def __init__(self, matrix, weights, centred):
@@ -43,14 +43,11 @@ class Problem:
         self._dense = None
         self.n, self.d = matrix.shape
         self.n_slots = self.tiles.n_tiles * _kernels.TILE_ROWS
-        self.unit_weights = np.zeros(self.n_slots)
-        self.unit_weights[: self.n] = 1
         if weights is None:
             self.weights = np.zeros(0, dtype=np.float32)
         else:
             scaled = weights * (self.n / weights.sum())
             self.weights = matrix._order.to_slots(scaled, self.n_slots, np.float32)
-            self.unit_weights = self.weights.astype(np.float64)
         self.offset, self.step = matrix._offset, matrix._step
         mean, deviation, self.variance = self._statistics()
         self.centre = mean if centred else -self.offset / self.step
@@ -65,10 +62,10 @@ class Problem:
 
     def _statistics(self):
         if self.tiles.width == FLOAT_WIDTH:
-            mean = self.column_sums(self.unit_weights) / self.n
+            mean = self.column_sums(self.unit_weights()) / self.n
             return mean, self.matrix._deviation, self.matrix._variance
         if len(self.weights):
-            return weighted(self.matrix, self.unit_weights)
+            return weighted(self.matrix, self.unit_weights())
         parts = (self.matrix._mean, self.matrix._deviation, self.matrix._variance)
         return tuple(np.asarray(part, dtype=np.float64) for part in parts)
 
@@ -93,13 +90,34 @@ class Problem:
         last = self.tiles.n_tiles if last is None else last
         return _loops.products(self.tiles, z, first, last, limbs) - self.centre @ z
 
+    def unit_weights(self, first=0, last=None):
+        """Weights of the slots of tiles first..last-1, float64: ones for equal weights, zero in padding; mean one.
+
+        They are made when asked for: kept, they would cost 8 bytes a row.
+        """
+        last = self.tiles.n_tiles if last is None else last
+        start, stop = first * _kernels.TILE_ROWS, last * _kernels.TILE_ROWS
+        if len(self.weights):
+            return self.weights[start:stop].astype(np.float64)
+        weights = np.ones(stop - start)
+        weights[max(0, self.n - start) :] = 0
+        return weights
+
+    def spans(self, first=0, last=None):
+        """Bounds of consecutive runs of tiles, so that passes in float64 hold a few rows at a time."""
+        last = self.tiles.n_tiles if last is None else last
+        for start in range(first, last, SPAN_TILES):
+            yield start, min(start + SPAN_TILES, last)
+
     def curvature(self, v, first=0, last=None):
         """H v for the scaled second-moment matrix H = 1/n sum_i w_i a_i a_i', over tiles first..last-1."""
-        last = self.tiles.n_tiles if last is None else last
-        slots = slice(first * _kernels.TILE_ROWS, last * _kernels.TILE_ROWS)
-        weights = self.unit_weights[slots]
-        r = self.predict(self.unit * v, first, last, limbs=1) * weights / weights.sum()
-        return self.unit * (self.column_sums(r, first, last) - self.centre * r.sum())
+        z, total, sums = self.unit * v, 0.0, np.zeros(self.d)
+        for start, stop in self.spans(first, last):
+            weights = self.unit_weights(start, stop)
+            r = self.predict(z, start, stop, limbs=1) * weights
+            sums += self.column_sums(r, start, stop) - self.centre * r.sum()
+            total += weights.sum()
+        return self.unit * sums / total
 
     # Constants of the step sizes
 
@@ -116,8 +134,7 @@ class Problem:
         else:
             rows = self.tiles.positions(first, last)
         rows = (rows - self.centre) * self.unit
-        weights = self.unit_weights[first * _kernels.TILE_ROWS : first * _kernels.TILE_ROWS + len(rows)]
-        return rows * np.sqrt(weights)[:, None] if len(self.weights) else rows
+        return rows * np.sqrt(self.unit_weights(first, last)[: len(rows)])[:, None] if len(self.weights) else rows
 
     def dense_curvature(self, last=None):
         """H of tiles 0..last-1 as a float64 array; that of all is kept."""
@@ -128,7 +145,7 @@ class Problem:
         return self._dense
 
     def _gram(self, last):
-        gram, total = np.zeros((self.d, self.d)), self.unit_weights[: last * _kernels.TILE_ROWS].sum()
+        gram, total = np.zeros((self.d, self.d)), self.unit_weights(0, last).sum()
         chunk = max(1, (1 << 22) // (_kernels.TILE_ROWS * 8 * max(1, self.d)))
         for first in range(0, last, chunk):
             block = self.scaled_block(first, min(first + chunk, last))

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from . import _loops
+from . import _kernels, _loops
 from ._compensation import shrinkage
 
 MOST_RIDGE = 1e10
@@ -117,8 +117,11 @@ class Quadratic:
         problem, unit = self.problem, self.problem.unit
         out = np.empty_like(z)
         for k, row in enumerate(z):
-            r = problem.unit_weights * (problem.predict(row) - self.targets[k])
-            sums = problem.column_sums(r, limbs=2) - problem.centre * r.sum()
+            sums = np.zeros(problem.d)
+            for first, last in problem.spans():
+                slots = slice(first * _kernels.TILE_ROWS, last * _kernels.TILE_ROWS)
+                r = problem.unit_weights(first, last) * (problem.predict(row, first, last) - self.targets[k, slots])
+                sums += problem.column_sums(r, first, last, limbs=2) - problem.centre * r.sum()
             scaled = np.divide(row, unit, out=np.zeros_like(row), where=unit > 0)
             smooth, l1 = unit * sums / problem.n + diagonal * scaled, unit * self.l1[k, : problem.d]
             at_zero = np.sign(smooth) * np.maximum(np.abs(smooth) - l1, 0)

@@ -153,7 +153,7 @@ def dense(problem, targets, alpha):
     """Second moments, cross moments and penalty diagonal of the quantized objective, in the stored grid, float64."""
     quadratic = Quadratic(problem, targets, alpha)
     A = stored_rows(problem)[: problem.n, : problem.d] - quadratic.centre[: problem.d].astype(float)
-    w = problem.unit_weights[: problem.n, None]
+    w = problem.unit_weights()[: problem.n, None]
     H = (w * A).T @ A / problem.n + np.diag(quadratic.pull[: problem.d])
     return H, A.T @ (w * targets[:, : problem.n].T.astype(float)) / problem.n, quadratic
 
