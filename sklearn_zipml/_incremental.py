@@ -12,7 +12,6 @@ from ._compensation import dense_ratio, noise_ratio
 from ._kernels import TILE_ROWS
 from ._packed_matrix import PackedMatrix
 from ._problem import Problem
-from ._statistics import weighted
 
 MOST_COLUMNS = 8192
 SINGULAR = 1e-10
@@ -78,9 +77,8 @@ class Moments:
         self.mean += difference * (total / self.total)
 
     def _add_noise(self, packed, weights):
-        slots = packed._order.to_slots(weights, packed._tiles.n_tiles * TILE_ROWS, np.float64)
-        self.noise += weights.sum() * weighted(packed, slots)[2] * packed._step**2
-        problem = Problem(packed, None, True)
+        problem = Problem(packed, None if np.ptp(weights) == 0 else weights, True)
+        self.noise += weights.sum() * problem.variance * packed._step**2
         noise = problem.variance * problem.unit**2
         noisy = noise > 1e-9 * noise.max(initial=0)
         if noisy.any():

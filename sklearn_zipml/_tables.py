@@ -132,16 +132,19 @@ def read_frame(frame, pick):
     columns = list(frame.columns)
     features, targets = pick.split(columns)
     X = frame[features].to_numpy()
-    if X.dtype.kind not in "biuf":
-        for name in features:
-            kind = getattr(frame[name], "dtype", None)
-            if np.asarray(frame[name].to_numpy()).dtype.kind not in "biuf":
-                raise ValueError(
-                    f"Column {name!r} is of type {kind}, which is not a number without missing values: encode it (for "
-                    "example with OneHotEncoder of scikit-learn), cast it, or leave it out of `columns`."
-                )
-        X = X.astype(np.float64)
+    if X.dtype.kind not in "biuf":  # mixed extension types, one by one
+        X = np.stack([_frame_column(name, frame[name]) for name in features], axis=1)
     yield X, _frame_target(frame, targets, pick.single), tuple(str(name) for name in features)
+
+
+def _frame_column(name, series):
+    values = np.asarray(series.to_numpy())
+    if values.dtype.kind not in "biuf":
+        raise ValueError(
+            f"Column {name!r} is of type {series.dtype}, which is not a number without missing values: encode it (for "
+            "example with OneHotEncoder of scikit-learn), cast it, or leave it out of `columns`."
+        )
+    return values.astype(np.float64)
 
 
 def _frame_target(frame, targets, single):
