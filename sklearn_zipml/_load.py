@@ -46,7 +46,10 @@ def _read(file, mmap, verify):
         if (verify or name not in LARGE) and _crc(array) != metadata["sections"][name]["crc32"]:
             raise _Damaged(f"the checksum of its section {name!r} is wrong; it is damaged")
     _check_values(kind, parts)
-    if not mmap:
+    if mmap:  # arrays that know their file: joblib hands them to other processes by its name
+        large = [name for name in LARGE if name in parts]
+        parts |= {name: _mapped(file, *spans[name]) for name in large}
+    else:
         parts = {name: _copy(array, name) for name, array in parts.items()}
     names = parts.pop("feature_names", None)
     return PackedMatrix(
@@ -195,6 +198,10 @@ def _view(mapping, dtype, shape, offset):
     if count == 0:
         return np.empty(shape, dtype=dtype)
     return np.frombuffer(mapping, dtype=dtype, count=count, offset=offset).reshape(shape)
+
+
+def _mapped(file, dtype, shape, offset):
+    return np.memmap(file, dtype, "r", offset, shape)
 
 
 def _crc(array):

@@ -2,10 +2,9 @@
 
 import json
 import os
+import secrets
 import struct
-import tempfile
 import zlib
-from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -33,28 +32,19 @@ def write(parts, code_pieces, path):
     path = Path(path)
     # the folder of the file itself, so that the renaming stays inside one file system
     target = path.resolve() if path.is_symlink() else path
-    handle, name = tempfile.mkstemp(prefix=f".{target.name}-", suffix=".tmp", dir=target.parent)
+    temporary = target.with_name(f".{target.name}-{secrets.token_hex(4)}.tmp")
     try:
-        with os.fdopen(handle, "wb") as file:
+        with open(temporary, "xb") as file:
             _write_all(file, parts, code_pieces)
             file.flush()
             os.fsync(file.fileno())
-        os.chmod(name, _mode_for(target))
-        os.replace(name, target)
+        if target.exists():
+            temporary.chmod(target.stat().st_mode & 0o7777)
+        os.replace(temporary, target)
     except BaseException:
-        with suppress(FileNotFoundError):
-            os.unlink(name)
+        temporary.unlink(missing_ok=True)
         raise
     _sync_folder(target.parent)
-
-
-def _mode_for(path):
-    """Permissions of the file that is replaced, or those of a new one; mkstemp gives them to the owner only."""
-    if path.exists():
-        return path.stat().st_mode & 0o7777
-    mask = os.umask(0)
-    os.umask(mask)
-    return 0o666 & ~mask
 
 
 def _sync_folder(folder):

@@ -98,6 +98,20 @@ def test_selections_and_pickles_of_a_mapped_file(tmp_path):
     assert_identical(joblib.load(tmp_path / "data.joblib", mmap_mode="r"), matrix)
 
 
+def file_of_codes(matrix):
+    """Where a process has the tiles from."""
+    return matrix._codes.filename, matrix.target.filename
+
+
+def test_other_processes_map_the_same_file(tmp_path):
+    """joblib does not copy the rows."""
+    path = tmp_path / "data.zq"
+    packed(20_000, bits=8).save(path)
+    loaded = PackedMatrix.load(path)
+    parallel = joblib.Parallel(n_jobs=2, max_nbytes=1)
+    assert parallel(joblib.delayed(file_of_codes)(loaded) for _ in range(2)) == [(str(path), str(path))] * 2
+
+
 def test_saving_replaces(tmp_path):
     """An old file gives way, keeping its permissions, and a map of it stays as it was."""
     path = tmp_path / "data.zq"
