@@ -89,7 +89,7 @@ class RowSample:
         if capacity > len(self._rows):
             capacity = max(capacity, min(2 * capacity, self.size + self.size // 4))
             self._rows, self._keys = np.resize(self._rows, capacity), np.resize(self._keys, capacity)
-            grown = np.empty((capacity, n_columns), dtype=self._values.dtype)
+            grown = np.zeros((capacity, n_columns), dtype=self._values.dtype)  # what is left over may be cast
             grown[: self._count] = self._values[: self._count]
             self._values = grown
         return self._count
