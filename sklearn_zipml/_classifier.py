@@ -19,13 +19,13 @@ from ._validation import check_samples_and_target, check_weights
 class ZipMLLSSVC(ClassifierMixin, ZipMLModel):
     """Linear least-squares SVM trained by SGD on samples of 1 to 8 bits.
 
-    Minimises, over coefficients w and intercept b, with labels y_i of -1 and 1,
+    Minimises, over coefficients w and intercept b, with labels y_i of -1 and 1::
 
         (1 - l1_ratio) / 2 * ||w||**2 + l1_ratio * ||w||_1 + C / 2 * sum_i weight_i * (1 - y_i * (x_i' w + b))**2,
 
     with l1_ratio zero the objective of ``RidgeClassifier(alpha=1 / C)`` (ZipML, arXiv:1611.05402, least-squares SVM).
-    More than two classes are taken one against the rest, all in the same pass over the data. How samples are quantized
-    is told in :class:`ZipMLRegressor`.
+    More than two classes are taken one against the rest, all in the same pass over the data. More on the parameters
+    that both have in common is told in :class:`ZipMLRegressor`.
 
     Parameters
     ----------
@@ -38,10 +38,44 @@ class ZipMLLSSVC(ClassifierMixin, ZipMLModel):
         Share of the l1 penalty in it.
     class_weight : dict, "balanced" or None, default=None
         Weights of the classes, as in scikit-learn.
-    model_bits, gradient_bits, sampling, levels, resample, fit_intercept, solver, learning_rate, schedule, power_t, \
-batch_size, max_iter, tol, early_stopping, validation_fraction, n_iter_no_change, warm_start, n_jobs, random_state, \
-verbose
-        As in :class:`ZipMLRegressor`.
+    model_bits, gradient_bits : int from 1 to 16 or None, default=None
+        Bits of the model, and of the gradient, that move through a training step.
+    sampling : {"compensated", "double", "naive", "nearest"}, default="compensated"
+        How a value becomes a code.
+    levels : {"optimal", "uniform"}, default="optimal"
+        Levels of each column.
+    resample : {"epoch"} or None, default=None
+        Whether new samples are drawn every epoch.
+    fit_intercept : bool, default=True
+        Whether to fit an intercept.
+    solver : {"saga", "sgd"}, default="saga"
+        Anchored SAGA or averaged SGD.
+    learning_rate : "auto" or float, default="auto"
+        A number multiplies the automatic step size.
+    schedule : {"auto", "constant", "adaptive", "invscaling"}, default="auto"
+        Step size over the epochs.
+    power_t : float, default=0.5
+        Exponent of "invscaling".
+    batch_size : {16, 32, 48, 64}, default=16
+        Rows of a mini-batch.
+    max_iter : int, default=100
+        Largest number of epochs.
+    tol : float, default=1e-4
+        Relative gain of the objective below which training ends; 0 runs all max_iter epochs.
+    early_stopping : bool, default=False
+        Stop when the accuracy on rows set aside no longer improves by tol.
+    validation_fraction : float, default=0.1
+        Part of the rows set aside, the same of every class.
+    n_iter_no_change : int, default=5
+        Epochs without improvement that end training with early stopping.
+    warm_start : bool, default=False
+        Start from the previous solution.
+    n_jobs : int or None, default=None
+        Threads that pack the rows. Results do not depend on it.
+    random_state : int, RandomState instance or None, default=None
+        Decides the rounding, and the order of rows and batches.
+    verbose : int, default=0
+        Print the objective of every epoch.
 
     Attributes
     ----------

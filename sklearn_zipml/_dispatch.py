@@ -42,7 +42,16 @@ def cpu_name():
 
 
 def show_versions():
-    """Print versions, processor and kernels, for bug reports."""
+    """Print versions, processor and kernels, for bug reports.
+
+    Examples
+    --------
+    >>> import sklearn_zipml
+    >>> sklearn_zipml.show_versions()  # doctest: +ELLIPSIS
+    sklearn_zipml: ...
+    python: ...
+    kernels: ...
+    """
     from . import __version__
 
     lines = {

@@ -491,12 +491,15 @@ class PackedMatrix:
 
         Parameters
         ----------
-        sample_bits : int, at most the container's own
-        random_state : int, RandomState instance or None
+        sample_bits : int
+            Bits for each value, at most the container's own.
+        random_state : int, RandomState instance or None, default=None
+            Decides the rounding.
 
         Returns
         -------
         PackedMatrix
+            A new container; this one stays as it is.
 
         Raises
         ------

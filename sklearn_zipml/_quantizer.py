@@ -120,7 +120,8 @@ class DoubleSamplingQuantizer(OneToOneFeatureMixin, TransformerMixin, BaseEstima
         ----------
         X : array-like, data frame or PackedMatrix of shape (n_samples, n_features)
             Training rows, any real dtype, finite.
-        y : ignored
+        y : None
+            Ignored.
 
         Returns
         -------
@@ -177,7 +178,8 @@ class DoubleSamplingQuantizer(OneToOneFeatureMixin, TransformerMixin, BaseEstima
         ----------
         X : array-like, data frame or PackedMatrix of shape (n_samples, n_features)
             Training rows. A PackedMatrix is narrowed to sample_bits.
-        y : ignored
+        y : None
+            Ignored.
 
         Returns
         -------

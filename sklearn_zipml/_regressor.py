@@ -17,7 +17,7 @@ from ._validation import check_samples_and_target, check_weights
 class ZipMLRegressor(RegressorMixin, ZipMLModel):
     """Ridge regression trained by SGD on samples of 1 to 8 bits.
 
-    Minimises, over coefficients w and intercept b,
+    Minimises, over coefficients w and intercept b::
 
         1 / (2 W) * sum_i weight_i * (x_i' w + b - y_i)**2
             + alpha * (1 - l1_ratio) / 2 * ||w||**2 + alpha * l1_ratio * ||w||_1,       W = sum_i weight_i,
