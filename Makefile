@@ -2,14 +2,14 @@ PYTHON ?= python
 C_FILES = $(wildcard sklearn_zipml/csrc/*.[ch])
 
 .DEFAULT_GOAL := help
-.PHONY: help install test lint format bench ci clean
+.PHONY: help install test lint format doc bench ci clean
 
 help:  ## list the targets
 	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 10
 
 install:  ## editable install with all extras; run again after a change to C or Cython files
 	$(PYTHON) -m pip install "setuptools>=77" "Cython>=3.1"
-	$(PYTHON) -m pip install --no-build-isolation -e ".[dev,plot,test]"
+	$(PYTHON) -m pip install --no-build-isolation -e ".[dev,doc,plot,test]"
 
 test:  ## test the installed package (-P keeps this folder out of sys.path)
 	$(PYTHON) -P -m pytest
@@ -25,6 +25,11 @@ format:  ## rewrite Python and C files in the project's style
 	ruff format .
 	clang-format -i $(C_FILES)
 
+# -P: of the installed package, as in test. The doctests need no gallery, so its examples run once.
+doc:  ## build the documentation into doc/_build/html, then run the examples in docstrings and pages
+	$(PYTHON) -P -m sphinx -W --keep-going -q -b html doc doc/_build/html
+	$(PYTHON) -P -m sphinx -W --keep-going -q -b doctest -D plot_gallery=0 doc doc/_build/doctest
+
 bench:  ## run every benchmark
 	@set -e; for script in benchmarks/bench_*.py; do echo "== $$script"; $(PYTHON) "$$script"; done
 
@@ -32,6 +37,6 @@ ci:  ## everything .ci/run does, on the committed state
 	.ci/run
 
 clean:  ## remove what builds and tools leave behind
-	rm -rf build dist *.egg-info .pytest_cache .ruff_cache doc/_build
+	rm -rf build dist *.egg-info .pytest_cache .ruff_cache doc/_build doc/api.rst doc/auto_examples doc/generated
 	rm -f sklearn_zipml/*.c sklearn_zipml/*.html sklearn_zipml/*.so sklearn_zipml/*.pyd
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

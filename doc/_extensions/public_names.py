@@ -1,0 +1,90 @@
+"""Write the page of the API reference from `sklearn_zipml.__all__`, and see that every name has examples.
+
+A name that is added to `__all__` is documented without an edit here: it goes to the first group whose test it passes.
+"""
+
+import inspect
+from pathlib import Path
+
+from numpydoc.docscrape import ClassDoc, FunctionDoc
+from sklearn.base import ClassifierMixin, RegressorMixin, TransformerMixin
+from sphinx.util import logging
+
+import sklearn_zipml
+
+logger = logging.getLogger(__name__)
+
+HEAD = """\
+API reference
+=============
+
+.. currentmodule:: sklearn_zipml
+
+Every public name, as imported from ``sklearn_zipml``. Methods that scikit-learn's base classes bring along, such as
+``get_params``, ``score``, ``set_output`` and ``set_fit_request``, do what scikit-learn documents and are not repeated.
+"""
+
+GROUPS = (
+    ("Estimators", lambda thing: inspect.isclass(thing) and issubclass(thing, (RegressorMixin, ClassifierMixin))),
+    (
+        "Packed data",
+        lambda thing: inspect.isclass(thing) and issubclass(thing, (TransformerMixin, sklearn_zipml.PackedMatrix)),
+    ),
+    ("Displays", lambda thing: inspect.isclass(thing) and thing.__name__.endswith("Display")),
+    ("Functions", inspect.isroutine),
+    ("Other names", lambda thing: True),
+)
+
+
+def group_of(thing):
+    """Title of the group of a public object."""
+    return next(title for title, belongs in GROUPS if belongs(thing))
+
+
+def own_members(owner):
+    """Public properties and methods that this package defines for a class, two lists in alphabetical order."""
+    members = [(name, member) for name, member in inspect.getmembers(owner) if not name.startswith("_")]
+    properties = [name for name, member in members if isinstance(member, property) and is_ours(member.fget)]
+    methods = [name for name, member in members if inspect.isroutine(member) and is_ours(member)]
+    return {"properties": properties, "methods": methods}
+
+
+def is_ours(function):
+    """Whether a function is of this package and not of a base class from scikit-learn."""
+    return (function.__module__ or "").startswith("sklearn_zipml")
+
+
+def api_page():
+    """Text of the page."""
+    lines = [HEAD]
+    for title, _ in GROUPS:
+        names = [name for name in sorted(sklearn_zipml.__all__) if group_of(getattr(sklearn_zipml, name)) == title]
+        if names:
+            lines += [title, "-" * len(title), "", ".. autosummary::", "   :toctree: generated", ""]
+            lines += [f"   {name}" for name in names] + [""]
+    return "\n".join(lines)
+
+
+def write_api_page(app, config):
+    """Write doc/api.rst if it would change, for a rewritten page is read again."""
+    page, text = Path(app.srcdir, "api.rst"), api_page()
+    if not page.exists() or page.read_text(encoding="utf-8") != text:
+        page.write_text(text, encoding="utf-8")
+
+
+def check_examples(app):
+    """Warn, and so fail a build with warnings as errors, of every public name whose docstring shows no example."""
+    for name in sklearn_zipml.__all__:
+        thing = getattr(sklearn_zipml, name)
+        docstring = ClassDoc(thing) if inspect.isclass(thing) else FunctionDoc(thing)
+        if not any(line.lstrip().startswith(">>>") for line in docstring["Examples"]):
+            logger.warning("sklearn_zipml.%s: the docstring has no Examples section with a >>> line", name)
+
+
+def setup(app):
+    """Register with Sphinx; the page has to be there before autosummary looks for pages (builder-inited)."""
+    app.connect("config-inited", write_api_page)
+    app.connect("builder-inited", check_examples)
+    classes = [name for name in sklearn_zipml.__all__ if inspect.isclass(getattr(sklearn_zipml, name))]
+    app.config.autosummary_context = {"own": {name: own_members(getattr(sklearn_zipml, name)) for name in classes}}
+    return {"parallel_read_safe": True}
