@@ -12,6 +12,7 @@ from sklearn.utils._param_validation import Interval, Options, StrOptions
 from sklearn.utils.validation import check_is_fitted
 
 from . import _kernels
+from ._callbacks import CallbackSupportMixin
 from ._encoder import pack
 from ._float_matrix import FloatMatrix
 from ._incremental import Moments
@@ -28,7 +29,7 @@ STORED_BITS = 8  # of the store that resample="epoch" draws from
 DEFAULT_BITS = 4
 
 
-class ZipMLModel(BaseEstimator):
+class ZipMLModel(CallbackSupportMixin, BaseEstimator):
     """Least squares on packed samples; see ZipMLRegressor and ZipMLLSSVC."""
 
     _parameter_constraints: dict = {
@@ -80,7 +81,7 @@ class ZipMLModel(BaseEstimator):
                 f"sample_bits={self.sample_bits!r} and sampling={self.sampling!r}."
             )
 
-    def _fit_linear(self, X, targets, weights, penalty, dtype, stratify=None):
+    def _fit_linear(self, X, targets, weights, penalty, task, dtype, stratify=None):
         """Fit coef_ and intercept_ of shape (outputs, ...) to centred or uncentred targets.
 
         Parameters
@@ -89,6 +90,7 @@ class ZipMLModel(BaseEstimator):
         targets : float64 (n_samples, outputs)
         weights : float64 (n_samples,) or None
         penalty : callable(total weight) -> alpha, of which l1_ratio is the l1 penalty's
+        task : FitTask
         dtype : dtype that coef_ will have
         stratify : array or None, for the validation split
 
@@ -124,8 +126,9 @@ class ZipMLModel(BaseEstimator):
                     return coef, np.zeros(len(coef))
                 return coef, mean - coef @ (problem.offset + problem.step * problem.centre)
 
-        monitor = _Monitor(self, X, targets, weights, held_out, coefficients)
+        monitor = _Monitor(self, X, targets, weights, held_out, coefficients, task)
         alpha = penalty(total)
+        task.begin_epoch()
         result = solve(
             problem,
             slots,
@@ -298,10 +301,10 @@ def _in_units_of_y(losses, scale):
 
 
 class _Monitor:
-    """Runs after every epoch: verbose output and early stopping on held-out rows, which are never quantized."""
+    """Runs after every epoch: verbose output, callbacks, early stopping on held-out rows, which are never quantized."""
 
-    def __init__(self, estimator, X, targets, weights, held_out, coefficients):
-        self.estimator, self.coefficients = estimator, coefficients
+    def __init__(self, estimator, X, targets, weights, held_out, coefficients, task):
+        self.estimator, self.coefficients, self.task = estimator, coefficients, task
         self.scores, self.best, self.best_score, self.stale = [], None, -np.inf, 0
         self.X = None if held_out is None else X[held_out]
         self.targets = None if held_out is None else targets[held_out]
@@ -310,8 +313,11 @@ class _Monitor:
     def __call__(self, epoch, z, loss):
         if self.estimator.verbose:
             print(f"[{type(self.estimator).__name__}] epoch {epoch}: objective {loss:.6g} of standardized targets")
-        if self.X is None:
-            return False
+        told_to_stop = self.task.end_epoch(epoch, lambda: self.coefficients(z))
+        return told_to_stop if self.X is None else self._is_stale(z) or told_to_stop
+
+    def _is_stale(self, z):
+        """Whether the score on the held-out rows has not improved for n_iter_no_change epochs."""
         score = self.estimator._validation_score(
             linear_predictions(self.X, *self.coefficients(z)), self.targets, self.weights
         )

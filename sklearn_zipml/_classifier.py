@@ -12,6 +12,7 @@ from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted
 
 from ._base import ZipMLModel
+from ._callbacks import FitTask
 from ._typing import Levels, RandomState, Samples, Sampling, Schedule
 from ._validation import check_samples_and_target, check_weights
 
@@ -217,11 +218,14 @@ class ZipMLLSSVC(ClassifierMixin, ZipMLModel):
         self._check_warm_classes(classes)
         targets = self._coded(labels, len(classes))
         dtype = np.float32 if X.dtype.type is np.float32 else np.float64
-        coef, intercept = self._fit_linear(
-            X, targets, weights, lambda total: 1 / (self.C * total), dtype, stratify=labels
-        )
-        self.classes_ = classes
-        self.coef_, self.intercept_ = coef.astype(dtype), intercept.astype(dtype)
+
+        def attributes(coef, intercept):
+            return {"classes_": classes, "coef_": coef.astype(dtype), "intercept_": intercept.astype(dtype)}
+
+        task = FitTask(self, X, y, sample_weight, self.max_iter, attributes)
+        model = self._fit_linear(X, targets, weights, lambda total: 1 / (self.C * total), task, dtype, stratify=labels)
+        vars(self).update(attributes(*model))
+        task.end()
         return self
 
     @_fit_context(prefer_skip_nested_validation=True)

@@ -11,6 +11,7 @@ from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import check_is_fitted
 
 from . import _kernels
+from ._callbacks import CallbackSupportMixin, FitTask
 from ._encoder import pack_on_grid
 from ._levels import find_grid
 from ._packed_matrix import PackedMatrix
@@ -23,7 +24,7 @@ from ._typing import Levels, RandomState, Samples, Sampling
 from ._validation import check_bits, check_samples
 
 
-class DoubleSamplingQuantizer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
+class DoubleSamplingQuantizer(OneToOneFeatureMixin, CallbackSupportMixin, TransformerMixin, BaseEstimator):
     """Round training rows stochastically to a few levels per column and pack them.
 
     ``fit_transform`` and ``quantize`` give a :class:`PackedMatrix`. ``transform`` passes rows through as they are:
@@ -127,7 +128,9 @@ class DoubleSamplingQuantizer(OneToOneFeatureMixin, TransformerMixin, BaseEstima
         -------
         self
         """
+        task = FitTask(self, X, y)
         self._fit(X)
+        task.end()
         return self
 
     @_fit_context(prefer_skip_nested_validation=True)
@@ -186,7 +189,10 @@ class DoubleSamplingQuantizer(OneToOneFeatureMixin, TransformerMixin, BaseEstima
         PackedMatrix of shape (n_samples, n_features), or a data frame of its decoded values if ``set_output`` asks
         for one
         """
-        return self._output(self._pack(self._fit(X)))
+        task = FitTask(self, X, y)
+        packed = self._pack(self._fit(X))
+        task.end()
+        return self._output(packed)
 
     def quantize(self, X: Samples) -> PackedMatrix:
         """Pack rows on the levels found by ``fit``.

@@ -10,6 +10,7 @@ from sklearn.metrics import r2_score
 from sklearn.utils._param_validation import Interval
 
 from ._base import ZipMLModel
+from ._callbacks import FitTask
 from ._typing import Levels, RandomState, Samples, Sampling, Schedule
 from ._validation import check_samples_and_target, check_weights
 
@@ -26,6 +27,9 @@ class ZipMLRegressor(RegressorMixin, ZipMLModel):
     are rounded stochastically to a few levels per column, packed, and dropped; SGD runs on the packed codes (ZipML,
     arXiv:1611.05402). With the defaults the result is that of full precision on raw, unscaled data: columns are
     centred and scaled inside the solver, step sizes come from the data. Rows to predict on are never rounded.
+
+    scikit-learn's callbacks (1.9 and newer, ``set_callbacks``) are told of every epoch, with a model to score, and can
+    end the fit.
 
     Parameters
     ----------
@@ -206,7 +210,10 @@ class ZipMLRegressor(RegressorMixin, ZipMLModel):
         weights = check_weights(sample_weight, X)
         targets = np.asarray(y, dtype=np.float64).reshape(len(y), -1)
         dtype = _coefficient_dtype(X)
-        self._set_coefficients(y, *self._fit_linear(X, targets, weights, lambda total: self.alpha, dtype), dtype)
+        task = FitTask(self, X, y, sample_weight, self.max_iter, lambda *model: _attributes(y, *model, dtype))
+        model = self._fit_linear(X, targets, weights, lambda total: self.alpha, task, dtype)
+        vars(self).update(_attributes(y, *model, dtype))
+        task.end()
         return self
 
     @_fit_context(prefer_skip_nested_validation=True)
@@ -240,12 +247,8 @@ class ZipMLRegressor(RegressorMixin, ZipMLModel):
             raise ValueError(f"y has shape {y.shape}, but the chunks before had targets of another number.")
         dtype = _coefficient_dtype(X)
         coef, intercept = self._partial_fit_linear(X, targets, weights, lambda total: self.alpha, dtype)
-        self._set_coefficients(y, coef, intercept, dtype)
+        vars(self).update(_attributes(y, coef, intercept, dtype))
         return self
-
-    def _set_coefficients(self, y, coef, intercept, dtype):
-        self.coef_ = (coef[0] if y.ndim == 1 else coef).astype(dtype)
-        self.intercept_ = dtype(intercept[0]) if y.ndim == 1 else intercept.astype(dtype)
 
     def predict(self, X: Samples) -> np.ndarray:
         """Predict targets of rows as they are, without rounding them.
@@ -273,3 +276,10 @@ class ZipMLRegressor(RegressorMixin, ZipMLModel):
 
 def _coefficient_dtype(X):
     return np.float32 if X.dtype.type is np.float32 else np.float64
+
+
+def _attributes(y, coef, intercept, dtype):
+    """Fitted attributes in the shape of y."""
+    if y.ndim == 1:
+        return {"coef_": coef[0].astype(dtype), "intercept_": dtype(intercept[0])}
+    return {"coef_": coef.astype(dtype), "intercept_": intercept.astype(dtype)}
