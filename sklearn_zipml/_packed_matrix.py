@@ -175,6 +175,36 @@ class PackedMatrix:
             raise ValueError("A PackedMatrix cannot be decoded without a copy; use numpy.asarray(packed).")
         return self._decode(slice(None), self.dtype if dtype is None else dtype)
 
+    # Under array_api_dispatch scikit-learn asks for these three
+
+    device = "cpu"
+
+    def __array_namespace__(self, *, api_version: str | None = None):
+        """The namespace that scikit-learn sees in NumPy arrays: rows are taken, and decoded, by NumPy."""
+        from sklearn.utils._array_api import get_namespace
+
+        return get_namespace(np.empty(0))[0]
+
+    def take(self, indices, axis: int = 0, out: None = None, mode: str = "raise") -> PackedMatrix | np.ndarray:
+        """Rows, packed, or columns, decoded, as ``numpy.take`` does.
+
+        Parameters
+        ----------
+        indices : integer array
+            Rows or columns.
+        axis : {0, 1}, default=0
+            0 takes rows, 1 columns.
+        out, mode : None and "raise"
+            As ``numpy.take`` passes them.
+
+        Returns
+        -------
+        PackedMatrix or array
+        """
+        if axis not in (0, 1) or out is not None or mode != "raise":
+            raise ValueError(f"take of a PackedMatrix knows axis=0 and 1 only, got {axis=}, {out=}, {mode=}.")
+        return self[indices] if axis == 0 else self[:, indices]
+
     def __iter__(self):
         for i in range(len(self)):
             yield self[i]

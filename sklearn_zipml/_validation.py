@@ -1,6 +1,7 @@
 """Input checks shared by the estimators: scikit-learn's own, without its float copy of X, and PackedMatrix as it is."""
 
 import numpy as np
+from sklearn import get_config
 from sklearn.utils.validation import _check_sample_weight, validate_data
 
 from ._packed_matrix import PackedMatrix
@@ -12,6 +13,7 @@ def check_samples(estimator, X, reset):
         validate_data(estimator, X, reset=reset, skip_check_array=True)
         _require_samples(estimator, X)
         return X
+    _require_numpy(estimator, X=X)
     return validate_data(estimator, X, reset=reset, dtype="numeric", ensure_all_finite=not reset)
 
 
@@ -22,6 +24,7 @@ def check_samples_and_target(estimator, X, y, reset=True, **y_params):
         y = X.target
     if y is None:
         raise ValueError(f"{name} requires y to be passed, but the target y is None.")
+    _require_numpy(estimator, X=X, y=y)
     if isinstance(X, PackedMatrix):
         check_samples(estimator, X, reset=reset)
         y = validate_data(estimator, y=y, **y_params)
@@ -56,6 +59,19 @@ def check_bits(sample_bits, sampling):
             "sample_bits=1 cannot hold the two draws of sampling='double'; use sample_bits=2 or more, "
             "or sampling='compensated'."
         )
+
+
+def _require_numpy(estimator, **arrays):
+    """Refuse arrays that scikit-learn would leave in another library's memory."""
+    if not get_config()["array_api_dispatch"]:
+        return
+    for name, array in arrays.items():
+        if hasattr(array, "__array_namespace__") and not isinstance(array, (np.ndarray, np.generic, PackedMatrix)):
+            raise TypeError(
+                f"{type(estimator).__name__} computes on NumPy arrays, but array_api_dispatch=True and {name} is of "
+                f"type {type(array).__module__}.{type(array).__qualname__}: pass numpy.asarray({name}), or set "
+                "array_api_dispatch=False."
+            )
 
 
 def _require_samples(estimator, X):
