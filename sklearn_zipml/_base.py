@@ -161,7 +161,8 @@ class ZipMLModel(CallbackSupportMixin, BaseEstimator):
         self.loss_curve_ = _in_units_of_y(result.losses, scale)
         if self.early_stopping:
             self.validation_scores_ = monitor.scores
-        self.sample_bits_ = matrix.sample_bits
+        self.bytes_read_curve_ = result.bytes_read
+        self.sample_bits_, self.sample_nbytes_ = matrix.sample_bits, matrix.nbytes
         coef, intercept = coefficients(result.z if monitor.best is None else monitor.best)
         if not (np.isfinite(coef).all() and np.isfinite(intercept).all()):
             raise ValueError("The coefficients exceed the range of float64: rescale X or y.")

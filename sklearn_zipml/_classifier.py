@@ -90,10 +90,14 @@ class ZipMLLSSVC(ClassifierMixin, ZipMLModel):
         Epochs run.
     loss_curve_ : list of float
         Mean squared loss and penalty before the first and after every epoch.
+    bytes_read_curve_ : list of int
+        Bytes of samples the solver had read by then; an epoch reads them twice, for its steps and for the loss.
     validation_scores_ : list of float
         Accuracy on the held-out rows after every epoch, with early stopping.
     sample_bits_ : int or None
         Bits the training samples were stored in.
+    sample_nbytes_ : int
+        Memory of the training samples, in bytes.
     n_features_in_ : int
         Number of features.
     feature_names_in_ : array of shape (n_features,)

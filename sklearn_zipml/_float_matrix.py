@@ -45,6 +45,12 @@ class FloatMatrix:
         self._tiles = _kernels.Tiles(codes, np.zeros(0, dtype=np.uint8), n, d, FLOAT_WIDTH)
         self._variance = np.zeros(d)
 
+    @property
+    def nbytes(self):
+        """Memory of the samples and their scales, in bytes."""
+        parts = (self._tiles.floats, self._offset, self._step, self._deviation, self._low, self._high, self._variance)
+        return sum(part.nbytes for part in parts)
+
     def __len__(self):
         return self.shape[0]
 

@@ -49,15 +49,20 @@ class Result:
     n_iter: int
     converged: bool
     losses: list = field(default_factory=list)
+    bytes_read: list = field(default_factory=list)
 
 
 class State:
-    """What moves during a fit: anchor and offset of the model, residuals, the table's lag and mean gradient."""
+    """What moves during a fit: anchor and offset of the model, residuals, the table's lag and mean gradient.
+
+    It also counts the bytes of samples that were read for it.
+    """
 
     def __init__(self, quadratic, z, limbs=1):
         self.limbs = limbs
         k, slots = quadratic.targets.shape
         self.quadratic = quadratic
+        self.bytes_read = 0
         self.anchor = np.zeros((k, quadratic.padded))
         self.offset = np.zeros((k, quadratic.padded), dtype=np.float32)
         self.residual = np.zeros((k, slots), dtype=np.float32)
@@ -73,6 +78,11 @@ class State:
         for k in range(len(z)):
             sums, total = _loops.fill_table(q.problem.tiles, q.rows, k, self.residual, self.lag)
             self.mean[k] = (sums - centre * total) / q.problem.n
+        self.read(q.problem.tiles, len(z))
+
+    def read(self, tiles, times):
+        """Count passes over tiles."""
+        self.bytes_read += times * tiles.n_tiles * _kernels.tile_bytes(tiles.n_columns, tiles.width)
 
     def move(self, z):
         """Put the anchor near z, the offset at what is left, and take the residuals there."""
@@ -87,6 +97,7 @@ class State:
             )
         self.offset[:, : z.shape[1]] = z - self.anchor[:, : z.shape[1]]
         self.objective = q.objective(loss, self.anchor)
+        self.read(q.problem.tiles, len(z))
 
     @property
     def z(self):
@@ -130,10 +141,14 @@ def _batches(problem, batch_size):
 
 
 def _order(problem, batches, seed, epoch):
-    """Tiles in the order of an epoch. Few rows are visited several times, for an epoch is at least 32 steps."""
-    n = problem.tiles.n_tiles
-    sweeps = range(-(-MIN_STEPS // batches))
+    """Tiles in the order of an epoch, every one as often as the others."""
+    n, sweeps = problem.tiles.n_tiles, range(_sweeps(batches))
     return np.concatenate([_kernels.permutation(n, _kernels.mix(seed, epoch << 16 | k << 1), 0, n) for k in sweeps])
+
+
+def _sweeps(batches):
+    """Times an epoch visits every row: few rows several times, for an epoch is at least 32 steps."""
+    return -(-MIN_STEPS // batches)
 
 
 def _step_size(options, automatic):
@@ -167,6 +182,7 @@ class _Run:
         self.first = self.best = state.objective
         self.best_z = state.z
         self.losses = [float(self.first.sum())]
+        self.bytes_read = [state.bytes_read]
         self.halvings = 0
         self.converged = False
 
@@ -187,6 +203,7 @@ class _Run:
     def record(self, z):
         """Keep the loss of an epoch, and its model if it is the best. Returns the gain over the best before."""
         self.losses.append(float(self.state.objective.sum()))
+        self.bytes_read.append(self.state.bytes_read)
         gain = float(self.best.sum()) - self.losses[-1]
         if gain >= 0:
             self.best, self.best_z = self.state.objective, z
@@ -194,7 +211,7 @@ class _Run:
 
     def result(self, epoch, options):
         """The outcome of a fit."""
-        return Result(self.best_z, epoch, self.converged or options.tol <= 0, self.losses)
+        return Result(self.best_z, epoch, self.converged or options.tol <= 0, self.losses, self.bytes_read)
 
 
 def _run_saga(quadratic, options, seed, z, on_epoch):
@@ -231,6 +248,7 @@ def _run_saga(quadratic, options, seed, z, on_epoch):
             state.offset,
             rule.shrinkage(state.anchor),
         )
+        state.read(problem.tiles, _sweeps(batches))
         if finite:
             _move(state, state.z, past, started)
         if run.diverged(finite):
@@ -292,6 +310,7 @@ def _run_sgd(quadratic, options, seed, z, on_epoch, draw):
             average,
             rule.shrinkage(origin),
         )
+        state.read(sample._tiles, _sweeps(batches))
         finite = finite and np.isfinite(average).all()
         if finite:
             if quadratic.has_l1:  # where the model is shrunk to zero, its average should be

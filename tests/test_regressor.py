@@ -511,6 +511,21 @@ def test_loss_curve():
     assert_allclose(model.loss_curve_[-1], expected, rtol=1e-4)
 
 
+@pytest.mark.parametrize("solver", ["saga", "sgd"])
+@pytest.mark.parametrize("sample_bits", [1, 2, 4, 8, None])
+def test_bytes_read(sample_bits, solver):
+    """An epoch reads the samples twice, now and then once more; fewer bits are fewer bytes."""
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(64 * 50, 16))
+    model = ZipMLRegressor(sample_bits, solver=solver, tol=0, max_iter=5, random_state=0).fit(X, X[:, 0])
+    once = X.size * (sample_bits or 32) // 8
+    assert model.sample_nbytes_ == pytest.approx(once, rel=0.1, abs=5000)
+    assert len(model.bytes_read_curve_) == len(model.loss_curve_)
+    assert len(model.bytes_read_curve_) == len(model.loss_curve_)
+    passes = np.diff(model.bytes_read_curve_) / once
+    assert np.all((passes >= 2) & (passes == passes.astype(int))) and np.median(passes) <= 3
+
+
 @pytest.mark.parametrize("sampling", ["compensated", "double", "naive"])
 def test_resample(sampling):
     """Fresh samples every epoch keep 8 bits and average the rounding out."""
