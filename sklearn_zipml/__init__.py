@@ -13,7 +13,15 @@ from ._classifier import ZipMLLSSVC
 from ._dispatch import show_versions
 from ._packed_matrix import PackedMatrix
 from ._quantizer import DoubleSamplingQuantizer
+from ._recommend_bits import recommend_bits
 from ._regressor import ZipMLRegressor
 
 __version__ = "0.1.0.dev0"
-__all__ = ["DoubleSamplingQuantizer", "PackedMatrix", "ZipMLLSSVC", "ZipMLRegressor", "show_versions"]
+__all__ = [
+    "DoubleSamplingQuantizer",
+    "PackedMatrix",
+    "ZipMLLSSVC",
+    "ZipMLRegressor",
+    "recommend_bits",
+    "show_versions",
+]
