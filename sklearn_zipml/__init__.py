@@ -9,8 +9,11 @@ Data flows one way; each step is a file::
                        csrc/encode.c            csrc/vector_functions.h
 """
 
+from ._bit_width_curve import BitWidthCurveDisplay
 from ._classifier import ZipMLLSSVC
+from ._convergence_display import ConvergenceDisplay
 from ._dispatch import show_versions
+from ._levels_display import LevelsDisplay
 from ._packed_matrix import PackedMatrix
 from ._quantizer import DoubleSamplingQuantizer
 from ._recommend_bits import recommend_bits
@@ -18,7 +21,10 @@ from ._regressor import ZipMLRegressor
 
 __version__ = "0.1.0.dev0"
 __all__ = [
+    "BitWidthCurveDisplay",
+    "ConvergenceDisplay",
     "DoubleSamplingQuantizer",
+    "LevelsDisplay",
     "PackedMatrix",
     "ZipMLLSSVC",
     "ZipMLRegressor",

@@ -42,7 +42,7 @@ def cross_validate_widths(estimator, X, y, *, param, bits, cv, scoring, n_jobs, 
         delayed(_score_fold)(steps, settings, scorer, X, y, train, test) for train, test in folds.split(X, y, groups)
     )
     scores, seconds, nbytes, epochs = np.moveaxis(np.array(results), -1, 0)
-    return _cv_results(param, settings, scores, seconds, nbytes, epochs)
+    return _cv_results(steps.param, settings, scores, seconds, nbytes, epochs)
 
 
 class Steps:

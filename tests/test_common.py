@@ -75,7 +75,7 @@ def section(docstring, title):
 def names(text):
     """Names at the head of the entries of a section; one entry may name several."""
     heads = [line.split(" :")[0] for line in text.splitlines() if line[:1].strip()]
-    return [name.strip() for head in heads for name in head.split(",")]
+    return [name.strip().lstrip("*") for head in heads for name in head.split(",")]
 
 
 def public_methods():
