@@ -9,6 +9,7 @@ import time
 import numpy as np
 
 from sklearn_zipml import _kernels, _loops
+from sklearn_zipml._solver import tile_order
 
 PLANES = {"8-bit": 8, "16-bit": 0}  # model and gradient: one plane, or the default of two
 
@@ -32,7 +33,7 @@ def seconds_of_epoch(tiles, batch, bits, repeats):
     rng = np.random.default_rng(1)
     d, slots = tiles.padded, 64 * tiles.n_tiles
     rows = _loops.Rows(np.zeros((1, slots), dtype=np.float32), np.zeros(0, dtype=np.float32))
-    order = rng.permutation(tiles.n_tiles)
+    order = tile_order(tiles, tiles.n_tiles, 1, 1)
     centre, keep = np.full(d, 127.5, dtype=np.float32), np.full(d, 1, dtype=np.float32)
     step, offset = np.full(d, 1e-12, dtype=np.float32), rng.normal(size=(1, d)).astype(np.float32)
     lag, pull, mean = np.zeros((1, slots), dtype=np.float32), np.zeros((1, d)), np.zeros((1, d))

@@ -3,7 +3,8 @@
 import numpy as np
 
 from sklearn_zipml._kernels cimport (
-    ZML_TILE_ROWS, int8_t, int32_t, uint8_t, uint64_t, kernels_named, zml_grid_planes, zml_kernels, zml_step,
+    ZML_TILE_ROWS, int8_t, int32_t, uint8_t, uint64_t, kernels_named, zml_batch, zml_grid_planes, zml_kernels,
+    zml_step,
 )
 
 
@@ -25,7 +26,7 @@ def gradient(str name, int width, const uint8_t[::1] tile, const uint8_t[::1] ta
     out = np.zeros((planes.shape[0], columns), dtype=np.int32)
     cdef int32_t[:, ::1] view = out
     kernels.gradient[width](&tile[0], &table[0] if table.shape[0] else NULL, columns, &planes[0, 0],
-                            <int> planes.shape[0], first, last, &view[0, 0], columns)
+                            <int> planes.shape[0], first, last, &view[0, 0], columns, &tile[0])
     return out
 
 
@@ -70,12 +71,19 @@ def round_values(str name, const float[::1] values, const float[::1] unit, int b
     return out
 
 
+cdef zml_batch batch_of(const int32_t[:, ::1] sums, const float[::1] centre, float scale, float total):
+    cdef zml_batch batch
+    batch.sums, batch.stride, batch.n_planes = &sums[0, 0], sums.shape[1], <int> sums.shape[0]
+    batch.scale, batch.total, batch.centre, batch.gradient = scale, total, &centre[0], NULL
+    return batch
+
+
 def batch_gradient(str name, const int32_t[:, ::1] sums, const float[::1] centre, float scale, float total):
     """Centred gradient of integer sums (planes, columns)."""
     out = np.zeros(sums.shape[1], dtype=np.float32)
     cdef float[::1] view = out
-    kernels_named(name).batch_gradient(&sums[0, 0], sums.shape[1], <int> sums.shape[0], &centre[0], sums.shape[1],
-                                       scale, total, &view[0])
+    cdef zml_batch batch = batch_of(sums, centre, scale, total)
+    kernels_named(name).batch_gradient(&batch, sums.shape[1], &view[0])
     return out
 
 
@@ -87,22 +95,71 @@ def batch_gradient_float(str name, const double[::1] sums, const float[::1] cent
     return out
 
 
-def step(str name, str solver, const float[:, ::1] vectors, float batch_weight, float table_weight):
+def add_products(str name, const int32_t[:, ::1] sums, int first, int last, double scale, double shift):
+    """Products of the rows of some planes, in 64 zeros."""
+    out = np.zeros(ZML_TILE_ROWS)
+    cdef double[::1] view = out
+    kernels_named(name).add_products(&sums[0, 0], <int> sums.shape[0], first, last, scale, shift, &view[0])
+    return out
+
+
+def add_sums(str name, const int32_t[:, ::1] sums, float scale, const double[::1] start):
+    """`start` plus the columns' sums."""
+    out = np.array(start)
+    cdef double[::1] view = out
+    kernels_named(name).add_sums(&sums[0, 0], sums.shape[1], <int> sums.shape[0], sums.shape[1], scale, &view[0])
+    return out
+
+
+def rows(str name, str solver, const double[::1] product, const float[::1] weights, const float[::1] lag, int count,
+         int end, int bits, uint64_t key):
+    """Scale, planes, total and lag (for sgd the targets, as they were) after a batch's quantization."""
+    cdef const zml_kernels *kernels = kernels_named(name)
+    cdef const float *w = NULL if weights is None else &weights[0]
+    cdef float total = 0, scale
+    planes = np.zeros((2, ZML_TILE_ROWS), dtype=np.int8)
+    moved = np.array(lag)
+    cdef int8_t[:, ::1] view = planes
+    cdef float[::1] moved_view = moved
+    if solver == "saga":
+        scale = kernels.saga_rows(&product[0], w, &moved_view[0], count, end, bits, key, &view[0, 0], &total)
+    else:
+        scale = kernels.sgd_rows(&product[0], w, &moved_view[0], count, end, &view[0, 0], &total)
+    return scale, planes, total, moved
+
+
+def fold(str name, const double[::1] pull, const double[::1] start, const float[::1] moved):
+    """Sum, what is left of `moved`, and the single-precision total."""
+    cdef size_t n = start.shape[0]
+    out, left, total = np.array(start), np.array(moved), np.zeros(n, dtype=np.float32)
+    cdef double[::1] out_view = out
+    cdef float[::1] left_view = left, total_view = total
+    kernels_named(name).fold(n, &pull[0], &out_view[0], &left_view[0], &total_view[0])
+    return out, left, total
+
+
+def step(str name, str solver, const float[:, ::1] vectors, float batch_weight, float table_weight,
+         const int32_t[:, ::1] sums=None):
     """Model, moved vector (drift or total) and largest magnitude after a step.
 
-    vectors are keep, step, gradient, mean, drift or total, model.
+    vectors are keep, step, gradient (with integer sums: centre), mean, drift or total, model.
     """
     cdef const zml_kernels *kernels = kernels_named(name)
     cdef zml_step rule
+    cdef zml_batch batch
     cdef float top
     moved, model = np.array(vectors[4]), np.array(vectors[5])
     cdef float[::1] moved_view = moved, model_view = model
     rule.n, rule.keep, rule.step = vectors.shape[1], &vectors[0, 0], &vectors[1, 0]
     rule.batch_weight, rule.table_weight = batch_weight, table_weight
-    if solver == "saga":
-        top = kernels.saga_step(&rule, &vectors[2, 0], &vectors[3, 0], &moved_view[0], &model_view[0])
+    if sums is None:
+        batch.n_planes, batch.gradient = 0, &vectors[2, 0]
     else:
-        top = kernels.sgd_step(&rule, &vectors[2, 0], &model_view[0], &moved_view[0])
+        batch = batch_of(sums, vectors[2], 0.1, 0.7)
+    if solver == "saga":
+        top = kernels.saga_step(&rule, &batch, &vectors[3, 0], &moved_view[0], &model_view[0])
+    else:
+        top = kernels.sgd_step(&rule, &batch, &model_view[0], &moved_view[0])
     return model, moved, top
 
 

@@ -54,6 +54,13 @@ def draw(key, column):
         return x ^ (x >> np.uint32(16))
 
 
+def lane_draws(key, n):
+    """The draws of n components of a vector, uint32: progressions of 16 lanes."""
+    j, lane = np.arange(n, dtype=np.uint32) // np.uint32(16), np.arange(n) % 16
+    with np.errstate(over="ignore"):
+        return draw(key, lane) + j * (draw(key, lane + 16) | np.uint32(1))
+
+
 def redraw(x):
     """A second draw out of the first."""
     return mix32((np.asarray(x, dtype=np.uint64) + np.uint64(0x9E3779B9)) & np.uint64(0xFFFFFFFF))
@@ -187,7 +194,7 @@ def _to_grid(scaled, bits, key):
     """Integers on the grid; scaled is a float32 number of steps, times 2**fraction unless bits is 0."""
     if bits == 0:
         return np.rint(scaled).astype(np.int64)
-    fixed, random = np.trunc(scaled).astype(np.int64), draw(key, np.arange(len(scaled))).astype(np.int64)
+    fixed, random = np.trunc(scaled).astype(np.int64), lane_draws(key, len(scaled)).astype(np.int64)
     if bits == 1:
         return np.where(random >> 2 < fixed + (1 << 29), 1, -1)
     return (fixed + (random >> (32 - _fraction(bits)))) >> _fraction(bits)
@@ -230,11 +237,15 @@ def round_floats(values, unit, bits, key):
     return np.where(unit > 0, q * scale / np.where(unit > 0, unit, F32(1)), F32(0))
 
 
-def _lanes(products):
-    """Double sum of a vector in 16 interleaved lanes."""
-    sums = np.zeros(16)
-    for part in products.reshape(-1, 16):
-        sums = sums + part
+def _centre_sum(centre, q, bits):
+    """Sum of centre * q in 16 interleaved lanes: double, or with one plane float32 within 1024 columns."""
+    sums, one_plane = np.zeros(16), 1 <= bits <= 8
+    for start in range(0, len(q), 1024):
+        block = slice(start, start + 1024)
+        part = np.zeros(16, dtype=F32) if one_plane else sums
+        for c, integers in zip(centre[block].reshape(-1, 16), q[block].reshape(-1, 16), strict=True):
+            part = part + c.astype(part.dtype) * integers.astype(part.dtype)
+        sums = sums + part.astype(float) if one_plane else part
     return _tree(sums)
 
 
@@ -254,7 +265,7 @@ def _dot(rows, values, centre, bits, key):
             out = out + rows[:, j].astype(float) * float(vector[j])
         return out - shift
     q, scale = quantize(values, bits, key)
-    return (-_lanes(centre.astype(float) * q) + (rows @ q).astype(float)) * float(scale)
+    return ((rows @ q).astype(float) - _centre_sum(centre, q, bits)) * float(scale)
 
 
 def _batch(rows, values, centre, start, bits, key):

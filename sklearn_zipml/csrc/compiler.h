@@ -5,12 +5,15 @@
 #if defined(__GNUC__) || defined(__clang__)
 #define ZML_INLINE static inline __attribute__((always_inline))
 #define ZML_PREFETCH(address) __builtin_prefetch(address)
+#define ZML_PREFETCH_FAR(address) __builtin_prefetch(address, 0, 2) /* into the second-level cache */
 #elif defined(_MSC_VER)
 #define ZML_INLINE static __forceinline
 #define ZML_PREFETCH(address) ((void)(address))
+#define ZML_PREFETCH_FAR(address) ((void)(address))
 #else
 #define ZML_INLINE static inline
 #define ZML_PREFETCH(address) ((void)(address))
+#define ZML_PREFETCH_FAR(address) ((void)(address))
 #endif
 
 /* GCC 8 and clang 7 are the first that know AVX-512 VNNI and VBMI. */

@@ -18,9 +18,10 @@ enum { ZML_DOT_COLUMNS = 65536 };
 typedef void zml_dot(const uint8_t *tile, const uint8_t *table, size_t columns, const int8_t *planes,
                      size_t plane_stride, int n_planes, int first, int last, int32_t *dot);
 
-/* gradient[plane][column] = sum over those rows of position(row, column) * plane(row); residual planes are 64 apart. */
+/* gradient[plane][column] = sum over those rows of position(row, column) * plane(row); residual planes are 64 apart.
+ * Meanwhile as many bytes as it reads of the tile are fetched from `ahead`, what is needed next (NULL for nothing). */
 typedef void zml_gradient(const uint8_t *tile, const uint8_t *table, size_t columns, const int8_t *planes, int n_planes,
-                          int first, int last, int32_t *gradient, size_t gradient_stride);
+                          int first, int last, int32_t *gradient, size_t gradient_stride, const uint8_t *ahead);
 
 /* The same for float32 tiles, [column][row]: sums over columns in double, in column order; sums over rows in double. */
 typedef void zml_dot_float(const float *tile, size_t columns, const float *model, int first, int last, double *dot);
@@ -32,11 +33,19 @@ typedef float zml_largest(const float *values, size_t n);
 typedef float zml_quantize(const float *values, size_t n, float top, int bits, uint64_t key, int8_t *planes,
                            size_t plane_stride, const float *centre, double *centre_sum);
 typedef void zml_round(float *values, const float *unit, size_t n, int bits, uint64_t key);
-typedef void zml_batch_gradient(const int32_t *sums, size_t sum_stride, int n_planes, const float *centre, size_t n,
-                                float scale, float total, float *gradient);
+typedef void zml_add_products(const int32_t *sums, int n_planes, int first, int last, double scale, double shift,
+                              double *product);
+typedef void zml_add_sums(const int32_t *sums, size_t stride, int n_planes, size_t n, float scale, double *total);
+typedef float zml_saga_rows(const double *product, const float *weights, float *lag, int count, int end, int bits,
+                            uint64_t key, int8_t *planes, float *total);
+typedef float zml_sgd_rows(const double *product, const float *weights, const float *targets, int count, int end,
+                           int8_t *planes, float *total);
+typedef void zml_batch_gradient(const zml_batch *batch, size_t n, float *gradient);
 typedef void zml_batch_gradient_float(const double *sums, const float *centre, size_t n, float total, float *gradient);
-typedef float zml_saga_step(const zml_step *rule, const float *gradient, const float *mean, float *drift, float *model);
-typedef float zml_sgd_step(const zml_step *rule, const float *gradient, float *model, float *total);
+typedef float zml_saga_step(const zml_step *rule, const zml_batch *batch, const float *mean, float *drift,
+                            float *model);
+typedef float zml_sgd_step(const zml_step *rule, const zml_batch *batch, float *model, float *total);
+typedef void zml_fold(size_t n, const double *pull, double *sum, float *moved, float *total);
 typedef float zml_shrink(size_t n, const float *threshold, const float *anchor, float *offset);
 
 typedef struct {
@@ -48,11 +57,16 @@ typedef struct {
   zml_largest *largest;
   zml_quantize *quantize;
   zml_round *round;
+  zml_add_products *add_products;
+  zml_add_sums *add_sums;
+  zml_saga_rows *saga_rows;
+  zml_sgd_rows *sgd_rows;
   zml_batch_gradient *batch_gradient;
   zml_batch_gradient_float *batch_gradient_float;
   zml_saga_step *saga_step;
   zml_sgd_step *sgd_step;
   zml_shrink *shrink;
+  zml_fold *fold;
 } zml_kernels;
 
 #endif

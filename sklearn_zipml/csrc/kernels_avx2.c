@@ -117,7 +117,7 @@ TILE_INLINE void store_columns(__m256i lower, __m256i upper, int32_t *out) {
 }
 
 TILE_INLINE void gradient(const uint8_t *tile, const uint8_t *table, size_t columns, const int8_t *planes, int first,
-                          int last, int32_t *out, size_t out_stride, int width, int n_planes) {
+                          int last, int32_t *out, size_t out_stride, const uint8_t *ahead, int width, int n_planes) {
   const __m256i transpose = _mm256_broadcastsi128_si256(
       _mm_setr_epi8(0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15)); /* 4 x 4 in each lane */
   __m256i r[2][4][2]; /* the residuals of the 4 rows of each lane, twice */
@@ -128,6 +128,8 @@ TILE_INLINE void gradient(const uint8_t *tile, const uint8_t *table, size_t colu
         r[k][plane][half] = _mm256_permute2x128_si256(four_of(row), four_of(row + 4), 0x20);
       }
   for (size_t group = 0; group < columns / ZML_GROUP_COLUMNS; group++) {
+    if (group % 4 == 0)
+      fetch_ahead(ahead, group / 4, width, last - first);
     const Table levels = table_of(table, group, width);
     __m256i high[2], low[2];
     for (int upper = 0; upper < 2; upper++)
@@ -157,11 +159,11 @@ TILE_INLINE void gradient(const uint8_t *tile, const uint8_t *table, size_t colu
   }                                                                                                                    \
   ZML_TARGET static void gradient_##width(const uint8_t *tile, const uint8_t *table, size_t columns,                   \
                                           const int8_t *planes, int n_planes, int first, int last, int32_t *out,       \
-                                          size_t out_stride) {                                                         \
+                                          size_t out_stride, const uint8_t *ahead) {                                   \
     if (n_planes == 1)                                                                                                 \
-      gradient(tile, table, columns, planes, first, last, out, out_stride, width, 1);                                  \
+      gradient(tile, table, columns, planes, first, last, out, out_stride, ahead, width, 1);                           \
     else                                                                                                               \
-      gradient(tile, table, columns, planes, first, last, out, out_stride, width, 2);                                  \
+      gradient(tile, table, columns, planes, first, last, out, out_stride, ahead, width, 2);                           \
   }
 DEFINE(1)
 DEFINE(2)

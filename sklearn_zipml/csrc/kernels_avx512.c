@@ -106,7 +106,8 @@ TILE_INLINE __m512i sums_of(const __m512i *part) {
 }
 
 TILE_INLINE void gradient_planes(const uint8_t *tile, const uint8_t *table, size_t columns, const int8_t *planes,
-                                 int first, int32_t *out, size_t out_stride, int width, int n_planes, int count) {
+                                 int first, int32_t *out, size_t out_stride, const uint8_t *ahead, int width,
+                                 int n_planes, int count) {
   /* 16 x 4 -> 4 x 16: byte 16 * column + row comes from 4 * row + column */
   const __m512i by_row =
       _mm512_setr_epi32(0x0c080400, 0x1c181410, 0x2c282420, 0x3c383430, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0);
@@ -122,6 +123,7 @@ TILE_INLINE void gradient_planes(const uint8_t *tile, const uint8_t *table, size
   }
   for (size_t block = 0; block < columns / 16; block++) {
     __m512i high[4], low[4];
+    fetch_ahead(ahead, block, width, count);
     for (int u = 0; u < 4; u++) {
       const size_t group = 4 * block + (size_t)u;
       const __m512i levels = table_of(table, group, width);
@@ -161,19 +163,19 @@ TILE_INLINE void dot(const uint8_t *tile, const uint8_t *table, size_t columns, 
 }
 
 TILE_INLINE void gradient(const uint8_t *tile, const uint8_t *table, size_t columns, const int8_t *planes, int first,
-                          int last, int32_t *out, size_t out_stride, int width, int n_planes) {
+                          int last, int32_t *out, size_t out_stride, const uint8_t *ahead, int width, int n_planes) {
   switch (last - first) {
   case 1:
-    gradient_planes(tile, table, columns, planes, first, out, out_stride, width, n_planes, 1);
+    gradient_planes(tile, table, columns, planes, first, out, out_stride, ahead, width, n_planes, 1);
     break;
   case 2:
-    gradient_planes(tile, table, columns, planes, first, out, out_stride, width, n_planes, 2);
+    gradient_planes(tile, table, columns, planes, first, out, out_stride, ahead, width, n_planes, 2);
     break;
   case 3:
-    gradient_planes(tile, table, columns, planes, first, out, out_stride, width, n_planes, 3);
+    gradient_planes(tile, table, columns, planes, first, out, out_stride, ahead, width, n_planes, 3);
     break;
   case 4:
-    gradient_planes(tile, table, columns, planes, 0, out, out_stride, width, n_planes, 4);
+    gradient_planes(tile, table, columns, planes, 0, out, out_stride, ahead, width, n_planes, 4);
     break;
   }
 }
@@ -188,11 +190,11 @@ TILE_INLINE void gradient(const uint8_t *tile, const uint8_t *table, size_t colu
   }                                                                                                                    \
   ZML_TARGET static void gradient_##width(const uint8_t *tile, const uint8_t *table, size_t columns,                   \
                                           const int8_t *planes, int n_planes, int first, int last, int32_t *out,       \
-                                          size_t out_stride) {                                                         \
+                                          size_t out_stride, const uint8_t *ahead) {                                   \
     if (n_planes == 1)                                                                                                 \
-      gradient(tile, table, columns, planes, first, last, out, out_stride, width, 1);                                  \
+      gradient(tile, table, columns, planes, first, last, out, out_stride, ahead, width, 1);                           \
     else                                                                                                               \
-      gradient(tile, table, columns, planes, first, last, out, out_stride, width, 2);                                  \
+      gradient(tile, table, columns, planes, first, last, out, out_stride, ahead, width, 2);                           \
   }
 DEFINE(1)
 DEFINE(2)

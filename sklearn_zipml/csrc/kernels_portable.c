@@ -74,13 +74,15 @@ ZML_INLINE void dot(const uint8_t *tile, const uint8_t *table, size_t columns, c
 }
 
 ZML_INLINE void gradient(const uint8_t *tile, const uint8_t *table, size_t columns, const int8_t *planes, int first,
-                         int last, int32_t *out, size_t out_stride, int width, int n_planes) {
+                         int last, int32_t *out, size_t out_stride, const uint8_t *ahead, int width, int n_planes) {
   int16_t r[2][4][PLANE]; /* every residual four times, for the four columns of a group */
   for (int n = 0; n < n_planes; n++)
     for (int plane = first; plane < last; plane++)
       for (int k = 0; k < PLANE; k++)
         r[n][plane][k] = planes[n * ZML_TILE_ROWS + plane * ZML_PLANE_ROWS + k / ZML_GROUP_COLUMNS];
   for (size_t group = 0; group < columns / ZML_GROUP_COLUMNS; group++) {
+    if (group % 4 == 0)
+      fetch_ahead(ahead, group / 4, width, last - first);
     int32_t sum[2][ZML_GROUP_COLUMNS] = {{0}};
     for (int plane = first; plane < last; plane++) {
       uint8_t levels[PLANE];
@@ -104,11 +106,12 @@ ZML_INLINE void gradient(const uint8_t *tile, const uint8_t *table, size_t colum
       dot(tile, table, columns, planes, plane_stride, first, last, out, width, 2);                                     \
   }                                                                                                                    \
   static void gradient_##width(const uint8_t *tile, const uint8_t *table, size_t columns, const int8_t *planes,        \
-                               int n_planes, int first, int last, int32_t *out, size_t out_stride) {                   \
+                               int n_planes, int first, int last, int32_t *out, size_t out_stride,                     \
+                               const uint8_t *ahead) {                                                                 \
     if (n_planes == 1)                                                                                                 \
-      gradient(tile, table, columns, planes, first, last, out, out_stride, width, 1);                                  \
+      gradient(tile, table, columns, planes, first, last, out, out_stride, ahead, width, 1);                           \
     else                                                                                                               \
-      gradient(tile, table, columns, planes, first, last, out, out_stride, width, 2);                                  \
+      gradient(tile, table, columns, planes, first, last, out, out_stride, ahead, width, 2);                           \
   }
 DEFINE(1)
 DEFINE(2)

@@ -86,7 +86,7 @@ TILE_INLINE int32x4_t sums_of(const int32x4_t *part) {
 }
 
 TILE_INLINE void gradient(const uint8_t *tile, const uint8_t *table, size_t columns, const int8_t *planes, int first,
-                          int last, int32_t *out, size_t out_stride, int width, int n_planes) {
+                          int last, int32_t *out, size_t out_stride, const uint8_t *ahead, int width, int n_planes) {
   int32_t lost[2] = {0, 0};
 #if NEON_DOTPROD
   for (int k = 0; k < n_planes; k++)
@@ -94,6 +94,8 @@ TILE_INLINE void gradient(const uint8_t *tile, const uint8_t *table, size_t colu
       lost[k] += 128 * planes[k * ZML_TILE_ROWS + i];
 #endif
   for (size_t group = 0; group < columns / ZML_GROUP_COLUMNS; group++) {
+    if (group % 4 == 0)
+      fetch_ahead(ahead, group / 4, width, last - first);
     int32x4_t high[4], low[4];
     for (int c = 0; c < 4; c++)
       high[c] = low[c] = vdupq_n_s32(0);
@@ -123,11 +125,11 @@ TILE_INLINE void gradient(const uint8_t *tile, const uint8_t *table, size_t colu
   }                                                                                                                    \
   ZML_TARGET static void gradient_##width(const uint8_t *tile, const uint8_t *table, size_t columns,                   \
                                           const int8_t *planes, int n_planes, int first, int last, int32_t *out,       \
-                                          size_t out_stride) {                                                         \
+                                          size_t out_stride, const uint8_t *ahead) {                                   \
     if (n_planes == 1)                                                                                                 \
-      gradient(tile, table, columns, planes, first, last, out, out_stride, width, 1);                                  \
+      gradient(tile, table, columns, planes, first, last, out, out_stride, ahead, width, 1);                           \
     else                                                                                                               \
-      gradient(tile, table, columns, planes, first, last, out, out_stride, width, 2);                                  \
+      gradient(tile, table, columns, planes, first, last, out, out_stride, ahead, width, 2);                           \
   }
 DEFINE(1)
 DEFINE(2)

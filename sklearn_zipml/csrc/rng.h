@@ -35,6 +35,13 @@ static inline uint32_t zml_draw(uint64_t key, uint32_t column) {
 /* A second draw that is independent of the first for all practical purposes. */
 static inline uint32_t zml_redraw(uint32_t x) { return zml_mix32(x + 0x9e3779b9u); }
 
+/* Rounding of model-sized vectors, in the innermost loop: component j draws element j / 16 of the progression of its
+ * lane j % 16, first + (j / 16) * step. The components of one vector are pairwise independent (step is odd and random,
+ * so that elements up to 2^16 apart differ by what is uniform in the upper half), and so the rounding errors of a
+ * product with it have the variance of independent ones; draws under different keys are independent altogether. */
+static inline uint32_t zml_lane_first(uint64_t key, uint32_t lane) { return zml_draw(key, lane); }
+static inline uint32_t zml_lane_step(uint64_t key, uint32_t lane) { return zml_draw(key, lane + 16) | 1; }
+
 /* Key of a column; the odd form multiplies grid coordinates in the content hash of a row. */
 static inline uint32_t zml_column_key(uint64_t column) { return (uint32_t)(zml_mix64(column) >> 32); }
 

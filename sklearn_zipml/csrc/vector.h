@@ -11,13 +11,21 @@
  *             fixed-point value in double.
  * round       the same in place, for vectors that no integer kernel reads; unit (may be NULL) scales every component
  *             first.
+ * add_products
+ *             product[row] += (dot - shift) * scale for the rows of planes first..last-1, out of what dot gives.
+ * add_sums    total[column] += scale * sum, out of what gradient gives.
+ * saga_rows   what a batch does to its rows: quantizes lag + weight * product, with `count` rows and zeros up to `end`
+ *             (a multiple of 16), and takes what the planes stand for out of the lag. Returns their scale, NaN if a
+ *             value was not finite; total becomes the sum of the quantized values. weights may be NULL: all one.
+ * sgd_rows    the same for weight * (product - target), to nearest.
  * batch_gradient, batch_gradient_float
- *             centred gradient of a batch out of the kernels' sums: scale * (256 * first + second) - centre * total.
+ *             centred gradient of a batch out of its sums: scale * (256 * first + second) - centre * total.
  * saga_step   model = keep * model - step * (batch_weight * gradient + drift + mean); drift += table_weight * gradient
  * sgd_step    model = keep * model - step * batch_weight * gradient; total += model
  *             Both return the model's largest magnitude, as `largest` does.
  * shrink      anchor + offset moves towards zero by threshold, and becomes zero (offset = -anchor) within it: the
- *             proximal step of the l1 penalty. Returns the largest magnitude of offset. */
+ *             proximal step of the l1 penalty. Returns the largest magnitude of offset.
+ * fold        sum += moved, in double, and moved = 0; if total is not NULL it becomes sum + pull. */
 #ifndef ZML_VECTOR_H
 #define ZML_VECTOR_H
 
@@ -47,5 +55,17 @@ typedef struct {
   float batch_weight; /* turns the sum over a batch into the estimate of the mean */
   float table_weight; /* turns it into the change of the mean over all rows */
 } zml_step;
+
+/* The gradient of a batch: integer sums of one or two planes with what makes them a centred gradient, or, with
+ * n_planes 0, the gradient itself. */
+typedef struct {
+  const int32_t *sums; /* planes are `stride` apart */
+  size_t stride;
+  int n_planes;
+  float scale;
+  float total; /* sum of the quantized rows */
+  const float *centre;
+  const float *gradient;
+} zml_batch;
 
 #endif

@@ -71,12 +71,27 @@ ZML_INLINE Grid grid_of(float top, int bits) {
   return grid;
 }
 
-/* Element j as an integer number of grid steps. */
-ZML_INLINE int32_t round_to_grid(float scaled, int fraction, Rounding rounding, uint64_t key, uint32_t j) {
+/* Fetches as many bytes of what comes next as `count` planes of the 16 columns of a block have. */
+ZML_INLINE void fetch_ahead(const uint8_t *ahead, size_t block, int width, int count) {
+  const int bytes = 32 * width * count;
+  if (ahead)
+    for (int k = 0; k < bytes; k += ZML_LINE)
+      ZML_PREFETCH_FAR(ahead + block * (size_t)bytes + k);
+}
+
+/* The lanes' first draws, and their steps. */
+ZML_INLINE void first_draws(uint64_t key, uint32_t *random, uint32_t *step) {
+  ZML_LANES(i)
+  random[i] = zml_lane_first(key, (uint32_t)i);
+  ZML_LANES(i)
+  step[i] = zml_lane_step(key, (uint32_t)i);
+}
+
+/* A value as an integer number of grid steps. */
+ZML_INLINE int32_t round_to_grid(float scaled, int fraction, Rounding rounding, uint32_t random) {
   if (rounding == TO_NEAREST)
     return (int32_t)((scaled + 0x1.8p23f) - 0x1.8p23f); /* the sum has no bits left for a fraction */
   const int32_t fixed = (int32_t)scaled;
-  const uint32_t random = zml_draw(key, j);
   if (rounding == TWO_VALUED)
     return (int32_t)(random >> 2) < fixed + (1 << 29) ? 1 : -1;
   return (fixed + (int32_t)(random >> (32 - fraction))) >> fraction; /* floor(value + uniform) */
@@ -97,25 +112,49 @@ ZML_INLINE void store_bytes(int8_t *bytes, const int32_t *values) {
 #endif
 }
 
-ZML_INLINE void quantize_as(const float *values, size_t n, Grid grid, uint64_t key, int8_t *planes, size_t plane_stride,
-                            const float *centre, double *centre_sum, Rounding rounding, int n_planes) {
-  double sum[LANES] = {0};
+/* One plane stands for a model inside an epoch: the sum with the centre is single precision there, and double from one
+ * block of so many columns to the next. Two planes stand for an anchor: double throughout. */
+enum { CENTRE_BLOCK = 1024 };
+
+ZML_INLINE void quantize_block(const float *values, size_t n, Grid grid, uint32_t *random, const uint32_t *step,
+                               int8_t *planes, size_t plane_stride, const float *centre, double *sum, Rounding rounding,
+                               int n_planes) {
+  float part[LANES] = {0};
   for (size_t j = 0; j < n; j += LANES) {
     int32_t first[LANES], second[LANES];
     ZML_LANES(i)
-    second[i] = round_to_grid(values[j + i] * grid.inverse, grid.fraction, rounding, key, (uint32_t)(j + i));
-    if (centre)
-      ZML_LANES(i)
-    sum[i] += (double)centre[j + i] * second[i];
+    second[i] = round_to_grid(values[j + i] * grid.inverse, grid.fraction, rounding, random[i]);
+    ZML_LANES(i)
+    random[i] += step[i];
     if (n_planes == 1) {
+      if (centre)
+        ZML_LANES(i)
+      part[i] += centre[j + i] * (float)second[i];
       store_bytes(planes + j, second);
     } else {
+      if (centre)
+        ZML_LANES(i)
+      sum[i] += (double)centre[j + i] * second[i];
       ZML_LANES(i)
       first[i] = (second[i] + 128) >> 8; /* what is left, second - 256 * first, is the low byte of `second` itself */
       store_bytes(planes + j, first);
       store_bytes(planes + plane_stride + j, second);
     }
   }
+  if (n_planes == 1)
+    ZML_LANES(i)
+  sum[i] += (double)part[i];
+}
+
+ZML_INLINE void quantize_as(const float *values, size_t n, Grid grid, uint64_t key, int8_t *planes, size_t plane_stride,
+                            const float *centre, double *centre_sum, Rounding rounding, int n_planes) {
+  double sum[LANES] = {0};
+  uint32_t random[LANES] = {0}, step[LANES] = {0};
+  if (rounding != TO_NEAREST)
+    first_draws(key, random, step);
+  for (size_t start = 0; start < n; start += CENTRE_BLOCK)
+    quantize_block(values + start, n - start < CENTRE_BLOCK ? n - start : CENTRE_BLOCK, grid, random, step,
+                   planes + start, plane_stride, centre ? centre + start : NULL, sum, rounding, n_planes);
   if (centre)
     *centre_sum = sum_of_lanes(sum);
 }
@@ -150,10 +189,18 @@ ZML_TARGET static float quantize(const float *values, size_t n, float top, int b
 }
 
 ZML_INLINE void round_as(float *values, const float *unit, size_t n, Grid grid, uint64_t key, Rounding rounding) {
-  for (size_t j = 0; j < n; j++) {
-    const float u = unit ? unit[j] : 1, scaled = values[j] * u * grid.inverse;
-    const float rounded = (float)round_to_grid(scaled, grid.fraction, rounding, key, (uint32_t)j) * grid.scale / u;
-    values[j] = u > 0 ? rounded : 0;
+  uint32_t random[LANES] = {0}, step[LANES] = {0};
+  if (rounding != TO_NEAREST)
+    first_draws(key, random, step);
+  for (size_t start = 0; start < n; start += LANES) {
+    ZML_LANES(i) {
+      const size_t j = start + i;
+      const float u = unit ? unit[j] : 1, scaled = values[j] * u * grid.inverse;
+      const float rounded = (float)round_to_grid(scaled, grid.fraction, rounding, random[i]) * grid.scale / u;
+      values[j] = u > 0 ? rounded : 0;
+    }
+    ZML_LANES(i)
+    random[i] += step[i];
   }
 }
 
@@ -176,14 +223,86 @@ ZML_TARGET static void round_values(float *values, const float *unit, size_t n, 
     round_as(values, unit, n, grid, key, STOCHASTIC);
 }
 
-ZML_TARGET static void batch_gradient(const int32_t *sums, size_t sum_stride, int n_planes, const float *centre,
-                                      size_t n, float scale, float total, float *gradient) {
+/* The fixed-point number of component j out of its planes' sums. */
+ZML_INLINE int32_t joined(const int32_t *sums, size_t stride, int n_planes, size_t j) {
+  return n_planes == 1 ? sums[j] : 256 * sums[j] + sums[stride + j];
+}
+
+ZML_TARGET static void add_products(const int32_t *sums, int n_planes, int first, int last, double scale, double shift,
+                                    double *product) {
+  for (size_t start = (size_t)first * ZML_PLANE_ROWS; start < (size_t)last * ZML_PLANE_ROWS; start += LANES)
+    if (n_planes == 1)
+      ZML_LANES(i)
+  product[start + i] += (sums[start + i] - shift) * scale;
+  else ZML_LANES(i) product[start + i] +=
+      (256 * (double)sums[start + i] + sums[ZML_TILE_ROWS + start + i] - shift) * scale;
+}
+
+ZML_TARGET static void add_sums(const int32_t *sums, size_t stride, int n_planes, size_t n, float scale,
+                                double *total) {
   if (n_planes == 1)
     for (size_t j = 0; j < n; j++)
-      gradient[j] = (float)sums[j] * scale - centre[j] * total;
+      total[j] += scale * (double)sums[j];
   else
     for (size_t j = 0; j < n; j++)
-      gradient[j] = (float)(256 * sums[j] + sums[sum_stride + j]) * scale - centre[j] * total;
+      total[j] += scale * (double)joined(sums, stride, 2, j);
+}
+
+/* Quantizes a batch's `value`, of rows below `count`, and leaves there what the planes stand for. */
+ZML_INLINE float quantize_rows(float *value, int count, int end, int bits, uint64_t key, int8_t *planes, float *total) {
+  int32_t sum = 0;
+  for (int i = count; i < end; i++)
+    value[i] = 0;
+  const float scale =
+      quantize(value, (size_t)end, largest(value, (size_t)end), bits, key, planes, ZML_TILE_ROWS, NULL, NULL);
+  const int two = zml_grid_planes(bits) == 2;
+  for (int i = count; i < end; i++) /* one bit knows no zero */
+    planes[i] = 0;
+  for (int i = 0; i < end; i++) {
+    const int32_t q = two ? 256 * planes[i] + planes[ZML_TILE_ROWS + i] : planes[i];
+    sum += q;
+    value[i] = scale * (float)q;
+  }
+  *total = scale * (float)sum;
+  return scale;
+}
+
+ZML_TARGET static float saga_rows(const double *product, const float *weights, float *lag, int count, int end, int bits,
+                                  uint64_t key, int8_t *planes, float *total) {
+  float value[ZML_TILE_ROWS];
+  for (int i = 0; i < end; i++)
+    value[i] = lag[i] + (weights ? weights[i] * (float)product[i] : (float)product[i]);
+  const float scale = quantize_rows(value, count, end, bits, key, planes, total);
+  for (int i = 0; i < end; i++)
+    lag[i] -= value[i];
+  return scale;
+}
+
+ZML_TARGET static float sgd_rows(const double *product, const float *weights, const float *targets, int count, int end,
+                                 int8_t *planes, float *total) {
+  float value[ZML_TILE_ROWS];
+  for (int i = 0; i < end; i++) {
+    const float residual = (float)(product[i] - targets[i]);
+    value[i] = weights ? weights[i] * residual : residual;
+  }
+  return quantize_rows(value, count, end, 0, 0, planes, total);
+}
+
+/* Centred gradient of column j; the number of planes is a constant to the loops, 0 if the gradient is given. */
+ZML_INLINE float gradient_at(const zml_batch *batch, int n_planes, size_t j) {
+  if (n_planes == 0)
+    return batch->gradient[j];
+  return (float)joined(batch->sums, batch->stride, n_planes, j) * batch->scale - batch->centre[j] * batch->total;
+}
+
+ZML_TARGET static void batch_gradient(const zml_batch *batch, size_t n, float *gradient) {
+  const zml_batch b = *batch;
+  if (b.n_planes == 1)
+    for (size_t j = 0; j < n; j++)
+      gradient[j] = gradient_at(&b, 1, j);
+  else
+    for (size_t j = 0; j < n; j++)
+      gradient[j] = gradient_at(&b, 2, j);
 }
 
 ZML_TARGET static void batch_gradient_float(const double *sums, const float *centre, size_t n, float total,
@@ -192,35 +311,68 @@ ZML_TARGET static void batch_gradient_float(const double *sums, const float *cen
     gradient[j] = (float)(sums[j] - (double)centre[j] * total);
 }
 
-ZML_TARGET static float saga_step(const zml_step *rule, const float *restrict gradient, const float *restrict mean,
-                                  float *restrict drift, float *restrict model) {
+ZML_INLINE float saga_step_as(const zml_step *rule, zml_batch batch, int n_planes, const float *restrict mean,
+                              float *restrict drift, float *restrict model) {
   const float *restrict keep = rule->keep, *restrict step = rule->step;
   const float batch_weight = rule->batch_weight, table_weight = rule->table_weight;
   int32_t top = 0;
   for (size_t j = 0; j < rule->n; j++) {
-    const float direction = batch_weight * gradient[j] + drift[j] + mean[j];
+    const float gradient = gradient_at(&batch, n_planes, j);
+    const float direction = batch_weight * gradient + drift[j] + mean[j];
     const float value = keep[j] * model[j] - step[j] * direction;
     const int32_t m = magnitude(value);
     model[j] = value;
-    drift[j] += table_weight * gradient[j];
+    drift[j] += table_weight * gradient;
     top = m > top ? m : top;
   }
   return as_float(top);
 }
 
-ZML_TARGET static float sgd_step(const zml_step *rule, const float *restrict gradient, float *restrict model,
-                                 float *restrict total) {
+ZML_TARGET static float saga_step(const zml_step *rule, const zml_batch *batch, const float *mean, float *drift,
+                                  float *model) {
+  switch (batch->n_planes) {
+  case 1:
+    return saga_step_as(rule, *batch, 1, mean, drift, model);
+  case 2:
+    return saga_step_as(rule, *batch, 2, mean, drift, model);
+  default:
+    return saga_step_as(rule, *batch, 0, mean, drift, model);
+  }
+}
+
+ZML_INLINE float sgd_step_as(const zml_step *rule, zml_batch batch, int n_planes, float *restrict model,
+                             float *restrict total) {
   const float *restrict keep = rule->keep, *restrict step = rule->step;
   const float batch_weight = rule->batch_weight;
   int32_t top = 0;
   for (size_t j = 0; j < rule->n; j++) {
-    const float value = keep[j] * model[j] - step[j] * (batch_weight * gradient[j]);
+    const float value = keep[j] * model[j] - step[j] * (batch_weight * gradient_at(&batch, n_planes, j));
     const int32_t m = magnitude(value);
     model[j] = value;
     total[j] += value;
     top = m > top ? m : top;
   }
   return as_float(top);
+}
+
+ZML_TARGET static float sgd_step(const zml_step *rule, const zml_batch *batch, float *model, float *total) {
+  switch (batch->n_planes) {
+  case 1:
+    return sgd_step_as(rule, *batch, 1, model, total);
+  case 2:
+    return sgd_step_as(rule, *batch, 2, model, total);
+  default:
+    return sgd_step_as(rule, *batch, 0, model, total);
+  }
+}
+
+ZML_TARGET static void fold(size_t n, const double *pull, double *mean, float *moved, float *total) {
+  for (size_t j = 0; j < n; j++) {
+    mean[j] += moved[j];
+    moved[j] = 0;
+    if (total)
+      total[j] = (float)(mean[j] + pull[j]);
+  }
 }
 
 ZML_TARGET static float shrink(size_t n, const float *restrict threshold, const float *restrict anchor,
@@ -266,5 +418,6 @@ ZML_TARGET static void gradient_float(const float *tile, size_t columns, const f
 /* These functions' part of a table of kernels. */
 #define ZML_VECTOR_FUNCTIONS                                                                                           \
   .dot_float = dot_float, .gradient_float = gradient_float, .largest = largest, .quantize = quantize,                  \
-  .round = round_values, .batch_gradient = batch_gradient, .batch_gradient_float = batch_gradient_float,               \
-  .saga_step = saga_step, .sgd_step = sgd_step, .shrink = shrink
+  .round = round_values, .add_products = add_products, .add_sums = add_sums, .saga_rows = saga_rows,                   \
+  .sgd_rows = sgd_rows, .batch_gradient = batch_gradient, .batch_gradient_float = batch_gradient_float,                \
+  .saga_step = saga_step, .sgd_step = sgd_step, .shrink = shrink, .fold = fold
