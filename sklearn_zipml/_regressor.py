@@ -39,7 +39,8 @@ class ZipMLRegressor(RegressorMixin, ZipMLModel):
     model_bits, gradient_bits : int from 1 to 16 or None, default=None
         Bits of the model, and of the gradient, that move through a training step (the paper's Q3 and Q4). ``saga``
         rounds the distance of the model from its anchor and the change of the residuals, ``sgd`` the model and the
-        gradient vector. None means the kernels' 16-bit fixed point.
+        gradient vector. None means 8 bits in ``saga``, which reach the
+        full-precision result in as many epochs, and 16-bit fixed point in ``sgd``; float samples stay unrounded.
     sampling : {"compensated", "double", "naive", "nearest"}, default="compensated"
         How a value becomes a code. "double": two independent draws packed as one code, the paper's unbiased double
         sampling. "compensated": one draw, and the known bias of the second moments is subtracted; also unbiased, and

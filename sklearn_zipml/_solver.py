@@ -10,11 +10,14 @@ import numpy as np
 
 from . import _kernels, _loops
 from ._convergence import FLOOR, Extrapolation, Stopping
+from ._float_matrix import FLOAT_WIDTH
 from ._quadratic import Quadratic, Rule
 from ._schedule import Schedule
 
 HALVINGS = 30
 MIN_STEPS = 32
+# One plane of the kernels is enough for saga: what it rounds shrinks as it converges.
+SAGA_BITS = 8
 # Tiles are shuffled in runs of at most so many bytes, and in at least so many runs.
 RUN_BYTES = 1 << 17
 MIN_RUNS = 256
@@ -31,7 +34,10 @@ GRADIENT_STEP = {1: 0.5, 2: 0.2}
 
 @dataclass(frozen=True)
 class Options:
-    """Solver settings: the estimators' parameters of the same names; bits None means 16-bit fixed point."""
+    """Solver settings: the estimators' parameters of the same names.
+
+    Bits None mean SAGA_BITS in saga, 16-bit fixed point in sgd, and no rounding on float samples.
+    """
 
     solver: str = "saga"
     learning_rate: object = "auto"
@@ -237,6 +243,7 @@ def _run_saga(quadratic, options, seed, z, on_epoch):
     run = _Run(state, step_size)
     stop = Stopping(options.tol, run.first)
     past = Extrapolation(problem.unit)
+    bits = 0 if problem.tiles.width == FLOAT_WIDTH else SAGA_BITS
     epoch = 0
     while epoch < options.max_iter and not run.converged:
         epoch += 1
@@ -252,8 +259,8 @@ def _run_saga(quadratic, options, seed, z, on_epoch):
             rule.step,
             batches / problem.n,
             1 / problem.n,
-            options.model_bits or 0,
-            options.gradient_bits or 0,
+            options.model_bits or bits,
+            options.gradient_bits or bits,
             _kernels.mix(seed, epoch << 16 | 1),
             state.lag,
             quadratic.pull * state.anchor,

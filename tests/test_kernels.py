@@ -154,6 +154,14 @@ def test_steps(name, n):
         expected = _kernel_hooks.step("portable", solver, vectors, 0.37, 0.011)
         assert all(np.array_equal(a, b) for a, b in zip(found, expected, strict=True))
         assert found[2] == np.abs(found[0]).max()
+        for n_planes in (1, 2):
+            sums = rng.integers(-(10**6), 10**6, (n_planes, n), dtype=np.int32)
+            gradient = _kernel_hooks.batch_gradient("portable", sums, vectors[2], 0.1, 0.7)
+            given = np.concatenate([vectors[:2], gradient[None], vectors[3:]])
+            expected = _kernel_hooks.step("portable", solver, given, 0.37, 0.011)
+            for kernels in (name, "portable"):
+                found = _kernel_hooks.step(kernels, solver, vectors, 0.37, 0.011, sums)
+                assert all(np.array_equal(a, b) for a, b in zip(found, expected, strict=True))
     threshold_anchor_offset = np.array([np.abs(vectors[0]), *vectors[1:3]])
     found = _kernel_hooks.shrink(name, threshold_anchor_offset)
     expected = _kernel_hooks.shrink("portable", threshold_anchor_offset)
@@ -175,6 +183,53 @@ def test_shrink_is_the_proximal_step(name):
     assert top == np.abs(offset).max()
     offset[3] = np.nan
     assert _kernel_hooks.shrink(name, np.array([threshold, anchor, offset]))[1] == np.inf
+
+
+@pytest.mark.parametrize("n_planes", [1, 2])
+def test_sums_in_double(name, n_planes):
+    rng = np.random.default_rng(n_planes)
+    sums = rng.integers(-(10**8), 10**8, (n_planes, 64), dtype=np.int32)
+    joined = sums[0].astype(float) if n_planes == 1 else 256.0 * sums[0] + sums[1]
+    start, scale = rng.normal(size=64), np.float32(0.1)
+    small = sums // 100  # gradients: the joined integer has 32 bits
+    for kernels in (name, "portable"):
+        for first, last in RANGES:
+            rows = slice(16 * first, 16 * last)
+            found = _kernel_hooks.add_products(kernels, sums, first, last, 0.3, 17.5)
+            assert np.array_equal(found[rows], (joined[rows] - 17.5) * 0.3)
+            assert not found[: 16 * first].any()
+            assert not found[16 * last :].any()
+        exact = small[0].astype(float) if n_planes == 1 else 256.0 * small[0] + small[1]
+        assert np.array_equal(_kernel_hooks.add_sums(kernels, small, scale, start), start + float(scale) * exact)
+        moved, pull = rng.normal(size=64).astype(np.float32), rng.normal(size=64)
+        total, left, single = _kernel_hooks.fold(kernels, pull, start, moved)
+        assert np.array_equal(total, start + moved)
+        assert not left.any()
+        assert np.array_equal(single, (total + pull).astype(np.float32))
+
+
+@pytest.mark.parametrize("bits", [0, 1, 4, 8, 12])
+@pytest.mark.parametrize("weighted", [False, True])
+def test_rows_of_a_batch(name, weighted, bits):
+    rng = np.random.default_rng(bits)
+    product, lag = rng.normal(size=64), rng.normal(size=64).astype(np.float32)
+    weights = rng.uniform(0.5, 2, 64).astype(np.float32) if weighted else None
+    w = weights if weighted else np.float32(1)
+    for count, end in ((16, 16), (5, 16), (48, 48), (64, 64), (49, 64)):
+        for solver in ("saga", "sgd"):
+            found = _kernel_hooks.rows(name, solver, product, weights, lag, count, end, bits, 9)
+            expected = _kernel_hooks.rows("portable", solver, product, weights, lag, count, end, bits, 9)
+            assert all(np.array_equal(a, b) for a, b in zip(found, expected, strict=True))
+            scale, planes, total, left = found
+            one = solver == "saga" and 1 <= bits <= 8
+            q = planes[0].astype(int) if one else 256 * planes[0].astype(int) + planes[1]
+            assert not q[count:].any()
+            assert total == np.float32(scale) * np.float32(q.sum())
+            value = lag + w * product.astype(np.float32) if solver == "saga" else w * (product - lag).astype(np.float32)
+            kept = np.float32(scale) * q.astype(np.float32)
+            step = 2 * np.abs(value).max() if bits == 1 and one else scale
+            assert np.abs(kept - value)[:count].max() <= 1.001 * step
+            assert np.array_equal(left, lag - kept if solver == "saga" else lag)
 
 
 def epochs(solver, width, batch_rows, bits):

@@ -46,7 +46,7 @@ static void check_tiles(const zml_kernels *kernels, int width, int n_planes, int
   const zml_kernels *both[2] = {kernels, &zml_portable};
   for (int k = 0; k < 2; k++) {
     both[k]->dot[width](tile, table, COLUMNS, model, COLUMNS, n_planes, first, last, dots[k]);
-    both[k]->gradient[width](tile, table, COLUMNS, residual, n_planes, first, last, found[k], COLUMNS);
+    both[k]->gradient[width](tile, table, COLUMNS, residual, n_planes, first, last, found[k], COLUMNS, tile);
   }
   expect_same(kernels->name, "dot of width", width, dots[0], dots[1], sizeof dots[0]);
   expect_same(kernels->name, "gradient of width", width, found[0], found[1], sizeof found[0]);
@@ -55,7 +55,7 @@ static void check_tiles(const zml_kernels *kernels, int width, int n_planes, int
 static void check_vectors(const zml_kernels *kernels, int bits) {
   static float v[6][COLUMNS], moved[2][COLUMNS], model[2][COLUMNS], rounded[2][COLUMNS], tile[COLUMNS * 64];
   static int8_t planes[2][2 * COLUMNS];
-  static double dots[2][64], sums[2][COLUMNS];
+  static double dots[2][64], sums[2][COLUMNS], float_dots[2][64], float_sums[2][COLUMNS];
   float scale[2], top[2];
   double centre_sum[2];
   for (int k = 0; k < 6; k++)
@@ -63,7 +63,20 @@ static void check_vectors(const zml_kernels *kernels, int bits) {
   fill_floats(tile, COLUMNS * 64);
   memset(planes, 0, sizeof planes);
   const zml_kernels *both[2] = {kernels, &zml_portable};
+  static int8_t rows[2][2 * 64];
+  static int32_t integers[2 * COLUMNS];
+  static float lag[2][64];
+  double product[64];
+  float total[2];
+  for (int i = 0; i < 2 * COLUMNS; i++)
+    integers[i] = (int32_t)zml_mix32((uint32_t)counter++) >> 12;
+  for (int i = 0; i < 64; i++)
+    product[i] = v[2][i];
   const zml_step rule = {COLUMNS, v[0], v[1], 0.37f, 0.011f};
+  const zml_batch batch = {integers, COLUMNS, 2, 1e-6f, 0.7f, v[2], NULL};
+  memset(rows, 0, sizeof rows);
+  memset(dots, 0, sizeof dots);
+  memset(sums, 0, sizeof sums);
   for (int k = 0; k < 2; k++) {
     const zml_kernels *use = both[k];
     scale[k] =
@@ -72,11 +85,16 @@ static void check_vectors(const zml_kernels *kernels, int bits) {
     use->round(rounded[k], v[1], COLUMNS, bits, 7);
     memcpy(moved[k], v[4], sizeof v[4]);
     memcpy(model[k], v[5], sizeof v[5]);
-    top[k] = use->saga_step(&rule, v[2], v[3], moved[k], model[k]);
-    top[k] += use->sgd_step(&rule, v[2], model[k], moved[k]);
+    top[k] = use->saga_step(&rule, &batch, v[3], moved[k], model[k]);
+    top[k] += use->sgd_step(&rule, &batch, model[k], moved[k]);
     top[k] += use->shrink(COLUMNS, v[1], v[3], model[k]);
-    use->dot_float(tile, COLUMNS, v[0], 0, 4, dots[k]);
-    use->gradient_float(tile, COLUMNS, v[0], 0, 4, sums[k]);
+    memcpy(lag[k], v[1], sizeof lag[k]);
+    scale[k] += use->saga_rows(product, v[0], lag[k], 61, 64, bits, 7, rows[k], &total[k]);
+    use->add_products(integers, 2, 0, 4, 0.3, 17.5, dots[k]);
+    use->add_sums(integers, 64, 2, 64, 0.3f, sums[k]);
+    use->fold(64, product, sums[k], lag[k], rounded[k]);
+    use->dot_float(tile, COLUMNS, v[0], 0, 4, float_dots[k]);
+    use->gradient_float(tile, COLUMNS, v[0], 0, 4, float_sums[k]);
   }
   expect_same(kernels->name, "scale at bits", bits, &scale[0], &scale[1], sizeof *scale);
   expect_same(kernels->name, "centre sum at bits", bits, &centre_sum[0], &centre_sum[1], sizeof *centre_sum);
@@ -85,8 +103,13 @@ static void check_vectors(const zml_kernels *kernels, int bits) {
   expect_same(kernels->name, "model at bits", bits, model[0], model[1], sizeof model[0]);
   expect_same(kernels->name, "drift at bits", bits, moved[0], moved[1], sizeof moved[0]);
   expect_same(kernels->name, "largest at bits", bits, &top[0], &top[1], sizeof *top);
-  expect_same(kernels->name, "float dot at bits", bits, dots[0], dots[1], sizeof dots[0]);
-  expect_same(kernels->name, "float gradient at bits", bits, sums[0], sums[1], sizeof sums[0]);
+  expect_same(kernels->name, "rows' planes at bits", bits, rows[0], rows[1], sizeof rows[0]);
+  expect_same(kernels->name, "rows' total at bits", bits, &total[0], &total[1], sizeof *total);
+  expect_same(kernels->name, "folded lag at bits", bits, lag[0], lag[1], sizeof lag[0]);
+  expect_same(kernels->name, "products at bits", bits, dots[0], dots[1], sizeof dots[0]);
+  expect_same(kernels->name, "sums at bits", bits, sums[0], sums[1], sizeof sums[0]);
+  expect_same(kernels->name, "float dot at bits", bits, float_dots[0], float_dots[1], sizeof float_dots[0]);
+  expect_same(kernels->name, "float gradient at bits", bits, float_sums[0], float_sums[1], sizeof float_sums[0]);
 }
 
 /* 255 * -128 * 65536 columns: the largest sum that a contract allows. */
