@@ -242,14 +242,12 @@ thread, on blocks that stay in cache between the two. The bars of a pass (G valu
 SGDRegressor's) are, at batches of 64, (25, 4, 50) for 2 and 4 bits and (15, -, -) for 8; at batches of 16,
 (15, -, 30) for 2 and 4 bits.
 
-What limits a pass on a Zen 4 core. At batches of 64, 256 values of 2 or 4 bits take about 9 cycles of dot product
-and 12 of gradient (17 and 20 instructions of 512 bits, two a cycle), which is 44 G values/s at 3.6 GHz; the model-sized
-vectors add 20 cycles for every 16 columns (rounding 10, step 10, the latter 7 loads and 2 stores of 64 bytes), once a
-batch. At 16 rows those 20 cycles meet only 256 values, whose dot product takes 13 and gradient 21 (4 groups, of which
-15 are byte and word permutes, one a cycle): 54 cycles, 17 G values/s from the first-level cache. With 4 bits a batch of
-16 also reads, twice, decode tables as large as the lines it uses, 100 KB from the second-level cache at 1024 columns, in
-all about as many cycles again: hence the missed bars. Narrow matrices (128 columns) pay about 60 ns of calls and of
-rounding residuals for every batch, a fifth of a batch of 64.
+What limits a pass on a Zen 4 core: times of single kernels on data in the cache, in cycles of an assumed 3.6 GHz. At
+batches of 64, 256 values of 2 or 4 bits take about 9 cycles of dot product and 12 of gradient (17 and 20 instructions
+of 512 bits, at most two a cycle); rounding the model and the step add about 20 cycles for every 16 columns, once a
+batch (the step: 7 loads and 2 stores of 64 bytes). At 16 rows those 20 cycles meet only 256 values, with 13 of dot
+product and 21 of gradient: 54 cycles or 17 G values/s if nothing waits for memory. With 4 bits such a batch also reads,
+twice, decode tables as large as the lines it uses. Narrow matrices pay calls and the rounding of residuals every batch.
 """
 
 
