@@ -111,8 +111,14 @@ class BitWidthCurveDisplay:
             The width to vary.
         bits : sequence of int, default=(1, 2, 3, 4, 8)
             Its values.
-        cv, scoring, groups, n_jobs
-            As in :func:`sklearn.model_selection.cross_validate`.
+        cv : int, splitter, iterable or None, default=None
+            As in scikit-learn's ``cross_validate``.
+        scoring : str, callable or None, default=None
+            Scorer; None is the score of the estimator.
+        groups : array-like of shape (n_samples,) or None, default=None
+            Groups for the splitter.
+        n_jobs : int or None, default=None
+            Folds that run at the same time.
         **plot_kw
             Passed to :meth:`plot`.
 

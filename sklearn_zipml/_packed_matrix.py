@@ -190,7 +190,7 @@ class PackedMatrix:
 
         Parameters
         ----------
-        indices : integer array
+        indices : int or array of int
             Rows or columns.
         axis : {0, 1}, default=0
             0 takes rows, 1 columns.
@@ -337,7 +337,11 @@ class PackedMatrix:
             Column or columns of the source that are the target, by name or, in arrays, by index.
         columns : list or None, default=None
             Columns of the source to pack, by name or index; None for all but the target.
-        sample_bits, sampling, levels
+        sample_bits : int from 1 to 8, default=4
+            Bits stored for each value.
+        sampling : {"compensated", "double", "naive", "nearest"}, default="compensated"
+            See :class:`DoubleSamplingQuantizer`.
+        levels : {"optimal", "uniform"}, default="optimal"
             See :class:`DoubleSamplingQuantizer`.
         quantizer : DoubleSamplingQuantizer or None, default=None
             Fitted, by ``fit`` or ``partial_fit``: pack on its levels with its settings, in one pass.
@@ -419,6 +423,7 @@ class PackedMatrix:
         Parameters
         ----------
         path : str or path-like
+            The file.
         mmap : bool, default=True
             Map the file into memory instead of reading it: training starts at once, and the system drops pages when it
             needs the memory. The file may be replaced (``save``, ``append``) meanwhile, but not cut.
@@ -463,8 +468,14 @@ class PackedMatrix:
         ----------
         path : str or path-like
             A file that ``save`` wrote.
-        source, y, target, columns
-            The new rows, as for :meth:`from_chunks`; read once. They must have a target if the file has.
+        source : array, data frame, path, Arrow data, iterable or callable
+            The new rows, as for :meth:`from_chunks`; read once.
+        y : array-like of shape (n_samples,) or (n_samples, n_targets), or None, default=None
+            Their target, if it is not in the source; they must have one if the file has.
+        target : str, int, list or None, default=None
+            Column or columns of the source that are the target.
+        columns : list or None, default=None
+            Columns of the source to pack; None for all but the target.
         random_state : int, RandomState instance or None, default=None
             Decides the rounding and the order of the new rows.
         n_jobs : int or None, default=None
@@ -502,7 +513,8 @@ class PackedMatrix:
 
         Parameters
         ----------
-        y : array-like of shape (n_samples,) or (n_samples, n_targets), numbers or strings, or None for no target
+        y : array-like of shape (n_samples,) or (n_samples, n_targets), or None
+            Numbers or strings; None for no target.
 
         Returns
         -------

@@ -144,7 +144,8 @@ class DoubleSamplingQuantizer(OneToOneFeatureMixin, CallbackSupportMixin, Transf
         ----------
         X : array-like or data frame of shape (n_samples, n_features)
             The next rows, any real dtype, finite.
-        y : ignored
+        y : object, default=None
+            Ignored.
 
         Returns
         -------

@@ -64,15 +64,12 @@ def recommend_bits(
 
     Returns
     -------
-    Bunch with
-        sample_bits : int or None
-            The recommended width; None, or the width of a PackedMatrix, if no smaller one is good enough.
-        cv_results_ : dict
-            The evidence, in the form searches use: ``param_sample_bits``, ``mean_test_score``, ``std_test_score``,
-            ``split0_test_score`` and so on, ``mean_sample_nbytes``, ``mean_n_iter``, ``mean_fit_time``; the last
-            entry is full precision. ``BitWidthCurveDisplay.from_cv_results`` draws it.
-        tolerance : float
-            As given.
+    Bunch
+        ``sample_bits``, the recommended width (None, or the width of a PackedMatrix, if no smaller one is good
+        enough), ``tolerance`` as given, and ``cv_results_``, the evidence, a dict in the form searches use:
+        ``param_sample_bits``, ``mean_test_score``, ``std_test_score``, ``split0_test_score`` and so on,
+        ``mean_sample_nbytes``, ``mean_n_iter``, ``mean_fit_time``; the last entry is full precision.
+        ``BitWidthCurveDisplay.from_cv_results`` draws it.
 
     Raises
     ------
