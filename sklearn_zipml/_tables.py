@@ -5,13 +5,18 @@ from pathlib import Path
 import numpy as np
 
 BATCH_BYTES = 1 << 25
+BUFFER_BYTES = 1 << 16
 FORMATS = {".parquet": "parquet", ".pq": "parquet", ".feather": "ipc", ".arrow": "ipc", ".ipc": "ipc", ".csv": "csv"}
 
 
 def is_arrow(data):
     """Whether data is a pyarrow table, record batch, dataset or Parquet file."""
-    return type(data).__module__.split(".")[0] == "pyarrow" and (
-        hasattr(data, "schema") and (hasattr(data, "to_batches") or hasattr(data, "column") or _is_parquet_file(data))
+    return isinstance(data, ParquetFiles) or (
+        type(data).__module__.split(".")[0] == "pyarrow"
+        and (
+            hasattr(data, "schema")
+            and (hasattr(data, "to_batches") or hasattr(data, "column") or _is_parquet_file(data))
+        )
     )
 
 
@@ -22,6 +27,8 @@ def is_frame(data):
 
 def known_rows(data):
     """Rows of an Arrow dataset or Parquet file, where their metadata tell; else None."""
+    if isinstance(data, ParquetFiles):
+        return data.n_rows
     if _is_parquet_file(data):
         return data.metadata.num_rows
     in_metadata = getattr(getattr(data, "format", None), "default_extname", "csv") != "csv"
@@ -32,12 +39,33 @@ def _is_parquet_file(data):
     return hasattr(data, "iter_batches")
 
 
+class ParquetFiles:
+    """Parquet files read a page at a time; a pyarrow dataset of them holds whole row groups, gigabytes of wide data.
+
+    Parameters
+    ----------
+    dataset : pyarrow dataset of Parquet files
+    """
+
+    def __init__(self, dataset):
+        self.paths, self.schema = dataset.files, dataset.schema
+        self.n_rows = dataset.count_rows()
+
+    def iter_batches(self, batch_size, columns):
+        """Record batches of all files."""
+        from pyarrow.parquet import ParquetFile
+
+        for path in self.paths:
+            with ParquetFile(path, buffer_size=BUFFER_BYTES, pre_buffer=False) as file:
+                yield from file.iter_batches(batch_size=batch_size, columns=columns)
+
+
 def open_dataset(path, pick):
-    """The pyarrow dataset of a file, or of a folder of files of one kind."""
+    """The files of a path, or of a folder of files of one kind, as a pyarrow dataset or ParquetFiles."""
     format = _format_of(path)
     dataset = _pyarrow_dataset(path).dataset(str(path), format=format)
     pick.split(dataset.schema.names)
-    return dataset
+    return ParquetFiles(dataset) if format == "parquet" else dataset
 
 
 def _pyarrow_dataset(path):
@@ -64,7 +92,7 @@ def _format_of(path):
 
 def read_arrow(data, pick):
     """Chunks (X, y, names) of Arrow data, only the columns asked for being read."""
-    schema = data.schema_arrow if _is_parquet_file(data) else data.schema
+    schema = data.schema_arrow if hasattr(data, "schema_arrow") else data.schema
     features, targets = pick.split(schema.names)
     for name in features:
         _check_type(name, schema.field(name).type)
