@@ -1,4 +1,4 @@
-"""Rows of any two-dimensional input as small C-contiguous float32 or float64 blocks: never a float copy of it all."""
+"""Rows of any two-dimensional input as small float32 or float64 blocks: never a float copy of it all."""
 
 import numpy as np
 
@@ -23,10 +23,24 @@ def take_rows(X, rows, dtype):
     return np.ascontiguousarray(X[rows], dtype=dtype)
 
 
-def sequential_blocks(X, dtype, rows=None):
-    """Blocks of X (or of the rows named) from first to last."""
-    n = X.shape[0] if rows is None else len(rows)
+def row_block(X, rows, dtype):
+    """The same with contiguous rows or contiguous columns: a view of X where it has them and `dtype` already."""
+    if isinstance(rows, slice):
+        block = X[rows]
+    elif X.flags.f_contiguous and not X.flags.c_contiguous:
+        block = X.T.take(rows, axis=1).T  # a column at a time
+    else:
+        block = X[rows]
+    if block.dtype != dtype or not block.flags.aligned:
+        block = block.astype(dtype, order="K")
+    size = block.itemsize
+    return block if size in block.strides and min(block.strides) > 0 else np.ascontiguousarray(block)
+
+
+def sequential_blocks(X, dtype, rows=None, first=0, last=None):
+    """Blocks of rows first..last-1 of X (or of the rows named) in turn, as `row_block` makes them."""
+    last = (X.shape[0] if rows is None else len(rows)) if last is None else last
     size = block_rows(X.shape[1], dtype)
-    for start in range(0, n, size):
-        stop = min(n, start + size)
-        yield take_rows(X, slice(start, stop) if rows is None else rows[start:stop], dtype)
+    for start in range(first, last, size):
+        stop = min(last, start + size)
+        yield row_block(X, slice(start, stop) if rows is None else rows[start:stop], dtype)

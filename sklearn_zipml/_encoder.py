@@ -1,17 +1,15 @@
 """Step 2: rows -> levels -> stochastically rounded codes -> packed tiles, a block of rows at a time."""
 
-from itertools import pairwise
-
 import numpy as np
-from joblib import Parallel, delayed, effective_n_jobs
 
 from . import _coincidence, _kernels
-from ._blocks import block_rows, take_rows
+from ._blocks import block_rows, row_block, take_rows
 from ._levels import find_grid
 from ._packed_matrix import PackedMatrix, aligned_tiles, code_width
 from ._row_order import RowOrder
 from ._row_sample import sample_size, sampled_rows
 from ._statistics import from_moments
+from ._threads import in_threads
 
 
 def pack(X, sample_bits, sampling, levels, seed, *, rows=None, column_names=None, n_jobs=None):
@@ -32,7 +30,9 @@ def pack(X, sample_bits, sampling, levels, seed, *, rows=None, column_names=None
     """
     n = X.shape[0] if rows is None else len(rows)
     sample = sampled_rows(n, sample_size(X.shape[1]), _kernels.mix(seed, 3))
-    grid = find_grid(X, sample_bits, sampling, levels, sample if rows is None else rows[sample], rows, column_names)
+    if rows is not None:
+        sample = rows[sample]
+    grid = find_grid(X, sample_bits, sampling, levels, sample, rows, column_names, n_jobs)
     return pack_on_grid(X, grid, sample_bits, sampling, levels, seed, rows=rows, n_jobs=n_jobs)
 
 
@@ -52,15 +52,17 @@ def pack_on_grid(X, grid, sample_bits, sampling, levels, seed, *, rows=None, n_j
         size = block_rows(d, grid.dtype)
         for start in range(first, last, size):
             stop = min(last, start + size)
-            slots = order.rows(start, stop)
-            block = take_rows(X, slots if rows is None else rows[slots], grid.dtype)
-            tile = start // _kernels.TILE_ROWS
-            encoder.encode(block, codes[tile : tile + -(-len(block) // _kernels.TILE_ROWS)], moments)
+            block = row_block(X, slice(start, stop) if rows is None else rows[start:stop], grid.dtype)
+            encoder.encode(block, codes, moments, order.slots(np.arange(start, stop)))
         return moments
+
+    def finish(first, last):
+        _kernels.rows_to_tiles(codes[first:last], d, width)
 
     total = _kernels.Moments(d, width, by_code)
     for moments in in_threads(encode, n, block_rows(d, grid.dtype), n_jobs):
         total.add(moments)
+    in_threads(finish, len(codes), block_rows(d, grid.dtype) // _kernels.TILE_ROWS, n_jobs)
     sample = sampled_rows(n, _coincidence.sample_size(d), _kernels.mix(seed, 4))
     coincidence = _coincidence.of_rows(take_rows(X, sample if rows is None else rows[sample], grid.dtype))
     return assemble(
@@ -124,14 +126,3 @@ def decode_table(grid, sample_bits, sampling):
 def decoded_dtype(dtype):
     """What rows of a dtype are decoded to."""
     return np.float32 if dtype.type is np.float32 else np.float64
-
-
-def in_threads(work, n_rows, block, n_jobs):
-    """work(first, last) over whole blocks of rows, shared out among threads."""
-    threads = min(effective_n_jobs(n_jobs), -(-n_rows // block))
-    if threads <= 1:
-        return [work(0, n_rows)]
-    blocks = -(-n_rows // block)
-    bounds = [min(n_rows, blocks * k // threads * block) for k in range(threads + 1)]
-    parallel = Parallel(n_jobs=threads, prefer="threads", require="sharedmem")
-    return parallel(delayed(work)(*pair) for pair in pairwise(bounds))

@@ -58,6 +58,7 @@ cdef extern from "kernels.h" nogil:
     ctypedef float zml_shrink(size_t n, const float *threshold, const float *anchor, float *offset)
     ctypedef struct zml_kernels:
         const char *name
+        const void *encoding
         zml_dot *dot[9]
         zml_gradient *gradient[9]
         zml_dot_float *dot_float

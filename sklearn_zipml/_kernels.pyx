@@ -9,6 +9,7 @@ from libc.string cimport memcpy
 
 cdef extern from "rng.h" nogil:
     uint64_t zml_mix64(uint64_t x)
+    uint32_t zml_column_key(uint64_t column)
 
 cdef extern from "dispatch.h" nogil:
     const zml_kernels *zml_available_kernels(int index)
@@ -24,46 +25,88 @@ cdef extern from "levels.h" nogil:
                           int stride, uint8_t *levels, int *top, double *deviation)
 
 cdef extern from "encode.h" nogil:
+    enum:
+        ZML_MAX_CODES
+        ZML_FOLD_TILES
     ctypedef enum zml_sampling:
         ZML_NAIVE
         ZML_NEAREST
         ZML_DOUBLE
         ZML_COMPENSATED
+    ctypedef struct zml_lanes:
+        pass
     ctypedef struct zml_codebook:
         size_t n_columns
-        size_t level_stride
-        const uint8_t *levels
-        const uint16_t *n_levels
-        const uint8_t *cell
-        const uint8_t *top
-        const double *offset
-        const double *scale
         zml_sampling sampling
         int width
         uint64_t seed
+        const uint16_t *n_levels
+        const uint32_t *keys
+        const uint8_t *levels
+        const uint8_t *interval
+        const uint8_t *positions
+        const uint8_t *below
+        const uint8_t *gap
+    ctypedef struct zml_affine_f32:
+        const float *offset
+        const float *scale
+        const float *top
+    ctypedef struct zml_affine_f64:
+        const double *offset
+        const double *scale
+        const double *top
     ctypedef struct zml_moments:
         uint64_t *sum
         uint64_t *square
         uint64_t *variance
         uint64_t *noise
         uint64_t *hits
-    int zml_range_f32(const float *block, size_t n_rows, size_t n_columns, float *low, float *high)
-    int zml_range_f64(const double *block, size_t n_rows, size_t n_columns, double *low, double *high)
-    void zml_coordinates_f32(const float *block, size_t n_rows, const zml_codebook *book, int32_t *coordinates)
-    void zml_coordinates_f64(const double *block, size_t n_rows, const zml_codebook *book, int32_t *coordinates)
-    void zml_encode_tile(const int32_t *coordinates, const int32_t *other, const uint32_t *prior, size_t n_rows,
-                         uint64_t ordinal, const zml_codebook *book, uint8_t *tile, const zml_moments *moments)
+    ctypedef struct zml_workspace:
+        uint32_t *coordinates
+        void *tallies
+    ctypedef struct zml_narrowing:
+        size_t n_columns
+        size_t padded
+        int from_ "from"
+        int to
+        uint64_t seed
+        const uint8_t *base
+        const uint8_t *rise
+        const uint8_t *rise2
+        const uint8_t *odds
+        const uint8_t *odds2
+        const uint8_t *before
+        const uint8_t *after
+    ctypedef int zml_range_f32(const float *block, ptrdiff_t row_stride, ptrdiff_t column_stride, size_t n_rows,
+                               size_t n_columns, float *low, float *high)
+    ctypedef int zml_range_f64(const double *block, ptrdiff_t row_stride, ptrdiff_t column_stride, size_t n_rows,
+                               size_t n_columns, double *low, double *high)
+    ctypedef void zml_encode_f32(const float *block, ptrdiff_t row_stride, ptrdiff_t column_stride, size_t n_rows,
+                                 const zml_codebook *book, const zml_affine_f32 *affine, const zml_workspace *work,
+                                 uint8_t **rows)
+    ctypedef void zml_encode_f64(const double *block, ptrdiff_t row_stride, ptrdiff_t column_stride, size_t n_rows,
+                                 const zml_codebook *book, const zml_affine_f64 *affine, const zml_workspace *work,
+                                 uint8_t **rows)
+    ctypedef void zml_narrow(const uint8_t *source, uint8_t *tiles, size_t n_tiles, uint64_t ordinal,
+                             const zml_narrowing *plan, uint64_t *sum, uint64_t *square, uint64_t *error)
+    ctypedef void zml_tile_of_rows(const uint8_t *rows, int width, size_t padded_columns, uint8_t *tile)
+    ctypedef struct zml_encoding:
+        zml_range_f32 *range_f32
+        zml_range_f64 *range_f64
+        zml_encode_f32 *encode_f32
+        zml_encode_f64 *encode_f64
+        zml_narrow *narrow
+        zml_tile_of_rows *tile_of_rows
+    void zml_add_tallies(const zml_codebook *book, const zml_workspace *work, const zml_moments *moments)
     void zml_decode_tile(const uint8_t *tile, int width, size_t n_columns, const uint8_t *table, uint8_t *positions,
                          size_t n_rows)
     void zml_unpack_tile(const uint8_t *tile, int width, size_t padded_columns, uint8_t *codes)
-    void zml_pack_tile(const uint8_t *codes, int width, size_t padded_columns, uint8_t *tile)
     void zml_permute(uint64_t n, uint64_t seed, uint64_t first, size_t count, int64_t *image)
     void zml_permute_back(uint64_t n, uint64_t seed, const int64_t *image, size_t count, int64_t *source)
 
 cdef extern from "rows.h" nogil:
     size_t zml_row_bytes(size_t padded_columns, int width)
     void zml_tile_to_rows(const uint8_t *tile, int width, size_t padded_columns, size_t n_rows, uint8_t *rows)
-    void zml_rows_to_tile(const uint8_t *rows, int width, size_t padded_columns, uint8_t *tile)
     void zml_shuffle_rows(uint8_t *rows, size_t size, uint64_t n, uint64_t seed, uint8_t *visited, uint8_t *spare)
 
 ctypedef fused real:
@@ -185,15 +228,21 @@ def column_levels(const double[:, ::1] samples, const double[::1] low, const dou
     return levels, used, top, deviation
 
 
-def block_range(const real[:, ::1] block, real[::1] low, real[::1] high):
-    """Lower `low` and raise `high` to the range of a block's columns; True if all its values are finite."""
+def block_range(const real[:, :] block, real[::1] low, real[::1] high):
+    """Lower `low` and raise `high` to the range of a block's columns; True if all its values are finite.
+
+    The elements of rows or those of columns have to be contiguous.
+    """
     cdef int bad = 0
+    cdef const zml_encoding *encoding = <const zml_encoding *> active.encoding
+    cdef ptrdiff_t rows = block.strides[0] // <ptrdiff_t> sizeof(real)
+    cdef ptrdiff_t columns = block.strides[1] // <ptrdiff_t> sizeof(real)
     if block.shape[0] and block.shape[1]:
         with nogil:
             if real is float:
-                bad = zml_range_f32(&block[0, 0], block.shape[0], block.shape[1], &low[0], &high[0])
+                bad = encoding.range_f32(&block[0, 0], rows, columns, block.shape[0], block.shape[1], &low[0], &high[0])
             else:
-                bad = zml_range_f64(&block[0, 0], block.shape[0], block.shape[1], &low[0], &high[0])
+                bad = encoding.range_f64(&block[0, 0], rows, columns, block.shape[0], block.shape[1], &low[0], &high[0])
     return not bad
 
 
@@ -234,88 +283,173 @@ cdef class Moments:
 
 
 cdef class Encoder:
-    """Rounds rows to codes and packs them, given the levels of every column."""
+    """Rounds rows to codes and packs them, given the levels of every column.
 
-    cdef const uint8_t[:, ::1] levels, cell
+    Parameters
+    ----------
+    levels : uint8 (columns, levels), grid positions, the first 0, unused ones repeating the last
+    n_levels : uint16 (columns,), how many are used
+    top : uint8 (columns,), highest grid position
+    offset, scale : float64 (columns,): a value's fixed-point grid coordinate is (value - offset) * scale
+    sampling : key of SAMPLING_CODES
+    width : {1, 2, 4, 8}
+    seed : int, 64 bits
+    """
+
     cdef const uint16_t[::1] n_levels
-    cdef const uint8_t[::1] top
-    cdef const double[::1] offset, scale
+    cdef uint8_t[:, ::1] few, interval, positions, below, gap
+    cdef uint32_t[::1] keys
+    cdef double[:, ::1] affine
+    cdef float[:, ::1] affine_f32
     cdef zml_codebook book
     cdef readonly size_t n_columns
     cdef readonly int width
 
     def __init__(self, levels, n_levels, top, offset, scale, str sampling, int width, uint64_t seed):
-        self.levels, self.n_levels, self.top = levels, n_levels, top
-        self.offset, self.scale = offset, scale
-        self.cell = cells(self.levels, self.n_levels)
-        self.n_columns, self.width = self.n_levels.shape[0], width
+        cdef size_t d = len(n_levels), padded = zml_padded_columns(d), j
+        self.n_levels, self.n_columns, self.width = n_levels, d, width
+        self.keys = np.empty(padded, dtype=np.uint32)
+        for j in range(padded):
+            self.keys[j] = zml_column_key(j)
+        affine = np.zeros((3, padded))
+        affine[:, :d] = offset, scale, np.asarray(top) * float(GRID_FRACTION)
+        with np.errstate(over="ignore"):  # float32 blocks are encoded only where the range suits them
+            self.affine, self.affine_f32 = affine, affine.astype(np.float32)
+        cdef bint pairs = sampling == "double"
+        self.few, self.positions = code_tables(levels, padded, pairs) if width < 8 else (NO_TABLE, NO_TABLE)
+        self.interval, self.below, self.gap = cells(levels, self.n_levels, padded, width)
         cdef zml_codebook *book = &self.book
-        book.n_columns = self.n_columns
-        book.level_stride = self.levels.shape[1]
-        book.levels, book.n_levels, book.cell = &self.levels[0, 0], &self.n_levels[0], &self.cell[0, 0]
-        book.top, book.offset, book.scale = &self.top[0], &self.offset[0], &self.scale[0]
-        book.sampling = SAMPLING_CODES[sampling]
-        book.width, book.seed = width, seed
+        book.n_columns, book.sampling, book.width, book.seed = d, SAMPLING_CODES[sampling], width, seed
+        book.n_levels, book.keys = &self.n_levels[0], &self.keys[0]
+        book.levels, book.positions, book.interval = &self.few[0, 0], &self.positions[0, 0], &self.interval[0, 0]
+        book.below, book.gap = &self.below[0, 0], &self.gap[0, 0]
 
-    def encode(self, const real[:, ::1] block, uint8_t[:, ::1] tiles, Moments moments):
-        """Pack a block of rows of X into zeroed tiles, 64 rows each."""
-        cdef size_t n = block.shape[0], first, count, t, d = self.n_columns
-        cdef int32_t[:, ::1] coordinates = np.empty((ZML_TILE_ROWS, d), dtype=np.int32)
+    def encode(self, const real[:, :] block, uint8_t[:, ::1] tiles, Moments moments, const int64_t[::1] slots=None):
+        """Pack a block of rows of X, the elements of its rows or those of its columns being contiguous.
+
+        Without slots, into tiles from the first row on. With slots, row i goes as a packed row to the memory of slot
+        slots[i] of all tiles, which `rows_to_tiles` makes tiles of once all rows are there.
+        """
+        cdef size_t n = block.shape[0], size = zml_row_bytes(zml_padded_columns(self.n_columns), self.width)
+        cdef size_t first, count, t, i, n_tiles = (n + ZML_TILE_ROWS - 1) // ZML_TILE_ROWS
+        cdef ptrdiff_t row_stride = block.strides[0] // <ptrdiff_t> sizeof(real)
+        cdef ptrdiff_t column_stride = block.strides[1] // <ptrdiff_t> sizeof(real)
+        cdef const zml_encoding *encoding = <const zml_encoding *> active.encoding
+        cdef zml_affine_f32 affine_f32
+        cdef zml_affine_f64 affine
+        affine_f32.offset, affine_f32.scale, affine_f32.top = (
+            &self.affine_f32[0, 0], &self.affine_f32[1, 0], &self.affine_f32[2, 0])
+        affine.offset, affine.scale, affine.top = &self.affine[0, 0], &self.affine[1, 0], &self.affine[2, 0]
+        cdef Workspace work = Workspace(zml_padded_columns(self.n_columns))
         cdef zml_moments out = pointers(moments)
+        cdef uint8_t *rows[ZML_TILE_ROWS]
+        cdef uint8_t *start = &tiles[0, 0] if tiles.shape[0] else NULL
+        cdef bint scattered = slots is not None
         with nogil:
-            for t in range((n + ZML_TILE_ROWS - 1) // ZML_TILE_ROWS):
+            for t in range(n_tiles):
                 first = t * ZML_TILE_ROWS
                 count = min(<size_t> ZML_TILE_ROWS, n - first)
+                for i in range(count):
+                    rows[i] = start + (<size_t> slots[first + i] if scattered else first + i) * size
                 if real is float:
-                    zml_coordinates_f32(&block[first, 0], count, &self.book, &coordinates[0, 0])
+                    encoding.encode_f32(&block[first, 0], row_stride, column_stride, count, &self.book, &affine_f32,
+                                        &work.pointers, rows)
                 else:
-                    zml_coordinates_f64(&block[first, 0], count, &self.book, &coordinates[0, 0])
-                zml_encode_tile(&coordinates[0, 0], &coordinates[0, 0], NULL, count, 0, &self.book,
-                                &tiles[t, 0], &out)
-
-    def narrow(self, Tiles source, const uint8_t[:, ::1] lower, const uint8_t[:, ::1] upper,
-               const uint32_t[:, ::1] prior, uint8_t[:, ::1] tiles, Moments moments):
-        """Round the rows of `source` again, into zeroed tiles.
-
-        lower, upper: grid positions of both draws of every code, (columns, codes); prior: the rounding variance that
-        a code carries already, in 1/65536 of a squared step. Draws are keyed by slot as well as content: few codes make
-        many equal rows, which would share their noise.
-        """
-        cdef size_t t, d = self.n_columns
-        cdef int i, j, code
-        cdef uint8_t[:, ::1] codes = np.empty((ZML_TILE_ROWS, source.padded), dtype=np.uint8)
-        cdef int32_t[:, ::1] first = np.empty((ZML_TILE_ROWS, d), dtype=np.int32)
-        cdef int32_t[:, ::1] second = np.empty((ZML_TILE_ROWS, d), dtype=np.int32)
-        cdef uint32_t[:, ::1] carried = np.empty((ZML_TILE_ROWS, d), dtype=np.uint32)
-        cdef zml_moments out = pointers(moments)
-        with nogil:
-            for t in range(source.n_tiles):
-                zml_unpack_tile(source.tile(t), source.width, source.padded, &codes[0, 0])
-                for i in range(source.rows_in(t)):
-                    for j in range(<int> d):
-                        code = codes[i, j]
-                        first[i, j] = lower[j, code] << ZML_GRID_SHIFT
-                        second[i, j] = upper[j, code] << ZML_GRID_SHIFT
-                        carried[i, j] = prior[j, code]
-                zml_encode_tile(&first[0, 0], &second[0, 0], &carried[0, 0], source.rows_in(t),
-                                1 + t * ZML_TILE_ROWS, &self.book,
-                                &tiles[t, 0], &out)
+                    encoding.encode_f64(&block[first, 0], row_stride, column_stride, count, &self.book, &affine,
+                                        &work.pointers, rows)
+                if (t + 1) % ZML_FOLD_TILES == 0 or t + 1 == n_tiles:
+                    zml_add_tallies(&self.book, &work.pointers, &out)
+        if not scattered:
+            rows_to_tiles(tiles[:n_tiles], self.n_columns, self.width)
 
 
-cdef cells(const uint8_t[:, ::1] levels, const uint16_t[::1] n_levels):
-    """cells[column][k]: the interval of levels that holds the grid coordinates from k to k + 1."""
-    out = np.zeros((n_levels.shape[0], 256), dtype=np.uint8)
-    cdef uint8_t[:, ::1] cell = out
+NO_TABLE = np.zeros((1, 1), dtype=np.uint8)
+
+
+cdef class Workspace:
+    """Memory that the encoder works in, on lines of the cache."""
+
+    cdef uint8_t[::1] coordinates, tallies
+    cdef zml_workspace pointers
+
+    def __init__(self, size_t padded):
+        self.coordinates = aligned_zeros(padded * ZML_TILE_ROWS * sizeof(uint32_t))
+        self.tallies = aligned_zeros(padded * sizeof(zml_lanes))
+        self.pointers.coordinates, self.pointers.tallies = <uint32_t *> &self.coordinates[0], &self.tallies[0]
+
+
+def aligned_zeros(size_t n):
+    """Zeroed bytes that start on a 64-byte line."""
+    raw = np.zeros(n + 64, dtype=np.uint8)
+    start = -raw.ctypes.data % 64
+    return raw[start : start + n]
+
+
+def code_tables(levels, size_t padded, bint pairs):
+    """Levels and the positions that codes stand for, uint8 (padded columns, 16) each."""
+    d, count = levels.shape
+    few, positions = (np.zeros((padded, ZML_MAX_CODES), dtype=np.uint8) for _ in range(2))
+    few[:d, :count], few[:d, count:] = levels, levels[:, -1:]
+    codes = np.minimum(np.arange(ZML_MAX_CODES) + 1, 2 * count - 1) - 1 if pairs else np.arange(ZML_MAX_CODES)
+    wide = few[:d].astype(np.uint16)
+    positions[:d] = (wide[:, codes // 2] + wide[:, (codes + 1) // 2]) // 2 if pairs else few[:d]
+    return few, positions
+
+
+def cells(const uint8_t[:, ::1] levels, const uint16_t[::1] n_levels, size_t padded, int width):
+    """For the grid coordinates from k to k + 1, uint8 (padded columns, 256): the interval of levels that holds them,
+    or with 8 bits the level below and the gap to the next one."""
+    shape = (padded, 256)
+    interval = np.zeros(shape, dtype=np.uint8) if width < 8 else NO_TABLE
+    below, gap = (np.zeros(shape, dtype=np.uint8) if width == 8 else NO_TABLE for _ in range(2))
+    cdef uint8_t[:, ::1] interval_view = interval, below_view = below, gap_view = gap
     cdef Py_ssize_t j
-    cdef int k, interval
+    cdef int k, index
     with nogil:
         for j in range(n_levels.shape[0]):
-            interval = 0
+            index = 0
             for k in range(256):
-                while interval + 2 < n_levels[j] and levels[j, interval + 1] <= k:
-                    interval += 1
-                cell[j, k] = <uint8_t> interval
-    return out
+                while index + 2 < n_levels[j] and levels[j, index + 1] <= k:
+                    index += 1
+                if width < 8:
+                    interval_view[j, k] = <uint8_t> index
+                elif n_levels[j] > 1:
+                    below_view[j, k] = levels[j, index]
+                    gap_view[j, k] = levels[j, index + 1] - levels[j, index]
+    return interval, below, gap
+
+
+def narrow_tiles(Tiles source, uint8_t[:, ::1] tiles, int width, uint64_t seed, uint8_t[:, ::1] base, rise, rise2,
+                 uint8_t[:, :, ::1] odds, odds2, uint8_t[:, ::1] before, after, size_t first, size_t last):
+    """Round the codes of tiles first..last-1 of `source` again, to a smaller width.
+
+    base, rise, rise2, odds, odds2, before, after : see zml_narrowing; rise2 and odds2 may be None, and after with
+    bytes. Draws are keyed by slot.
+
+    Returns sums of the new positions, of their squares and of their squared distances from the old ones, uint64
+    (3, columns).
+    """
+    cdef zml_narrowing plan
+    cdef const uint8_t[:, ::1] rise_view = rise, rise2_view, after_view
+    cdef const uint8_t[:, :, ::1] odds2_view
+    cdef const zml_encoding *encoding = <const zml_encoding *> active.encoding
+    sums = np.zeros((3, source.n_columns), dtype=np.uint64)
+    cdef uint64_t[:, ::1] view = sums
+    plan.n_columns, plan.padded, plan.from_, plan.to = source.n_columns, source.padded, source.width, width
+    plan.seed = seed
+    plan.base, plan.odds, plan.before, plan.rise = &base[0, 0], &odds[0, 0, 0], &before[0, 0], &rise_view[0, 0]
+    plan.rise2, plan.odds2, plan.after = NULL, NULL, NULL
+    if odds2 is not None:
+        rise2_view, odds2_view = rise2, odds2
+        plan.rise2, plan.odds2 = &rise2_view[0, 0], &odds2_view[0, 0, 0]
+    if after is not None:
+        after_view = after
+        plan.after = &after_view[0, 0]
+    if first < last:
+        with nogil:
+            encoding.narrow(source.tile(first), &tiles[first, 0], last - first, first, &plan, &view[0, 0], &view[1, 0],
+                            &view[2, 0])
+    return sums
 
 
 cdef zml_moments pointers(Moments moments):
@@ -392,43 +526,26 @@ cdef class Tiles:
         return out
 
 
-def gather_tiles(Tiles source, const int64_t[::1] slots, uint8_t[:, ::1] tiles):
-    """Tiles whose row k is the row of `source` in slot slots[k], codes moved as they are.
+def gather_rows(Tiles source, const int64_t[::1] slots, uint8_t[:, ::1] tiles, size_t first, size_t last):
+    """Copy, as a packed row each, the rows of `source` in tiles first..last-1 that are asked for.
 
-    The source is read once, in order; rows wait in a row-major bit-packed buffer, so nothing is unpacked for long.
+    slots[k] is the slot of the source whose row becomes row k of tiles; `rows_to_tiles` makes tiles of them.
     """
-    cdef size_t n = slots.shape[0], padded = source.padded, t, k, first, count, j, row_bytes
-    cdef int width = source.width, per_byte = 8 // width, b
-    cdef uint8_t code
-    row_bytes = padded // per_byte
-    order = np.argsort(slots, kind="stable")
-    cdef const int64_t[::1] by_slot = order
-    cdef uint8_t[:, ::1] rows = np.empty((n, row_bytes), dtype=np.uint8)
-    cdef uint8_t[:, ::1] block = np.empty((ZML_TILE_ROWS, padded), dtype=np.uint8)
-    cdef size_t unpacked = <size_t> -1, target
-    cdef const uint8_t *row
+    cdef size_t size = zml_row_bytes(source.padded, source.width), t, begin, k, stop
+    cdef uint8_t[::1] spare = np.empty(size * ZML_TILE_ROWS, dtype=np.uint8)
+    cdef const int64_t[::1] order = np.argsort(slots)
+    bounds = np.searchsorted(np.asarray(slots)[order], np.arange(first, last + 1) * ZML_TILE_ROWS)
+    cdef const int64_t[::1] bound = bounds
+    cdef uint8_t *start = &tiles[0, 0]
     with nogil:
-        for k in range(n):
-            target = by_slot[k]
-            t = <size_t> slots[target] // ZML_TILE_ROWS
-            if t != unpacked:
-                zml_unpack_tile(source.tile(t), width, padded, &block[0, 0])
-                unpacked = t
-            row = &block[<size_t> slots[target] % ZML_TILE_ROWS, 0]
-            for j in range(row_bytes):
-                code = 0
-                for b in range(per_byte):
-                    code |= <uint8_t> (row[j * per_byte + b] << (b * width))
-                rows[target, j] = code
-        for t in range((n + ZML_TILE_ROWS - 1) // ZML_TILE_ROWS):
-            first = t * ZML_TILE_ROWS
-            count = min(<size_t> ZML_TILE_ROWS, n - first)
-            block[:, :] = 0
-            for k in range(count):
-                for j in range(row_bytes):
-                    for b in range(per_byte):
-                        block[k, j * per_byte + b] = (rows[first + k, j] >> (b * width)) & ((1 << width) - 1)
-            zml_pack_tile(&block[0, 0], width, padded, &tiles[t, 0])
+        for t in range(first, last):
+            begin, stop = bound[t - first], bound[t - first + 1]
+            if begin == stop:
+                continue
+            zml_tile_to_rows(source.tile(t), source.width, source.padded, source.rows_in(t), &spare[0])
+            for k in range(begin, stop):
+                memcpy(start + <size_t> order[k] * size,
+                       &spare[(<size_t> slots[order[k]] - t * ZML_TILE_ROWS) * size], size)
 
 
 def row_bytes(size_t n_columns, int width):
@@ -446,13 +563,16 @@ def tiles_to_rows(const uint8_t[:, ::1] tiles, size_t n_columns, int width, uint
 
 
 def rows_to_tiles(uint8_t[:, ::1] rows, size_t n_columns, int width):
-    """Make tiles of packed rows, a multiple of 64 of them, in the same memory."""
+    """Make tiles of packed rows, 64 to a tile, in the same memory."""
     cdef size_t t, padded = zml_padded_columns(n_columns), size = zml_tile_bytes(padded, width)
-    cdef uint8_t[::1] spare = np.empty(size, dtype=np.uint8)
+    cdef uint8_t[::1] spare = np.empty(max(size, <size_t> 1), dtype=np.uint8)
+    cdef size_t n_tiles = rows.shape[0] * rows.shape[1] // size if size else 0
+    cdef uint8_t *start = &rows[0, 0] if n_tiles else NULL
+    cdef const zml_encoding *encoding = <const zml_encoding *> active.encoding
     with nogil:
-        for t in range(<size_t> rows.shape[0] // ZML_TILE_ROWS):
-            memcpy(&spare[0], &rows[t * ZML_TILE_ROWS, 0], size)
-            zml_rows_to_tile(&spare[0], width, padded, &rows[t * ZML_TILE_ROWS, 0])
+        for t in range(n_tiles):
+            memcpy(&spare[0], start + t * size, size)
+            encoding.tile_of_rows(&spare[0], width, padded, start + t * size)
 
 
 def shuffle_rows(uint8_t[:, ::1] rows, uint64_t seed):

@@ -11,9 +11,11 @@ import numpy as np
 from sklearn.utils import assert_all_finite
 
 from . import _kernels
-from ._blocks import block_dtype, sequential_blocks
+from ._blocks import block_dtype, block_rows, sequential_blocks
+from ._threads import in_threads
 
-SAMPLE_BYTES = 1 << 24
+SAMPLE_BYTES = 1 << 23
+TRANSPOSED_ROWS = 256  # that stay in the cache while they are turned into columns
 MAX_STEPS = 255
 
 
@@ -52,16 +54,23 @@ class Grid:
             return np.where(self.used > 1, _kernels.GRID_FRACTION / self.step, 0.0)
 
 
-def column_range(X, rows=None, column_names=None):
+def column_range(X, rows=None, column_names=None, n_jobs=None):
     """Smallest and largest value of every column, float64.
 
     Raises scikit-learn's error for NaN and infinity, and a ValueError for a column that spans more than float64. The
     range of a column whose steps could not be divided by (below 1e-290) is taken for none.
     """
     dtype = block_dtype(X.dtype)
-    low, high = np.full(X.shape[1], np.inf, dtype), np.full(X.shape[1], -np.inf, dtype)
-    for block in sequential_blocks(X, dtype, rows):
-        widen_range(block, low, high)
+
+    def block_ranges(first, last):
+        low, high = np.full(X.shape[1], np.inf, dtype), np.full(X.shape[1], -np.inf, dtype)
+        for block in sequential_blocks(X, dtype, rows, first, last):
+            widen_range(block, low, high)
+        return low, high
+
+    n = X.shape[0] if rows is None else len(rows)
+    parts = in_threads(block_ranges, n, block_rows(X.shape[1], dtype), n_jobs)
+    low, high = np.min([low for low, _ in parts], axis=0), np.max([high for _, high in parts], axis=0)
     return check_range(low, high, column_names)
 
 
@@ -82,7 +91,7 @@ def check_range(low, high, column_names=None):
     return low, np.where(span < 1e-290, low, high)
 
 
-def find_grid(X, sample_bits, sampling, levels, sample_rows, rows=None, column_names=None):
+def find_grid(X, sample_bits, sampling, levels, sample_rows, rows=None, column_names=None, n_jobs=None):
     """Choose the levels of every column of X.
 
     Parameters
@@ -92,16 +101,17 @@ def find_grid(X, sample_bits, sampling, levels, sample_rows, rows=None, column_n
     sample_rows : int array, rows of X whose histograms place optimal levels
     rows : int array or None, rows of X that will be encoded: their range is the grid's
     column_names : sequence of str or None, for warnings
+    n_jobs : int or None, threads; the result does not depend on it
 
     Returns
     -------
     Grid
     """
-    low, high = column_range(X, rows, column_names)
-    return place_levels(X, sample_rows, low, high, X.dtype, sample_bits, sampling, levels, column_names)
+    low, high = column_range(X, rows, column_names, n_jobs)
+    return place_levels(X, sample_rows, low, high, X.dtype, sample_bits, sampling, levels, column_names, n_jobs)
 
 
-def place_levels(X, sample_rows, low, high, dtype, sample_bits, sampling, levels, column_names=None):
+def place_levels(X, sample_rows, low, high, dtype, sample_bits, sampling, levels, column_names=None, n_jobs=None):
     """The same from the range of the columns, float64, and a sample: rows `sample_rows` of X.
 
     dtype is that of the rows that will be encoded.
@@ -109,7 +119,7 @@ def place_levels(X, sample_rows, low, high, dtype, sample_bits, sampling, levels
     span = high - low
     count, stride = n_levels(sample_bits, sampling), 2 if sampling == "double" else 1
     place = _uniform if levels == "uniform" else _optimal
-    chosen, used, top, deviation = place(X, sample_rows, low, high, count, stride)
+    chosen, used, top, deviation = place(X, sample_rows, low, high, count, stride, n_jobs)
     constant = span == 0
     used[constant], top[constant] = 1, 0
     step = np.where(constant, constant_step(low), span / np.maximum(top, 1))
@@ -141,12 +151,12 @@ def constant_step(value):
     return np.where(size > 1e-290, size, 1.0)
 
 
-def _uniform(X, sample_rows, low, high, count, stride):
+def _uniform(X, sample_rows, low, high, count, stride, n_jobs):
     """Evenly spaced levels, the paper's first setting: a multiple of count - 1 steps, so that they are exact."""
     steps = (count - 1) * stride * (MAX_STEPS // ((count - 1) * stride))
     row = np.arange(count) * (steps // (count - 1))
     d = len(low)
-    deviation = _optimal(X, sample_rows, low, high, 2, stride)[3]
+    deviation = _optimal(X, sample_rows, low, high, 2, stride, n_jobs)[3]
     return (
         np.tile(row.astype(np.uint8), (d, 1)),
         np.full(d, count, dtype=np.uint16),
@@ -155,19 +165,26 @@ def _uniform(X, sample_rows, low, high, count, stride):
     )
 
 
-def _sample_blocks(X, sample_rows, low, high):
-    """Column ranges and their samples, float64 [column][row], few enough at a time."""
-    width = max(1, SAMPLE_BYTES // (8 * max(1, len(sample_rows))))
-    for first in range(0, len(low), width):
-        columns = slice(first, min(first + width, len(low)))
-        block = X[sample_rows, columns] if isinstance(X, np.ndarray) else np.asarray(X)[sample_rows, columns]
-        yield columns, np.ascontiguousarray(block.T, dtype=np.float64)
+def _sample(X, sample_rows, columns):
+    """Sampled values of a range of columns, float64 [column][row]."""
+    if X.flags.f_contiguous and not X.flags.c_contiguous:
+        return X.T[columns].take(sample_rows, axis=1).astype(np.float64)
+    out = np.empty((columns.stop - columns.start, len(sample_rows)))
+    for k in range(0, len(sample_rows), TRANSPOSED_ROWS):
+        out[:, k : k + TRANSPOSED_ROWS] = X[sample_rows[k : k + TRANSPOSED_ROWS], columns].T
+    return out
 
 
-def _optimal(X, sample_rows, low, high, count, stride):
+def _optimal(X, sample_rows, low, high, count, stride, n_jobs):
     """Variance-optimal levels of the columns' histograms over a sample of rows."""
-    parts = [
-        _kernels.column_levels(sample, low[columns], high[columns], count, MAX_STEPS // stride, stride)
-        for columns, sample in _sample_blocks(X, sample_rows, low, high)
-    ]
+    sample_rows = np.sort(sample_rows)  # memory likes it
+    width = max(1, SAMPLE_BYTES // (8 * max(1, len(sample_rows))))
+
+    def place(first, last):
+        for start in range(first, last, width):
+            columns = slice(start, min(start + width, last))
+            sample = _sample(X, sample_rows, columns)
+            yield _kernels.column_levels(sample, low[columns], high[columns], count, MAX_STEPS // stride, stride)
+
+    parts = [part for found in in_threads(lambda *span: list(place(*span)), len(low), width, n_jobs) for part in found]
     return tuple(np.concatenate(arrays) for arrays in zip(*parts, strict=True))

@@ -287,7 +287,9 @@ class PackedMatrix:
         order = RowOrder(len(rows), seed)
         codes = aligned_tiles(len(rows), self.shape[1], self._tiles.width)
         if self.shape[1] and len(rows):
-            _kernels.gather_tiles(self._tiles, self._order.slots(rows[order.rows()]), codes)
+            slots = self._order.slots(rows[order.rows()])
+            _kernels.gather_rows(self._tiles, slots, codes, 0, self._tiles.n_tiles)
+            _kernels.rows_to_tiles(codes, self.shape[1], self._tiles.width)
         parts = self._parts() | {"codes": codes, "shape": (len(rows), self.shape[1]), "row_seed": seed}
         if self.target is not None:
             parts["target"] = self.target[rows]

@@ -50,6 +50,9 @@ class DoubleSamplingQuantizer(OneToOneFeatureMixin, CallbackSupportMixin, Transf
     quantize_unseen : bool, default=False
         Whether ``transform`` packs too, for studies where the data of inference is quantized as well. Values outside
         the range seen in ``fit`` then go to its ends.
+    n_jobs : int or None, default=None
+        Threads that pack. None means 1 unless in a ``joblib.parallel_config`` context, -1 all processors. The result
+        does not depend on it.
     random_state : int, RandomState instance or None, default=None
         Decides the rounding and the order of rows inside the container.
 
@@ -95,6 +98,7 @@ class DoubleSamplingQuantizer(OneToOneFeatureMixin, CallbackSupportMixin, Transf
         "sampling": [StrOptions({"compensated", "double", "naive", "nearest"})],
         "levels": [StrOptions({"optimal", "uniform"})],
         "quantize_unseen": ["boolean"],
+        "n_jobs": [None, Integral],
         "random_state": ["random_state"],
     }
 
@@ -105,12 +109,14 @@ class DoubleSamplingQuantizer(OneToOneFeatureMixin, CallbackSupportMixin, Transf
         sampling: Sampling = "compensated",
         levels: Levels = "optimal",
         quantize_unseen: bool = False,
+        n_jobs: int | None = None,
         random_state: RandomState = None,
     ) -> None:
         self.sample_bits = sample_bits
         self.sampling = sampling
         self.levels = levels
         self.quantize_unseen = quantize_unseen
+        self.n_jobs = n_jobs
         self.random_state = random_state
 
     @_fit_context(prefer_skip_nested_validation=True)
@@ -247,12 +253,14 @@ class DoubleSamplingQuantizer(OneToOneFeatureMixin, CallbackSupportMixin, Transf
         self._seed = draw_seed(check_random_state(self.random_state))
         self._sketch = None
         if isinstance(X, PackedMatrix):
-            X = requantize(X, self.sample_bits, self._seed)
+            X = requantize(X, self.sample_bits, self._seed, self.n_jobs)
             self._set_grid(grid_of(X))
         else:
             rows = sampled_rows(len(X), sample_size(X.shape[1]), _kernels.mix(self._seed, 3))
             names = getattr(self, "feature_names_in_", None)
-            self._set_grid(find_grid(X, self.sample_bits, self.sampling, self.levels, rows, column_names=names))
+            self._set_grid(
+                find_grid(X, self.sample_bits, self.sampling, self.levels, rows, column_names=names, n_jobs=self.n_jobs)
+            )
         return X
 
     def _set_grid(self, grid):
@@ -265,8 +273,9 @@ class DoubleSamplingQuantizer(OneToOneFeatureMixin, CallbackSupportMixin, Transf
 
     def _pack(self, X):
         if isinstance(X, PackedMatrix):
-            return requantize(X, self.sample_bits, self._seed)
-        return pack_on_grid(X, self._grid, self.sample_bits, self.sampling, self.levels, self._seed)
+            return requantize(X, self.sample_bits, self._seed, self.n_jobs)
+        kind = (self.sample_bits, self.sampling, self.levels)
+        return pack_on_grid(X, self._grid, *kind, self._seed, n_jobs=self.n_jobs)
 
     def _output(self, X):
         """X, decoded if set_output wants a data frame."""

@@ -9,8 +9,8 @@ from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted
 
 from . import _coincidence, _kernels
-from ._blocks import block_dtype, block_rows, take_rows
-from ._encoder import assemble, decoded_dtype, in_threads, keeps_noise
+from ._blocks import block_dtype, block_rows, row_block
+from ._encoder import assemble, decoded_dtype, keeps_noise
 from ._levels import listed, widen_range
 from ._packed_matrix import check_target, code_width
 from ._row_sample import RowSample, sample_size
@@ -18,6 +18,7 @@ from ._row_store import RowStore
 from ._seeds import draw_seed
 from ._sketch import ColumnSketch
 from ._statistics import from_moments
+from ._threads import in_threads
 from ._validation import check_settings
 
 
@@ -153,12 +154,10 @@ class Packer:
         def encode(first, last):
             moments = _kernels.Moments(self.n_columns, self.width, self.by_code)
             size = block_rows(self.n_columns, self.grid.dtype)
-            tile_bytes = _kernels.tile_bytes(self.n_columns, self.width)
             for start in range(first, last, size):
-                block = take_rows(X, slice(start, min(last, start + size)), self.grid.dtype)
-                tiles = np.zeros((-(-len(block) // _kernels.TILE_ROWS), tile_bytes), dtype=np.uint8)
-                self.encoder.encode(block, tiles, moments)
-                _kernels.tiles_to_rows(tiles, self.n_columns, self.width, rows[start : start + len(block)])
+                stop = min(last, start + size)
+                block = row_block(X, slice(start, stop), self.grid.dtype)
+                self.encoder.encode(block, rows, moments, np.arange(start, stop))
             return moments
 
         for moments in in_threads(encode, len(X), block_rows(self.n_columns, self.grid.dtype), self.n_jobs):
@@ -181,7 +180,7 @@ class Packer:
             )
         size = block_rows(self.n_columns, self.grid.dtype)
         for start in range(0, len(X), size):
-            widen_range(take_rows(X, slice(start, start + size), self.grid.dtype), self.low, self.high)
+            widen_range(row_block(X, slice(start, start + size), self.grid.dtype), self.low, self.high)
 
     def finish(self, feature_names=None):
         """The PackedMatrix of all rows; the packer must not be used again."""

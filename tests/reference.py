@@ -135,10 +135,12 @@ def encode(X, grid, sampling, seed):
     if sampling == "nearest":
         up = (2 * above >= gap * FRACTION) & (gap > 0)
         return index + up, low + up * gap
-    random = draw(row_keys(t, mix(seed, 2))[:, None], column_key(np.arange(t.shape[1]))[None])
+    column = np.arange(t.shape[1])
+    random = draw(row_keys(t, mix(seed, 2))[:, None], column_key(column // 2)[None])  # one draw for two columns
 
     def goes_up(bits):
-        return (bits >> np.uint32(8)).astype(np.int64) * gap < above * FRACTION
+        half = bits >> (16 * (column % 2)).astype(np.uint32) & np.uint32(0xFFFF) | np.uint32(1)
+        return half.astype(np.int64) * gap < above * (65536 // FRACTION)
 
     up = goes_up(random)
     if sampling != "double":

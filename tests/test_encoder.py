@@ -8,9 +8,9 @@ import pytest
 import reference
 from scipy import stats
 
-from sklearn_zipml import _blocks, _kernels
+from sklearn_zipml import _blocks, _dispatch, _kernels
 from sklearn_zipml._encoder import pack, pack_on_grid
-from sklearn_zipml._levels import find_grid
+from sklearn_zipml._levels import column_range, find_grid
 from sklearn_zipml._packed_matrix import code_width
 
 SAMPLINGS = ["naive", "nearest", "double", "compensated"]
@@ -143,6 +143,54 @@ def test_codes_do_not_depend_on_blocks_and_threads(monkeypatch, n_jobs, block_by
     assert parts == whole
     for name in ("_mean", "_deviation", "_variance", "_noise", "_codes"):
         np.testing.assert_array_equal(getattr(parts, name), getattr(whole, name))
+
+
+@pytest.mark.parametrize("kernels", _dispatch.available_kernels())
+@pytest.mark.parametrize("shape", [(1, 1), (63, 2), (64, 16), (65, 17), (129, 48), (200, 37)])
+@pytest.mark.parametrize(("sampling", "bits"), [("double", 3), ("compensated", 1), ("naive", 4), ("nearest", 6)])
+def test_kernels_give_the_same_codes_and_statistics(kernels, shape, sampling, bits):
+    """At sizes around those of tiles and vectors, for both float types and both orders, narrowed too."""
+    rng = np.random.default_rng(3)
+    X = rng.normal(size=shape) ** 3
+    for dtype in (np.float32, np.float64):
+        for array in (X.astype(dtype), np.asfortranarray(X, dtype=dtype)):
+            found, expected = [], []
+            for name, results in ((kernels, found), ("portable", expected)):
+                with _dispatch.kernels(name):
+                    packed = pack(array, bits, sampling, "optimal", 1)
+                    wide = pack(array, 8, sampling, "optimal", 1)
+                    taken = packed[np.arange(0, len(X), 2)]
+                    results += [packed, taken, wide, wide.requantize(bits, random_state=0)]
+                    results += [packed.requantize(bits - 1, random_state=0)] if bits > 2 else []
+            for a, b in zip(found, expected, strict=True):
+                for part in ("_codes", "_mean", "_deviation", "_variance", "_noise"):
+                    np.testing.assert_array_equal(getattr(a, part), getattr(b, part))
+
+
+@pytest.mark.parametrize("kernels", _dispatch.available_kernels())
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("order", ["C", "F"])
+def test_ranges_and_non_finite_values(kernels, dtype, order):
+    """Wherever in a vector or behind it the extremes or what is not finite stand."""
+    X = np.array(np.random.default_rng(0).normal(size=(83, 21)), dtype=dtype, order=order)
+    with _dispatch.kernels(kernels):
+        low, high = column_range(X)
+        np.testing.assert_array_equal(low, X.min(axis=0))
+        np.testing.assert_array_equal(high, X.max(axis=0))
+        for row, column in ((0, 0), (15, 20), (64, 16), (82, 20)):
+            for bad in (np.nan, np.inf, -np.inf):
+                spoilt = X.copy(order="K")
+                spoilt[row, column] = bad
+                with pytest.raises(ValueError, match=r"X contains (NaN|infinity)"):
+                    column_range(spoilt)
+
+
+def test_views_are_read_in_place():
+    """Blocks of C- or F-contiguous floats are no copies."""
+    X = np.zeros((300, 5), dtype=np.float32)
+    for array in (X, np.asfortranarray(X), X[:, 1:4]):
+        block = _blocks.row_block(array, slice(64, 128), np.float32)
+        assert np.shares_memory(block, array)
 
 
 def draws(X, grid, bits, sampling, n_seeds):

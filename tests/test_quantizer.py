@@ -7,13 +7,14 @@ import numpy as np
 import pandas as pd
 import polars as pl
 import pytest
+from joblib import parallel_config
 from numpy.testing import assert_allclose, assert_array_equal
 from sklearn import config_context
 from sklearn.base import clone
 from sklearn.exceptions import NotFittedError
 from sklearn.pipeline import make_pipeline
 
-from sklearn_zipml import DoubleSamplingQuantizer, PackedMatrix, ZipMLRegressor
+from sklearn_zipml import DoubleSamplingQuantizer, PackedMatrix, ZipMLRegressor, _blocks, _requantize
 
 SAMPLINGS = ["double", "compensated", "naive", "nearest"]
 
@@ -323,3 +324,21 @@ def test_default_pipeline_is_the_estimator(sample_bits):
         pipeline.set_params(zipmlregressor__sample_bits=sample_bits)
     assert_array_equal(pipeline.fit(X, y)[-1].coef_, alone.coef_)
     assert pipeline.score(X, y) == alone.score(X, y)
+
+
+@pytest.mark.parametrize("sampling", ["compensated", "double"])
+def test_threads_change_nothing(monkeypatch, sampling):
+    """Levels, codes and statistics, narrowing too, whether n_jobs or a joblib configuration asks for threads."""
+    monkeypatch.setattr(_blocks, "BLOCK_BYTES", 1 << 12)
+    monkeypatch.setattr(_requantize, "THREAD_TILES", 1)
+    X = np.random.default_rng(0).normal(size=(1000, 9))
+    quantizer = DoubleSamplingQuantizer(8, sampling=sampling, random_state=0)
+    alone = quantizer.fit_transform(X)
+    threaded = clone(quantizer).set_params(n_jobs=3).fit_transform(X)
+    with parallel_config(n_jobs=2):
+        configured = clone(quantizer).fit_transform(X)
+    narrow = DoubleSamplingQuantizer(4, sampling=sampling, random_state=0)
+    narrowed = [narrow.set_params(n_jobs=n).fit_transform(alone) for n in (None, 3)]
+    for one, other in ((alone, threaded), (alone, configured), narrowed):
+        for part in ("_codes", "_mean", "_deviation", "_variance", "_noise"):
+            np.testing.assert_array_equal(getattr(one, part), getattr(other, part))

@@ -6,14 +6,22 @@
 #define ZML_INLINE static inline __attribute__((always_inline))
 #define ZML_PREFETCH(address) __builtin_prefetch(address)
 #define ZML_PREFETCH_FAR(address) __builtin_prefetch(address, 0, 2) /* into the second-level cache */
+#define ZML_PREFETCH_TO_WRITE(address) __builtin_prefetch(address, 1)
 #elif defined(_MSC_VER)
 #define ZML_INLINE static __forceinline
 #define ZML_PREFETCH(address) ((void)(address))
 #define ZML_PREFETCH_FAR(address) ((void)(address))
+#define ZML_PREFETCH_TO_WRITE(address) ((void)(address))
 #else
 #define ZML_INLINE static inline
 #define ZML_PREFETCH(address) ((void)(address))
 #define ZML_PREFETCH_FAR(address) ((void)(address))
+#define ZML_PREFETCH_TO_WRITE(address) ((void)(address))
+#endif
+
+/* Bytes of a tile are taken as parts of words. */
+#if defined(__BYTE_ORDER__) && __BYTE_ORDER__ == __ORDER_BIG_ENDIAN__
+#error "sklearn_zipml needs a little-endian processor"
 #endif
 
 /* GCC 8 and clang 7 are the first that know AVX-512 VNNI and VBMI. */

@@ -1,3 +1,4 @@
+/* Contract of the encoder: one table of functions for each instruction set, all giving the same bits. */
 #ifndef ZML_ENCODE_H
 #define ZML_ENCODE_H
 
@@ -6,56 +7,116 @@
 
 typedef enum { ZML_NAIVE = 0, ZML_NEAREST = 1, ZML_DOUBLE = 2, ZML_COMPENSATED = 3 } zml_sampling;
 
-/* What the encoder knows about the columns. Per column: levels (n_levels of them used out of level_stride bytes,
- * grid positions), cell (256 bytes: the interval that holds the grid cell k, k+1), offset and scale, in units of
- * X, that make the fixed-point grid coordinate rint((x - offset) * scale), between 0 and top << ZML_GRID_SHIFT. */
+enum { ZML_MAX_CODES = 16 }; /* of a width below 8; bytes hold grid positions themselves */
+
+/* What the encoder knows about the columns; arrays are padded to whole tiles' columns. Per column: n_levels and its
+ * content key; with up to 4 bits 16 levels (the last repeated), for each of 256 grid cells the index of its interval,
+ * and the position that each of 16 codes stands for; with 8 bits for each grid cell the position of the level below
+ * and the gap to the next. */
 typedef struct {
   size_t n_columns;
-  size_t level_stride;
-  const uint8_t *levels;
-  const uint16_t *n_levels;
-  const uint8_t *cell;
-  const uint8_t *top;
-  const double *offset;
-  const double *scale;
   zml_sampling sampling;
   int width;
   uint64_t seed;
+  const uint16_t *n_levels;
+  const uint32_t *keys;
+  const uint8_t *levels, *interval, *positions;
+  const uint8_t *below, *gap;
 } zml_codebook;
+
+/* The fixed-point grid coordinate of a value is rint((x - offset) * scale), between 0 and top (in coordinates). */
+typedef struct {
+  const float *offset, *scale, *top;
+} zml_affine_f32;
+typedef struct {
+  const double *offset, *scale, *top;
+} zml_affine_f64;
 
 /* What it learns. Per column, exact integers, so that the order of accumulation is free: sum and sum of squares of
  * the stored grid positions, and the summed squared rounding errors in 1/65536 of a squared step. noise[column][code]
  * and hits[column][code] (may be NULL) split errors and rows by code, width <= 4 only. */
 typedef struct {
-  uint64_t *sum;
-  uint64_t *square;
-  uint64_t *variance;
-  uint64_t *noise;
-  uint64_t *hits;
+  uint64_t *sum, *square, *variance, *noise, *hits;
 } zml_moments;
 
-/* Smallest and largest value of each column of a block, [row][column]; returns 1 if a value is not finite. */
-int zml_range_f32(const float *block, size_t n_rows, size_t n_columns, float *low, float *high);
-int zml_range_f64(const double *block, size_t n_rows, size_t n_columns, double *low, double *high);
+/* Sums over rows in 16 lanes, of at most ZML_FOLD_TILES tiles; the error in halves. */
+typedef struct {
+  uint32_t sum[16], square[16], noise[16], more_noise[16];
+} zml_lanes;
 
-/* Grid coordinates of a block, [row][column]. */
-void zml_coordinates_f32(const float *block, size_t n_rows, const zml_codebook *book, int32_t *coordinates);
-void zml_coordinates_f64(const double *block, size_t n_rows, const zml_codebook *book, int32_t *coordinates);
+/* Room to work in. coordinates: [padded column][64]. tallies: per padded column, with up to 4 bits 16 numbers
+ * ZML_HIT * hits + error, with 8 bits zml_lanes; zml_add_tallies adds them to the moments and clears them. */
+enum { ZML_FOLD_TILES = 60 };
+#define ZML_HIT (1ull << 44)
+typedef struct {
+  uint32_t *coordinates;
+  void *tallies;
+} zml_workspace;
 
-/* Rounds up to 64 rows of grid coordinates to codes and packs them into one zeroed tile. other is a second
- * coordinate array for the second draw of ZML_DOUBLE (the same array unless a double store is narrowed); prior
- * (may be NULL) is the squared error that the coordinates carry already, in the units of zml_moments. ordinal
- * numbers the rows from there on and enters their keys; 0 leaves that to their content alone. */
-void zml_encode_tile(const int32_t *coordinates, const int32_t *other, const uint32_t *prior, size_t n_rows,
-                     uint64_t ordinal, const zml_codebook *book, uint8_t *tile, const zml_moments *moments);
+/* Smallest and largest value of each column of a block whose elements (i, j) are at i * row_stride + j * column_stride,
+ * one of the strides being 1; lowers low, raises high; returns 1 if a value is not finite. */
+typedef int zml_range_f32(const float *block, ptrdiff_t row_stride, ptrdiff_t column_stride, size_t n_rows,
+                          size_t n_columns, float *low, float *high);
+typedef int zml_range_f64(const double *block, ptrdiff_t row_stride, ptrdiff_t column_stride, size_t n_rows,
+                          size_t n_columns, double *low, double *high);
+
+/* Rounds up to 64 rows of such a block and writes each as a packed row. */
+typedef void zml_encode_f32(const float *block, ptrdiff_t row_stride, ptrdiff_t column_stride, size_t n_rows,
+                            const zml_codebook *book, const zml_affine_f32 *affine, const zml_workspace *work,
+                            uint8_t *const *rows);
+typedef void zml_encode_f64(const double *block, ptrdiff_t row_stride, ptrdiff_t column_stride, size_t n_rows,
+                            const zml_codebook *book, const zml_affine_f64 *affine, const zml_workspace *work,
+                            uint8_t *const *rows);
+
+/* How the codes of a column become fewer: code k goes to base[k], plus rise[k] if a 16-bit random number is below
+ * odds[k], plus rise2[k] if another one is below odds2[k] (the second draw of ZML_DOUBLE; NULL if there is none).
+ * before[k] and after[code] are the grid positions that codes stand for (after is NULL with 8 bits: codes are
+ * positions). All are [padded column][256], but after, [padded column][16]; odds are two planes of bytes, the upper
+ * one first. */
+typedef struct {
+  size_t n_columns, padded;
+  int from, to;
+  uint64_t seed;
+  const uint8_t *base, *rise, *rise2, *odds, *odds2, *before, *after;
+} zml_narrowing;
+
+/* Narrows n_tiles whole tiles, tile_bytes of either width apart; the first one is number `ordinal`. Adds up, of each
+ * column, the new positions, their squares and their squared distances from the old ones. */
+typedef void zml_narrow(const uint8_t *source, uint8_t *tiles, size_t n_tiles, uint64_t ordinal,
+                        const zml_narrowing *plan, uint64_t *sum, uint64_t *square, uint64_t *error);
+
+/* Keys of the draws of a tile's rows, in halves: word l is for rows l, 16 + l, 32 + l and 48 + l, a byte each. */
+typedef struct {
+  uint32_t low[16], high[16];
+} zml_lane_keys;
+
+/* Sums of new positions, of their squares and of their squared distances from the old ones, in lanes. */
+typedef struct {
+  uint32_t sum[16], square[16], error[16];
+} zml_narrowing_sums;
+
+/* A tile made of 64 packed rows; missing ones are zero. */
+typedef void zml_tile_of_rows(const uint8_t *rows, int width, size_t padded_columns, uint8_t *tile);
+
+typedef struct zml_encoding {
+  zml_range_f32 *range_f32;
+  zml_range_f64 *range_f64;
+  zml_encode_f32 *encode_f32;
+  zml_encode_f64 *encode_f64;
+  zml_narrow *narrow;
+  zml_tile_of_rows *tile_of_rows;
+} zml_encoding;
+
+extern const zml_encoding zml_encoding_avx512, zml_encoding_avx2, zml_encoding_neon, zml_encoding_portable;
+
+void zml_add_tallies(const zml_codebook *book, const zml_workspace *work, const zml_moments *moments);
 
 /* Stored grid positions (the decode table applied) of the rows of one tile, [row][column]. */
 void zml_decode_tile(const uint8_t *tile, int width, size_t n_columns, const uint8_t *table, uint8_t *positions,
                      size_t n_rows);
 
-/* Codes of one row of a tile, one byte each, and back. */
+/* Codes of one tile, one byte each, [row][column]. */
 void zml_unpack_tile(const uint8_t *tile, int width, size_t padded_columns, uint8_t *codes);
-void zml_pack_tile(const uint8_t *codes, int width, size_t padded_columns, uint8_t *tile);
 
 /* Keyed pseudo-random permutation of 0..n-1: writes images of first..first+count-1 (or of their inverse). */
 void zml_permute(uint64_t n, uint64_t seed, uint64_t first, size_t count, int64_t *image);

@@ -48,9 +48,12 @@ typedef float zml_sgd_step(const zml_step *rule, const zml_batch *batch, float *
 typedef void zml_fold(size_t n, const double *pull, double *sum, float *moved, float *total);
 typedef float zml_shrink(size_t n, const float *threshold, const float *anchor, float *offset);
 
+struct zml_encoding;
+
 typedef struct {
   const char *name;
-  zml_dot *dot[9]; /* by code width: 1, 2, 4, 8 */
+  const struct zml_encoding *encoding; /* see encode.h */
+  zml_dot *dot[9];                     /* by code width: 1, 2, 4, 8 */
   zml_gradient *gradient[9];
   zml_dot_float *dot_float;
   zml_gradient_float *gradient_float;

@@ -7,6 +7,7 @@
 #include <immintrin.h>
 
 #define ZML_TARGET __attribute__((target("avx2")))
+#include "encode.h"
 #include "vector_functions.h"
 
 #define TILE_INLINE ZML_INLINE ZML_TARGET
@@ -172,6 +173,7 @@ DEFINE(8)
 
 const zml_kernels zml_avx2 = {
     .name = "avx2",
+    .encoding = &zml_encoding_avx2,
     .dot = {[1] = dot_1, [2] = dot_2, [4] = dot_4, [8] = dot_8},
     .gradient = {[1] = gradient_1, [2] = gradient_2, [4] = gradient_4, [8] = gradient_8},
     ZML_VECTOR_FUNCTIONS,

@@ -1,5 +1,6 @@
 /* The portable kernels: plain C, the oracle of every other instruction set. */
 #define ZML_TARGET
+#include "encode.h"
 #include "vector_functions.h"
 
 enum { PLANE = ZML_PLANE_ROWS * ZML_GROUP_COLUMNS };
@@ -120,6 +121,7 @@ DEFINE(8)
 
 const zml_kernels zml_portable = {
     .name = "portable",
+    .encoding = &zml_encoding_portable,
     .dot = {[1] = dot_1, [2] = dot_2, [4] = dot_4, [8] = dot_8},
     .gradient = {[1] = gradient_1, [2] = gradient_2, [4] = gradient_4, [8] = gradient_8},
     ZML_VECTOR_FUNCTIONS,

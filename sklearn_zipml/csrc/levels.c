@@ -149,12 +149,18 @@ int zml_column_levels(const double *values, size_t n, double low, double high, i
   const double scale = steps / range;
   double position[MAX_POSITIONS], count[MAX_POSITIONS + 1] = {0}, sum[MAX_POSITIONS + 1] = {0},
                                                         square[MAX_POSITIONS + 1] = {0};
+  double bin[MAX_POSITIONS][4] = {{0}}; /* count, sum and sum of squares, side by side */
   for (size_t i = 0; i < n; i++) {
     const double t = (values[i] - low) * scale;
-    const int below = t >= steps ? steps : t > 0 ? (int)t : 0;
-    count[below + 1] += 1;
-    sum[below + 1] += t;
-    square[below + 1] += t * t;
+    double *to = bin[t >= steps ? steps : t > 0 ? (int)t : 0];
+    to[0] += 1;
+    to[1] += t;
+    to[2] += t * t;
+  }
+  for (int k = 0; k <= steps; k++) {
+    count[k + 1] = bin[k][0];
+    sum[k + 1] = bin[k][1];
+    square[k + 1] = bin[k][2];
   }
   for (int k = 0; k <= steps; k++) {
     position[k] = k;

@@ -35,30 +35,6 @@ static inline Line collect(const uint8_t *tile, size_t group, size_t count, int 
   return words;
 }
 
-static inline void distribute(uint8_t *tile, size_t group, size_t count, int plane, int width, Line words) {
-  const uint64_t mask = fields_mask(width);
-  for (size_t k = 0; k < count; k++) {
-    const int shift = zml_shift_of(group + k, plane, width);
-    uint8_t *at = tile + ZML_LINE * zml_line_of(group + k, plane, width);
-    Line line;
-    memcpy(&line, at, sizeof line);
-    for (int p = 0; p < PARTS; p++)
-      line.part[p] |= (words.part[p] >> (k * (size_t)width) & mask) << shift;
-    memcpy(at, &line, sizeof line);
-  }
-}
-
-/* With 1-bit codes the last word may have four groups only: its low half-bytes are joined to half a word. */
-static void join(const uint8_t *word, uint8_t *row) {
-  row[0] = (uint8_t)(word[0] | word[2] << 4);
-  row[1] = (uint8_t)(word[1] | word[3] << 4);
-}
-
-static void split(const uint8_t *row, uint8_t *word) {
-  word[0] = row[0] & 15, word[1] = row[1] & 15;
-  word[2] = row[0] >> 4, word[3] = row[1] >> 4;
-}
-
 static inline void plane_to_rows(const uint8_t *tile, int width, size_t groups, int plane, int n_rows, size_t row_bytes,
                                  uint8_t *rows) {
   const size_t fields = 8 / (size_t)width;
@@ -71,26 +47,8 @@ static inline void plane_to_rows(const uint8_t *tile, int width, size_t groups, 
       if (count == fields)
         memcpy(row, words + (size_t)i * WORD, WORD);
       else
-        join(words + (size_t)i * WORD, row);
+        zml_join_word(words + (size_t)i * WORD, row);
     }
-  }
-}
-
-static inline void rows_to_plane(const uint8_t *rows, int width, size_t groups, int plane, size_t row_bytes,
-                                 uint8_t *tile) {
-  const size_t fields = 8 / (size_t)width;
-  for (size_t group = 0; group < groups; group += fields) {
-    const size_t count = groups - group < fields ? groups - group : fields;
-    const uint8_t *row = rows + group / fields * WORD;
-    Line line;
-    uint8_t *words = (uint8_t *)&line;
-    for (size_t i = 0; i < ZML_PLANE_ROWS; i++, row += row_bytes) {
-      if (count == fields)
-        memcpy(words + i * WORD, row, WORD);
-      else
-        split(row, words + i * WORD);
-    }
-    distribute(tile, group, count, plane, width, line);
   }
 }
 
@@ -119,15 +77,5 @@ void zml_tile_to_rows(const uint8_t *tile, int width, size_t padded_columns, siz
     uint8_t *first = rows + (size_t)plane * ZML_PLANE_ROWS * row_bytes;
 #define TO_ROWS(constant) plane_to_rows(tile, constant, groups, plane, count, row_bytes, first)
     WITH_WIDTH(TO_ROWS)
-  }
-}
-
-void zml_rows_to_tile(const uint8_t *rows, int width, size_t padded_columns, uint8_t *tile) {
-  const size_t groups = padded_columns / ZML_GROUP_COLUMNS, row_bytes = zml_row_bytes(padded_columns, width);
-  memset(tile, 0, zml_tile_bytes(padded_columns, width));
-  for (int plane = 0; plane < ZML_TILE_ROWS / ZML_PLANE_ROWS; plane++) {
-    const uint8_t *first = rows + (size_t)plane * ZML_PLANE_ROWS * row_bytes;
-#define TO_PLANE(constant) rows_to_plane(first, constant, groups, plane, row_bytes, tile)
-    WITH_WIDTH(TO_PLANE)
   }
 }
