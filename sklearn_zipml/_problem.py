@@ -152,9 +152,9 @@ class Problem:
             gram += block.T @ block
         return gram / total
 
-    def sample_tiles(self):
+    def sample_tiles(self, least=SAMPLE_ROWS, by_column=4):
         """Number of tiles whose rows stand for all in an estimate of the curvature."""
-        return min(self.tiles.n_tiles, max(SAMPLE_ROWS, 4 * self.d) // _kernels.TILE_ROWS)
+        return min(self.tiles.n_tiles, max(least, by_column * self.d) // _kernels.TILE_ROWS)
 
     def is_dense_cheap(self):
         """Whether the whole second-moment matrix costs no more than a few passes."""

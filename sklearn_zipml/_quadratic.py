@@ -8,6 +8,9 @@ from . import _kernels, _loops
 from ._compensation import shrinkage
 
 MOST_RIDGE = 1e10
+# Rows that the curvature of the gap is taken from: of fewer, what is left of it after the compensation is noise.
+GAP_ROWS = 32768
+GAP_ROWS_BY_COLUMN = 64
 # Finite stand-in for an l1 penalty that leaves nothing.
 MOST_L1 = 1e300
 
@@ -107,7 +110,7 @@ class Quadratic:
         if problem.is_dense_cheap():
             hessian = problem.dense_curvature() + np.diag(diagonal)
             return np.array([newton_decrement(hessian, g) for g in gradients])
-        last = problem.sample_tiles()
+        last = problem.sample_tiles(GAP_ROWS, GAP_ROWS_BY_COLUMN)
         return np.array(
             [gain_of_conjugate_gradients(lambda v: problem.curvature(v, 0, last) + diagonal * v, g) for g in gradients]
         )
