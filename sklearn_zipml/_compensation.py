@@ -32,14 +32,23 @@ def shrinkage(problem, ridge):
     float
     """
     noise = problem.variance * problem.unit**2
-    noisy = noise > 1e-9 * noise.max(initial=0)
+    noisy = noisy_columns(noise)
     if not noisy.any():
         return 0.0
-    ratio = noise_ratio(problem, noisy)
+    return tau_of(noise_ratio(problem, noisy), lambda: smallest_ratio(problem, ridge, noise, noisy))
+
+
+def noisy_columns(noise):
+    """Mask of the columns whose rounding variance, on the scaled columns, counts beside the largest."""
+    return noise > 1e-9 * noise.max(initial=0)
+
+
+def tau_of(ratio, smallest):
+    """The rule of `shrinkage` for R and mu, mu given by a callable that is needed only where R leaves room."""
     if ratio >= 0.25:
         return 0.0
-    smallest = smallest_ratio(problem, ridge, noise, noisy)
-    return max(0.0, min(1 - 4 * ratio, 0.9 * smallest, smallest - np.sqrt(ratio)))
+    mu = smallest()
+    return max(0.0, min(1 - 4 * ratio, 0.9 * mu, mu - np.sqrt(ratio)))
 
 
 def noise_ratio(problem, noisy):

@@ -8,7 +8,7 @@ import numpy as np
 from scipy.linalg import LinAlgError, cho_factor, cho_solve
 
 from ._blocks import block_rows, sequential_blocks
-from ._compensation import dense_ratio, noise_ratio
+from ._compensation import dense_ratio, noise_ratio, noisy_columns, tau_of
 from ._kernels import TILE_ROWS
 from ._packed_matrix import PackedMatrix
 from ._problem import Problem
@@ -80,7 +80,7 @@ class Moments:
         problem = Problem(packed, None if np.ptp(weights) == 0 else weights, True)
         self.noise += weights.sum() * problem.variance * packed._step**2
         noise = problem.variance * problem.unit**2
-        noisy = noise > 1e-9 * noise.max(initial=0)
+        noisy = noisy_columns(noise)
         if noisy.any():
             self._noisy_rows += len(packed) ** 2 * noise_ratio(problem, noisy)
 
@@ -118,14 +118,10 @@ class Moments:
 
     def _shrinkage(self, curvature, noise):
         """The tau of `shrinkage`, on dense moments."""
-        noisy = noise > 1e-9 * noise.max(initial=0)
+        noisy = noisy_columns(noise)
         if not noisy.any():
             return 0.0
-        ratio = self._noisy_rows / self.n_rows**2
-        if ratio >= 0.25:
-            return 0.0
-        smallest = dense_ratio(curvature, noise, noisy)
-        return max(0.0, min(1 - 4 * ratio, 0.9 * smallest, smallest - np.sqrt(ratio)))
+        return tau_of(self._noisy_rows / self.n_rows**2, lambda: dense_ratio(curvature, noise, noisy))
 
 
 def _solve(matrix, right):
