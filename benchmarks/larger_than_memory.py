@@ -15,10 +15,10 @@ import pathlib
 import subprocess
 import sys
 import tempfile
-import threading
 import time
 
 import numpy as np
+from peak import Peak, anonymous_bytes
 
 OPTIONAL = ("matplotlib", "pandas", "polars", "pyarrow")
 CHUNK = 20_000
@@ -61,31 +61,6 @@ def reading_seconds(path):
             X[first : first + CHUNK].max()
         times.append(time.perf_counter() - start)
     return min(times)
-
-
-def anonymous_bytes():
-    """Resident anonymous memory of this process."""
-    lines = pathlib.Path("/proc/self/status").read_text().splitlines()
-    return next(int(line.split()[1]) * 1024 for line in lines if line.startswith("RssAnon"))
-
-
-class Peak:
-    """Largest anonymous memory inside a with block, sampled every 2 milliseconds."""
-
-    def __enter__(self):
-        self.peak, self.running = anonymous_bytes(), True
-        self.thread = threading.Thread(target=self._watch)
-        self.thread.start()
-        return self
-
-    def _watch(self):
-        while self.running:
-            self.peak = max(self.peak, anonymous_bytes())
-            time.sleep(0.002)
-
-    def __exit__(self, *error):
-        self.running = False
-        self.thread.join()
 
 
 def in_process(step, folder, bits):

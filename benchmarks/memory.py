@@ -9,39 +9,13 @@ DoubleSamplingQuantizer(2).fit_transform reads it (Linux only); prints nbytes of
 import argparse
 import pathlib
 import tempfile
-import threading
 import time
 
 import numpy as np
+from peak import Peak
 from sklearn.datasets import load_diabetes
 
 from sklearn_zipml import DoubleSamplingQuantizer, ZipMLRegressor
-
-
-def anonymous_bytes():
-    """Resident anonymous memory of this process."""
-    lines = pathlib.Path("/proc/self/status").read_text().splitlines()
-    return next(int(line.split()[1]) * 1024 for line in lines if line.startswith("RssAnon"))
-
-
-class Peak:
-    """Largest anonymous memory inside a with block, sampled every millisecond."""
-
-    def __enter__(self):
-        self.start = self.peak = anonymous_bytes()
-        self.running = True
-        self.thread = threading.Thread(target=self._watch)
-        self.thread.start()
-        return self
-
-    def _watch(self):
-        while self.running:
-            self.peak = max(self.peak, anonymous_bytes())
-            time.sleep(0.001)
-
-    def __exit__(self, *error):
-        self.running = False
-        self.thread.join()
 
 
 def large_packing(rows, columns):
