@@ -7,7 +7,9 @@ from glob import glob
 from setuptools import Extension, setup
 
 CSRC = "sklearn_zipml/csrc"
-C_SOURCES = sorted(glob(f"{CSRC}/*.c"))
+# The epochs hold no state; all the other C files are linked into the one module that does.
+EPOCH_SOURCES = [f"{CSRC}/epoch.c", f"{CSRC}/team.c"]
+C_SOURCES = sorted(set(glob(f"{CSRC}/*.c")) - set(EPOCH_SOURCES))
 # Named here, these files are part of the sdist and a change in one of them triggers a rebuild.
 HEADERS = sorted(glob(f"{CSRC}/*.h") + glob("sklearn_zipml/*.pxd"))
 
@@ -45,6 +47,11 @@ def extension(name, *c_sources):
 
 setup(
     # The C files hold state (the chosen kernels), so exactly one module links them.
-    ext_modules=[extension("_kernels", *C_SOURCES), extension("_loops"), extension("_kernel_hooks")],
+    ext_modules=[
+        extension("_kernels", *C_SOURCES),
+        extension("_loops"),
+        extension("_epochs", *EPOCH_SOURCES),
+        extension("_kernel_hooks"),
+    ],
     options={"build_ext": {"cython_directives": CYTHON_DIRECTIVES}},
 )

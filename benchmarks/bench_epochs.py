@@ -8,7 +8,8 @@ import time
 
 import numpy as np
 
-from sklearn_zipml import _kernels, _loops
+from sklearn_zipml import _epochs, _kernels, _loops
+from sklearn_zipml._packed_matrix import aligned_tiles
 from sklearn_zipml._solver import tile_order
 
 PLANES = {"8-bit": 8, "16-bit": 0}  # model and gradient: one plane, or the default of two
@@ -18,7 +19,7 @@ def random_tiles(n_values, d, bits):
     """Tiles of random bytes with random sorted levels."""
     rng = np.random.default_rng(0)
     n_tiles = max(1, int(n_values) // (64 * d))
-    codes = np.empty((n_tiles, _kernels.tile_bytes(d, bits)), dtype=np.uint8)
+    codes = aligned_tiles(64 * n_tiles, d, bits)
     flat = codes.reshape(-1)
     chunk = rng.integers(0, 256, 1 << 22, dtype=np.uint8)
     for start in range(0, flat.size, chunk.size):
@@ -40,7 +41,7 @@ def seconds_of_epoch(tiles, batch, bits, repeats):
     best = np.inf
     for _ in range(repeats):
         start = time.perf_counter()
-        _loops.saga_epoch(
+        _epochs.saga_epoch(
             tiles,
             rows,
             order,

@@ -23,6 +23,7 @@ from ._problem import Problem
 from ._seeds import draw_seed
 from ._solver import Options as SolverOptions
 from ._solver import solve
+from ._threads import threads_of
 from ._validation import check_bits, check_samples
 
 STORED_BITS = 8  # of the store that resample="epoch" draws from
@@ -139,6 +140,7 @@ class ZipMLModel(CallbackSupportMixin, BaseEstimator):
                 schedule=self.schedule,
                 power_t=self.power_t,
                 batch_size=self.batch_size,
+                threads=threads_of(self.n_jobs),
                 max_iter=self.max_iter,
                 tol=self.tol,
                 model_bits=self.model_bits,
@@ -273,7 +275,7 @@ class ZipMLModel(CallbackSupportMixin, BaseEstimator):
         check_is_fitted(self)
         X = check_samples(self, X, reset=False)
         coef = np.atleast_2d(self.coef_)
-        return linear_predictions(X, coef, np.ravel(self.intercept_))
+        return linear_predictions(X, coef, np.ravel(self.intercept_), self.n_jobs)
 
 
 def _standardize(targets, weights, centred):

@@ -51,23 +51,23 @@ def largest(str name, const float[::1] values):
     return kernels_named(name).largest(&values[0], values.shape[0])
 
 
-def quantize(str name, const float[::1] values, int bits, uint64_t key, const float[::1] centre=None):
+def quantize(str name, const float[::1] values, int bits, uint64_t key, const float[::1] centre=None, size_t first=0):
     """Scale, planes and sum of centre * fixed-point value (0 without a centre)."""
     cdef const zml_kernels *kernels = kernels_named(name)
     cdef size_t n = values.shape[0]
     cdef double centre_sum = 0
     planes = np.zeros((zml_grid_planes(bits), n), dtype=np.int8)
     cdef int8_t[:, ::1] view = planes
-    scale = kernels.quantize(&values[0], n, kernels.largest(&values[0], n), bits, key, &view[0, 0], n,
+    scale = kernels.quantize(&values[0], n, first, kernels.largest(&values[0], n), bits, key, &view[0, 0], n,
                              NULL if centre is None else &centre[0], &centre_sum)
     return scale, planes, centre_sum
 
 
-def round_values(str name, const float[::1] values, const float[::1] unit, int bits, uint64_t key):
+def round_values(str name, const float[::1] values, const float[::1] unit, int bits, uint64_t key, size_t first=0):
     """Values rounded to the grid."""
     out = np.array(values)
     cdef float[::1] view = out
-    kernels_named(name).round(&view[0], NULL if unit is None else &unit[0], view.shape[0], bits, key)
+    kernels_named(name).round(&view[0], NULL if unit is None else &unit[0], view.shape[0], first, bits, key)
     return out
 
 

@@ -38,9 +38,9 @@ cdef extern from "kernels.h" nogil:
     ctypedef void zml_gradient_float(const float *tile, size_t columns, const float *residual, int first, int last,
                                      double *gradient)
     ctypedef float zml_largest(const float *values, size_t n)
-    ctypedef float zml_quantize(const float *values, size_t n, float top, int bits, uint64_t key, int8_t *planes,
-                                size_t plane_stride, const float *centre, double *centre_sum)
-    ctypedef void zml_round(float *values, const float *unit, size_t n, int bits, uint64_t key)
+    ctypedef float zml_quantize(const float *values, size_t n, size_t first, float top, int bits, uint64_t key,
+                                int8_t *planes, size_t plane_stride, const float *centre, double *centre_sum)
+    ctypedef void zml_round(float *values, const float *unit, size_t n, size_t first, int bits, uint64_t key)
     ctypedef void zml_add_products(const int32_t *sums, int n_planes, int first, int last, double scale, double shift,
                                    double *product)
     ctypedef void zml_add_sums(const int32_t *sums, size_t stride, int n_planes, size_t n, float scale, double *total)

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from . import _kernels, _loops
+from . import _epochs, _kernels, _loops
 from ._compensation import shrinkage
 
 MOST_RIDGE = 1e10
@@ -42,7 +42,7 @@ class Rule:
 
     def shrinkage(self, anchor):
         """The proximal step of the l1 penalty for z = anchor + offset, or None."""
-        return None if self.threshold is None else _loops.Shrinkage(self.threshold, anchor.astype(np.float32))
+        return None if self.threshold is None else _epochs.Shrinkage(self.threshold, anchor.astype(np.float32))
 
 
 class Quadratic:

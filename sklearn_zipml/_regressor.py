@@ -83,7 +83,8 @@ class ZipMLRegressor(RegressorMixin, ZipMLModel):
     warm_start : bool, default=False
         Start from the previous solution.
     n_jobs : int or None, default=None
-        Threads that pack the rows. Results do not depend on it.
+        Threads that pack the rows, train and predict from packed rows, where there are enough of them for it to pay.
+        Results do not depend on it.
     random_state : int, RandomState instance or None, default=None
         Decides the rounding, and the order of rows and batches.
     verbose : int, default=0

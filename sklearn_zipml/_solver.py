@@ -8,11 +8,12 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from . import _kernels, _loops
+from . import _epochs, _kernels, _loops
 from ._convergence import FLOOR, Extrapolation, Stopping
 from ._float_matrix import FLOAT_WIDTH
 from ._quadratic import Quadratic, Rule
 from ._schedule import Schedule
+from ._threads import run_team
 
 HALVINGS = 30
 MIN_STEPS = 32
@@ -25,6 +26,8 @@ MIN_RUNS = 256
 RISE = 0.05
 # Below this tolerance the anchor has 31 bits instead of 16: the objective is taken there.
 FINE = 1e-6
+# Starting threads for a pass over fewer values costs more than they save.
+THREADED_VALUES = 1 << 24
 # No extrapolation while an epoch takes the objective below this part.
 QUICK = 0.9
 # Part of saga's step that rounding the model's offset, or the change of the residuals, to so few bits leaves stable.
@@ -48,6 +51,7 @@ class Options:
     tol: float = 1e-4
     model_bits: int | None = None
     gradient_bits: int | None = None
+    threads: int = 1
 
 
 @dataclass
@@ -67,8 +71,8 @@ class State:
     It also counts the bytes of samples that were read for it.
     """
 
-    def __init__(self, quadratic, z, limbs=1):
-        self.limbs = limbs
+    def __init__(self, quadratic, z, limbs=1, threads=1):
+        self.limbs, self.threads = limbs, threads
         k, slots = quadratic.targets.shape
         self.quadratic = quadratic
         self.bytes_read = 0
@@ -99,14 +103,25 @@ class State:
         loss = []
         for k in range(len(z)):
             self.anchor[k, : z.shape[1]] = z[k]
-            loss.append(
-                _loops.anchor_pass(
-                    q.problem.tiles, q.rows, k, self.anchor[k], q.centre, self.residual, self.lag, self.limbs
-                )
-            )
+            loss.append(self._take_residuals(k))
         self.offset[:, : z.shape[1]] = z - self.anchor[:, : z.shape[1]]
         self.objective = q.objective(loss, self.anchor)
         self.read(q.problem.tiles, len(z))
+
+    def _take_residuals(self, k):
+        """Round the anchor of a target and take its residuals; their loss."""
+        q, tiles = self.quadratic, self.quadratic.problem.tiles
+        anchor = _loops.Anchor(tiles, self.anchor[k], q.centre, self.limbs)
+        if not anchor.finite:
+            return np.nan
+        losses = np.zeros(tiles.n_tiles)  # of every tile: their sum does not depend on who took which
+
+        def share(member):
+            first, last = (tiles.n_tiles * m // self.threads for m in (member, member + 1))
+            anchor.residuals(tiles, q.rows, k, self.residual, self.lag, first, last, losses)
+
+        run_team(self.threads, share, lambda: None)
+        return losses.sum()
 
     @property
     def z(self):
@@ -168,6 +183,13 @@ def tile_order(tiles, batches, seed, epoch):
 def _sweeps(batches):
     """Times an epoch visits every row: few rows several times, for an epoch is at least 32 steps."""
     return -(-MIN_STEPS // batches)
+
+
+def _threads(problem, options):
+    """Threads that the passes of a fit are worth."""
+    small = problem.n * problem.tiles.padded < THREADED_VALUES
+    few = _sweeps(_batches(problem, options.batch_size)) > 1  # a team must not meet a tile twice in a row
+    return 1 if small or few else options.threads
 
 
 def _step_size(options, automatic):
@@ -239,7 +261,9 @@ def _run_saga(quadratic, options, seed, z, on_epoch):
     largest = float(problem.row_norms().max(initial=0))
     calm = min(MODEL_STEP.get(options.model_bits, 1), GRADIENT_STEP.get(options.gradient_bits, 1))
     step_size = _step_size(options, calm / (3 * (quadratic.top + largest * batches / problem.n)))
-    state = State(quadratic, z, 1 if options.tol > FINE else 2)
+    threads = _threads(problem, options)
+    state = State(quadratic, z, 1 if options.tol > FINE else 2, threads)
+    team = _epochs.Team(quadratic.padded, options.batch_size, threads)
     run = _Run(state, step_size)
     stop = Stopping(options.tol, run.first)
     past = Extrapolation(problem.unit)
@@ -249,7 +273,7 @@ def _run_saga(quadratic, options, seed, z, on_epoch):
         epoch += 1
         started, before = state.z, state.objective
         rule = Rule.of(run.step_size, quadratic, quadratic.noise)
-        finite = _loops.saga_epoch(
+        finite = _epochs.saga_epoch(
             problem.tiles,
             quadratic.rows,
             tile_order(problem.tiles, batches, seed, epoch),
@@ -267,6 +291,7 @@ def _run_saga(quadratic, options, seed, z, on_epoch):
             state.mean,
             state.offset,
             rule.shrinkage(state.anchor),
+            team,
         )
         state.read(problem.tiles, _sweeps(batches))
         if finite:
@@ -300,7 +325,9 @@ def _run_sgd(quadratic, options, seed, z, on_epoch, draw):
     if draw(0) is not problem.matrix:  # fresh draws are noisier than the store they come from
         mean_norm += noise.sum()
     automatic = 0.5 / (quadratic.top + noise.max(initial=0) + 3 * mean_norm * batches / problem.n)
-    state = State(quadratic, z)
+    threads = _threads(problem, options)
+    state = State(quadratic, z, threads=threads)
+    team = _epochs.Team(quadratic.padded, options.batch_size, threads)
     run = _Run(state, _step_size(options, automatic))
     schedule = Schedule(options.schedule, options.power_t, options.tol)
     unit = np.divide(1, quadratic.unit, out=np.zeros_like(quadratic.unit), where=quadratic.unit > 0)
@@ -313,7 +340,7 @@ def _run_sgd(quadratic, options, seed, z, on_epoch, draw):
         epoch += 1
         sample = draw(epoch)
         rule = Rule.of(run.step_size * schedule.factor(epoch), quadratic, _sample_noise(quadratic, sample))
-        finite = _loops.sgd_epoch(
+        finite = _epochs.sgd_epoch(
             sample._tiles,
             quadratic.rows,
             tile_order(problem.tiles, batches, seed, epoch),
@@ -329,6 +356,7 @@ def _run_sgd(quadratic, options, seed, z, on_epoch, draw):
             model,
             average,
             rule.shrinkage(origin),
+            team,
         )
         state.read(sample._tiles, _sweeps(batches))
         finite = finite and np.isfinite(average).all()

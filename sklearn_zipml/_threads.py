@@ -1,22 +1,63 @@
-"""A loop shared out among threads."""
+"""Work shared out among threads."""
 
+import os
 from itertools import pairwise
+from threading import Thread
 
 from joblib import Parallel, delayed, effective_n_jobs
+from joblib.parallel import get_active_backend
+
+
+def threads_of(n_jobs):
+    """Threads that n_jobs allows here.
+
+    It is joblib's: None is 1 unless a `joblib.parallel_config` says otherwise. Inside a worker of another `Parallel` it
+    is what joblib leaves for each of them (the thread limit it puts into the environment of its processes), so that a
+    search does not run more threads than there are processors.
+    """
+    threads = effective_n_jobs(n_jobs)
+    limit = os.environ.get("OMP_NUM_THREADS", "")
+    if threads > 1 and limit.isdecimal() and get_active_backend()[0].nesting_level:
+        return max(1, min(threads, int(limit)))
+    return threads
 
 
 def in_threads(work, n, block, n_jobs):
     """Results of work(first, last) over 0..n-1, shared out in whole blocks among as many threads as n_jobs says.
 
-    n_jobs is joblib's: None is 1 unless a `joblib.parallel_config` says otherwise, and inside the workers of another
-    `Parallel` it is what joblib leaves for them, so that a search does not run more threads than asked for. The C code
-    releases the interpreter's lock.
+    The C code releases the interpreter's lock.
     """
     blocks = -(-n // block)
-    threads = min(effective_n_jobs(n_jobs), blocks)
+    threads = min(threads_of(n_jobs), blocks)
     if threads <= 1:
         return [work(0, n)]
     bounds = [min(n, blocks * k // threads * block) for k in range(threads + 1)]
     return Parallel(n_jobs=threads, prefer="threads", require="sharedmem")(
         delayed(work)(*pair) for pair in pairwise(bounds)
     )
+
+
+def run_team(size, work, stop):
+    """Results of work(member) of `size` members that wait for each other, so that each has a thread of its own.
+
+    The calling thread is member 0. stop() makes all members return; it is called if member 0 raises.
+    """
+    results = [None] * size
+
+    def keep(member):
+        results[member] = work(member)
+
+    threads = [Thread(target=keep, args=(member,), daemon=True) for member in range(1, size)]
+    started = []
+    try:
+        for thread in threads:
+            thread.start()
+            started.append(thread)
+        keep(0)
+    except BaseException:
+        stop()
+        raise
+    finally:
+        for thread in started:
+            thread.join()
+    return results

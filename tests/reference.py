@@ -54,9 +54,9 @@ def draw(key, column):
         return x ^ (x >> np.uint32(16))
 
 
-def lane_draws(key, n):
-    """The draws of n components of a vector, uint32: progressions of 16 lanes."""
-    j, lane = np.arange(n, dtype=np.uint32) // np.uint32(16), np.arange(n) % 16
+def lane_draws(key, n, first=0):
+    """The draws of components first..first+n-1 of a vector, uint32: progressions of 16 lanes."""
+    j, lane = np.arange(first, first + n, dtype=np.uint32) // np.uint32(16), np.arange(first, first + n) % 16
     with np.errstate(over="ignore"):
         return draw(key, lane) + j * (draw(key, lane + 16) | np.uint32(1))
 
@@ -192,11 +192,11 @@ def _fraction(bits):
     return 29 if bits <= 1 else 31 - min(bits, 16)
 
 
-def _to_grid(scaled, bits, key):
+def _to_grid(scaled, bits, key, first):
     """Integers on the grid; scaled is a float32 number of steps, times 2**fraction unless bits is 0."""
     if bits == 0:
         return np.rint(scaled).astype(np.int64)
-    fixed, random = np.trunc(scaled).astype(np.int64), lane_draws(key, len(scaled)).astype(np.int64)
+    fixed, random = np.trunc(scaled).astype(np.int64), lane_draws(key, len(scaled), first).astype(np.int64)
     if bits == 1:
         return np.where(random >> 2 < fixed + (1 << 29), 1, -1)
     return (fixed + (random >> (32 - _fraction(bits)))) >> _fraction(bits)
@@ -213,12 +213,12 @@ def _scale(magnitudes, bits):
     return scale, inverse * (F32(2 ** _fraction(bits)) * F32(1 - 2**-22)) if bits else inverse
 
 
-def quantize(values, bits, key):
+def quantize(values, bits, key, first=0):
     """Integers and the float32 scale that stand for a float32 vector."""
     scale, inverse = _scale(np.abs(values), bits)
     if not inverse > 0:
         return np.zeros(len(values), dtype=np.int64), F32(0)
-    return _to_grid(values * inverse, bits, key), scale
+    return _to_grid(values * inverse, bits, key, first), scale
 
 
 def planes(q, bits):
@@ -229,13 +229,13 @@ def planes(q, bits):
     return np.stack([high, q - 256 * high])
 
 
-def round_floats(values, unit, bits, key):
+def round_floats(values, unit, bits, key, first=0):
     """The same rounding for a float32 vector, every component in its own unit."""
     unit = np.ones(len(values), dtype=F32) if unit is None else unit
     scale, inverse = _scale(np.abs(values * unit), bits)
     if not inverse > 0:
         return np.zeros_like(values)
-    q = _to_grid(values * unit * inverse, bits, key).astype(F32)
+    q = _to_grid(values * unit * inverse, bits, key, first).astype(F32)
     return np.where(unit > 0, q * scale / np.where(unit > 0, unit, F32(1)), F32(0))
 
 
@@ -257,16 +257,33 @@ def _tree(s):
     return (s[0] + s[2]) + (s[1] + s[3])
 
 
+def blocks(columns):
+    """First and last column of every block, and the part of a sum over columns that it belongs to."""
+    size = 1024 if columns > 4096 else 512
+    count = -(-columns // size)
+    parts = min(count, 8)
+    return [(b * size, min(columns, b * size + size), ((b + 1) * parts - 1) // count) for b in range(count)]
+
+
 def _dot(rows, values, centre, bits, key):
     """Centred products of rows with a float32 vector, double; rows are integers or float32."""
+    parts = {}
+    for first, last, part in blocks(len(values)):
+        block = slice(first, last)
+        product = _dot_of_block(rows[:, block], values[block], centre[block], bits, key, first)
+        parts[part] = parts.get(part, 0.0) + product
+    return sum(parts.values())
+
+
+def _dot_of_block(rows, values, centre, bits, key, first):
     if rows.dtype == F32:
-        vector = round_floats(values, None, bits, key) if bits else values
+        vector = round_floats(values, None, bits, key, first) if bits else values
         shift, out = 0.0, np.zeros(len(rows))
         for j in range(len(vector)):
             shift = shift + float(centre[j]) * float(vector[j])
             out = out + rows[:, j].astype(float) * float(vector[j])
         return out - shift
-    q, scale = quantize(values, bits, key)
+    q, scale = quantize(values, bits, key, first)
     return ((rows @ q).astype(float) - _centre_sum(centre, q, bits)) * float(scale)
 
 
@@ -383,7 +400,10 @@ def sgd_epoch(
             residual = weights[batch] * (product - targets[k, batch].astype(float)).astype(F32)
             _, gradient = _batch(rows[batch], residual, centre, slot % TILE, 0, 0)
             if bits[1]:
-                gradient = round_floats(gradient, unit, bits[1], mix64(seed + 2 * counter + 1))
+                own = mix64(seed + 2 * counter + 1)
+                gradient = np.concatenate(
+                    [round_floats(gradient[a:b], unit[a:b], bits[1], own, a) for a, b, _ in blocks(len(unit))]
+                )
             model[k] = keep * model[k] - step * (F32(batch_weight) * gradient)
             total[k] += model[k]
     return model, (average + total) / steps

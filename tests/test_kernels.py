@@ -7,7 +7,7 @@ import sys
 import numpy as np
 import pytest
 
-from sklearn_zipml import _dispatch, _kernel_hooks, _kernels, _loops
+from sklearn_zipml import _dispatch, _epochs, _kernel_hooks, _kernels, _loops
 
 OTHERS = [name for name in _dispatch.available_kernels() if name != "portable"]
 RANGES = [(first, last) for first in range(4) for last in range(first + 1, 5)]
@@ -273,11 +273,11 @@ def epochs(solver, width, batch_rows, bits):
                 mean,
                 model,
             )
-            assert _loops.saga_epoch(*args)
+            assert _epochs.saga_epoch(*args)
         else:
             unit = np.ones(padded, dtype=np.float32)
             args = (tiles, rows, order, batch_rows, centre, keep, step, 0.1, bits, bits, epoch, unit, model, average)
-            assert _loops.sgd_epoch(*args)
+            assert _epochs.sgd_epoch(*args)
     assert model.any()
     return model, lag, mean, average
 

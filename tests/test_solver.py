@@ -8,7 +8,7 @@ import pytest
 import reference
 from scipy import stats
 
-from sklearn_zipml import _kernels, _loops
+from sklearn_zipml import _epochs, _kernels
 from sklearn_zipml._compensation import dense_ratio, iterative_ratio
 from sklearn_zipml._encoder import pack
 from sklearn_zipml._float_matrix import FloatMatrix
@@ -75,7 +75,7 @@ def test_saga_epoch_equals_the_twin(sample_bits, model_bits, gradient_bits, batc
     lag, mean, offset = reference.saga_epoch(
         stored_rows(problem), n, own, order, batch, *constants, bits, 99, *arrays, *l1
     )
-    assert _loops.saga_epoch(
+    assert _epochs.saga_epoch(
         problem.tiles, quadratic.rows, order, batch, *constants, *bits, 99, *arrays, rule.shrinkage(state.anchor)
     )
     np.testing.assert_array_equal(state.lag, lag)
@@ -111,7 +111,7 @@ def test_sgd_epoch_equals_the_twin(sample_bits, model_bits, gradient_bits, batch
         stored_rows(problem), n, targets, own, order, batch, *constants, bits, 99, unit, model, rule.threshold
     )
     out = np.full(model.shape, np.nan)
-    assert _loops.sgd_epoch(
+    assert _epochs.sgd_epoch(
         problem.tiles,
         quadratic.rows,
         order,
@@ -140,10 +140,10 @@ def test_epochs_report_what_is_not_finite(sample_bits):
     state.offset[0, 1] = np.inf
     constants = (quadratic.centre, rule.keep, rule.step, 0.07)
     arrays = (state.lag, np.zeros_like(state.mean), state.mean, state.offset)
-    assert not _loops.saga_epoch(problem.tiles, quadratic.rows, order, 16, *constants, 1 / 300, 0, 0, 1, *arrays)
+    assert not _epochs.saga_epoch(problem.tiles, quadratic.rows, order, 16, *constants, 1 / 300, 0, 0, 1, *arrays)
     model, average = state.offset.copy(), np.zeros(state.mean.shape)
     unit = np.ones(quadratic.padded, dtype=np.float32)
-    assert not _loops.sgd_epoch(problem.tiles, quadratic.rows, order, 16, *constants, 0, 0, 1, unit, model, average)
+    assert not _epochs.sgd_epoch(problem.tiles, quadratic.rows, order, 16, *constants, 0, 0, 1, unit, model, average)
 
 
 # Closed forms

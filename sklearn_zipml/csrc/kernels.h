@@ -30,9 +30,9 @@ typedef void zml_gradient_float(const float *tile, size_t columns, const float *
 
 /* The functions on vectors, see vector.h. */
 typedef float zml_largest(const float *values, size_t n);
-typedef float zml_quantize(const float *values, size_t n, float top, int bits, uint64_t key, int8_t *planes,
-                           size_t plane_stride, const float *centre, double *centre_sum);
-typedef void zml_round(float *values, const float *unit, size_t n, int bits, uint64_t key);
+typedef float zml_quantize(const float *values, size_t n, size_t first, float top, int bits, uint64_t key,
+                           int8_t *planes, size_t plane_stride, const float *centre, double *centre_sum);
+typedef void zml_round(float *values, const float *unit, size_t n, size_t first, int bits, uint64_t key);
 typedef void zml_add_products(const int32_t *sums, int n_planes, int first, int last, double scale, double shift,
                               double *product);
 typedef void zml_add_sums(const int32_t *sums, size_t stride, int n_planes, size_t n, float scale, double *total);

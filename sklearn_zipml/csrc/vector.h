@@ -5,7 +5,8 @@
  *
  * largest     magnitude of the largest element; infinite if any is not finite.
  * quantize    rounds floats, of largest magnitude `top`, to a symmetric grid scaled by it (ZipML's Q3 and Q4):
- *             stochastically and unbiased with bits of `key`, or to nearest if bits is 0. Writes the planes,
+ *             stochastically and unbiased with bits of `key`, or to nearest if bits is 0. The elements are those from
+ *             `first` on, a multiple of 16, of what the key is for. Writes the planes,
  *             plane_stride apart, and returns the scale: value = scale * (256 * first + second), or scale * first with
  *             one plane; NaN if top is not finite. centre_sum (unless centre is NULL) becomes the sum of centre *
  *             fixed-point value in double.

@@ -79,12 +79,13 @@ ZML_INLINE void fetch_ahead(const uint8_t *ahead, size_t block, int width, int c
       ZML_PREFETCH_FAR(ahead + block * (size_t)bytes + k);
 }
 
-/* The lanes' first draws, and their steps. */
-ZML_INLINE void first_draws(uint64_t key, uint32_t *random, uint32_t *step) {
-  ZML_LANES(i)
-  random[i] = zml_lane_first(key, (uint32_t)i);
+/* The lanes' draws for components first..first+15, and their steps. */
+ZML_INLINE void first_draws(uint64_t key, size_t first, uint32_t *random, uint32_t *step) {
+  const uint32_t turn = (uint32_t)(first / LANES);
   ZML_LANES(i)
   step[i] = zml_lane_step(key, (uint32_t)i);
+  ZML_LANES(i)
+  random[i] = zml_lane_first(key, (uint32_t)i) + turn * step[i];
 }
 
 /* A value as an integer number of grid steps. */
@@ -146,12 +147,13 @@ ZML_INLINE void quantize_block(const float *values, size_t n, Grid grid, uint32_
   sum[i] += (double)part[i];
 }
 
-ZML_INLINE void quantize_as(const float *values, size_t n, Grid grid, uint64_t key, int8_t *planes, size_t plane_stride,
-                            const float *centre, double *centre_sum, Rounding rounding, int n_planes) {
+ZML_INLINE void quantize_as(const float *values, size_t n, size_t first, Grid grid, uint64_t key, int8_t *planes,
+                            size_t plane_stride, const float *centre, double *centre_sum, Rounding rounding,
+                            int n_planes) {
   double sum[LANES] = {0};
   uint32_t random[LANES] = {0}, step[LANES] = {0};
   if (rounding != TO_NEAREST)
-    first_draws(key, random, step);
+    first_draws(key, first, random, step);
   for (size_t start = 0; start < n; start += CENTRE_BLOCK)
     quantize_block(values + start, n - start < CENTRE_BLOCK ? n - start : CENTRE_BLOCK, grid, random, step,
                    planes + start, plane_stride, centre ? centre + start : NULL, sum, rounding, n_planes);
@@ -159,20 +161,20 @@ ZML_INLINE void quantize_as(const float *values, size_t n, Grid grid, uint64_t k
     *centre_sum = sum_of_lanes(sum);
 }
 
-ZML_INLINE void quantize_centred(const float *values, size_t n, Grid grid, uint64_t key, int8_t *planes,
+ZML_INLINE void quantize_centred(const float *values, size_t n, size_t first, Grid grid, uint64_t key, int8_t *planes,
                                  size_t plane_stride, const float *centre, double *centre_sum, int bits) {
   if (bits == 0)
-    quantize_as(values, n, grid, key, planes, plane_stride, centre, centre_sum, TO_NEAREST, 2);
+    quantize_as(values, n, first, grid, key, planes, plane_stride, centre, centre_sum, TO_NEAREST, 2);
   else if (bits == 1)
-    quantize_as(values, n, grid, key, planes, plane_stride, centre, centre_sum, TWO_VALUED, 1);
+    quantize_as(values, n, first, grid, key, planes, plane_stride, centre, centre_sum, TWO_VALUED, 1);
   else if (zml_grid_planes(bits) == 1)
-    quantize_as(values, n, grid, key, planes, plane_stride, centre, centre_sum, STOCHASTIC, 1);
+    quantize_as(values, n, first, grid, key, planes, plane_stride, centre, centre_sum, STOCHASTIC, 1);
   else
-    quantize_as(values, n, grid, key, planes, plane_stride, centre, centre_sum, STOCHASTIC, 2);
+    quantize_as(values, n, first, grid, key, planes, plane_stride, centre, centre_sum, STOCHASTIC, 2);
 }
 
-ZML_TARGET static float quantize(const float *values, size_t n, float top, int bits, uint64_t key, int8_t *planes,
-                                 size_t plane_stride, const float *centre, double *centre_sum) {
+ZML_TARGET static float quantize(const float *values, size_t n, size_t first, float top, int bits, uint64_t key,
+                                 int8_t *planes, size_t plane_stride, const float *centre, double *centre_sum) {
   const Grid grid = grid_of(top, bits);
   if (grid.inverse == 0) {
     for (int plane = 0; plane < zml_grid_planes(bits); plane++)
@@ -182,16 +184,17 @@ ZML_TARGET static float quantize(const float *values, size_t n, float top, int b
     return top < INFINITY ? 0 : NAN;
   }
   if (centre)
-    quantize_centred(values, n, grid, key, planes, plane_stride, centre, centre_sum, bits);
+    quantize_centred(values, n, first, grid, key, planes, plane_stride, centre, centre_sum, bits);
   else
-    quantize_centred(values, n, grid, key, planes, plane_stride, NULL, NULL, bits);
+    quantize_centred(values, n, first, grid, key, planes, plane_stride, NULL, NULL, bits);
   return grid.scale;
 }
 
-ZML_INLINE void round_as(float *values, const float *unit, size_t n, Grid grid, uint64_t key, Rounding rounding) {
+ZML_INLINE void round_as(float *values, const float *unit, size_t n, size_t first, Grid grid, uint64_t key,
+                         Rounding rounding) {
   uint32_t random[LANES] = {0}, step[LANES] = {0};
   if (rounding != TO_NEAREST)
-    first_draws(key, random, step);
+    first_draws(key, first, random, step);
   for (size_t start = 0; start < n; start += LANES) {
     ZML_LANES(i) {
       const size_t j = start + i;
@@ -204,7 +207,7 @@ ZML_INLINE void round_as(float *values, const float *unit, size_t n, Grid grid, 
   }
 }
 
-ZML_TARGET static void round_values(float *values, const float *unit, size_t n, int bits, uint64_t key) {
+ZML_TARGET static void round_values(float *values, const float *unit, size_t n, size_t first, int bits, uint64_t key) {
   int32_t top = 0;
   for (size_t j = 0; j < n; j++) {
     const int32_t m = magnitude(unit ? values[j] * unit[j] : values[j]);
@@ -216,11 +219,11 @@ ZML_TARGET static void round_values(float *values, const float *unit, size_t n, 
   if (grid.inverse == 0)
     memset(values, 0, n * sizeof *values);
   else if (bits == 0)
-    round_as(values, unit, n, grid, key, TO_NEAREST);
+    round_as(values, unit, n, first, grid, key, TO_NEAREST);
   else if (bits == 1)
-    round_as(values, unit, n, grid, key, TWO_VALUED);
+    round_as(values, unit, n, first, grid, key, TWO_VALUED);
   else
-    round_as(values, unit, n, grid, key, STOCHASTIC);
+    round_as(values, unit, n, first, grid, key, STOCHASTIC);
 }
 
 /* The fixed-point number of component j out of its planes' sums. */
@@ -254,7 +257,7 @@ ZML_INLINE float quantize_rows(float *value, int count, int end, int bits, uint6
   for (int i = count; i < end; i++)
     value[i] = 0;
   const float scale =
-      quantize(value, (size_t)end, largest(value, (size_t)end), bits, key, planes, ZML_TILE_ROWS, NULL, NULL);
+      quantize(value, (size_t)end, 0, largest(value, (size_t)end), bits, key, planes, ZML_TILE_ROWS, NULL, NULL);
   const int two = zml_grid_planes(bits) == 2;
   for (int i = count; i < end; i++) /* one bit knows no zero */
     planes[i] = 0;

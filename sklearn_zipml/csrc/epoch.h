@@ -1,0 +1,95 @@
+/* One epoch of a solver over tiles: for every batch of rows a product with the model, a gradient and a step.
+ *
+ * Columns are taken in blocks. A block's share of everything stays in the first-level cache while the gradient of one
+ * batch is made, the step is taken, the model is rounded and multiplied with the rows of the next batch; so every
+ * vector passes by once a batch. Every block is rounded on a grid of its own.
+ *
+ * The members of a team own ranges of columns and meet once a batch, when they have their parts of its products. These
+ * are summed in an order that does not depend on the size of the team. */
+#ifndef ZML_EPOCH_H
+#define ZML_EPOCH_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "kernels.h"
+#include "team.h"
+#include "tile.h"
+
+enum {
+  ZML_BLOCK = 1024,    /* columns that a block has at most */
+  ZML_FOLD_AFTER = 16, /* float32 sums are folded into double ones every so many tiles */
+  ZML_MOST_PARTS = 8   /* parts that a sum over columns has at most, and so members of a team */
+};
+
+typedef struct {
+  const zml_kernels *kernels;
+  /* Samples */
+  const uint8_t *tiles, *table; /* table is NULL for widths 8 and 32 */
+  int width;
+  size_t columns, n_rows; /* columns are padded */
+  const int64_t *order;   /* of the tiles */
+  size_t n_order;
+  int batch_rows;
+  const float *centre;
+  /* Rows, in slot order; those of the targets one after the other, `slots` apart */
+  size_t n_targets, slots;
+  const float *weights; /* NULL if all are one */
+  const float *targets; /* of sgd; NULL in saga */
+  float *lag;           /* of saga; NULL in sgd */
+  /* Model-sized vectors, (targets, columns). saga: offset from the anchor, drift, mean gradient and pull with their
+   * single-precision sum `total`. sgd: model, and the sum of its iterates in `total` and, folded, in `sum`. */
+  float *model, *drift, *total;
+  double *sum;
+  const double *pull;
+  const float *threshold, *anchor; /* l1 penalty; NULL for none */
+  /* Factors of every column */
+  const float *keep, *step, *unit;
+  float batch_weight, table_weight;
+  int model_bits, gradient_bits;
+  uint64_t seed;
+} zml_epoch;
+
+/* Rows of one batch. */
+typedef struct {
+  size_t position, tile, slot; /* position in the order */
+  int first, last, count;      /* planes, and rows from the first plane on */
+  int opens_fold;
+} zml_rows;
+
+/* What a batch does to a target: its quantized changes (or residuals) and the lag they leave. */
+typedef struct {
+  zml_batch batch;
+  int8_t planes[2][ZML_TILE_ROWS];
+  float values[ZML_TILE_ROWS]; /* of float tiles */
+  float lag[ZML_TILE_ROWS];
+} zml_changes;
+
+/* A member's place in an epoch. */
+typedef struct {
+  const zml_epoch *epoch;
+  zml_team *team;
+  int member;
+  double *parts;             /* of the products, shared: (2, targets, ZML_MOST_PARTS, 64) */
+  zml_changes *changes;      /* the member's own, (targets,) */
+  int first_part, last_part; /* it owns first_part..last_part-1 */
+  size_t low, high;          /* which are columns low..high-1 */
+  int alone;                 /* without a team, or after it */
+  size_t position;           /* in the order, of the next batch */
+  int piece;                 /* of that tile */
+  uint32_t batches;          /* taken so far */
+  zml_rows rows;             /* of the last one */
+} zml_member;
+
+typedef enum { ZML_GOES_ON, ZML_FINISHED, ZML_NOT_FINITE, ZML_STOPPED } zml_progress;
+
+/* Parts into which a sum over so many columns is divided. */
+int zml_parts(size_t columns);
+
+/* Put a member, whose pointers and number are set, at the beginning. */
+void zml_join(zml_member *member);
+
+/* Take at most so many batches. Every member has to call it until it returns something else than ZML_GOES_ON. */
+zml_progress zml_advance(zml_member *member, size_t batches);
+
+#endif
