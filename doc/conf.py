@@ -17,6 +17,7 @@ extensions = [
     "myst_parser",
     "numpydoc",
     "public_names",
+    "sphinx-mathjax-offline",  # MathJax itself, so that formulas need no network to read either
     "sphinx.ext.autodoc",
     "sphinx.ext.autosummary",
     "sphinx.ext.doctest",
@@ -95,7 +96,6 @@ html_theme_options = {
     "secondary_sidebar_items": ["page-toc"],
     "footer_start": ["copyright"],
     "footer_end": ["theme-version"],
-    "article_footer_items": ["prev-next.html"],
 }
 html_sidebars = {"index": [], "install": [], "changelog": []}
 copybutton_prompt_text = r">>> |\.\.\. |\$ "
