@@ -87,6 +87,8 @@ html_css_files = ["custom.css"]
 html_logo = "_static/logo.svg"
 html_favicon = "_static/logo.svg"
 html_show_sourcelink = False
+smartquotes_action = "De"  # dashes and ellipses; quotes stay as one has to type them
+toc_object_entries_show_parents = "hide"
 html_copy_source = False
 html_theme_options = {
     "logo": {"text": "sklearn_zipml"},
