@@ -1,19 +1,21 @@
 """Picture: the loss of a fit against epochs and against the bytes that it read."""
 
-from typing import Any, Self
+from typing import Any, Literal, Self
 
 import numpy as np
 from numpy.typing import ArrayLike
 from sklearn.base import BaseEstimator
 from sklearn.pipeline import Pipeline
-from sklearn.utils._optional_dependencies import check_matplotlib_support
 from sklearn.utils.validation import check_is_fitted
 
-from ._plotting import byte_unit, plain, style
+from ._plotting import axes, byte_unit, plain, style
 
 
 class ConvergenceDisplay:
-    """Loss on the training samples against epochs, and against the bytes of samples read until then.
+    """Loss on the training samples against epochs, or against the bytes of samples read until then.
+
+    Several displays may share axes, one line each. The loss has a logarithmic axis where all of it is positive and it
+    falls by more than a factor of 10.
 
     Parameters
     ----------
@@ -26,23 +28,23 @@ class ConvergenceDisplay:
 
     Attributes
     ----------
-    axes_ : array of two matplotlib Axes
-        Against epochs, and against bytes.
+    ax_ : matplotlib Axes
+        Axes.
     figure_ : matplotlib Figure
-        Figure of both.
-    lines_ : list of two matplotlib Line2D
-        One in each.
+        Its figure.
+    line_ : matplotlib Line2D
+        The line.
 
     Examples
     --------
     >>> from sklearn.datasets import load_diabetes
     >>> from sklearn_zipml import ConvergenceDisplay, ZipMLRegressor
     >>> X, y = load_diabetes(return_X_y=True)
-    >>> axes = None
+    >>> ax = None
     >>> for bits in (2, 8, None):
     ...     model = ZipMLRegressor(bits, random_state=0).fit(X, y)
-    ...     axes = ConvergenceDisplay.from_estimator(model, axes=axes).axes_
-    >>> len(axes[0].lines)
+    ...     ax = ConvergenceDisplay.from_estimator(model, ax=ax, x="bytes").ax_
+    >>> len(ax.lines)
     3
     """
 
@@ -74,6 +76,15 @@ class ConvergenceDisplay:
             If the estimator is not fitted.
         ImportError
             Without matplotlib.
+
+        Examples
+        --------
+        >>> from sklearn.datasets import load_diabetes
+        >>> from sklearn_zipml import ConvergenceDisplay, ZipMLRegressor
+        >>> model = ZipMLRegressor(random_state=0).fit(*load_diabetes(return_X_y=True))
+        >>> display = ConvergenceDisplay.from_estimator(model, line_kw={"color": "black"})
+        >>> display.line_.get_label()
+        '4 bits'
         """
         model = estimator[-1] if isinstance(estimator, Pipeline) else estimator
         check_is_fitted(model, "loss_curve_")
@@ -81,15 +92,27 @@ class ConvergenceDisplay:
             name = "float32" if model.sample_bits_ is None else f"{model.sample_bits_} bits"
         return cls(losses=model.loss_curve_, nbytes=model.bytes_read_curve_, name=name).plot(**plot_kw)
 
-    def plot(self, axes: Any = None, **line_kw: Any) -> Self:
+    def plot(
+        self,
+        ax: Any = None,
+        *,
+        x: Literal["epochs", "bytes"] = "epochs",
+        optimum: float | None = None,
+        line_kw: dict | None = None,
+    ) -> Self:
         """Draw.
 
         Parameters
         ----------
-        axes : sequence of two matplotlib Axes or None, default=None
-            Where to, for instance the ``axes_`` of another display; None makes a figure.
-        **line_kw
-            Keywords of both lines (``Axes.plot``).
+        ax : matplotlib Axes or None, default=None
+            Where to, for instance the ``ax_`` of another display; None makes a figure.
+        x : {"epochs", "bytes"}, default="epochs"
+            What the loss is drawn against. Bytes are those of the samples as they are stored, and have a logarithmic
+            axis.
+        optimum : float or None, default=None
+            Smallest possible loss. With it the excess over it is drawn, where it is positive.
+        line_kw : dict or None, default=None
+            Keywords of the line (``Axes.plot``).
 
         Returns
         -------
@@ -99,28 +122,37 @@ class ConvergenceDisplay:
         ------
         ImportError
             Without matplotlib.
+        ValueError
+            For another x.
         """
-        check_matplotlib_support("ConvergenceDisplay.plot")
-        import matplotlib.pyplot as plt
+        if x not in ("epochs", "bytes"):
+            raise ValueError(f"x must be 'epochs' or 'bytes', got {x!r}.")
+        self.ax_ = plain(axes(self, ax))
         from matplotlib.lines import Line2D
 
-        if axes is None:
-            axes = plt.subplots(1, 2, sharey=True, figsize=(9, 3.8), layout="constrained")[1]
-        self.axes_ = np.asarray(axes, dtype=object)
-        if self.axes_.shape != (2,):
-            raise ValueError(f"axes must be two matplotlib Axes, got an array of shape {self.axes_.shape}.")
-        self.figure_ = self.axes_[0].figure
-        line = style(Line2D, {"marker": ".", "label": self.name}, line_kw)
-        # megabytes always: lines of several displays share the axis
+        self.figure_ = self.ax_.figure
+        losses, label = self.losses, "Objective on the training samples"
+        if optimum is not None:
+            losses, label = losses - optimum, f"{label}, excess over the optimum"
+            losses = np.where(losses > 0, losses, np.nan)
+        # mebibytes always: lines of several displays share the axis
         unit, unit_name = byte_unit([1 << 20])
-        self.lines_ = []
-        xs, labels = (np.arange(len(self.losses)), self.nbytes / unit), ("Epochs", f"Samples read ({unit_name})")
-        for ax, x, label in zip(self.axes_, xs, labels, strict=True):
-            self.lines_ += plain(ax).plot(x, self.losses, **line)
-            ax.set(xlabel=label, yscale="log" if np.all(self.losses > 0) else "symlog")
-            ax.grid(alpha=0.25)
-        self.axes_[1].set_xscale("log")
-        self.axes_[0].set_ylabel("Objective on the training samples")
-        if self.name is not None:
-            self.axes_[1].legend(frameon=False)
+        places = np.arange(len(losses)) if x == "epochs" else self.nbytes / unit
+        (self.line_,) = self.ax_.plot(places, losses, **style(Line2D, {"marker": ".", "label": self.name}, line_kw))
+        self.ax_.set(xlabel="Epochs" if x == "epochs" else f"Samples read ({unit_name})", ylabel=label)
+        self._scale(x)
+        if self.line_.get_label() and not self.line_.get_label().startswith("_"):
+            self.ax_.legend(frameon=False)
         return self
+
+    def _scale(self, x):
+        """Scales that suit all lines there are."""
+        from matplotlib.ticker import MaxNLocator
+
+        low, high = self.ax_.dataLim.intervaly
+        self.ax_.set_yscale("log" if low > 0 and high > 10 * low else "linear")
+        if x == "bytes":
+            self.ax_.set_xscale("log")
+        else:
+            self.ax_.xaxis.set_major_locator(MaxNLocator(integer=True))
+        self.ax_.grid(alpha=0.25)
