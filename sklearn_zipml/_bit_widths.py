@@ -1,6 +1,7 @@
 """Cross-validated scores over bit widths: the rows of a fold are packed once, at 8 bits, and narrowed for each fit."""
 
 import time
+from numbers import Integral
 
 import numpy as np
 from joblib import Parallel, delayed
@@ -24,7 +25,8 @@ def cross_validate_widths(estimator, X, y, *, param, bits, cv, scoring, n_jobs, 
     Parameters
     ----------
     estimator : ZipMLRegressor, ZipMLLSSVC or Pipeline that ends in one
-    X, y : training data; X may be a PackedMatrix, whose own width then stands for full precision
+    X, y : training data; X may be a PackedMatrix, whose own width then stands for full precision, and whose target is
+        taken if y is None
     param : {"sample_bits", "model_bits", "gradient_bits"}
     bits : sequence of int or None, all that are possible of WIDTHS
     cv, scoring, n_jobs, groups : as for ``sklearn.model_selection.cross_validate``
@@ -34,15 +36,32 @@ def cross_validate_widths(estimator, X, y, *, param, bits, cv, scoring, n_jobs, 
     dict of arrays shaped like ``cv_results_`` of a search, one entry for every width and a last one for full precision
     """
     steps = Steps(estimator, param, X)
-    X, y, groups = indexable(X, y, groups)
+    X, y, groups = indexable(X, target_of(X, y), groups)
     folds = check_cv(cv, y, classifier=is_classifier(steps.model))
-    settings = [*(steps.possible(WIDTHS) if bits is None else bits), steps.full_precision]
+    settings = [*(steps.possible(WIDTHS) if bits is None else check_widths(bits)), steps.full_precision]
     scorer = check_scoring(steps.model, scoring)
     results = Parallel(n_jobs=n_jobs)(
         delayed(_score_fold)(steps, settings, scorer, X, y, train, test) for train, test in folds.split(X, y, groups)
     )
     scores, seconds, nbytes, epochs = np.moveaxis(np.array(results), -1, 0)
     return _cv_results(steps.param, settings, scores, seconds, nbytes, epochs)
+
+
+def target_of(X, y):
+    """y, or the target that a PackedMatrix brings along."""
+    if y is None and isinstance(X, PackedMatrix):
+        y = X.target
+    if y is None:
+        raise ValueError("y is None: pass the targets, or a PackedMatrix that has some (PackedMatrix.with_target).")
+    return y
+
+
+def check_widths(bits):
+    """Widths as a list; their range is the business of the estimator that gets them."""
+    widths = list(bits)
+    if not widths or not all(isinstance(width, Integral) for width in widths):
+        raise ValueError(f"bits must be one or more integers, full precision is added to them; got {widths!r}.")
+    return [int(width) for width in widths]
 
 
 class Steps:

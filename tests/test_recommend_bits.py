@@ -120,6 +120,27 @@ def test_packed_rows(monkeypatch):
     assert found.sample_bits in (2, 3)
 
 
+def test_the_target_of_packed_rows():
+    """Is taken if none is given, as by fit."""
+    X, y = data()
+    packed = DoubleSamplingQuantizer(8, random_state=0).fit_transform(X)
+    expected = recommend_bits(packed, y, bits=[2], cv=3).cv_results_["mean_test_score"]
+    found = recommend_bits(packed.with_target(y), bits=[2], cv=3).cv_results_["mean_test_score"]
+    assert_array_equal(found, expected)
+    with pytest.raises(ValueError, match="y is None"):
+        recommend_bits(packed)
+
+
+def test_groups_are_kept_together():
+    """They reach the splitter."""
+    X, y = data(200)
+    groups = np.arange(200) % 4
+    found = recommend_bits(X, y, bits=[4], cv=GroupKFold(2), groups=groups).cv_results_
+    folds = list(GroupKFold(2).split(X, y, groups))
+    expected = recommend_bits(X, y, bits=[4], cv=folds).cv_results_
+    assert_array_equal(found["mean_test_score"], expected["mean_test_score"])
+
+
 def test_model_bits_and_groups():
     """Other widths are studied the same way."""
     X, y = data(200)
@@ -147,5 +168,8 @@ def test_errors():
         recommend_bits(X, y, tolerance=-1)
     with pytest.raises(ValueError, match=r"sample_bits.*9"):
         recommend_bits(X, y, bits=[9])
+    for bits in ([], [2.5], [None, 2]):
+        with pytest.raises(ValueError, match=r"bits must be one or more integers.*got \["):
+            recommend_bits(X, y, bits=bits)
     with pytest.raises(ValueError, match=r"param must be.*'alpha'"):
         cross_validate_widths(ZipMLRegressor(), X, y, param="alpha", bits=[1], cv=2, scoring=None, n_jobs=None)
