@@ -1,6 +1,6 @@
 """
-Convergence with a low-precision model and gradient
-===================================================
+A low-precision model and gradient
+==================================
 
 Not only the samples can be of few bits. ``model_bits`` and ``gradient_bits`` round what moves through a training step.
 ``solver="sgd"`` rounds the model and the gradient themselves and stops at a floor: the fewer bits, the higher.
@@ -16,7 +16,7 @@ import numpy as np
 from sklearn.datasets import load_diabetes
 from sklearn.linear_model import Ridge
 
-from sklearn_zipml import ZipMLRegressor
+from sklearn_zipml import ConvergenceDisplay, ZipMLRegressor
 
 X, y = load_diabetes(return_X_y=True)
 X = X.astype(np.float32).astype(np.float64)  # the objective of the float32 samples is the one that is minimised
@@ -25,27 +25,24 @@ alpha = 1e-4
 exact = Ridge(alpha=len(y) * alpha, solver="svd").fit(X, y)
 optimum = np.mean((exact.predict(X) - y) ** 2) / 2 + alpha / 2 * np.sum(exact.coef_**2)
 
-
-def excess(**settings):
-    """How far the objective is above its minimum after every epoch, as a part of where it started."""
-    model = ZipMLRegressor(None, alpha=alpha, max_iter=60, random_state=0, **settings).fit(X, y)
-    losses = np.array(model.loss_curve_)
-    return np.maximum((losses - optimum) / (losses[0] - optimum), 1e-11)
-
-
-curves = {}
-for bits in (None, 8, 4, 2):
-    precision = {"model_bits": bits, "gradient_bits": bits}
-    curves["saga", bits] = excess(solver="saga", tol=0, **precision)
-    # sgd halves its step when it gains less than the tolerance, and ends when that no longer helps
-    curves["sgd", bits] = excess(solver="sgd", tol=1e-5, **precision)
-
 # %%
-colors = {None: "black", 8: "C0", 4: "C1", 2: "C3"}
-figure, axis = plt.subplots(layout="constrained")
-for (solver, bits), curve in sorted(curves.items(), key=lambda item: item[0][0]):
-    label = f"{solver}, " + ("16-bit fixed point" if bits is None else f"{bits} bits")
-    axis.semilogy(curve, color=colors[bits], linestyle="-" if solver == "saga" else ":", label=label)
-axis.set(xlabel="epoch", ylabel="excess objective, part of its start", title="Bits of model and gradient")
-axis.legend(ncols=2)
+# :class:`~sklearn_zipml.ConvergenceDisplay` draws how far the objective is above that optimum after every epoch. Solid
+# lines are ``saga``, dotted ones ``sgd``, which halves its step when it gains less than the tolerance and ends when
+# that no longer helps.
+plt.style.use("tableau-colorblind10")
+ax = plt.subplots(layout="constrained")[1]
+for solver, tol, linestyle in (("saga", 0, "-"), ("sgd", 1e-5, ":")):
+    for bits, color in ((8, "C0"), (4, "C1"), (2, "C5")):
+        model = ZipMLRegressor(
+            None, model_bits=bits, gradient_bits=bits, solver=solver, alpha=alpha, tol=tol, max_iter=60, random_state=0
+        )
+        ConvergenceDisplay.from_estimator(
+            model.fit(X, y),
+            name=f"{solver}, {bits} bits",
+            ax=ax,
+            optimum=optimum,
+            line_kw={"color": color, "linestyle": linestyle, "marker": ""},
+        )
+ax.legend(ncols=2, frameon=False)
+ax.set(title="Bits of model and gradient", ylabel="excess of the objective over its minimum")
 plt.show()

@@ -2,44 +2,34 @@
 Score against bits
 ==================
 
-How many bits does a sample need? Cross-validate one model at every width, on the ten classes of the handwritten digits,
-and draw the score of full precision beside it.
+How many bits does a sample need? :class:`~sklearn_zipml.BitWidthCurveDisplay` cross-validates one model at every width
+and at full precision, on the same folds, and draws the scores above the memory that the samples take.
 
-From 2 bits on the score is that of ``RidgeClassifier`` on float64: what is left of the differences is far below the
-spread between the folds, which the band shows.
+On the ten classes of the handwritten digits the score from 2 bits on is that of full precision: what is left of the
+differences is far below the spread between the folds, which the band shows. 3 bits take the room of 4, so between 2 and
+4 there is nothing to save, only accuracy to choose.
 """
 
 import matplotlib.pyplot as plt
-import numpy as np
 from sklearn.datasets import load_digits
-from sklearn.linear_model import RidgeClassifier
-from sklearn.model_selection import StratifiedKFold, cross_val_score
+from sklearn.model_selection import StratifiedKFold
 
-from sklearn_zipml import DoubleSamplingQuantizer, ZipMLLSSVC
+from sklearn_zipml import BitWidthCurveDisplay, ZipMLLSSVC
 
 X, y = load_digits(return_X_y=True)
-folds = StratifiedKFold(5, shuffle=True, random_state=0)
-widths = [1, 2, 3, 4, 8]
-full = cross_val_score(RidgeClassifier(), X, y, cv=folds)
-scores = np.array([cross_val_score(ZipMLLSSVC(bits, random_state=0), X, y, cv=folds) for bits in widths])
-sizes = [DoubleSamplingQuantizer(bits, random_state=0).fit_transform(X).nbytes / 1024 for bits in widths]
-for bits, score in zip(widths, scores.mean(axis=1), strict=True):
-    print(f"{bits} bits: accuracy {score:.3f}")
-print(f"float64: accuracy {full.mean():.3f}")
+display = BitWidthCurveDisplay.from_estimator(
+    ZipMLLSSVC(random_state=0),
+    X,
+    y,
+    param="sample_bits",
+    bits=[1, 2, 3, 4, 8],
+    cv=StratifiedKFold(5, shuffle=True, random_state=0),
+)
+display.ax_.set_title("Ten digits, 1,797 rows of 64 pixels")
+plt.show()
 
 # %%
-# The second axis is memory, everything the container holds included. 3 bits take the room of 4, so between 2 and 4
-# there is nothing to save, only accuracy to choose.
-figure, axis = plt.subplots(layout="constrained")
-mean, spread = scores.mean(axis=1), scores.std(axis=1)
-axis.axhline(full.mean(), color="black", linestyle="--", linewidth=1, label="RidgeClassifier, float64")
-axis.plot(widths, mean, marker="o", label="ZipMLLSSVC")
-axis.fill_between(widths, mean - spread, mean + spread, alpha=0.2)
-axis.set(xlabel="bits a value", xticks=widths, ylabel="accuracy, mean of 5 folds")
-memory = axis.twinx()
-memory.bar(widths, sizes, width=0.4, color="0.85", zorder=0)
-memory.set(ylabel="packed training data [KiB]", ylim=(0, 3 * max(sizes)))
-axis.set_zorder(memory.get_zorder() + 1)
-axis.patch.set_visible(False)
-axis.legend(loc="lower right")
-plt.show()
+# The display keeps what it has drawn:
+for bits, score, nbytes in zip(display.bits, display.test_scores.mean(axis=1), display.nbytes, strict=True):
+    print(f"{bits} bits: accuracy {score:.3f}, {nbytes / 1024:5.1f} KiB")
+print(f"float32: accuracy {display.full_scores.mean():.3f}, {display.full_nbytes / 1024:5.1f} KiB")

@@ -58,9 +58,10 @@ print(f"best: {search.best_params_}, R² {search.best_score_:.4f}")
 results = pd.DataFrame(search.cv_results_)
 figure, axis = plt.subplots(layout="constrained")
 axis.axhline(full, color="black", linestyle="--", linewidth=1, label="Ridge, float64")
-for levels, group in results.groupby("param_zipmlregressor__levels"):
-    widths = group["param_zipmlregressor__sample_bits"].astype(int)
-    axis.errorbar(widths, group["mean_test_score"], group["std_test_score"], marker="o", capsize=3, label=levels)
-axis.set(xlabel="bits a value", xticks=[1, 2, 3, 4, 8], ylabel="R², mean and deviation of 5 folds")
-axis.legend(loc="lower right")
+for shift, (levels, group) in zip((-0.06, 0.06), results.groupby("param_zipmlregressor__levels"), strict=True):
+    widths = group["param_zipmlregressor__sample_bits"].astype(int) + shift
+    scores, deviations = group["mean_test_score"], group["std_test_score"]
+    axis.errorbar(widths, scores, deviations, marker="o", capsize=3, label=f"{levels} levels")
+axis.set(xlabel="sample_bits", xticks=[1, 2, 3, 4, 8], ylabel="R², mean ± std of 5 folds", title="Rents of flats")
+axis.legend(loc="lower right", frameon=False)
 plt.show()

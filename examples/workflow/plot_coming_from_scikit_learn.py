@@ -26,6 +26,7 @@ X_class, y_class = make_classification(n_samples=5000, n_features=40, n_informat
 classifier = RidgeClassifier(alpha=10.0).fit(X_class, y_class)
 
 # %%
+plt.style.use("tableau-colorblind10")
 figure, axes = plt.subplots(ncols=2, figsize=(10, 4.4), layout="constrained")
 for axis, full, make, data in (
     (axes[0], ridge, lambda bits: ZipMLRegressor(bits, alpha=alpha, random_state=0), (X, y)),
@@ -33,14 +34,14 @@ for axis, full, make, data in (
 ):
     exact = np.ravel(full.coef_)
     axis.plot([exact.min(), exact.max()], [exact.min(), exact.max()], color="black", linewidth=1, linestyle="--")
-    for bits, marker in ((8, "o"), (4, "s"), (2, "^")):
+    for bits, marker, color in ((2, "^", "C1"), (4, "s", "C4"), (8, "o", "C0")):
         model = make(bits).fit(*data)
         coef = np.ravel(model.coef_)
         error = np.linalg.norm(coef - exact) / np.linalg.norm(exact)
         name = type(model).__name__
         print(f"{name} at {bits} bits: coefficients {error:.1%} from {type(full).__name__}, score", end=" ")
         print(f"{model.score(*data):.4f} and {full.score(*data):.4f}")
-        axis.scatter(exact, coef, s=18, marker=marker, alpha=0.8, label=f"{bits} bits: {error:.1%} off")
+        axis.scatter(exact, coef, s=18, marker=marker, color=color, label=f"{bits} bits: {error:.1%} off")
     axis.set(xlabel=f"coefficient of {type(full).__name__}, float64", ylabel=f"coefficient of {name}")
     axis.legend()
 plt.show()
