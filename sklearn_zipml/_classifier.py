@@ -263,6 +263,17 @@ class ZipMLLSSVC(ClassifierMixin, ZipMLModel):
         Returns
         -------
         self
+
+        Examples
+        --------
+        >>> from sklearn.datasets import load_breast_cancer
+        >>> from sklearn_zipml import ZipMLLSSVC
+        >>> X, y = load_breast_cancer(return_X_y=True)
+        >>> model = ZipMLLSSVC(random_state=0)
+        >>> for rows in (slice(0, 300), slice(300, None)):
+        ...     model = model.partial_fit(X[rows], y[rows], classes=[0, 1])
+        >>> model.score(X, y) > 0.94
+        True
         """
         first = self._moments is None
         X, y = check_samples_and_target(self, X, y, reset=first)

@@ -142,7 +142,17 @@ class PackedMatrix:
 
     @property
     def nbytes(self) -> int:
-        """Memory of everything the container holds: tiles, level tables, per-column statistics, target; in bytes."""
+        """Memory of everything the container holds: tiles, level tables, per-column statistics, target; in bytes.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from sklearn_zipml import DoubleSamplingQuantizer
+        >>> X = np.random.default_rng(0).normal(size=(1000, 16))
+        >>> packed = DoubleSamplingQuantizer(sample_bits=8, random_state=0).fit_transform(X)
+        >>> X.nbytes // packed.nbytes, X.nbytes // packed.requantize(2, random_state=0).nbytes
+        (7, 26)
+        """
         return sum(getattr(self, "_" + name).nbytes for name in _ARRAYS) + getattr(self.target, "nbytes", 0)
 
     @property
@@ -152,6 +162,16 @@ class PackedMatrix:
         The diagonal by which the second moments of the stored rows exceed those of the rows themselves, and which
         ``sampling="compensated"`` and ``"double"`` subtract (with the Rao-Blackwell form of ZipML's double sampling it
         is that of the mean of both draws). Zero where nothing is compensated: "naive" and "nearest".
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from sklearn_zipml import DoubleSamplingQuantizer
+        >>> X = np.random.default_rng(0).normal(size=(1000, 16))
+        >>> packed = DoubleSamplingQuantizer(sample_bits=4, random_state=0).fit_transform(X)
+        >>> error = np.asarray(packed) - X
+        >>> bool(np.allclose(packed.rounding_variance, (error**2).mean(axis=0), rtol=1e-3))
+        True
         """
         return self._variance.astype(np.float64) * self._step**2
 
@@ -200,6 +220,15 @@ class PackedMatrix:
         Returns
         -------
         PackedMatrix or array
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from sklearn_zipml import DoubleSamplingQuantizer
+        >>> X = np.random.default_rng(0).normal(size=(1000, 16))
+        >>> packed = DoubleSamplingQuantizer(sample_bits=8, random_state=0).fit_transform(X)
+        >>> packed.take([5, 2], axis=0).shape
+        (2, 16)
         """
         if axis not in (0, 1) or out is not None or mode != "raise":
             raise ValueError(f"take of a PackedMatrix knows axis=0 and 1 only, got {axis=}, {out=}, {mode=}.")
@@ -413,6 +442,21 @@ class PackedMatrix:
             If the file cannot be written.
         ValueError
             If there are no rows or no columns.
+
+        Examples
+        --------
+        >>> import tempfile
+        >>> from pathlib import Path
+        >>> import numpy as np
+        >>> from sklearn_zipml import DoubleSamplingQuantizer
+        >>> X = np.random.default_rng(0).normal(size=(1000, 16))
+        >>> packed = DoubleSamplingQuantizer(sample_bits=8, random_state=0).fit_transform(X)
+        >>> folder = tempfile.TemporaryDirectory()
+        >>> path = Path(folder.name, "rows.zq")
+        >>> packed.save(path)
+        >>> path.stat().st_size > packed.nbytes
+        True
+        >>> folder.cleanup()
         """
         from ._save import save
 
@@ -443,6 +487,23 @@ class PackedMatrix:
             For a file that is damaged, cut off, of another kind, or of a newer format.
         OSError
             If it cannot be read.
+
+        Examples
+        --------
+        >>> import tempfile
+        >>> from pathlib import Path
+        >>> import numpy as np
+        >>> from sklearn_zipml import DoubleSamplingQuantizer, PackedMatrix
+        >>> X = np.random.default_rng(0).normal(size=(1000, 16))
+        >>> packed = DoubleSamplingQuantizer(sample_bits=8, random_state=0).fit_transform(X)
+        >>> folder = tempfile.TemporaryDirectory()
+        >>> path = Path(folder.name, "rows.zq")
+        >>> packed.save(path)
+        >>> mapped = PackedMatrix.load(path)
+        >>> bool(np.array_equal(mapped, packed))
+        True
+        >>> del mapped  # Windows deletes no file that is mapped
+        >>> folder.cleanup()
         """
         from ._load import load
 
@@ -497,6 +558,23 @@ class PackedMatrix:
         -----
         UserWarning
             When values lie outside the range of the file's levels, and went to its ends.
+
+        Examples
+        --------
+        >>> import tempfile
+        >>> from pathlib import Path
+        >>> import numpy as np
+        >>> from sklearn_zipml import DoubleSamplingQuantizer, PackedMatrix
+        >>> X = np.random.default_rng(0).normal(size=(1000, 16))
+        >>> packed = DoubleSamplingQuantizer(sample_bits=8, random_state=0).fit_transform(X)
+        >>> folder = tempfile.TemporaryDirectory()
+        >>> path = Path(folder.name, "rows.zq")
+        >>> packed.save(path)
+        >>> longer = PackedMatrix.append(path, X[:500], random_state=1)
+        >>> longer.shape
+        (1500, 16)
+        >>> del longer  # Windows deletes no file that is mapped
+        >>> folder.cleanup()
         """
         from sklearn.utils import check_random_state
 
@@ -526,6 +604,18 @@ class PackedMatrix:
         ------
         ValueError
             If y has another number of rows, or is of Python objects.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from sklearn_zipml import DoubleSamplingQuantizer
+        >>> X = np.random.default_rng(0).normal(size=(1000, 16))
+        >>> packed = DoubleSamplingQuantizer(sample_bits=8, random_state=0).fit_transform(X)
+        >>> from sklearn_zipml import ZipMLRegressor
+        >>> packed = packed.with_target(X.sum(axis=1))
+        >>> model = ZipMLRegressor(random_state=0).fit(packed)
+        >>> model.coef_.shape
+        (16,)
         """
         parts = self._parts() | {"target": None if y is None else check_target(y, len(self))}
         return PackedMatrix(**parts)
@@ -549,6 +639,16 @@ class PackedMatrix:
         ------
         ValueError
             If sample_bits is larger than the container's or too small for its sampling.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from sklearn_zipml import DoubleSamplingQuantizer
+        >>> X = np.random.default_rng(0).normal(size=(1000, 16))
+        >>> packed = DoubleSamplingQuantizer(sample_bits=8, random_state=0).fit_transform(X)
+        >>> narrow = packed.requantize(4, random_state=0)
+        >>> narrow.sample_bits, packed.sample_bits
+        (4, 8)
         """
         from sklearn.utils import check_random_state
 

@@ -161,6 +161,18 @@ class DoubleSamplingQuantizer(OneToOneFeatureMixin, CallbackSupportMixin, Transf
         ------
         ValueError
             For a PackedMatrix, whose levels are given.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from sklearn_zipml import DoubleSamplingQuantizer
+        >>> X = np.random.default_rng(0).normal(size=(1000, 4))
+        >>> quantizer = DoubleSamplingQuantizer(2, random_state=0)
+        >>> for start in range(0, 1000, 100):
+        ...     quantizer = quantizer.partial_fit(X[start : start + 100])
+        >>> whole = DoubleSamplingQuantizer(2, random_state=0).fit(X)
+        >>> bool(np.array_equal(quantizer.levels_, whole.levels_))
+        True
         """
         check_bits(self.sample_bits, self.sampling)
         if isinstance(X, PackedMatrix):
@@ -212,6 +224,20 @@ class DoubleSamplingQuantizer(OneToOneFeatureMixin, CallbackSupportMixin, Transf
         Returns
         -------
         PackedMatrix of shape (n_samples, n_features)
+
+        Raises
+        ------
+        NotFittedError
+            Before ``fit``.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from sklearn_zipml import DoubleSamplingQuantizer
+        >>> X = np.random.default_rng(0).normal(size=(1000, 4))
+        >>> quantizer = DoubleSamplingQuantizer(2, random_state=0).fit(X)
+        >>> quantizer.quantize(X[:300]).shape
+        (300, 4)
         """
         check_is_fitted(self)
         return self._pack(check_samples(self, X, reset=False))
@@ -243,6 +269,16 @@ class DoubleSamplingQuantizer(OneToOneFeatureMixin, CallbackSupportMixin, Transf
         Returns
         -------
         array of shape (n_samples, n_features)
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from sklearn_zipml import DoubleSamplingQuantizer
+        >>> X = np.random.default_rng(0).normal(size=(1000, 4))
+        >>> quantizer = DoubleSamplingQuantizer(2, random_state=0)
+        >>> packed = quantizer.fit_transform(X)
+        >>> np.unique(quantizer.inverse_transform(packed)[:, 0]).size
+        4
         """
         check_is_fitted(self)
         return np.asarray(check_samples(self, X, reset=False))

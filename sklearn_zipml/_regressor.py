@@ -244,6 +244,19 @@ class ZipMLRegressor(RegressorMixin, ZipMLModel):
         Returns
         -------
         self
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from sklearn_zipml import ZipMLRegressor
+        >>> rng = np.random.default_rng(0)
+        >>> X = rng.normal(size=(5000, 3))
+        >>> y = X @ [1.0, 2.0, 3.0]
+        >>> model = ZipMLRegressor(8, random_state=0)
+        >>> for start in range(0, 5000, 1000):
+        ...     model = model.partial_fit(X[start : start + 1000], y[start : start + 1000])
+        >>> model.coef_.round(1)
+        array([1., 2., 3.])
         """
         first = self._moments is None
         X, y = check_samples_and_target(self, X, y, reset=first, multi_output=True, y_numeric=True)
