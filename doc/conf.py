@@ -17,6 +17,7 @@ extensions = [
     "myst_parser",
     "numpydoc",
     "public_names",
+    "source_map",
     "sphinx-mathjax-offline",  # MathJax itself, so that formulas need no network to read either
     "sphinx.ext.autodoc",
     "sphinx.ext.autosummary",
@@ -46,7 +47,7 @@ numpydoc_show_class_members = False  # the class template lists the methods
 numpydoc_validation_checks = {
     "all",
     "ES01",  # a summary may say it all
-    "EX01",  # public_names asks for examples of every public name, not of every method
+    "EX01",  # public_names asks for examples, but not of methods that every estimator has
     "RT03",  # a return type such as "array of shape (n_samples,)" may say it all
     "SA01",  # not everything has a relative
 }
