@@ -21,7 +21,7 @@ from threadpoolctl import threadpool_limits
 from sklearn_zipml import DoubleSamplingQuantizer, ZipMLRegressor
 
 rng = np.random.default_rng(0)
-n, d = 150_000, 256
+n, d = 100_000, 256
 X = rng.standard_normal((n, d), dtype=np.float32)
 y = (X @ rng.standard_normal(d) / np.sqrt(d) + 0.2 * rng.standard_normal(n)).astype(np.float32)
 
