@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 from sklearn.base import clone
 
+from ._packed_matrix import PackedMatrix
 from ._plotting import axes, plain, style
 from ._quantizer import DoubleSamplingQuantizer
 
@@ -80,7 +81,7 @@ class LevelsDisplay:
         Raises
         ------
         ValueError
-            If there is no such column.
+            If there is no such column, or X is a PackedMatrix.
         ImportError
             Without matplotlib.
 
@@ -93,6 +94,10 @@ class LevelsDisplay:
         >>> display.ax_.get_xlabel()
         'bmi'
         """
+        if isinstance(X, PackedMatrix):
+            raise ValueError(
+                f"X is a PackedMatrix, whose levels are given ({X.levels}); pass the rows that it was made from."
+            )
         fitted = {kind: clone(estimator).set_params(levels=kind).fit(X) for kind in KINDS}
         quantizer = fitted["optimal"]
         names = list(quantizer.get_feature_names_out())

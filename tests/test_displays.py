@@ -224,6 +224,13 @@ def test_levels_of_an_unknown_column(column):
         LevelsDisplay.from_estimator(DoubleSamplingQuantizer(), data()[0], column=column)
 
 
+def test_levels_of_packed_rows():
+    """Are those they have: there is nothing to compare."""
+    packed = DoubleSamplingQuantizer(8, random_state=0).fit_transform(data()[0])
+    with pytest.raises(ValueError, match=r"PackedMatrix, whose levels are given \(optimal\)"):
+        LevelsDisplay.from_estimator(DoubleSamplingQuantizer(3), packed)
+
+
 # Convergence
 
 
