@@ -46,7 +46,7 @@ class ZipMLModel(CallbackSupportMixin, BaseEstimator):
         "learning_rate": [StrOptions({"auto"}), Interval(Real, 0, None, closed="neither")],
         "schedule": [StrOptions({"auto", "constant", "adaptive", "invscaling"})],
         "power_t": [Interval(Real, 0, None, closed="left")],
-        "batch_size": [Options(Integral, {16, 32, 48, 64})],
+        "batch_size": [Options(Integral, {16, 32, 48, 64}), StrOptions({"auto"})],
         "max_iter": [Interval(Integral, 1, None, closed="left")],
         "tol": [Interval(Real, 0, None, closed="left")],
         "early_stopping": ["boolean"],

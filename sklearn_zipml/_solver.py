@@ -26,6 +26,9 @@ MIN_RUNS = 256
 RISE = 0.05
 # Below this tolerance the anchor has 31 bits instead of 16: the objective is taken there.
 FINE = 1e-6
+# Rows of a mini-batch, and when large ones need no more epochs.
+SMALL_BATCH, LARGE_BATCH = 16, 64
+LARGE_BATCH_ROWS, LARGE_BATCH_BITS = 2048, 8
 # Starting threads for a pass over fewer values costs more than they save.
 THREADED_VALUES = 1 << 24
 # No extrapolation while an epoch takes the objective below this part.
@@ -46,7 +49,7 @@ class Options:
     learning_rate: object = "auto"
     schedule: str = "auto"
     power_t: float = 0.5
-    batch_size: int = 16
+    batch_size: object = "auto"
     max_iter: int = 100
     tol: float = 1e-4
     model_bits: int | None = None
@@ -158,6 +161,15 @@ def solve(problem, targets, alpha, options, seed, *, l1=None, start=None, on_epo
     return _run_sgd(quadratic, options, seed, z, on_epoch, draw)
 
 
+def _batch_size(problem, options):
+    """Rows of a mini-batch."""
+    if options.batch_size != "auto":
+        return options.batch_size
+    fewest = min(bits or LARGE_BATCH_BITS for bits in (options.model_bits, options.gradient_bits))
+    large = options.solver == "saga" and problem.n >= LARGE_BATCH_ROWS and fewest >= LARGE_BATCH_BITS
+    return LARGE_BATCH if large else SMALL_BATCH
+
+
 def _batches(problem, batch_size):
     """Number of batches of an epoch."""
     full, rest = divmod(problem.n, _kernels.TILE_ROWS)
@@ -185,10 +197,10 @@ def _sweeps(batches):
     return -(-MIN_STEPS // batches)
 
 
-def _threads(problem, options):
+def _threads(problem, options, batches):
     """Threads that the passes of a fit are worth."""
     small = problem.n * problem.tiles.padded < THREADED_VALUES
-    few = _sweeps(_batches(problem, options.batch_size)) > 1  # a team must not meet a tile twice in a row
+    few = _sweeps(batches) > 1  # a team must not meet a tile twice in a row
     return 1 if small or few else options.threads
 
 
@@ -257,13 +269,14 @@ class _Run:
 
 def _run_saga(quadratic, options, seed, z, on_epoch):
     problem = quadratic.problem
-    batches = _batches(problem, options.batch_size)
+    batch_size = _batch_size(problem, options)
+    batches = _batches(problem, batch_size)
     largest = float(problem.row_norms().max(initial=0))
     calm = min(MODEL_STEP.get(options.model_bits, 1), GRADIENT_STEP.get(options.gradient_bits, 1))
     step_size = _step_size(options, calm / (3 * (quadratic.top + largest * batches / problem.n)))
-    threads = _threads(problem, options)
+    threads = _threads(problem, options, batches)
     state = State(quadratic, z, 1 if options.tol > FINE else 2, threads)
-    team = _epochs.Team(quadratic.padded, options.batch_size, threads)
+    team = _epochs.Team(quadratic.padded, batch_size, threads)
     run = _Run(state, step_size)
     stop = Stopping(options.tol, run.first)
     past = Extrapolation(problem.unit)
@@ -277,7 +290,7 @@ def _run_saga(quadratic, options, seed, z, on_epoch):
             problem.tiles,
             quadratic.rows,
             tile_order(problem.tiles, batches, seed, epoch),
-            options.batch_size,
+            batch_size,
             quadratic.centre,
             rule.keep,
             rule.step,
@@ -319,15 +332,16 @@ def _is_optimal(quadratic, run, tol):
 
 def _run_sgd(quadratic, options, seed, z, on_epoch, draw):
     problem = quadratic.problem
-    batches = _batches(problem, options.batch_size)
+    batch_size = _batch_size(problem, options)
+    batches = _batches(problem, batch_size)
     draw = draw or (lambda epoch: problem.matrix)
     noise, mean_norm = _sample_noise(quadratic, draw(0)), float(problem.row_norms().mean())
     if draw(0) is not problem.matrix:  # fresh draws are noisier than the store they come from
         mean_norm += noise.sum()
     automatic = 0.5 / (quadratic.top + noise.max(initial=0) + 3 * mean_norm * batches / problem.n)
-    threads = _threads(problem, options)
+    threads = _threads(problem, options, batches)
     state = State(quadratic, z, threads=threads)
-    team = _epochs.Team(quadratic.padded, options.batch_size, threads)
+    team = _epochs.Team(quadratic.padded, batch_size, threads)
     run = _Run(state, _step_size(options, automatic))
     schedule = Schedule(options.schedule, options.power_t, options.tol)
     unit = np.divide(1, quadratic.unit, out=np.zeros_like(quadratic.unit), where=quadratic.unit > 0)
@@ -344,7 +358,7 @@ def _run_sgd(quadratic, options, seed, z, on_epoch, draw):
             sample._tiles,
             quadratic.rows,
             tile_order(problem.tiles, batches, seed, epoch),
-            options.batch_size,
+            batch_size,
             quadratic.centre,
             rule.keep,
             rule.step,

@@ -583,7 +583,7 @@ def test_model_and_gradient_bits(solver, which, bits):
     assert model.score(X, y) > {1: 0.9, 2: 0.97}.get(bits, 0.99)  # two-valued steps end anywhere near the optimum
 
 
-@pytest.mark.parametrize("batch_size", [16, 32, 48, 64])
+@pytest.mark.parametrize("batch_size", [16, 32, 48, 64, "auto"])
 @pytest.mark.parametrize("solver", ["saga", "sgd"])
 def test_batch_sizes(solver, batch_size):
     """All reach the same solution."""
