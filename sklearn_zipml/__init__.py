@@ -14,6 +14,7 @@ from ._classifier import ZipMLLSSVC
 from ._convergence_display import ConvergenceDisplay
 from ._dispatch import show_versions
 from ._levels_display import LevelsDisplay
+from ._onnx import register_onnx_converters
 from ._packed_matrix import PackedMatrix
 from ._quantizer import DoubleSamplingQuantizer
 from ._recommend_bits import recommend_bits
@@ -29,5 +30,6 @@ __all__ = [
     "ZipMLLSSVC",
     "ZipMLRegressor",
     "recommend_bits",
+    "register_onnx_converters",
     "show_versions",
 ]

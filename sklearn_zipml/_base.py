@@ -159,6 +159,7 @@ class ZipMLModel(CallbackSupportMixin, BaseEstimator):
                 ConvergenceWarning,
                 stacklevel=4,
             )
+        self._n_rows, self._total_weight = len(targets), float(total)
         self.n_iter_ = result.n_iter
         self.loss_curve_ = _in_units_of_y(result.losses, scale)
         if self.early_stopping:
@@ -196,6 +197,7 @@ class ZipMLModel(CallbackSupportMixin, BaseEstimator):
         coef, intercept, loss = moments.minimum(alpha, self.fit_intercept, dtype)
         if not (np.isfinite(coef).all() and np.isfinite(intercept).all()):
             raise ValueError("The coefficients exceed the range of float64: rescale X or y.")
+        self._n_rows, self._total_weight = moments.n_rows, float(moments.total)
         self.n_iter_ = 1
         self.loss_curve_ = [loss] if self._moments is None else [*self.loss_curve_, loss]
         self.sample_bits_ = matrix.sample_bits if isinstance(matrix, PackedMatrix) else None

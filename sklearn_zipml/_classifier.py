@@ -6,6 +6,7 @@ from typing import Literal, Self
 import numpy as np
 from numpy.typing import ArrayLike
 from sklearn.base import ClassifierMixin, _fit_context
+from sklearn.linear_model import RidgeClassifier, SGDClassifier
 from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.class_weight import compute_sample_weight
 from sklearn.utils.multiclass import check_classification_targets
@@ -13,6 +14,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from ._base import ZipMLModel
 from ._callbacks import FitTask
+from ._export import plain_classifier
 from ._typing import Levels, RandomState, Samples, Sampling, Schedule
 from ._validation import check_samples_and_target, check_weights
 
@@ -355,6 +357,35 @@ class ZipMLLSSVC(ClassifierMixin, ZipMLModel):
         """
         check_is_fitted(self)
         return self.classes_[self._choose(np.atleast_2d(self.decision_function(X).T).T)]
+
+    def to_sklearn(self) -> RidgeClassifier | SGDClassifier:
+        """Make a fitted object of scikit-learn that decides the same and does not need this package.
+
+        Its parameters give the objective that this model minimised, so that a clone of it, fitted to the same rows,
+        comes to the same coefficients but for the rounding. What rows and dtypes it takes is up to scikit-learn.
+
+        Returns
+        -------
+        RidgeClassifier or SGDClassifier
+            ``RidgeClassifier(alpha=1 / C)``; with an l1 part, which that has not, ``SGDClassifier`` with the squared
+            loss and ``alpha=1 / (C * n_samples)``.
+
+        Raises
+        ------
+        NotFittedError
+            Before ``fit``.
+
+        Examples
+        --------
+        >>> from sklearn.datasets import load_digits
+        >>> from sklearn_zipml import ZipMLLSSVC
+        >>> X, y = load_digits(return_X_y=True)
+        >>> model = ZipMLLSSVC(C=0.1, random_state=0).fit(X, y)
+        >>> plain = model.to_sklearn()
+        >>> plain, bool((plain.predict(X) == model.predict(X)).all())
+        (RidgeClassifier(alpha=10.0), True)
+        """
+        return plain_classifier(self)
 
     @staticmethod
     def _choose(values):

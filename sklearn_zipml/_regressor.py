@@ -6,11 +6,13 @@ from typing import Literal, Self
 import numpy as np
 from numpy.typing import ArrayLike
 from sklearn.base import RegressorMixin, _fit_context
+from sklearn.linear_model import ElasticNet, LinearRegression, Ridge
 from sklearn.metrics import r2_score
 from sklearn.utils._param_validation import Interval
 
 from ._base import ZipMLModel
 from ._callbacks import FitTask
+from ._export import plain_regressor
 from ._typing import Levels, RandomState, Samples, Sampling, Schedule
 from ._validation import check_samples_and_target, check_weights
 
@@ -284,6 +286,33 @@ class ZipMLRegressor(RegressorMixin, ZipMLModel):
         """
         values = self._predictions(X).astype(self.coef_.dtype, copy=False)
         return values[:, 0] if self.coef_.ndim == 1 else values
+
+    def to_sklearn(self) -> LinearRegression | Ridge | ElasticNet:
+        """Make a fitted object of scikit-learn that predicts the same and does not need this package.
+
+        Its parameters give the objective that this model minimised, so that a clone of it, fitted to the same rows,
+        comes to the same coefficients but for the rounding. What rows and dtypes it takes is up to scikit-learn.
+
+        Returns
+        -------
+        LinearRegression, Ridge, ElasticNet or Lasso
+            ``Ridge(alpha=W * alpha)``, W the sum of the weights of the training rows (their number, without weights);
+            ``LinearRegression`` for ``alpha=0``; ``ElasticNet(alpha, l1_ratio)`` and ``Lasso(alpha)`` with an l1 part.
+
+        Raises
+        ------
+        NotFittedError
+            Before ``fit``.
+
+        Examples
+        --------
+        >>> from sklearn.datasets import load_diabetes
+        >>> from sklearn_zipml import ZipMLRegressor
+        >>> X, y = load_diabetes(return_X_y=True)
+        >>> ZipMLRegressor(alpha=0.01, random_state=0).fit(X, y).to_sklearn()
+        Ridge(alpha=4.42)
+        """
+        return plain_regressor(self)
 
     def _validation_score(self, predictions, targets, weights):
         return r2_score(targets, predictions, sample_weight=weights)
