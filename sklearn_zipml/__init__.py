@@ -33,3 +33,8 @@ __all__ = [
     "register_onnx_converters",
     "show_versions",
 ]
+
+# Pickles, skops files and messages name the public place of a class, whatever file it is in.
+for _name in __all__:
+    globals()[_name].__module__ = __name__
+del _name

@@ -23,6 +23,7 @@ from ._problem import Problem
 from ._seeds import draw_seed
 from ._solver import Options as SolverOptions
 from ._solver import solve
+from ._state import StableState
 from ._threads import threads_of
 from ._validation import check_bits, check_samples
 
@@ -30,7 +31,7 @@ STORED_BITS = 8  # of the store that resample="epoch" draws from
 DEFAULT_BITS = 4
 
 
-class ZipMLModel(CallbackSupportMixin, BaseEstimator):
+class ZipMLModel(StableState, CallbackSupportMixin, BaseEstimator):
     """Least squares on packed samples; see ZipMLRegressor and ZipMLLSSVC."""
 
     _parameter_constraints: dict = {

@@ -12,6 +12,7 @@ from numpy.typing import ArrayLike, DTypeLike
 from . import _kernels
 from ._coincidence import of_subset
 from ._row_order import RowOrder
+from ._state import check_format
 
 if TYPE_CHECKING:
     from ._typing import Levels, RandomState, Sampling
@@ -137,6 +138,20 @@ class PackedMatrix:
 
     def __reduce__(self):
         return _restore, (FORMAT, self._parts())
+
+    # For skops, which knows no __reduce__: plain arrays, numbers and strings
+
+    def __getstate__(self):
+        parts = self._parts() | {"dtype": str(self.dtype), "format": FORMAT}
+        # a mapped file is read: what is mapped would be saved as the name of a file
+        return {name: np.asarray(part) if isinstance(part, np.ndarray) else part for name, part in parts.items()}
+
+    def __setstate__(self, state):
+        if hasattr(self, "shape"):
+            raise AttributeError("PackedMatrix is immutable: its state is set once.")
+        parts = dict(state)
+        check_format("PackedMatrix", parts.pop("format"), FORMAT)
+        self.__init__(**parts)
 
     # What numpy and scikit-learn ask of an array
 
@@ -669,8 +684,7 @@ def _frozen(array):
 
 
 def _restore(version, parts):
-    if version > FORMAT:
-        raise ValueError(f"This PackedMatrix was pickled in format {version}; this sklearn_zipml reads up to {FORMAT}.")
+    check_format("PackedMatrix", version, FORMAT)
     return PackedMatrix(**parts)
 
 

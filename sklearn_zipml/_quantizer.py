@@ -19,12 +19,13 @@ from ._requantize import requantize
 from ._row_sample import sample_size, sampled_rows
 from ._seeds import draw_seed
 from ._sketch import ColumnSketch
+from ._state import StableState
 from ._statistics import grid_of
 from ._typing import Levels, RandomState, Samples, Sampling
 from ._validation import check_bits, check_samples
 
 
-class DoubleSamplingQuantizer(OneToOneFeatureMixin, CallbackSupportMixin, TransformerMixin, BaseEstimator):
+class DoubleSamplingQuantizer(StableState, OneToOneFeatureMixin, CallbackSupportMixin, TransformerMixin, BaseEstimator):
     """Round training rows stochastically to a few levels per column and pack them.
 
     ``fit_transform`` and ``quantize`` give a :class:`PackedMatrix`. ``transform`` passes rows through as they are:
