@@ -40,7 +40,11 @@ def expected_failures(estimator):
     return EXPECTED_FAILURES if is_regressor(estimator) or is_classifier(estimator) else {}
 
 
-@parametrize_with_checks([cls() for cls in ESTIMATORS] + VARIANTS, expected_failed_checks=expected_failures)
+CHECKS = parametrize_with_checks([cls() for cls in ESTIMATORS] + VARIANTS, expected_failed_checks=expected_failures)
+
+
+# a list of them: before 1.9 scikit-learn gives a generator, which pytest deprecates
+@pytest.mark.parametrize(CHECKS.args[0], list(CHECKS.args[1]), **CHECKS.kwargs)
 def test_scikit_learn_checks(estimator, check):
     """Every check of scikit-learn passes, but for the expected failures."""
     with warnings.catch_warnings():
