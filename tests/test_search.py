@@ -1,4 +1,4 @@
-"""scikit-learn's meta-estimators with arrays and with packed rows, which stay packed inside."""
+"""Selection of rows, searches and caches on arrays and on packed rows; test_compositions has all combinations."""
 
 import warnings
 
@@ -7,9 +7,8 @@ import pytest
 from joblib import Memory
 from numpy.testing import assert_allclose, assert_array_equal
 from sklearn.base import BaseEstimator, TransformerMixin
-from sklearn.calibration import CalibratedClassifierCV
-from sklearn.compose import ColumnTransformer, TransformedTargetRegressor
-from sklearn.ensemble import BaggingRegressor, StackingRegressor, VotingRegressor
+from sklearn.compose import ColumnTransformer
+from sklearn.ensemble import BaggingRegressor
 from sklearn.experimental import enable_halving_search_cv  # noqa: F401
 from sklearn.linear_model import LogisticRegression, Ridge
 from sklearn.model_selection import (
@@ -21,7 +20,7 @@ from sklearn.model_selection import (
     train_test_split,
     validation_curve,
 )
-from sklearn.multiclass import OneVsOneClassifier, OneVsRestClassifier
+from sklearn.multiclass import OneVsOneClassifier
 from sklearn.multioutput import MultiOutputRegressor
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
@@ -63,40 +62,6 @@ def never_decoded(monkeypatch):
         raise AssertionError("a PackedMatrix was decoded")
 
     monkeypatch.setattr(PackedMatrix, "__array__", refuse)
-
-
-def two_regressors():
-    """Named estimators for the ensembles."""
-    return [("a", ZipMLRegressor(2, random_state=0)), ("b", ZipMLRegressor(4, random_state=0))]
-
-
-# meta-estimator, and whether y has classes; all keep packed rows packed
-META = {
-    "pipeline": (make_pipeline(DoubleSamplingQuantizer(random_state=0), ZipMLRegressor(random_state=0)), False),
-    "target": (TransformedTargetRegressor(ZipMLRegressor(random_state=0), transformer=StandardScaler()), False),
-    "stacking": (StackingRegressor(two_regressors(), final_estimator=Ridge()), False),
-    "voting": (VotingRegressor(two_regressors()), False),
-    "rest": (OneVsRestClassifier(ZipMLLSSVC(random_state=0)), True),
-    "calibrated": (CalibratedClassifierCV(ZipMLLSSVC(random_state=0)), True),
-    "calibrated, ensemble=False": (CalibratedClassifierCV(ZipMLLSSVC(random_state=0), ensemble=False), True),
-}
-PARAMS = [pytest.param(*META[name], id=name) for name in META]
-
-
-@pytest.mark.parametrize("model, labels", PARAMS)
-def test_meta_estimators_on_arrays(model, labels):
-    """Fit, predict and score."""
-    X, y = classes() if labels else data()
-    assert model.fit(X, y).score(X, y) > (0.7 if labels else 0.9)
-
-
-@pytest.mark.parametrize("model, labels", PARAMS)
-def test_meta_estimators_keep_rows_packed(model, labels, never_decoded):
-    """The same on packed rows, without decoding them once."""
-    X, y = classes() if labels else data()
-    # double: the quantizer in the pipeline narrows its own kind
-    packed = DoubleSamplingQuantizer(8, random_state=0).fit_transform(X)
-    assert model.fit(packed, y).score(packed, y) > (0.7 if labels else 0.9)
 
 
 @pytest.mark.parametrize("kind", [as_array, pack])
