@@ -1,6 +1,7 @@
 """What both estimators share: parameters, quantizing the training rows, running the solver, and coefficients."""
 
 import warnings
+from math import ceil
 from numbers import Integral, Real
 
 import numpy as np
@@ -13,6 +14,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from . import _kernels
 from ._callbacks import CallbackSupportMixin
+from ._doc_link import DocumentationLink
 from ._encoder import pack
 from ._float_matrix import FloatMatrix
 from ._incremental import Moments
@@ -31,7 +33,7 @@ STORED_BITS = 8  # of the store that resample="epoch" draws from
 DEFAULT_BITS = 4
 
 
-class ZipMLModel(StableState, CallbackSupportMixin, BaseEstimator):
+class ZipMLModel(StableState, DocumentationLink, CallbackSupportMixin, BaseEstimator):
     """Least squares on packed samples; see ZipMLRegressor and ZipMLLSSVC."""
 
     _parameter_constraints: dict = {
@@ -214,14 +216,14 @@ class ZipMLModel(StableState, CallbackSupportMixin, BaseEstimator):
         try:
             rows, held_out = train_test_split(
                 rows,
-                test_size=self.validation_fraction,
+                test_size=max(2, ceil(self.validation_fraction * len(rows))),  # R² of one row is nothing
                 random_state=random_state,
                 stratify=None if stratify is None else stratify[rows],
             )
         except ValueError as error:
             raise ValueError(
-                f"early_stopping=True cannot set aside validation_fraction={self.validation_fraction} of {len(rows)} "
-                f"rows: {error}"
+                f"early_stopping=True cannot set aside validation_fraction={self.validation_fraction} of "
+                f"n_samples={len(rows)}: {error}"
             ) from error
         return np.sort(rows), held_out
 

@@ -41,8 +41,10 @@ class ZipMLLSSVC(ClassifierMixin, ZipMLModel):
         Share of the l1 penalty in it.
     class_weight : dict, "balanced" or None, default=None
         Weights of the classes, as in scikit-learn.
-    model_bits, gradient_bits : int from 1 to 16 or None, default=None
-        Bits of the model, and of the gradient, that move through a training step.
+    model_bits : int from 1 to 16 or None, default=None
+        Bits of the model that moves through a training step.
+    gradient_bits : int from 1 to 16 or None, default=None
+        Bits of the gradient that moves through a training step.
     sampling : {"compensated", "double", "naive", "nearest"}, default="compensated"
         How a value becomes a code.
     levels : {"optimal", "uniform"}, default="optimal"

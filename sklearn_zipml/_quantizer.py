@@ -12,6 +12,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from . import _kernels
 from ._callbacks import CallbackSupportMixin, FitTask
+from ._doc_link import DocumentationLink
 from ._encoder import pack_on_grid
 from ._levels import find_grid
 from ._packed_matrix import PackedMatrix
@@ -25,7 +26,9 @@ from ._typing import Levels, RandomState, Samples, Sampling
 from ._validation import check_bits, check_samples
 
 
-class DoubleSamplingQuantizer(StableState, OneToOneFeatureMixin, CallbackSupportMixin, TransformerMixin, BaseEstimator):
+class DoubleSamplingQuantizer(
+    StableState, DocumentationLink, OneToOneFeatureMixin, CallbackSupportMixin, TransformerMixin, BaseEstimator
+):
     """Round training rows stochastically to a few levels per column and pack them.
 
     ``fit_transform`` and ``quantize`` give a :class:`PackedMatrix`. ``transform`` passes rows through as they are:
@@ -59,8 +62,10 @@ class DoubleSamplingQuantizer(StableState, OneToOneFeatureMixin, CallbackSupport
 
     Attributes
     ----------
-    offset_, step_ : float64 arrays of shape (n_features,)
+    offset_ : float64 array of shape (n_features,)
         A stored value of column j is ``offset_[j] + step_[j] * g``, g an integer from 0 to 255.
+    step_ : float64 array of shape (n_features,)
+        That step.
     levels_ : list of float64 arrays
         Levels of every column, in units of X.
     n_features_in_ : int

@@ -38,11 +38,13 @@ class ZipMLRegressor(RegressorMixin, ZipMLModel):
     sample_bits : int from 1 to 8 or None, default=4
         Bits stored for each value of X. None trains on float32 with the same solver. A :class:`PackedMatrix` wider
         than this is narrowed for training; a narrower one is an error, except that the default takes it as it is.
-    model_bits, gradient_bits : int from 1 to 16 or None, default=None
-        Bits of the model, and of the gradient, that move through a training step (the paper's Q3 and Q4). ``saga``
-        rounds the distance of the model from its anchor and the change of the residuals, ``sgd`` the model and the
-        gradient vector. None means 8 bits in ``saga``, which reach the
-        full-precision result in as many epochs, and 16-bit fixed point in ``sgd``; float samples stay unrounded.
+    model_bits : int from 1 to 16 or None, default=None
+        Bits of the model that moves through a training step (the paper's Q3): in ``saga`` its distance from the
+        anchor. None means 8 bits in ``saga``, which reach the full-precision result in as many epochs, and 16-bit
+        fixed point in ``sgd``; float samples stay unrounded.
+    gradient_bits : int from 1 to 16 or None, default=None
+        Bits of the gradient that moves through a training step (the paper's Q4): in ``saga`` the change of the
+        residuals. None means the same.
     sampling : {"compensated", "double", "naive", "nearest"}, default="compensated"
         How a value becomes a code. "double": two independent draws packed as one code, the paper's unbiased double
         sampling. "compensated": one draw, and the known bias of the second moments is subtracted; also unbiased, and

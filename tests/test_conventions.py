@@ -5,8 +5,10 @@ import subprocess
 import sys
 
 import numpy as np
+import pandas as pd
+import polars as pl
 import pytest
-from numpy.testing import assert_array_equal
+from numpy.testing import assert_allclose, assert_array_equal
 from sklearn import __version__, config_context
 from sklearn.base import clone
 from sklearn.exceptions import UnsetMetadataPassedError
@@ -15,7 +17,7 @@ from sklearn.model_selection import GridSearchCV, KFold, cross_validate
 from sklearn.pipeline import make_pipeline
 from sklearn.utils import get_tags
 
-from sklearn_zipml import DoubleSamplingQuantizer, ZipMLLSSVC, ZipMLRegressor
+from sklearn_zipml import DoubleSamplingQuantizer, ZipMLLSSVC, ZipMLRegressor, _doc_link
 
 OLD = __version__.startswith("1.7.")
 MODELS = [ZipMLRegressor(random_state=0), ZipMLLSSVC(random_state=0)]
@@ -99,6 +101,75 @@ def test_html():
     assert repr(model) == "ZipMLRegressor(random_state=0, sample_bits=2)"
 
 
+@pytest.mark.parametrize("model", [*MODELS, DoubleSamplingQuantizer()])
+def test_documentation_link(model, monkeypatch):
+    """Notebooks link to the API reference and explain every parameter, as soon as there is a published address."""
+    assert _doc_link.documentation_address() or "href" not in model._repr_html_()
+    monkeypatch.setattr(_doc_link, "documentation_address", lambda: "https://docs.example/latest")
+    page = f"https://docs.example/latest/generated/sklearn_zipml.{type(model).__name__}.html"
+    assert model._get_doc_link() == page
+    html = model._repr_html_()
+    assert f'href="{page}"' in html
+    if not OLD:
+        assert all(f'href="{page}#:~:text={name},' in html for name in model.get_params())
+
+
+def test_documentation_address(monkeypatch):
+    """That of the package's metadata."""
+    address = _doc_link.documentation_address.__wrapped__
+    for urls, expected in (
+        (["Source, https://code.example", "Documentation, https://docs.example/"], "https://docs.example"),
+        (["Source, https://code.example"], ""),
+        (None, ""),
+    ):
+        found = type("Metadata", (), {"get_all": lambda self, key, urls=urls: urls})()
+        monkeypatch.setattr(_doc_link, "metadata", lambda name, found=found: found)
+        assert address() == expected
+
+
+# Data frames
+
+
+@pytest.mark.parametrize(
+    "frame, series", [(pd.DataFrame, pd.Series), (pl.DataFrame, pl.Series)], ids=["pandas", "polars"]
+)
+@pytest.mark.parametrize("model", [*MODELS, ZipMLRegressor(early_stopping=True, random_state=0)])
+def test_frames_and_series(model, frame, series):
+    """X, y and weights of a data frame library give what the arrays give, in every method."""
+    X, y = data(model)
+    weight = np.linspace(0, 1, len(y))
+    expected = clone(model).fit(X, y, sample_weight=weight)
+    X_frame, y_series, weights = frame({f"c{j}": X[:, j] for j in range(4)}), series(y), series(weight)
+    fitted = clone(model).fit(X_frame, y_series, sample_weight=weights)
+    assert_array_equal(fitted.coef_, expected.coef_)
+    assert_allclose(fitted.predict(X_frame), expected.predict(X), rtol=1e-12, atol=1e-12)
+    score = expected.score(X, y, sample_weight=weight)
+    assert fitted.score(X_frame, y_series, sample_weight=weights) == pytest.approx(score)
+    classes = {"classes": [0, 1]} if isinstance(model, ZipMLLSSVC) else {}
+    chunk = clone(model).partial_fit(X_frame, y_series, sample_weight=weights, **classes)
+    assert_allclose(chunk.coef_, clone(model).partial_fit(X, y, sample_weight=weight, **classes).coef_)
+
+
+@pytest.mark.parametrize("frame", [pd.DataFrame, pl.DataFrame])
+def test_targets_in_a_frame(frame):
+    """Several columns."""
+    X, y = data()
+    model = ZipMLRegressor(random_state=0).fit(X, frame({"a": y, "b": -y}))
+    assert_array_equal(model.coef_, ZipMLRegressor(random_state=0).fit(X, np.c_[y, -y]).coef_)
+
+
+@pytest.mark.parametrize("kind, frame", [("pandas", pd.DataFrame), ("polars", pl.DataFrame)])
+def test_frames_asked_for_in_a_pipeline(kind, frame):
+    """With transform_output the model gets a frame of decoded rows instead of packed ones, and works the same."""
+    X, y = data()
+    pipeline = make_pipeline(DoubleSamplingQuantizer(8, random_state=0), ZipMLRegressor(8, random_state=0))
+    with config_context(transform_output=kind):
+        pipeline.fit(X, y)
+        assert isinstance(pipeline[0].transform(X), frame)
+        assert pipeline.score(X, y) > 0.9
+    assert pipeline[-1].sample_bits_ == 8
+
+
 @pytest.mark.parametrize("sample_bits", [4, None])
 def test_assume_finite(sample_bits):
     """Changes no result on finite rows."""
@@ -135,6 +206,8 @@ def test_tags():
 ARRAY_API = """
 import numpy as np, pytest, sklearn
 from sklearn.model_selection import GridSearchCV, cross_validate
+from sklearn.utils.estimator_checks import estimator_checks_generator as checks
+from sklearn.utils.fixes import parse_version
 from sklearn_zipml import DoubleSamplingQuantizer, PackedMatrix, ZipMLLSSVC, ZipMLRegressor
 
 rng = np.random.default_rng(0)
@@ -153,6 +226,9 @@ with sklearn.config_context(array_api_dispatch=True):
     for model in (ZipMLRegressor(), ZipMLLSSVC(), DoubleSamplingQuantizer()):
         with pytest.raises(TypeError, match=r"dispatch=True and X is of type array_api_strict.*numpy.asarray"):
             model.fit(xp.asarray(X), y > 0)
+    for model in (ZipMLRegressor(), ZipMLLSSVC(), DoubleSamplingQuantizer(quantize_unseen=True)):
+        found = [check(model) for _, check in checks(model) if "array_api" in check.func.__name__]
+        assert found or parse_version(sklearn.__version__) < parse_version("1.9")  # not for all estimators before
     with pytest.raises(TypeError, match="and y is of type"):
         ZipMLRegressor().fit(packed, xp.asarray(y))
     with pytest.raises(TypeError, match="and X is of type"):

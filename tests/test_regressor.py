@@ -410,6 +410,13 @@ def test_early_stopping_with_weights_and_packed_rows():
     assert model.validation_scores_ == other.validation_scores_
 
 
+def test_early_stopping_sets_two_rows_aside():
+    """The R² of a single row is not defined."""
+    X, y = grid_data(n=15)
+    model = ZipMLRegressor(early_stopping=True, validation_fraction=0.01, random_state=0).fit(X, y)
+    assert np.isfinite(model.validation_scores_).all()
+
+
 def test_early_stopping_needs_rows():
     """Too few rows to set some aside is an error naming the parameters."""
     X, y = grid_data()
