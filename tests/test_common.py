@@ -28,7 +28,16 @@ VARIANTS = [
     ZipMLLSSVC(sample_bits=None),
     ZipMLLSSVC(sample_bits=2),
     ZipMLLSSVC(solver="sgd"),
+    ZipMLRegressor(sampling="double", levels="uniform", early_stopping=True),
+    ZipMLRegressor(8, model_bits=4, gradient_bits=4, n_jobs=2),
+    ZipMLLSSVC(sampling="nearest", class_weight={}),
     DoubleSamplingQuantizer(sampling="compensated", quantize_unseen=True),
+    DoubleSamplingQuantizer(1),
+    DoubleSamplingQuantizer(1, quantize_unseen=True),
+    DoubleSamplingQuantizer(8, sampling="double", quantize_unseen=True, n_jobs=2),
+    DoubleSamplingQuantizer(2, sampling="double", levels="uniform", quantize_unseen=True),
+    DoubleSamplingQuantizer(3, sampling="nearest", levels="uniform", quantize_unseen=True),
+    DoubleSamplingQuantizer(5, sampling="naive", quantize_unseen=True, random_state=0),
 ]
 # The order of rows and the rounding are random, and both depend on the rows there are: repeating or removing rows
 # leads to another draw, which agrees with weighting them in expectation only. SGDRegressor is exempt for that reason.
