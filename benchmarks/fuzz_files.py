@@ -60,9 +60,11 @@ NUMBERS = [
 def good_files():
     """Bytes of small files of every width and of several samplings."""
     rng = np.random.default_rng(0)
-    for bits, sampling in ((1, "naive"), (2, "double"), (4, "compensated"), (6, "double"), (8, "compensated")):
+    kinds = ((1, "naive", 2), (2, "double", 2), (4, "compensated", 2), (6, "double", 2), (8, "compensated", 2))
+    for bits, sampling, n_draws in (*kinds, (4, "double", 5), (7, "double", 3)):
         X = rng.standard_normal((130, 7))
-        packed = PackedMatrix.from_chunks(X, X.sum(axis=1), sample_bits=bits, sampling=sampling, random_state=0)
+        settings = {"sample_bits": bits, "sampling": sampling, "n_draws": n_draws, "random_state": 0}
+        packed = PackedMatrix.from_chunks(X, X.sum(axis=1), **settings)
         with tempfile.TemporaryDirectory() as folder:
             path = pathlib.Path(folder) / "good"
             packed.save(path)
@@ -142,7 +144,7 @@ def use(packed):
     """What a user would do with a file."""
     np.asarray(packed)
     packed[[0, -1, 5 % len(packed)]]
-    if packed.sample_bits > 2:
+    if packed.sample_bits > 2 and packed.n_draws <= 2:
         packed.requantize(2, random_state=0)
     y = np.arange(float(len(packed)))
     ZipMLRegressor(packed.sample_bits, max_iter=3, random_state=0).fit(packed, y).predict(packed)

@@ -42,6 +42,7 @@ class ZipMLModel(StableState, DocumentationLink, CallbackSupportMixin, BaseEstim
         "gradient_bits": [Interval(Integral, 1, 16, closed="both"), None],
         "sampling": [StrOptions({"compensated", "double", "naive", "nearest"})],
         "levels": [StrOptions({"optimal", "uniform"})],
+        "n_draws": [Interval(Integral, 2, 255, closed="both")],
         "resample": [StrOptions({"epoch"}), None],
         "fit_intercept": ["boolean"],
         "solver": [StrOptions({"saga", "sgd"})],
@@ -66,7 +67,7 @@ class ZipMLModel(StableState, DocumentationLink, CallbackSupportMixin, BaseEstim
 
     def _check_combination(self):
         """Refuse settings that make no sense together."""
-        check_bits(self.sample_bits, self.sampling)
+        check_bits(self.sample_bits, self.sampling, self.n_draws)
         if self.solver == "saga" and self.schedule in ("adaptive", "invscaling"):
             raise ValueError(
                 f"schedule={self.schedule!r} needs solver='sgd', got solver='saga': variance reduction converges with "
@@ -83,6 +84,10 @@ class ZipMLModel(StableState, DocumentationLink, CallbackSupportMixin, BaseEstim
             raise ValueError(
                 f"resample='epoch' draws samples of fewer than {STORED_BITS} bits at random, got "
                 f"sample_bits={self.sample_bits!r} and sampling={self.sampling!r}."
+            )
+        if self.n_draws > 2:
+            raise ValueError(
+                f"resample='epoch' narrows codes of at most two draws, got n_draws={self.n_draws}: leave n_draws=2."
             )
 
     def _fit_linear(self, X, targets, weights, penalty, task, dtype, stratify=None):
@@ -235,7 +240,9 @@ class ZipMLModel(StableState, DocumentationLink, CallbackSupportMixin, BaseEstim
         names = getattr(self, "feature_names_in_", None)
         if bits is None:
             return FloatMatrix(X, seed, rows, names)
-        return pack(X, bits, self.sampling, self.levels, seed, rows=rows, column_names=names, n_jobs=self.n_jobs)
+        kind = (bits, self.sampling, self.levels)
+        settings = {"rows": rows, "column_names": names, "n_jobs": self.n_jobs, "n_draws": self.n_draws}
+        return pack(X, *kind, seed, **settings)
 
     def _narrowed(self, packed, bits, seed):
         if bits is None:

@@ -13,6 +13,7 @@ from sklearn.pipeline import Pipeline
 from sklearn.utils import _safe_indexing, indexable
 
 from ._base import STORED_BITS, ZipMLModel
+from ._levels import draws_of
 from ._packed_matrix import PackedMatrix
 from ._quantizer import DoubleSamplingQuantizer
 
@@ -83,10 +84,18 @@ class Steps:
             raise ValueError(f"param must be 'sample_bits', 'model_bits' or 'gradient_bits', got {param!r}.")
         others = [step for _, step in steps[:-1] if step is not None and step != "passthrough"]
         self.quantizer = DoubleSamplingQuantizer(
-            sampling=self.model.sampling, levels=self.model.levels, random_state=self.model.random_state
+            sampling=self.model.sampling,
+            levels=self.model.levels,
+            n_draws=self.model.n_draws,
+            random_state=self.model.random_state,
         )
         if others and isinstance(others[-1], DoubleSamplingQuantizer):
             self.quantizer = others.pop()
+        if self.param == "sample_bits" and self.quantizer.n_draws > 2:
+            raise ValueError(
+                f"Widths are compared by narrowing, which codes of n_draws={self.quantizer.n_draws} cannot be; "
+                "leave n_draws=2."
+            )
         self.transformers = others
         self.full_precision = None
         if isinstance(X, PackedMatrix) and self.param == "sample_bits":
@@ -96,7 +105,7 @@ class Steps:
         """Those of the widths that the sampling and packed rows allow."""
         if self.param != "sample_bits":
             return bits
-        fewest, most = (2 if self.quantizer.sampling == "double" else 1), (self.full_precision or STORED_BITS + 1)
+        fewest, most = draws_of(self.quantizer.sampling), (self.full_precision or STORED_BITS + 1)
         return [b for b in bits if fewest <= b < most]
 
     def transformed(self, X, X_test, y):

@@ -49,6 +49,8 @@ class ZipMLLSSVC(ClassifierMixin, ZipMLModel):
         How a value becomes a code.
     levels : {"optimal", "uniform"}, default="optimal"
         Levels of each column.
+    n_draws : int from 2 to 255, default=2
+        Draws of ``sampling="double"``.
     resample : {"epoch"} or None, default=None
         Whether new samples are drawn every epoch.
     fit_intercept : bool, default=True
@@ -151,6 +153,7 @@ class ZipMLLSSVC(ClassifierMixin, ZipMLModel):
         gradient_bits: int | None = None,
         sampling: Sampling = "compensated",
         levels: Levels = "optimal",
+        n_draws: int = 2,
         resample: Literal["epoch"] | None = None,
         fit_intercept: bool = True,
         solver: Literal["saga", "sgd"] = "saga",
@@ -176,6 +179,7 @@ class ZipMLLSSVC(ClassifierMixin, ZipMLModel):
         self.gradient_bits = gradient_bits
         self.sampling = sampling
         self.levels = levels
+        self.n_draws = n_draws
         self.resample = resample
         self.fit_intercept = fit_intercept
         self.solver = solver

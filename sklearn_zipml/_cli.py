@@ -64,6 +64,7 @@ def _parser():
     pack.add_argument("--bits", type=int, default=4, help="bits a value, 1 to 8 (default 4)")
     pack.add_argument("--sampling", choices=SAMPLINGS, default="compensated")
     pack.add_argument("--levels", choices=("optimal", "uniform"), default="optimal")
+    pack.add_argument("--draws", type=int, default=2, help="draws of a value with --sampling double (default 2)")
     pack.add_argument("--append", action="store_true", help="add rows to the output file, on the levels it has")
     pack.add_argument("--jobs", type=int, default=-1, help="threads (default: all cores)")
     pack.add_argument("--no-progress", action="store_true", help="no progress bar")
@@ -114,7 +115,7 @@ def _pack(options):
             append(options.output, source, draw_seed(check_random_state(options.seed)), options.jobs)
             packed = PackedMatrix.load(options.output)
         else:
-            kind = (options.bits, options.sampling, options.levels)
+            kind = (options.bits, options.sampling, options.levels, options.draws)
             packed = pack_chunks(source, *kind, None, options.seed, options.jobs)
             packed.save(options.output)
     return _described(packed, options.output) | {"seconds": round(time.perf_counter() - start, 3)}
@@ -154,6 +155,7 @@ def _described(packed, path):
         "bits": packed.sample_bits,
         "sampling": packed.sampling,
         "levels": packed.levels,
+        "draws": packed.n_draws,
         "dtype": packed.dtype.name,
         "times smaller than float32": round(4 * n * d / os.path.getsize(path), 2),
         "target": None if target is None else f"{target.dtype}, shape {target.shape}",

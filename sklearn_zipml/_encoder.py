@@ -4,7 +4,7 @@ import numpy as np
 
 from . import _coincidence, _kernels
 from ._blocks import block_rows, row_block, take_rows
-from ._levels import find_grid
+from ._levels import draws_of, find_grid
 from ._packed_matrix import PackedMatrix, aligned_tiles, code_width
 from ._row_order import RowOrder
 from ._row_sample import sample_size, sampled_rows
@@ -12,13 +12,13 @@ from ._statistics import from_moments
 from ._threads import in_threads
 
 
-def pack(X, sample_bits, sampling, levels, seed, *, rows=None, column_names=None, n_jobs=None):
+def pack(X, sample_bits, sampling, levels, seed, *, rows=None, column_names=None, n_jobs=None, n_draws=2):
     """Quantize the rows of X.
 
     Parameters
     ----------
     X : array of shape (n_samples, n_features) of a real dtype; read in blocks, never copied whole
-    sample_bits, sampling, levels : see DoubleSamplingQuantizer
+    sample_bits, sampling, levels, n_draws : see DoubleSamplingQuantizer
     seed : int, 64 bits: decides every draw and the order of the rows
     rows : int array or None, the rows of X to pack
     column_names : sequence of str or None, for warnings
@@ -32,7 +32,7 @@ def pack(X, sample_bits, sampling, levels, seed, *, rows=None, column_names=None
     sample = sampled_rows(n, sample_size(X.shape[1]), _kernels.mix(seed, 3))
     if rows is not None:
         sample = rows[sample]
-    grid = find_grid(X, sample_bits, sampling, levels, sample, rows, column_names, n_jobs)
+    grid = find_grid(X, sample_bits, sampling, levels, sample, rows, column_names, n_jobs, n_draws)
     return pack_on_grid(X, grid, sample_bits, sampling, levels, seed, rows=rows, n_jobs=n_jobs)
 
 
@@ -41,9 +41,7 @@ def pack_on_grid(X, grid, sample_bits, sampling, levels, seed, *, rows=None, n_j
     n, d = (X.shape[0] if rows is None else len(rows)), X.shape[1]
     width = code_width(sample_bits)
     order = RowOrder(n, _kernels.mix(seed, 1))
-    encoder = _kernels.Encoder(
-        grid.levels, grid.used, grid.top, grid.offset, grid.scale, sampling, width, _kernels.mix(seed, 2)
-    )
+    encoder = encoder_of(grid, sampling, width, seed)
     codes = aligned_tiles(n, d, width)
     by_code = keeps_noise(sampling, width)
 
@@ -78,6 +76,13 @@ def pack_on_grid(X, grid, sample_bits, sampling, levels, seed, *, rows=None, n_j
     )
 
 
+def encoder_of(grid, sampling, width, seed):
+    """What rounds to the levels of a grid; seed is that of packing."""
+    n_draws = draws_of(sampling, grid.n_draws)
+    columns = (grid.levels, grid.used, grid.top, grid.offset, grid.scale)
+    return _kernels.Encoder(*columns, sampling, width, _kernels.mix(seed, 2), n_draws)
+
+
 def keeps_noise(sampling, width):
     """Whether the container keeps the squared error of every code, for the statistics of subsets and weights."""
     return sampling in ("compensated", "double") and width < 8
@@ -92,6 +97,7 @@ def assemble(grid, codes, statistics, shape, dtype, sample_bits, sampling, level
         sample_bits=sample_bits,
         sampling=sampling,
         levels=levels,
+        n_draws=draws_of(sampling, grid.n_draws),
         row_seed=row_seed,
         codes=codes,
         table=decode_table(grid, sample_bits, sampling),
@@ -106,20 +112,10 @@ def assemble(grid, codes, statistics, shape, dtype, sample_bits, sampling, level
 
 def decode_table(grid, sample_bits, sampling):
     """Grid position of every code, uint8 (padded columns, codes); codes of a byte are positions themselves."""
-    width, (d, count) = code_width(sample_bits), grid.levels.shape
+    width, d = code_width(sample_bits), len(grid.levels)
     padded = _kernels.padded_columns(d)
-    if width == 8:
-        return np.zeros((padded, 0), dtype=np.uint8)
-    codes = 1 << width
-    table = np.zeros((padded, codes), dtype=np.uint8)
-    if sampling == "double":
-        wide = grid.levels.astype(np.uint16)
-        table[:d, 0 : 2 * count - 1 : 2] = grid.levels
-        table[:d, 1 : 2 * count - 2 : 2] = (wide[:, 1:] + wide[:, :-1]) // 2
-        table[:d, 2 * count - 1 :] = grid.levels[:, -1:]
-    else:
-        table[:d, :count] = grid.levels
-        table[:d, count:] = grid.levels[:, -1:]
+    table = np.zeros((padded, 0 if width == 8 else 1 << width), dtype=np.uint8)
+    table[:d] = _kernels.code_positions(grid.levels, draws_of(sampling, grid.n_draws), table.shape[1])
     return table
 
 

@@ -33,11 +33,13 @@ cdef extern from "encode.h" nogil:
         ZML_NEAREST
         ZML_DOUBLE
         ZML_COMPENSATED
+        ZML_DRAWS
     ctypedef struct zml_lanes:
         pass
     ctypedef struct zml_codebook:
         size_t n_columns
         zml_sampling sampling
+        uint32_t n_draws
         int width
         uint64_t seed
         const uint16_t *n_levels
@@ -294,6 +296,7 @@ cdef class Encoder:
     sampling : key of SAMPLING_CODES
     width : {1, 2, 4, 8}
     seed : int, 64 bits
+    n_draws : int, draws that a code holds: more than one for "double" only
     """
 
     cdef const uint16_t[::1] n_levels
@@ -305,7 +308,8 @@ cdef class Encoder:
     cdef readonly size_t n_columns
     cdef readonly int width
 
-    def __init__(self, levels, n_levels, top, offset, scale, str sampling, int width, uint64_t seed):
+    def __init__(self, levels, n_levels, top, offset, scale, str sampling, int width, uint64_t seed,
+                 uint32_t n_draws):
         cdef size_t d = len(n_levels), padded = zml_padded_columns(d), j
         self.n_levels, self.n_columns, self.width = n_levels, d, width
         self.keys = np.empty(padded, dtype=np.uint32)
@@ -315,11 +319,13 @@ cdef class Encoder:
         affine[:, :d] = offset, scale, np.asarray(top) * float(GRID_FRACTION)
         with np.errstate(over="ignore"):  # float32 blocks are encoded only where the range suits them
             self.affine, self.affine_f32 = affine, affine.astype(np.float32)
-        cdef bint pairs = sampling == "double"
-        self.few, self.positions = code_tables(levels, padded, pairs) if width < 8 else (NO_TABLE, NO_TABLE)
+        self.few, self.positions = code_tables(levels, padded, n_draws) if width < 8 else (NO_TABLE, NO_TABLE)
         self.interval, self.below, self.gap = cells(levels, self.n_levels, padded, width)
         cdef zml_codebook *book = &self.book
         book.n_columns, book.sampling, book.width, book.seed = d, SAMPLING_CODES[sampling], width, seed
+        book.n_draws = n_draws
+        if n_draws > 2:
+            book.sampling = ZML_DRAWS
         book.n_levels, book.keys = &self.n_levels[0], &self.keys[0]
         book.levels, book.positions, book.interval = &self.few[0, 0], &self.positions[0, 0], &self.interval[0, 0]
         book.below, book.gap = &self.below[0, 0], &self.gap[0, 0]
@@ -393,14 +399,20 @@ def on_lines(values):
     return out
 
 
-def code_tables(levels, size_t padded, bint pairs):
+def code_positions(levels, size_t n_draws, size_t n_codes):
+    """Grid positions that codes stand for, uint8 (columns, n_codes): code k * n_draws + u is level k with u of the
+    draws at the next one; levels are multiples of n_draws, and codes beyond the last level repeat it."""
+    lower, up = np.divmod(np.minimum(np.arange(n_codes), n_draws * (levels.shape[1] - 1)), n_draws)
+    wide = levels.astype(np.int16)
+    return (wide[:, lower] + (wide[:, lower + (up > 0)] - wide[:, lower]) // n_draws * up).astype(np.uint8)
+
+
+def code_tables(levels, size_t padded, size_t n_draws):
     """Levels and the positions that codes stand for, uint8 (padded columns, 16) each."""
     d, count = levels.shape
     few, positions = (np.zeros((padded, ZML_MAX_CODES), dtype=np.uint8) for _ in range(2))
     few[:d, :count], few[:d, count:] = levels, levels[:, -1:]
-    codes = np.minimum(np.arange(ZML_MAX_CODES) + 1, 2 * count - 1) - 1 if pairs else np.arange(ZML_MAX_CODES)
-    wide = few[:d].astype(np.uint16)
-    positions[:d] = (wide[:, codes // 2] + wide[:, (codes + 1) // 2]) // 2 if pairs else few[:d]
+    positions[:d] = code_positions(levels, n_draws, ZML_MAX_CODES)
     return few, positions
 
 

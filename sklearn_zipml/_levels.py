@@ -19,9 +19,17 @@ TRANSPOSED_ROWS = 256  # that stay in the cache while they are turned into colum
 MAX_STEPS = 255
 
 
-def n_levels(sample_bits, sampling):
-    """Levels a column has at `sample_bits` stored bits: a pair of draws needs one bit for itself."""
-    return 2 ** (sample_bits - 1) if sampling == "double" else 2**sample_bits
+def draws_of(sampling, n_draws=2):
+    """Draws that a code holds: `n_draws` of double sampling, one of any other.
+
+    Levels are that many grid steps apart, or a multiple of it, so that the mean of the draws is a grid position.
+    """
+    return n_draws if sampling == "double" else 1
+
+
+def n_levels(sample_bits, n_draws):
+    """Levels a column has at `sample_bits` stored bits: a code is a level and how many of n_draws went up from it."""
+    return (2**sample_bits - 1) // n_draws + 1
 
 
 @dataclass(frozen=True)
@@ -34,6 +42,7 @@ class Grid:
     levels : uint8 (columns, n_levels), grid positions; unused ones repeat the last
     used : uint16 (columns,), number of levels in use; 1 for a constant column
     dtype : block type whose arithmetic is safe for this range
+    n_draws : draws of double sampling; levels are multiples of it then
     """
 
     offset: np.ndarray
@@ -41,6 +50,7 @@ class Grid:
     levels: np.ndarray
     used: np.ndarray
     dtype: type
+    n_draws: int = 2
 
     @property
     def top(self):
@@ -91,13 +101,13 @@ def check_range(low, high, column_names=None):
     return low, np.where(span < 1e-290, low, high)
 
 
-def find_grid(X, sample_bits, sampling, levels, sample_rows, rows=None, column_names=None, n_jobs=None):
+def find_grid(X, sample_bits, sampling, levels, sample_rows, rows=None, column_names=None, n_jobs=None, n_draws=2):
     """Choose the levels of every column of X.
 
     Parameters
     ----------
     X : array of shape (n_samples, n_features)
-    sample_bits, sampling, levels : see DoubleSamplingQuantizer
+    sample_bits, sampling, levels, n_draws : see DoubleSamplingQuantizer
     sample_rows : int array, rows of X whose histograms place optimal levels
     rows : int array or None, rows of X that will be encoded: their range is the grid's
     column_names : sequence of str or None, for warnings
@@ -108,16 +118,20 @@ def find_grid(X, sample_bits, sampling, levels, sample_rows, rows=None, column_n
     Grid
     """
     low, high = column_range(X, rows, column_names, n_jobs)
-    return place_levels(X, sample_rows, low, high, X.dtype, sample_bits, sampling, levels, column_names, n_jobs)
+    kind = (sample_bits, sampling, levels, column_names, n_jobs, n_draws)
+    return place_levels(X, sample_rows, low, high, X.dtype, *kind)
 
 
-def place_levels(X, sample_rows, low, high, dtype, sample_bits, sampling, levels, column_names=None, n_jobs=None):
+def place_levels(
+    X, sample_rows, low, high, dtype, sample_bits, sampling, levels, column_names=None, n_jobs=None, n_draws=2
+):
     """The same from the range of the columns, float64, and a sample: rows `sample_rows` of X.
 
     dtype is that of the rows that will be encoded.
     """
     span = high - low
-    count, stride = n_levels(sample_bits, sampling), 2 if sampling == "double" else 1
+    stride = draws_of(sampling, n_draws)
+    count = n_levels(sample_bits, stride)
     place = _uniform if levels == "uniform" else _optimal
     chosen, used, top, deviation = place(X, sample_rows, low, high, count, stride, n_jobs)
     constant = span == 0
@@ -133,7 +147,7 @@ def place_levels(X, sample_rows, low, high, dtype, sample_bits, sampling, levels
             stacklevel=4,
         )
     narrow = block_dtype(dtype) is np.float32 and np.all(constant | ((span < 1e37) & (span > 1e-30)))
-    return Grid(low, step, chosen, used, np.float32 if narrow else np.float64)
+    return Grid(low, step, chosen, used, np.float32 if narrow else np.float64, n_draws)
 
 
 def listed(columns, column_names=None):

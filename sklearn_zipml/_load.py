@@ -10,7 +10,7 @@ from math import prod
 import numpy as np
 
 from . import _kernels
-from ._levels import n_levels
+from ._levels import draws_of, n_levels
 from ._packed_matrix import PackedMatrix, code_width
 from ._save import ALIGNMENT, HEADER, MAGIC, MOST_METADATA, PIECE, VERSION
 
@@ -107,7 +107,10 @@ def _check_kind(metadata):
     shape = tuple(_count(number, 1) for number in shape)
     if metadata["dtype"] not in ("float32", "float64") or metadata["sampling"] not in SAMPLINGS:
         raise _Damaged("its metadata name an unknown dtype or sampling")
-    least = 2 if metadata["sampling"] == "double" else 1
+    n_draws = metadata.get("n_draws", draws_of(metadata["sampling"]))
+    if type(n_draws) is not int or n_draws < 1 or (n_draws > 1) != (metadata["sampling"] == "double"):
+        raise _Damaged("its metadata name a number of draws that its sampling does not have")
+    least = n_draws.bit_length()
     if type(bits) is not int or not least <= bits <= 8 or metadata["levels"] not in ("optimal", "uniform"):
         raise _Damaged("its metadata name unknown bits or levels")
     parts = metadata["row_parts"]
@@ -117,7 +120,8 @@ def _check_kind(metadata):
         raise _Damaged("its row order is of another number of rows")
     if not all(type(seed) is int and 0 <= seed < 1 << 64 for _, seed in parts):
         raise _Damaged("its row order is not keyed by integers")
-    return {name: metadata[name] for name in ("dtype", "sample_bits", "sampling", "levels")} | {"shape": shape}
+    kind = {name: metadata[name] for name in ("dtype", "sample_bits", "sampling", "levels")}
+    return kind | {"shape": shape, "n_draws": n_draws}
 
 
 def _expected_sections(kind, sections):
@@ -131,7 +135,7 @@ def _expected_sections(kind, sections):
     expected = {
         "codes": ("|u1", (-(-n // _kernels.TILE_ROWS), tile_bytes)),
         "table": ("|u1", (padded, codes)),
-        "grid_levels": ("|u1", (d, n_levels(bits, sampling) if 4 < bits < 8 else 0)),
+        "grid_levels": ("|u1", (d, n_levels(bits, kind["n_draws"]) if 4 < bits < 8 else 0)),
         "used": ("<u2", (d,)),
         "offset": ("<f8", (d,)),
         "step": ("<f8", (d,)),
@@ -226,7 +230,7 @@ def _copy(array, name):
 def _check_values(kind, parts):
     """Refuse numbers that no packing makes, for what comes after does not expect them."""
     n, d = kind["shape"]
-    count = n_levels(kind["sample_bits"], kind["sampling"])
+    count = n_levels(kind["sample_bits"], kind["n_draws"])
     positive = all(np.isfinite(parts[name]).all() and (parts[name] >= 0).all() for name in ("deviation", "variance"))
     positive &= bool(np.isfinite(parts["noise"]).all() and (parts["noise"] >= 0).all())
     positive &= 0 <= parts["coincidence"][0] <= 1
@@ -234,7 +238,7 @@ def _check_values(kind, parts):
     if not positive or not (parts["step"] > 0).all() or not ((parts["mean"] >= 0) & (parts["mean"] <= 255)).all():
         raise _Damaged("its columns have statistics that no packing makes")
     used = parts["used"].astype(np.int64)
-    stride = 2 if kind["sampling"] == "double" else 1
+    stride = kind["n_draws"]
     if not ((used >= 1) & (used <= count) & ((used - 1) * stride <= 255)).all():
         raise _Damaged("its columns have numbers of levels that no packing makes")
     levels = parts["grid_levels"] if parts["grid_levels"].shape[1] else parts["table"][:d]

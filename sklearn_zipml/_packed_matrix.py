@@ -17,8 +17,8 @@ from ._state import check_format
 if TYPE_CHECKING:
     from ._typing import Levels, RandomState, Sampling
 
-FORMAT = 2
-_KIND = ("shape", "dtype", "sample_bits", "sampling", "levels")
+FORMAT = 3
+_KIND = ("shape", "dtype", "sample_bits", "sampling", "levels", "n_draws")
 _ARRAYS = (
     "codes",
     "table",
@@ -66,6 +66,7 @@ class PackedMatrix:
     sample_bits : int, bits asked for; a code takes 1, 2, 4 or 8 (see ``nbytes``)
     sampling : {"double", "compensated", "naive", "nearest"}
     levels : {"optimal", "uniform"}
+    n_draws : int, independent draws that a code holds: 1, or with ``sampling="double"`` 2 or more
     nbytes : int, memory of everything the container holds, in bytes
     target : array of shape (n_samples,) or (n_samples, n_targets), or None
         Targets taken along, in the order of rows; estimators train on them when ``fit`` is given none.
@@ -87,6 +88,7 @@ class PackedMatrix:
     sample_bits: int
     sampling: str
     levels: str
+    n_draws: int
     ndim = 2
     __hash__ = None
     __slots__ = (
@@ -96,6 +98,7 @@ class PackedMatrix:
         "dtype",
         "feature_names",
         "levels",
+        "n_draws",
         "sample_bits",
         "sampling",
         "shape",
@@ -103,14 +106,28 @@ class PackedMatrix:
     )
 
     def __init__(
-        self, *, shape, dtype, sample_bits, sampling, levels, row_seed, target=None, feature_names=None, **arrays
+        self,
+        *,
+        shape,
+        dtype,
+        sample_bits,
+        sampling,
+        levels,
+        row_seed,
+        n_draws=None,
+        target=None,
+        feature_names=None,
+        **arrays,
     ):
+        if n_draws is None:  # containers of format 2
+            n_draws = 2 if sampling == "double" else 1
         values = {
             "shape": tuple(int(n) for n in shape),
             "dtype": np.dtype(dtype),
             "sample_bits": int(sample_bits),
             "sampling": str(sampling),
             "levels": str(levels),
+            "n_draws": int(n_draws),
             "_order": RowOrder(shape[0], row_seed),
             "target": None if target is None else _frozen(target),
             "feature_names": None if feature_names is None else tuple(str(name) for name in feature_names),
@@ -176,7 +193,7 @@ class PackedMatrix:
 
         The diagonal by which the second moments of the stored rows exceed those of the rows themselves, and which
         ``sampling="compensated"`` and ``"double"`` subtract (with the Rao-Blackwell form of ZipML's double sampling it
-        is that of the mean of both draws). Zero where nothing is compensated: "naive" and "nearest".
+        is that of the mean of all draws). Zero where nothing is compensated: "naive" and "nearest".
 
         Examples
         --------
@@ -200,8 +217,9 @@ class PackedMatrix:
 
     def __repr__(self) -> str:
         size, ratio = readable_bytes(self.nbytes), self.size * 4 / max(1, self.nbytes)
+        draws = f"n_draws={self.n_draws}, " if self.n_draws > 2 else ""
         return (
-            f"PackedMatrix(shape={self.shape}, sample_bits={self.sample_bits}, sampling={self.sampling!r}, "
+            f"PackedMatrix(shape={self.shape}, sample_bits={self.sample_bits}, sampling={self.sampling!r}, {draws}"
             f"levels={self.levels!r}, dtype={self.dtype}, {size}, {ratio:.1f}x smaller than float32)"
         )
 
@@ -301,7 +319,7 @@ class PackedMatrix:
             return self._table[: self.shape[1]].max(axis=1, initial=0)
         if self._grid_levels.shape[1]:
             return self._grid_levels[:, -1]
-        return ((self._used - 1) * (2 if self.sampling == "double" else 1)).astype(np.uint8)
+        return ((self._used - 1) * self.n_draws).astype(np.uint8)
 
     def _positions(self, first, last):
         """Grid positions of the rows in tiles first..last-1, in slot order."""
@@ -352,6 +370,7 @@ class PackedMatrix:
         sample_bits: int = 4,
         sampling: Sampling = "compensated",
         levels: Levels = "optimal",
+        n_draws: int = 2,
         quantizer: object = None,
         random_state: RandomState = None,
         n_jobs: int | None = None,
@@ -389,6 +408,8 @@ class PackedMatrix:
             See :class:`DoubleSamplingQuantizer`.
         levels : {"optimal", "uniform"}, default="optimal"
             See :class:`DoubleSamplingQuantizer`.
+        n_draws : int from 2 to 255, default=2
+            Draws of ``sampling="double"``, see :class:`DoubleSamplingQuantizer`.
         quantizer : DoubleSamplingQuantizer or None, default=None
             Fitted, by ``fit`` or ``partial_fit``: pack on its levels with its settings, in one pass.
         random_state : int, RandomState instance or None, default=None
@@ -432,7 +453,7 @@ class PackedMatrix:
         from ._streaming import pack_chunks
 
         source = open_source(source, y, target=target, columns=columns)
-        return pack_chunks(source, sample_bits, sampling, levels, quantizer, random_state, n_jobs)
+        return pack_chunks(source, sample_bits, sampling, levels, n_draws, quantizer, random_state, n_jobs)
 
     # Files
 
@@ -638,6 +659,8 @@ class PackedMatrix:
     def requantize(self, sample_bits: int, *, random_state: RandomState = None) -> PackedMatrix:
         """Round to fewer bits; unbiased rounding of an unbiased value stays unbiased.
 
+        Codes of more than two draws (``n_draws``) cannot be narrowed.
+
         Parameters
         ----------
         sample_bits : int
@@ -653,7 +676,7 @@ class PackedMatrix:
         Raises
         ------
         ValueError
-            If sample_bits is larger than the container's or too small for its sampling.
+            If sample_bits is larger than the container's or too small for its sampling, and for more than two draws.
 
         Examples
         --------

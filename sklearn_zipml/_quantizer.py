@@ -51,6 +51,10 @@ class DoubleSamplingQuantizer(
     levels : {"optimal", "uniform"}, default="optimal"
         Levels of each column: placed to minimise the rounding variance, or evenly spaced over the range. A column
         with no more distinct values than levels is stored without loss if they are whole steps of a 255-step grid.
+    n_draws : int from 2 to 255, default=2
+        Independent draws of each value with ``sampling="double"``. A code holds a level and how many of the draws went
+        up from it (ZipML, section 2), so there are ``(2**sample_bits - 1) // n_draws + 1`` levels: fewer than with two
+        draws, and less noise between them. More than two are for studies, and cannot be narrowed.
     quantize_unseen : bool, default=False
         Whether ``transform`` packs too, for studies where the data of inference is quantized as well. Values outside
         the range seen in ``fit`` then go to its ends.
@@ -76,7 +80,7 @@ class DoubleSamplingQuantizer(
     Raises
     ------
     ValueError
-        For NaN or infinite values, or a width too small for two draws.
+        For NaN or infinite values, or a width too small for the draws.
 
     Warns
     -----
@@ -103,6 +107,7 @@ class DoubleSamplingQuantizer(
         "sample_bits": [Interval(Integral, 1, 8, closed="both")],
         "sampling": [StrOptions({"compensated", "double", "naive", "nearest"})],
         "levels": [StrOptions({"optimal", "uniform"})],
+        "n_draws": [Interval(Integral, 2, 255, closed="both")],
         "quantize_unseen": ["boolean"],
         "n_jobs": [None, Integral],
         "random_state": ["random_state"],
@@ -114,6 +119,7 @@ class DoubleSamplingQuantizer(
         *,
         sampling: Sampling = "compensated",
         levels: Levels = "optimal",
+        n_draws: int = 2,
         quantize_unseen: bool = False,
         n_jobs: int | None = None,
         random_state: RandomState = None,
@@ -121,6 +127,7 @@ class DoubleSamplingQuantizer(
         self.sample_bits = sample_bits
         self.sampling = sampling
         self.levels = levels
+        self.n_draws = n_draws
         self.quantize_unseen = quantize_unseen
         self.n_jobs = n_jobs
         self.random_state = random_state
@@ -180,7 +187,7 @@ class DoubleSamplingQuantizer(
         >>> bool(np.array_equal(quantizer.levels_, whole.levels_))
         True
         """
-        check_bits(self.sample_bits, self.sampling)
+        check_bits(self.sample_bits, self.sampling, self.n_draws)
         if isinstance(X, PackedMatrix):
             raise ValueError(
                 "partial_fit finds levels for rows that are not packed yet; narrow a PackedMatrix with its method "
@@ -193,7 +200,7 @@ class DoubleSamplingQuantizer(
         sketch.update(X)
         self._seed, self._sketch = seed, sketch
         grid = sketch.grid(
-            self.sample_bits, self.sampling, self.levels, column_names=getattr(self, "feature_names_in_", None)
+            self.sample_bits, self.sampling, self.levels, getattr(self, "feature_names_in_", None), self.n_draws
         )
         self._set_grid(grid)
         return self
@@ -290,7 +297,7 @@ class DoubleSamplingQuantizer(
         return np.asarray(check_samples(self, X, reset=False))
 
     def _fit(self, X):
-        check_bits(self.sample_bits, self.sampling)
+        check_bits(self.sample_bits, self.sampling, self.n_draws)
         X = check_samples(self, X, reset=True)
         self._seed = draw_seed(check_random_state(self.random_state))
         self._sketch = None
@@ -300,9 +307,9 @@ class DoubleSamplingQuantizer(
         else:
             rows = sampled_rows(len(X), sample_size(X.shape[1]), _kernels.mix(self._seed, 3))
             names = getattr(self, "feature_names_in_", None)
-            self._set_grid(
-                find_grid(X, self.sample_bits, self.sampling, self.levels, rows, column_names=names, n_jobs=self.n_jobs)
-            )
+            kind = (self.sample_bits, self.sampling, self.levels)
+            settings = {"column_names": names, "n_jobs": self.n_jobs, "n_draws": self.n_draws}
+            self._set_grid(find_grid(X, *kind, rows, **settings))
         return X
 
     def _set_grid(self, grid):

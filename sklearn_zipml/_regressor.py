@@ -51,6 +51,8 @@ class ZipMLRegressor(RegressorMixin, ZipMLModel):
         with twice the levels at the same bits. "naive": one draw, biased. "nearest": rounding to nearest.
     levels : {"optimal", "uniform"}, default="optimal"
         Levels of each column: placed to minimise the rounding variance, or evenly spaced over the range.
+    n_draws : int from 2 to 255, default=2
+        Draws of ``sampling="double"``, see :class:`DoubleSamplingQuantizer`.
     resample : {"epoch"} or None, default=None
         "epoch" keeps 8 bits per value and draws new samples from them every epoch, the paper's setting; for studies,
         with ``solver="sgd"``.
@@ -157,6 +159,7 @@ class ZipMLRegressor(RegressorMixin, ZipMLModel):
         gradient_bits: int | None = None,
         sampling: Sampling = "compensated",
         levels: Levels = "optimal",
+        n_draws: int = 2,
         resample: Literal["epoch"] | None = None,
         alpha: float = 1e-4,
         l1_ratio: float = 0.0,
@@ -181,6 +184,7 @@ class ZipMLRegressor(RegressorMixin, ZipMLModel):
         self.gradient_bits = gradient_bits
         self.sampling = sampling
         self.levels = levels
+        self.n_draws = n_draws
         self.resample = resample
         self.alpha = alpha
         self.l1_ratio = l1_ratio

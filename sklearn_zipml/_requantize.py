@@ -51,8 +51,13 @@ def check_narrower(packed, sample_bits):
             f"quantize the original data with DoubleSamplingQuantizer(sample_bits={sample_bits}), or ask for at most "
             f"{packed.sample_bits} bits."
         )
-    if sample_bits < (2 if packed.sampling == "double" else 1):
+    if (1 << sample_bits) <= packed.n_draws:
         raise ValueError(f"sample_bits={sample_bits} is too small for sampling={packed.sampling!r}.")
+    if packed.n_draws > 2 and sample_bits < packed.sample_bits:
+        raise ValueError(
+            f"A PackedMatrix of n_draws={packed.n_draws} cannot be narrowed from {packed.sample_bits} to {sample_bits} "
+            f"bits: at most two draws can. Quantize the original data to {sample_bits} bits, or with n_draws=2."
+        )
 
 
 def _draws(packed):
@@ -78,7 +83,7 @@ def _sample_weights(packed):
 
 def _narrower_grid(packed, sample_bits, lower, upper, weights):
     """Levels for fewer bits, a subset of the levels there are; offset and step stay."""
-    count = n_levels(sample_bits, packed.sampling)
+    count = n_levels(sample_bits, packed.n_draws)
     levels = np.zeros((packed.shape[1], count), dtype=np.uint8)
     used = np.ones(packed.shape[1], dtype=np.uint16)
     below = _moments_below(weights, lower, upper)

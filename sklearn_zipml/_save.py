@@ -12,7 +12,8 @@ import numpy as np
 from ._packed_matrix import _ARRAYS
 
 MAGIC = b"\x93ZIPML\r\n"
-VERSION = 1
+VERSION = 2
+TWO_DRAWS = 1  # version of files that hold at most two draws of a value, which older readers know
 # magic, version, CRC of the metadata, bytes of the file, offset and bytes of the metadata, reserved, CRC of the header
 HEADER = struct.Struct("<8sIIQQQ20xI")
 ALIGNMENT = 64
@@ -70,6 +71,9 @@ def _write_all(file, parts, code_pieces):
         little = pieces[0].dtype.newbyteorder("<").str
         sections[name] = {"dtype": little, "shape": list(shape), "offset": offset, "crc32": crc}
     kind = {name: parts[name] for name in ("sample_bits", "sampling", "levels")}
+    version = TWO_DRAWS
+    if parts["n_draws"] > 2:
+        version, kind["n_draws"] = VERSION, parts["n_draws"]
     metadata = {
         "shape": list(parts["shape"]),
         "dtype": parts["dtype"].name,
@@ -82,7 +86,7 @@ def _write_all(file, parts, code_pieces):
         raise ValueError("The file has been appended to too often; pack the rows again.")
     offset = file.tell()
     file.write(text)
-    fields = (MAGIC, VERSION, zlib.crc32(text), file.tell(), offset, len(text))
+    fields = (MAGIC, version, zlib.crc32(text), file.tell(), offset, len(text))
     header = HEADER.pack(*fields, 0)
     file.seek(0)
     file.write(HEADER.pack(*fields, zlib.crc32(header[:-4])))

@@ -43,10 +43,9 @@ class ColumnSketch:
         self.dtype = X.dtype if self.dtype is None else np.result_type(self.dtype, X.dtype)
         self.sample.offer(X)
 
-    def grid(self, sample_bits, sampling, levels, column_names=None):
+    def grid(self, sample_bits, sampling, levels, column_names=None, n_draws=2):
         """The levels of the columns, a Grid; see `find_grid`."""
         low, high = check_range(self.low, self.high, column_names)
         values = self.sample.values()
-        return place_levels(
-            values, np.arange(len(values)), low, high, self.dtype, sample_bits, sampling, levels, column_names
-        )
+        kind = (sample_bits, sampling, levels, column_names)
+        return place_levels(values, np.arange(len(values)), low, high, self.dtype, *kind, n_draws=n_draws)

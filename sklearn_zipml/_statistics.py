@@ -76,7 +76,7 @@ def pair_levels(packed):
 
 def column_levels(packed):
     """Grid positions of the levels of every column, a list of uint8 arrays."""
-    stride = 2 if packed.sampling == "double" else 1
+    stride = packed.n_draws
     if packed._tiles.width < 8:
         return [row[: stride * used : stride] for row, used in zip(packed._table, packed._used, strict=False)]
     if packed.sample_bits == 8:  # every grid position is a level
@@ -111,9 +111,9 @@ def subset_statistics(packed):
 
 def grid_of(packed):
     """The levels of a container as a Grid."""
-    count = n_levels(packed.sample_bits, packed.sampling)
+    count = n_levels(packed.sample_bits, packed.n_draws)
     levels = np.zeros((packed.shape[1], count), dtype=np.uint8)
     for row, own in zip(levels, column_levels(packed), strict=True):
         row[: len(own)] = own
         row[len(own) :] = own[-1]
-    return Grid(packed._offset, packed._step, levels, packed._used, np.float64)
+    return Grid(packed._offset, packed._step, levels, packed._used, np.float64, packed.n_draws)

@@ -10,7 +10,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from . import _coincidence, _kernels
 from ._blocks import block_dtype, block_rows, row_block
-from ._encoder import assemble, decoded_dtype, keeps_noise
+from ._encoder import assemble, decoded_dtype, encoder_of, keeps_noise
 from ._levels import listed, widen_range
 from ._packed_matrix import check_target, code_width
 from ._row_sample import RowSample, sample_size
@@ -22,18 +22,18 @@ from ._threads import in_threads
 from ._validation import check_settings
 
 
-def pack_chunks(source, sample_bits, sampling, levels, quantizer, random_state, n_jobs):
+def pack_chunks(source, sample_bits, sampling, levels, n_draws, quantizer, random_state, n_jobs):
     """See PackedMatrix.from_chunks."""
     if quantizer is not None:
         check_is_fitted(quantizer)
         kind = (quantizer.sample_bits, quantizer.sampling, quantizer.levels)
         return pack_source(source, *kind, quantizer._seed, grid=quantizer._grid, n_jobs=n_jobs)
-    check_settings(sample_bits, sampling, levels)
+    check_settings(sample_bits, sampling, levels, n_draws)
     seed = draw_seed(check_random_state(random_state))
-    return pack_source(source, sample_bits, sampling, levels, seed, n_jobs=n_jobs)
+    return pack_source(source, sample_bits, sampling, levels, seed, n_jobs=n_jobs, n_draws=n_draws)
 
 
-def pack_source(source, sample_bits, sampling, levels, seed, *, grid=None, n_jobs=None):
+def pack_source(source, sample_bits, sampling, levels, seed, *, grid=None, n_jobs=None, n_draws=2):
     """Quantize the rows of a source.
 
     A source that can be read twice is: the result has the codes of `pack` of all its rows in one array. One that
@@ -46,6 +46,7 @@ def pack_source(source, sample_bits, sampling, levels, seed, *, grid=None, n_job
     seed : int, 64 bits
     grid : Grid or None
     n_jobs : int or None, threads; the result does not depend on it
+    n_draws : int, draws of double sampling, where no grid brings them
 
     Returns
     -------
@@ -64,7 +65,8 @@ def pack_source(source, sample_bits, sampling, levels, seed, *, grid=None, n_job
     kind = (sample_bits, sampling, levels)
     if grid is None and source.repeatable:
         sketch = sketch_of(source.chunks(), seed)
-        packer = Packer(sketch.grid(*kind, source.names), *kind, seed, sketch.dtype, sketch.n_rows, n_jobs, False)
+        grid = sketch.grid(*kind, source.names, n_draws)
+        packer = Packer(grid, *kind, seed, sketch.dtype, sketch.n_rows, n_jobs, False)
         packer.extend(source.chunks())
         if packer.store.n_rows != sketch.n_rows:
             raise ValueError(
@@ -76,7 +78,7 @@ def pack_source(source, sample_bits, sampling, levels, seed, *, grid=None, n_job
     if grid is None:
         head = _head(chunks)
         sketch = sketch_of(head, seed)
-        grid, chunks = sketch.grid(*kind, source.names), chain(head, chunks)
+        grid, chunks = sketch.grid(*kind, source.names, n_draws), chain(head, chunks)
     packer = Packer(grid, *kind, seed, None, source.n_rows or 0, n_jobs, True)
     packer.extend(chunks)
     return packer.finish(source.names)
@@ -134,9 +136,7 @@ class Packer:
         self.sample = RowSample(_coincidence.sample_size(self.n_columns), _kernels.mix(seed, 4))
         self.low = np.full(self.n_columns, np.inf, grid.dtype) if unseen else None
         self.high = None if self.low is None else -self.low
-        self.encoder = _kernels.Encoder(
-            grid.levels, grid.used, grid.top, grid.offset, grid.scale, sampling, self.width, _kernels.mix(seed, 2)
-        )
+        self.encoder = encoder_of(grid, sampling, self.width, seed)
 
     def extend(self, chunks):
         """Take all rows of some chunks."""

@@ -62,7 +62,7 @@ def lane_draws(key, n, first=0):
 
 
 def redraw(x):
-    """A second draw out of the first."""
+    """The next draw out of the one before."""
     return mix32((np.asarray(x, dtype=np.uint64) + np.uint64(0x9E3779B9)) & np.uint64(0xFFFFFFFF))
 
 
@@ -128,7 +128,7 @@ def row_keys(t, seed):
 
 
 def encode(X, grid, sampling, seed):
-    """Codes (indices of levels; for "double", of a pair) and stored grid positions of the rows of X, int64."""
+    """Codes (indices of levels; for "double", of all draws) and stored grid positions of the rows of X, int64."""
     t = coordinates(X, grid)
     index, low, gap = intervals(t, grid)
     above = t - low * FRACTION
@@ -142,11 +142,12 @@ def encode(X, grid, sampling, seed):
         half = bits >> (16 * (column % 2)).astype(np.uint32) & np.uint32(0xFFFF) | np.uint32(1)
         return half.astype(np.int64) * gap < above * (65536 // FRACTION)
 
-    up = goes_up(random)
-    if sampling != "double":
-        return index + up, low + up * gap
-    second = goes_up(redraw(random))
-    return 2 * index + up + second, (2 * low + (up.astype(np.int64) + second) * gap) // 2
+    n_draws = grid.n_draws if sampling == "double" else 1
+    ups = np.zeros(t.shape, dtype=np.int64)
+    for _ in range(n_draws):
+        ups += goes_up(random)
+        random = redraw(random)
+    return n_draws * index + ups, low + ups * gap // n_draws
 
 
 def squared_errors(X, grid, positions):

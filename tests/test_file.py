@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from sklearn_zipml import DoubleSamplingQuantizer, PackedMatrix, ZipMLLSSVC, ZipMLRegressor
 from sklearn_zipml._packed_matrix import _ARRAYS
-from sklearn_zipml._save import HEADER, MAGIC
+from sklearn_zipml._save import HEADER, MAGIC, VERSION
 from sklearn_zipml._statistics import weighted
 
 KINDS = [
@@ -283,7 +283,8 @@ def with_metadata(content, metadata, version=1, repair=()):
 
 def test_a_newer_format(tmp_path, image):
     """The message says what to do."""
-    assert_refused(tmp_path / "new.zq", with_metadata(image, metadata_of(image), version=2), "upgrade sklearn_zipml")
+    newer = with_metadata(image, metadata_of(image), version=VERSION + 1)
+    assert_refused(tmp_path / "new.zq", newer, "upgrade sklearn_zipml")
 
 
 HOSTILE = [
@@ -295,6 +296,12 @@ HOSTILE = [
     ("shape", [264, 9]),
     ("shape", 7),
     ("dtype", "object"),
+    ("n_draws", 0),
+    ("n_draws", 1),
+    ("n_draws", 3),
+    ("n_draws", 64),
+    ("n_draws", 2.0),
+    ("n_draws", True),
     ("sample_bits", 9),
     ("sample_bits", True),
     ("sample_bits", 1),

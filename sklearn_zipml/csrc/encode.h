@@ -5,7 +5,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
-typedef enum { ZML_NAIVE = 0, ZML_NEAREST = 1, ZML_DOUBLE = 2, ZML_COMPENSATED = 3 } zml_sampling;
+/* ZML_DOUBLE is of two draws, ZML_DRAWS the same of more. */
+typedef enum { ZML_NAIVE = 0, ZML_NEAREST = 1, ZML_DOUBLE = 2, ZML_COMPENSATED = 3, ZML_DRAWS = 4 } zml_sampling;
 
 enum { ZML_MAX_CODES = 16 }; /* of a width below 8; bytes hold grid positions themselves */
 
@@ -16,6 +17,7 @@ enum { ZML_MAX_CODES = 16 }; /* of a width below 8; bytes hold grid positions th
 typedef struct {
   size_t n_columns;
   zml_sampling sampling;
+  uint32_t n_draws; /* of ZML_DRAWS; gaps between levels are multiples of it */
   int width;
   uint64_t seed;
   const uint16_t *n_levels;

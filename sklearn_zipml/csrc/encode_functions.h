@@ -229,13 +229,34 @@ STEP uint32_t squared(int32_t error) {
   return size * size;
 }
 
-#ifndef round_column
+/* How many of book->n_draws draws of every row go up; the bits of a draw make those of the next one. */
+STEP void count_ups(const uint32_t *t, const uint32_t *first, int upper, const zml_codebook *book,
+                    const uint32_t *below, const uint32_t *gap, uint32_t *ups) {
+  ZML_ALIGNED uint32_t bits[WORDS], g[WORDS], above[WORDS];
+  for (int p = 0; p < PLANES; p++) {
+    uint32_t *up = ups + WORDS * p;
+    ZML_WORDS(l) {
+      bits[l] = first[WORDS * p + l];
+      g[l] = gap[l] >> 8 * p & 255;
+      above[l] = t[WORDS * p + l] - ((below[l] >> 8 * p & 255) << ZML_GRID_SHIFT);
+      up[l] = 0;
+    }
+    for (uint32_t draw = 0; draw < book->n_draws; draw++)
+      ZML_WORDS(l) {
+        up[l] += goes_up(bits[l] | 0x00010001, upper, g[l], above[l]);
+        bits[l] = zml_redraw(bits[l]);
+      }
+  }
+}
+
 /* Codes of 64 rows of one column. With few levels (up to 16), noise is each row's own; with more the sums go to
  * `lanes`, the error in two halves. */
-STEP void round_column(const uint32_t *t, const uint32_t *random, const uint32_t *random2, int upper,
-                       const zml_codebook *book, size_t column, zml_sampling sampling, int few, uint32_t *codes,
-                       uint32_t *noise, zml_lanes *lanes) {
-  ZML_ALIGNED uint32_t cell[WORDS], index[WORDS], below[WORDS], gap[WORDS], ups[WORDS];
+STEP void round_any_column(const uint32_t *t, const uint32_t *random, const uint32_t *random2, int upper,
+                           const zml_codebook *book, size_t column, zml_sampling sampling, int few, uint32_t *codes,
+                           uint32_t *noise, zml_lanes *lanes) {
+  ZML_ALIGNED uint32_t cell[WORDS], index[WORDS], below[WORDS], gap[WORDS], ups[WORDS], drawn[ZML_TILE_ROWS];
+  const uint32_t n_draws = sampling == ZML_DRAWS ? book->n_draws : sampling == ZML_DOUBLE ? 2 : 1;
+  const uint32_t share = (65535 + n_draws) / n_draws; /* gap * share >> 16 is gap / n_draws, gaps being multiples */
   ZML_WORDS(l)
   cell[l] = t[l] >> 12 | (t[WORDS + l] >> 12) << 8 | (t[2 * WORDS + l] >> 12) << 16 | (t[3 * WORDS + l] >> 12) << 24;
   if (few) {
@@ -251,6 +272,8 @@ STEP void round_column(const uint32_t *t, const uint32_t *random, const uint32_t
     lookup_256(book->below + 256 * column, cell, below);
     lookup_256(book->gap + 256 * column, cell, gap);
   }
+  if (sampling == ZML_DRAWS)
+    count_ups(t, random, upper, book, below, gap, drawn);
   ZML_WORDS(l)
   ups[l] = 0;
   ZML_PLANES(p)
@@ -261,9 +284,10 @@ STEP void round_column(const uint32_t *t, const uint32_t *random, const uint32_t
         sampling == ZML_NEAREST ? (2 * above >= g << ZML_GRID_SHIFT) & (g > 0) : goes_up(random[i], upper, g, above);
     if (sampling == ZML_DOUBLE)
       up += goes_up(random2[i], upper, g, above);
-    /* levels of pairs are an even number of steps apart */
-    const uint32_t rise = sampling == ZML_DOUBLE ? up * g / 2 : up * g;
-    const uint32_t error = sampling == ZML_COMPENSATED || sampling == ZML_DOUBLE
+    if (sampling == ZML_DRAWS)
+      up = drawn[i];
+    const uint32_t rise = up * (g * share >> 16);
+    const uint32_t error = sampling == ZML_COMPENSATED || sampling == ZML_DOUBLE || sampling == ZML_DRAWS
                                ? squared((int32_t)(rise << ZML_GRID_SHIFT) - (int32_t)above)
                                : 0;
     if (few) {
@@ -279,8 +303,10 @@ STEP void round_column(const uint32_t *t, const uint32_t *random, const uint32_t
     }
   }
   ZML_WORDS(l)
-  codes[l] = few ? (sampling == ZML_DOUBLE ? 2 * index[l] : index[l]) + ups[l] : ups[l];
+  codes[l] = few ? n_draws * index[l] + ups[l] : ups[l];
 }
+#ifndef round_column
+#define round_column round_any_column
 #endif
 
 /* Bytes [column][plane] of four columns' words to [plane][column], or back. */
@@ -318,6 +344,14 @@ STEP void round_group(size_t group, const Keys *keys, const zml_codebook *book, 
   ZML_ALIGNED uint32_t random[ZML_TILE_ROWS], random2[ZML_TILE_ROWS];
   for (size_t c = 0; c < ZML_GROUP_COLUMNS; c++) {
     const size_t j = group * ZML_GROUP_COLUMNS + c;
+    if (sampling == ZML_DRAWS) {
+      if (c % 2 == 0)
+        for (size_t i = 0; i < ZML_TILE_ROWS; i++)
+          random[i] = zml_draw((uint64_t)keys->high[i] << 32 | keys->low[i], book->keys[j / 2]);
+      round_any_column(work->coordinates + j * ZML_TILE_ROWS, random, random, c % 2, book, j, sampling, few, codes[c],
+                       noise[c], (zml_lanes *)work->tallies + j);
+      continue;
+    }
     if (sampling != ZML_NEAREST && c % 2 == 0)
       draw_pair(keys->low, keys->high, book->keys[j / 2], sampling, random, random2);
     round_column(work->coordinates + j * ZML_TILE_ROWS, random, random2, c % 2, book, j, sampling, few, codes[c],
@@ -382,6 +416,9 @@ ZML_TARGET static void encode_coordinates(size_t n_rows, const zml_codebook *boo
     break;
   case ZML_COMPENSATED:
     ENCODE_AS(ZML_COMPENSATED)
+    break;
+  case ZML_DRAWS:
+    ENCODE_AS(ZML_DRAWS)
     break;
   }
   /* missing rows are at the first level, position 0, without error: only the hits count them */

@@ -32,7 +32,7 @@ static inline uint32_t zml_draw(uint64_t key, uint32_t column) {
   return x ^ (x >> 16);
 }
 
-/* A second draw that is independent of the first for all practical purposes. */
+/* The draw after x, for all practical purposes independent of it. */
 static inline uint32_t zml_redraw(uint32_t x) { return zml_mix32(x + 0x9e3779b9u); }
 
 /* Rounding of model-sized vectors, in the innermost loop: component j draws element j / 16 of the progression of its
