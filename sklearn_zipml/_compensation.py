@@ -1,9 +1,12 @@
 """How much of the rounding variance may be subtracted from a stored sample (DESIGN section 2).
 
 The bias of the second-moment matrix of one stored draw is the known diagonal D. The noise of a finite sample is not
-exactly D, though: subtracting all of it can leave a matrix with negative eigenvalues, so tau D is subtracted.
-doc/internals tells how the rule was found.
+exactly D, though: subtracting all of it can leave a matrix with negative eigenvalues. So a part of it is subtracted,
+and curvature is kept in the few directions where that leaves next to nothing. doc/internals tells how the rule was
+found.
 """
+
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -12,30 +15,88 @@ from ._statistics import code_noise
 
 SAMPLE_TILES = 64
 LANCZOS_STEPS = 40
+# Directions that fall short by less are left to the next epoch.
+LEAST_GAIN = 1.02
 
 
-def shrinkage(problem, ridge):
-    """The tau for which H + ridge - tau D stays positive definite and well estimated.
+@dataclass(frozen=True)
+class Compensation:
+    """What is taken off the second moments H + ridge: tau D - lift lift'.
 
-    tau = min(1 - 4 R, 0.9 mu, mu - sqrt(R)), not below 0. mu is the smallest generalized eigenvalue of (H + ridge, D),
-    columns without noise eliminated. R is the ratio of noisy columns to independent rows (`_coincidence`), or what
-    heavy-tailed noise makes of it: with t_i = sum_j E[e_ij² | code] / D_j, the mean of t_i² over rows times the number
-    of noisy columns.
+    Attributes
+    ----------
+    tau : float from 0 to 1
+    lift : float64 (n_features, directions), in the scaled columns
+    directions, gains : float64 (n_features, directions) and (directions,)
+        Directions, orthonormal in units of D, and how many times less curvature they have than H + ridge. A step to a
+        minimum of that is so many times too short.
+    noise : float64 (n_features,), D
+    """
+
+    tau: float
+    lift: np.ndarray
+    directions: np.ndarray
+    gains: np.ndarray
+    noise: np.ndarray
+
+    @classmethod
+    def even(cls, tau, noise):
+        """The same part of D in every direction."""
+        none = np.zeros((len(noise), 0))
+        return cls(tau, none, none, np.zeros(0), noise)
+
+    def completed(self, move):
+        """A move (targets, n_features) to a minimum with the curvature of H + ridge, made one to that with all."""
+        return move + (move * self.noise) @ self.directions * (self.gains - 1) @ self.directions.T
+
+
+def compensation(problem, ridge, diagonal=False):
+    """The Compensation of a problem, R being the ratio of noisy columns to rows (`noise_ratio`).
+
+    Where the second-moment matrix is cheap it is that of `dense_compensation`. Else, or if it has to be diagonal, tau =
+    min(1 - 4 R, 0.9 mu, mu - sqrt(R)), not below 0, and nothing is lifted. mu is the smallest generalized eigenvalue of
+    (H + ridge, D), columns without noise eliminated.
 
     Parameters
     ----------
     problem : Problem
     ridge : float64 (n_features,), diagonal in the scaled columns
+    diagonal : bool
 
     Returns
     -------
-    float
+    Compensation
     """
     noise = problem.variance * problem.unit**2
     noisy = noisy_columns(noise)
     if not noisy.any():
-        return 0.0
-    return tau_of(noise_ratio(problem, noisy), lambda: smallest_ratio(problem, ridge, noise, noisy))
+        return Compensation.even(0.0, noise)
+    ratio = noise_ratio(problem, noisy)
+    if diagonal or ratio >= 0.25 or not problem.is_dense_cheap():
+        return Compensation.even(tau_of(ratio, lambda: smallest_ratio(problem, ridge, noise, noisy)), noise)
+    return dense_compensation(problem.dense_curvature() + np.diag(ridge), noise, noisy, ratio)
+
+
+def dense_compensation(gram, noise, noisy, ratio):
+    """The Compensation of a dense matrix H + ridge, R below 1 / 4.
+
+    tau = 1 - 4 R. In units of D, a direction of generalized eigenvalue l has l - tau left, and is lifted to
+    min(2 sqrt(R), mu) where that is more. l is not known better: the eigenvalues of pure noise spread over
+    1 - 2 sqrt(R) to 1 + 2 sqrt(R), but for R itself (Marchenko and Pastur).
+    """
+    tau, floor = 1 - 4 * ratio, 2 * np.sqrt(ratio)
+    matrix = in_units_of_noise(gram, noise, noisy)
+    if np.linalg.eigvalsh(matrix)[0] >= tau + floor:
+        return Compensation.even(tau, noise)
+    values, vectors = np.linalg.eigh(matrix)
+    floor = min(floor, max(values[0], 0.0))
+    low = values - tau < floor
+    directions = np.zeros((len(noise), len(values)))
+    directions[noisy] = vectors / np.sqrt(noise[noisy])[:, None]
+    lift = noise[:, None] * directions[:, low] * np.sqrt(floor + tau - values[low])
+    gains = values / np.maximum(values - tau, floor) if floor > 0 else np.ones(len(values))
+    used = gains > LEAST_GAIN
+    return Compensation(tau, lift, directions[:, used], gains[used], noise)
 
 
 def noisy_columns(noise):
@@ -44,7 +105,7 @@ def noisy_columns(noise):
 
 
 def tau_of(ratio, smallest):
-    """The rule of `shrinkage` for R and mu, mu given by a callable that is needed only where R leaves room."""
+    """The diagonal rule of `compensation` for R and mu, mu given by a callable needed only where R leaves room."""
     if ratio >= 0.25:
         return 0.0
     mu = smallest()
@@ -52,7 +113,11 @@ def tau_of(ratio, smallest):
 
 
 def noise_ratio(problem, noisy):
-    """The ratio R of `shrinkage`, its row sums from a sample of tiles."""
+    """The ratio R of noisy columns to independent rows (`_coincidence`), or what heavy-tailed noise makes of it.
+
+    With t_i = sum_j E[e_ij² | code] / D_j, from a sample of tiles, it is at least the mean of t_i² over rows times the
+    number of noisy columns.
+    """
     count = int(noisy.sum())
     rows = effective_rows(float(problem.matrix._coincidence[0]), problem.unit_weights())
     table = code_noise(problem.matrix)[noisy] / problem.variance[noisy, None]
@@ -72,7 +137,12 @@ def smallest_ratio(problem, ridge, noise, noisy):
 
 
 def dense_ratio(gram, noise, noisy):
-    """The same from the dense matrix; columns without noise are eliminated first."""
+    """The same from the dense matrix."""
+    return float(np.linalg.eigvalsh(in_units_of_noise(gram, noise, noisy))[0])
+
+
+def in_units_of_noise(gram, noise, noisy):
+    """The matrix of the noisy columns, the others eliminated, in units in which D is the identity."""
     clean = ~noisy & (np.diag(gram) > 0)
     reduced = gram[np.ix_(noisy, noisy)]
     if clean.any():
@@ -80,7 +150,7 @@ def dense_ratio(gram, noise, noisy):
         own = own + 1e-9 * np.trace(own) / len(own) * np.eye(len(own))
         reduced = reduced - cross @ np.linalg.solve(own, cross.T)
     scale = np.sqrt(noise[noisy])
-    return float(np.linalg.eigvalsh(reduced / scale[:, None] / scale)[0])
+    return reduced / scale[:, None] / scale
 
 
 def iterative_ratio(curvature, noise, iterations=LANCZOS_STEPS):

@@ -8,10 +8,10 @@ import numpy as np
 from scipy.linalg import LinAlgError, cho_factor, cho_solve
 
 from ._blocks import block_rows, sequential_blocks
-from ._compensation import dense_ratio, noise_ratio, noisy_columns, tau_of
+from ._compensation import Compensation, dense_compensation, dense_ratio, noise_ratio, noisy_columns, tau_of
 from ._kernels import TILE_ROWS
 from ._packed_matrix import PackedMatrix
-from ._problem import Problem
+from ._problem import Problem, is_dense_cheap
 
 MOST_COLUMNS = 8192
 SINGULAR = 1e-10
@@ -107,7 +107,9 @@ class Moments:
         scale = np.where(used, scale, 1.0)
         scaled = gram / scale[:, None] / scale
         ridge, noise = alpha / scale**2, np.where(used, self.noise / self.total / scale**2, 0.0)
-        scaled[np.diag_indices(self.d)] += ridge - self._shrinkage(scaled + np.diag(ridge), noise) * noise
+        taken = self._compensation(scaled + np.diag(ridge), noise)
+        scaled[np.diag_indices(self.d)] += ridge - taken.tau * noise
+        scaled += taken.lift @ taken.lift.T
         coef = np.zeros((self.d, cross.shape[1]))
         coef[used] = _solve(scaled[np.ix_(used, used)], (cross / scale[:, None])[used]) / scale[used, None]
         coef = coef.astype(dtype).astype(np.float64)  # the intercept goes with what coef_ will hold
@@ -116,12 +118,15 @@ class Moments:
         quadratic = (in_scale * (scaled @ in_scale)).sum()
         return coef.T, intercept, float(np.trace(square) - 2 * (coef * cross).sum() + quadratic) / 2
 
-    def _shrinkage(self, curvature, noise):
-        """The tau of `shrinkage`, on dense moments."""
+    def _compensation(self, curvature, noise):
+        """That of `fit` on as many rows, on dense moments."""
         noisy = noisy_columns(noise)
         if not noisy.any():
-            return 0.0
-        return tau_of(self._noisy_rows / self.n_rows**2, lambda: dense_ratio(curvature, noise, noisy))
+            return Compensation.even(0.0, noise)
+        ratio = self._noisy_rows / self.n_rows**2
+        if ratio < 0.25 and is_dense_cheap(self.n_rows, self.d):
+            return dense_compensation(curvature, noise, noisy, ratio)
+        return Compensation.even(tau_of(ratio, lambda: dense_ratio(curvature, noise, noisy)), noise)
 
 
 def _solve(matrix, right):

@@ -158,7 +158,7 @@ class Problem:
 
     def is_dense_cheap(self):
         """Whether the whole second-moment matrix costs no more than a few passes."""
-        return self.d <= DENSE_COLUMNS and float(self.n) * self.d**2 <= DENSE_FLOPS
+        return is_dense_cheap(self.n, self.d)
 
     def largest_curvature(self, iterations=20):
         """Largest eigenvalue of H, from a sample of tiles, by power iteration or exactly."""
@@ -179,6 +179,11 @@ class Problem:
             v = self.curvature(v / size, 0, last)
             value = max(value, float(np.linalg.norm(v)))
         return 1.05 * value
+
+
+def is_dense_cheap(n_rows, n_columns):
+    """Whether second moments of so many rows are taken whole."""
+    return n_columns <= DENSE_COLUMNS and float(n_rows) * n_columns**2 <= DENSE_FLOPS
 
 
 def _warn_far(columns):

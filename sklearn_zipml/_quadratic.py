@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from . import _epochs, _kernels, _loops
-from ._compensation import shrinkage
+from ._compensation import compensation
 
 MOST_RIDGE = 1e10
 # Rows that the curvature of the gap is taken from: of fewer, what is left of it after the compensation is noise.
@@ -57,9 +57,10 @@ class Quadratic:
     targets : float32 (targets, slots)
     alpha : float
     l1 : float64 (targets,) or None
+    diagonal : bool, whether what is compensated has to be a part of D, the same in every direction
     """
 
-    def __init__(self, problem, targets, alpha, l1=None):
+    def __init__(self, problem, targets, alpha, l1=None, diagonal=False):
         self.problem = problem
         d, padded = problem.d, problem.tiles.padded
         self.padded = padded
@@ -72,11 +73,15 @@ class Quadratic:
         problem.leave_out(ridge > MOST_RIDGE * self.top)
         unit = problem.unit
         self.ridge = np.where(unit > 0, ridge, 0.0)
-        self.tau = shrinkage(problem, self.ridge)
+        taken = compensation(problem, self.ridge, diagonal)
+        self.compensation, self.tau, self.lift = taken, taken.tau, taken.lift
         self.noise = self.tau * problem.variance * unit**2
-        # the same diagonals on z
-        pull = np.divide(self.ridge - self.noise, unit**2, out=np.zeros(d), where=unit > 0)
-        self.pull = self._pad(pull)
+        # what every step takes of it: none if the lift, which comes once an epoch, is needed to keep it convex
+        self.steady_noise = np.zeros(d) if self.lift.size else self.noise
+        # the same on z
+        inverse = np.divide(1.0, unit, out=np.zeros(d), where=unit > 0)
+        self.diagonal = self._pad((self.ridge - self.noise) * inverse**2)
+        self.lift_on_z = self._pad(self.lift.T * inverse)
         self.has_l1 = l1 is not None and bool(np.any(l1 > 0))
         self.l1 = self._pad(self._l1_on_z(np.zeros(len(targets)) if l1 is None else l1))
         self.centre = self._pad(problem.centre).astype(np.float32)
@@ -92,9 +97,21 @@ class Quadratic:
         out[..., : values.shape[-1]] = values
         return out
 
+    def pull(self, anchor):
+        """Gradient of l2 penalty and compensation at z = anchor, float64 (targets, columns)."""
+        return self.diagonal * anchor + (anchor @ self.lift_on_z.T) @ self.lift_on_z
+
+    def completed(self, start, z):
+        """Where an epoch that went from `start` to z was heading, with all that its steps left out; None if nothing."""
+        if self.has_l1 or not len(self.compensation.gains):
+            return None
+        unit = self.problem.unit
+        move = np.divide(z - start, unit, out=np.zeros_like(z), where=unit > 0)
+        return start + self.compensation.completed(move) * unit
+
     def objective(self, loss, anchor):
         """Objective of every target from its summed loss and z."""
-        penalty = (self.pull * anchor**2).sum(axis=1) / 2 + (self.l1 * np.abs(anchor)).sum(axis=1)
+        penalty = (self.pull(anchor) * anchor).sum(axis=1) / 2 + (self.l1 * np.abs(anchor)).sum(axis=1)
         return np.asarray(loss) / self.problem.n + penalty
 
     def gap(self, z):
@@ -108,7 +125,7 @@ class Quadratic:
         diagonal = self.ridge - self.noise
         gradients = self._subgradients(z, diagonal)
         if problem.is_dense_cheap():
-            hessian = problem.dense_curvature() + np.diag(diagonal)
+            hessian = problem.dense_curvature() + np.diag(diagonal) + self.lift @ self.lift.T
             return np.array([newton_decrement(hessian, g) for g in gradients])
         last = problem.sample_tiles(GAP_ROWS, GAP_ROWS_BY_COLUMN)
         return np.array(
@@ -126,7 +143,8 @@ class Quadratic:
                 r = problem.unit_weights(first, last) * (problem.predict(row, first, last) - self.targets[k, slots])
                 sums += problem.column_sums(r, first, last, limbs=2) - problem.centre * r.sum()
             scaled = np.divide(row, unit, out=np.zeros_like(row), where=unit > 0)
-            smooth, l1 = unit * sums / problem.n + diagonal * scaled, unit * self.l1[k, : problem.d]
+            smooth = unit * sums / problem.n + diagonal * scaled + self.lift @ (self.lift.T @ scaled)
+            l1 = unit * self.l1[k, : problem.d]
             at_zero = np.sign(smooth) * np.maximum(np.abs(smooth) - l1, 0)
             out[k] = np.where(row == 0, at_zero, smooth + l1 * np.sign(row))
         return out

@@ -153,7 +153,7 @@ def solve(problem, targets, alpha, options, seed, *, l1=None, start=None, on_epo
     -------
     Result, always finite
     """
-    quadratic = Quadratic(problem, targets, alpha, l1)
+    quadratic = Quadratic(problem, targets, alpha, l1, diagonal=options.solver == "sgd")
     z = np.zeros((len(targets), problem.d)) if start is None else np.where(problem.unit > 0, start, 0.0)
     on_epoch = on_epoch or (lambda epoch, z, loss: False)
     if options.solver == "saga":
@@ -209,9 +209,15 @@ def _step_size(options, automatic):
 
 
 def _move(state, z, past, started):
-    """Go where an epoch ended, or to the extrapolation of the last ones if the objective is lower there."""
+    """Go where an epoch was heading, or to the extrapolation of the last ones if the objective is lower there."""
     before = state.objective
-    state.move(z)
+    completed = state.quadratic.completed(started, z)
+    if completed is not None:
+        state.move(completed)
+    if completed is not None and state.objective.sum() < before.sum():
+        z = completed
+    else:
+        state.move(z)
     plain = state.objective
     past.add(started, z)
     if not np.isfinite(plain).all() or np.all(plain <= QUICK * before):
@@ -285,7 +291,7 @@ def _run_saga(quadratic, options, seed, z, on_epoch):
     while epoch < options.max_iter and not run.converged:
         epoch += 1
         started, before = state.z, state.objective
-        rule = Rule.of(run.step_size, quadratic, quadratic.noise)
+        rule = Rule.of(run.step_size, quadratic, quadratic.steady_noise)
         finite = _epochs.saga_epoch(
             problem.tiles,
             quadratic.rows,
@@ -300,7 +306,7 @@ def _run_saga(quadratic, options, seed, z, on_epoch):
             options.gradient_bits or bits,
             _kernels.mix(seed, epoch << 16 | 1),
             state.lag,
-            quadratic.pull * state.anchor,
+            quadratic.pull(state.anchor),
             state.mean,
             state.offset,
             rule.shrinkage(state.anchor),

@@ -68,7 +68,7 @@ def test_saga_epoch_equals_the_twin(sample_bits, model_bits, gradient_bits, batc
     order = _kernels.permutation(problem.tiles.n_tiles, 5, 0, problem.tiles.n_tiles)
     bits = (model_bits or 0, gradient_bits or 0)
     constants = (quadratic.centre, rule.keep, rule.step, 0.07, 1 / n)
-    pull = quadratic.pull * state.anchor
+    pull = quadratic.pull(state.anchor)
     own = problem.weights if weighted else np.ones(problem.n_slots, dtype=np.float32)
     arrays = (state.lag, pull, state.mean, state.offset)
     l1 = (rule.threshold, state.anchor.astype(np.float32))
@@ -150,11 +150,11 @@ def test_epochs_report_what_is_not_finite(sample_bits):
 
 
 def dense(problem, targets, alpha):
-    """Second moments, cross moments and penalty diagonal of the quantized objective, in the stored grid, float64."""
+    """Second moments with penalty and compensation, and cross moments, of the objective in the stored grid."""
     quadratic = Quadratic(problem, targets, alpha)
     A = stored_rows(problem)[: problem.n, : problem.d] - quadratic.centre[: problem.d].astype(float)
     w = problem.unit_weights()[: problem.n, None]
-    H = (w * A).T @ A / problem.n + np.diag(quadratic.pull[: problem.d])
+    H = (w * A).T @ A / problem.n + quadratic.pull(np.eye(problem.d, quadratic.padded))[:, : problem.d]
     return H, A.T @ (w * targets[:, : problem.n].T.astype(float)) / problem.n, quadratic
 
 
@@ -377,3 +377,18 @@ def test_tau_keeps_the_objective_convex(bits, scale):
     H, _, quadratic = dense(problem, targets, 0.0)
     assert 0 <= quadratic.tau <= 1
     assert np.linalg.eigvalsh(H * problem.unit * problem.unit[:, None])[0] > 0
+
+
+@pytest.mark.parametrize("bits", [1, 2])
+@pytest.mark.parametrize("centred", [True, False])
+def test_lifted_directions_converge(bits, centred):
+    """To the closed form, with two targets at once, and no slower than others."""
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(4000, 4))
+    X = np.hstack([X, X + 0.02 * rng.normal(size=X.shape), rng.integers(0, 2, (4000, 2)) + 0.0])
+    y = X @ np.random.default_rng(2).normal(size=10)
+    problem, targets = problem_of(X, np.stack([y, X[:, 0] - X[:, 4]]), bits, centred=centred)
+    assert Quadratic(problem, targets, 1e-6).lift.any()
+    result = solve(problem, targets, 1e-6, Options(tol=1e-9, max_iter=200), 0)
+    assert result.converged and excess(problem, targets, 1e-6, result.z).max() < 1e-6
+    assert solve(problem, targets, 1e-6, Options(), 0).n_iter < 60
