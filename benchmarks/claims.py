@@ -1,91 +1,31 @@
 """The claims of ZipML's abstract (arXiv:1611.05402), measured: writes doc/claims.rst and its plots.
 
-Run: python benchmarks/claims.py [--data FOLDER] [--seeds 5] [--out doc]
+Run: python benchmarks/claims.py [--data FOLDER] [--fetch] [--seeds 5] [--out doc]
 
 Data: Synthetic 10, 100 and 1000 as the paper makes them (Gaussian features, 10,000 training rows); the digits that come
-with scikit-learn; from FOLDER cadata.csv.gz, and the files YearPredictionMSD, cpusmall_scale, cod-rna and gisette_scale
-of the LIBSVM collection when they are there. Needs matplotlib. Takes a few minutes.
+with scikit-learn; from FOLDER cadata, YearPredictionMSD, cpusmall_scale, cod-rna and gisette_scale when they are there
+(claims_data.py tells the files, --check tries them). --fetch takes the California housing of scikit-learn for cadata.
+Needs matplotlib. Takes a few minutes.
 """
 
 import argparse
 import pathlib
 import warnings
-from dataclasses import dataclass
 
 import matplotlib
 import numpy as np
-from sklearn.datasets import load_digits, load_svmlight_file
+from claims_data import ALPHA, check, settings
 from sklearn.exceptions import ConvergenceWarning
-from sklearn.linear_model import Ridge, RidgeClassifier
 
-from sklearn_zipml import DoubleSamplingQuantizer, ZipMLLSSVC, ZipMLRegressor
+from sklearn_zipml import DoubleSamplingQuantizer
 
 matplotlib.use("Agg")
 import matplotlib.pyplot as plt
 
-ALPHA = 1e-4
 # The same result: a loss of test R² or accuracy below this.
 SAME = 0.01
-LIBSVM = {"YearPredictionMSD": False, "cpusmall_scale": False, "cod-rna": True, "gisette_scale": True}
 EPOCHS = (1, 2, 3, 5, 8, 12, 20)
 FRESH = {"solver": "sgd", "resample": "epoch", "max_iter": 60}
-
-
-@dataclass
-class Data:
-    """One setting: rows to train and to test on; labels if classes."""
-
-    name: str
-    X: np.ndarray
-    y: np.ndarray
-    X_test: np.ndarray
-    y_test: np.ndarray
-    classes: bool = False
-
-    def estimator(self, seed=0, **params):
-        """An estimator with the penalty that the reference has."""
-        if self.classes:
-            return ZipMLLSSVC(C=1 / (ALPHA * len(self.y)), random_state=seed, **params)
-        return ZipMLRegressor(alpha=ALPHA, random_state=seed, **params)
-
-    def reference(self):
-        """The closed form in float64."""
-        model = RidgeClassifier if self.classes else Ridge
-        return model(alpha=ALPHA * len(self.y)).fit(self.X.astype(np.float64), self.y)
-
-    def full(self):
-        """Test score of the closed form."""
-        return self.reference().score(self.X_test, self.y_test)
-
-
-def halves(name, X, y, classes=False, train=None):
-    """Shuffled into training and test rows, three to one unless told."""
-    order = np.random.default_rng(0).permutation(len(y))
-    k = train or int(0.75 * len(y))
-    return Data(name, X[order[:k]], y[order[:k]], X[order[k:]], y[order[k:]], classes)
-
-
-def synthetic(d):
-    """Gaussian features, a linear target, noise of a tenth; 10,000 rows to train on and as many to test on."""
-    rng = np.random.default_rng(d)
-    X = rng.standard_normal((20_000, d), dtype=np.float32)
-    y = X @ rng.standard_normal(d) / np.sqrt(d) + 0.1 * rng.standard_normal(20_000)
-    return halves(f"Synthetic {d}", X, y, train=10_000)
-
-
-def settings(folder):
-    """Every data set there is."""
-    found = [synthetic(d) for d in (10, 100, 1000)]
-    X, digit = load_digits(return_X_y=True)
-    found.append(halves("digits", X, digit % 2, classes=True))
-    if folder and (folder / "cadata.csv.gz").exists():
-        table = np.genfromtxt(folder / "cadata.csv.gz", delimiter=",", skip_header=1)
-        found.append(halves("cadata", table[:, :-1], table[:, -1]))
-    for name, classes in LIBSVM.items():
-        if folder and (folder / name).exists():
-            X, y = load_svmlight_file(str(folder / name))
-            found.append(halves(name, X.toarray(), y, classes))
-    return found
 
 
 def losses(data, seeds, **params):
@@ -261,15 +201,21 @@ def main():
     parser.add_argument("--data", type=pathlib.Path)
     parser.add_argument("--seeds", type=int, default=5)
     parser.add_argument("--out", type=pathlib.Path, default=pathlib.Path(__file__).parent.parent / "doc")
+    parser.add_argument("--fetch", action="store_true", help="let scikit-learn fetch what it can")
+    parser.add_argument("--check", action="store_true", help="only check that files of every format are read")
     options = parser.parse_args()
+    if options.check:
+        check()
+        return
     warnings.simplefilter("ignore", ConvergenceWarning)
-    found = settings(options.data)
+    found, missing = settings(options.data, options.fetch)
     rows = []
     for name, claim in CLAIMS.items():
         for k, data in enumerate(found):
             rows.append(("" if k else name, data.name, *claim(data, options.seeds)))
             measured = rows[-1][2]
             print(f"{name[:60]:60} {data.name:15} {measured:45} {rows[-1][-1]}", flush=True)
+    rows += [("Any", name, "not measured: no file", "open") for name in missing]
     (options.out / "claims").mkdir(parents=True, exist_ok=True)
     page = HEAD.format(seeds=options.seeds, same=SAME) + table(rows)
     page += "\nLoss against epochs and bytes\n-----------------------------\n\n"
