@@ -9,11 +9,11 @@ class Schedule:
 
     "adaptive" halves it whenever an epoch gains nothing, down to the size whose noise is below the tolerance;
     "constant" keeps it; "invscaling" divides it by epoch ** power_t (ZipML's diminishing steps have power 1). "auto"
-    is adaptive.
+    is adaptive. `patience` is how many epochs in a row gain nothing before a step size is halved.
     """
 
-    def __init__(self, kind, power_t, tol):
-        self.kind, self.power_t = kind, power_t
+    def __init__(self, kind, power_t, tol, patience=1):
+        self.kind, self.power_t, self.patience = kind, power_t, patience
         self.scale, self.stalls = 1.0, 0
         self.smallest = min(1 / 64, 100 * tol)  # the noise floor falls with the step
 
@@ -33,5 +33,8 @@ class Schedule:
         self.stalls += 1
         if not self.is_adaptive:
             return self.stalls >= PATIENCE
+        if self.stalls < self.patience:
+            return False
+        self.stalls = 0
         self.scale /= 2
         return self.scale < self.smallest

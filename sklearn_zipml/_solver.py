@@ -349,7 +349,9 @@ def _run_sgd(quadratic, options, seed, z, on_epoch, draw):
     state = State(quadratic, z, threads=threads)
     team = _epochs.Team(quadratic.padded, batch_size, threads)
     run = _Run(state, _step_size(options, automatic))
-    schedule = Schedule(options.schedule, options.power_t, options.tol)
+    # the noise of a model of two values per component hides the gain of every other epoch
+    patience = 2 if options.model_bits == 1 else 1
+    schedule = Schedule(options.schedule, options.power_t, options.tol, patience)
     unit = np.divide(1, quadratic.unit, out=np.zeros_like(quadratic.unit), where=quadratic.unit > 0)
     average = np.zeros((len(z), quadratic.padded))
     origin = np.zeros(average.shape)

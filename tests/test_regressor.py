@@ -485,7 +485,7 @@ def test_defaults_converge(sample_bits, seed):
     rng = np.random.default_rng(0)
     X = rng.normal(size=(3000, 6))
     model = ZipMLRegressor(sample_bits, random_state=seed).fit(X, X @ np.arange(1.0, 7) + rng.normal(size=3000))
-    assert model.n_iter_ <= (75 if sample_bits == 1 else 50)  # of 40 seeds at 1 bit the median takes 42, the last 62
+    assert model.n_iter_ <= 50
     assert max(model.loss_curve_) <= 1.05 * model.loss_curve_[0]
 
 
@@ -590,7 +590,7 @@ def test_model_and_gradient_bits(solver, which, bits):
         warnings.simplefilter("ignore", ConvergenceWarning)
         model.fit(X, y)
     assert np.isfinite(model.coef_).all()
-    assert model.score(X, y) > {1: 0.9, 2: 0.97}.get(bits, 0.99)  # two-valued steps end anywhere near the optimum
+    assert model.score(X, y) > (0.97 if bits < 4 else 0.99)
 
 
 @pytest.mark.parametrize("batch_size", [16, 32, 48, 64, "auto"])

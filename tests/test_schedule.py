@@ -36,3 +36,13 @@ def test_patience(kind):
     assert [schedule.is_over(gain) for gain in gains] == [False] * (len(gains) - 1) + [True]
     if kind == "constant":
         assert schedule.factor(7) == 1
+
+
+def test_patience_of_adaptive_steps():
+    """A size is halved after so many epochs in a row without a gain, and the count begins anew."""
+    schedule = Schedule("auto", 0.5, 1e-4, patience=2)
+    sizes = []
+    for gained in (False, True, False, False, False, False, True, False):
+        assert not schedule.is_over(gained)
+        sizes.append(schedule.factor(1))
+    assert sizes == [1, 1, 1, 1 / 2, 1 / 2, 1 / 4, 1 / 4, 1 / 4]
