@@ -226,6 +226,44 @@ def row_sums(Tiles tiles, const double[::1] weights, size_t first, size_t last, 
     return out
 
 
+def curvature(Tiles tiles, const double[::1] z, const float[::1] centre, const double[::1] weights, size_t first,
+              size_t last):
+    """sum_i w_i p_i g_ij over the rows of tiles first..last-1 with p = sum_j (g_ij - centre_j) z_j, and sum_i w_i p_i.
+
+    z and, a tile at a time, w p are taken as 16-bit fixed-point vectors. weights are in slot order from tile `first`
+    on, empty for ones.
+    """
+    cdef size_t t, j, n = tiles.padded
+    cdef int i, rows
+    cdef double total = 0
+    cdef double[TILE] part
+    cdef float[::1] values = np.zeros(n, dtype=np.float32)
+    cdef bint weighted = weights.shape[0] > 0
+    cdef Vector vector = Vector(tiles, centre)
+    cdef Batch batch = Batch(tiles)
+    out = np.zeros(n)
+    cdef double[::1] view = out
+    if n == 0 or last <= first:
+        return out, total
+    with nogil:
+        for j in range(<size_t> z.shape[0]):
+            values[j] = <float> z[j]
+        vector.load(&values[0], vector.largest(&values[0]), 0, 0)
+        for t in range(first, last):
+            if t % tiles_between_signals(tiles) == 0:
+                with gil:
+                    PyErr_CheckSignals()
+            rows = tiles.rows_in(t)
+            vector.dot(tiles, t, 0, 4, part)
+            if weighted:
+                for i in range(rows):
+                    part[i] *= weights[(t - first) * TILE + i]
+            batch.load_tile(part, rows)
+            batch.add_tile(tiles, t, &view[0])
+            total += batch.view.total
+    return out, total
+
+
 def row_norms(Tiles tiles, const double[::1] centre, const double[::1] unit):
     """Squared norms of the rows (g_ij - centre_j) * unit_j, float32 in slot order."""
     cdef size_t t, j, d = tiles.n_columns

@@ -35,6 +35,7 @@ class Problem:
     Attributes
     ----------
     centre, unit, variance : float64 (n_features,); centre and variance in grid steps
+    diagonal : float64 (n_features,), that of the scaled second-moment matrix
     weights : float32 (slots,), mean one, or empty
     """
 
@@ -54,10 +55,12 @@ class Problem:
         _warn_far(np.flatnonzero((deviation > 0) & (np.abs(mean - self.centre) > FAR * deviation)))
         low, high = np.asarray(matrix._low, dtype=np.float64), np.asarray(matrix._high, dtype=np.float64)
         spread = np.maximum(np.abs(low - self.centre), np.abs(high - self.centre))
-        size = np.sqrt(spread) * np.sqrt(np.hypot(deviation, mean - self.centre))
+        about = np.hypot(deviation, mean - self.centre)
+        size = np.sqrt(spread) * np.sqrt(about)
         # beyond these sizes, far outside what a grid can tell apart from a constant, a column is left out
         used = (size > SMALLEST) & (size < 1 / SMALLEST)
         self.unit = np.divide(1.0, size, out=np.zeros(self.d), where=used)
+        self.diagonal = np.where(used, (self.unit * about) ** 2, 0.0)
         self.leave_out(~used)
 
     def _statistics(self):
@@ -77,6 +80,7 @@ class Problem:
         self.unit = np.where(columns, 0.0, self.unit)
         self.centre = np.where(columns, 0.0, self.centre)
         self.variance = np.where(columns, 0.0, self.variance)
+        self.diagonal = np.where(columns, 0.0, self.diagonal)
 
     # Products with the data, in grid coordinates
 
@@ -111,13 +115,13 @@ class Problem:
 
     def curvature(self, v, first=0, last=None):
         """H v for the scaled second-moment matrix H = 1/n sum_i w_i a_i a_i', over tiles first..last-1."""
-        z, total, sums = self.unit * v, 0.0, np.zeros(self.d)
-        for start, stop in self.spans(first, last):
-            weights = self.unit_weights(start, stop)
-            r = self.predict(z, start, stop, limbs=1) * weights
-            sums += self.column_sums(r, start, stop) - self.centre * r.sum()
-            total += weights.sum()
-        return self.unit * sums / total
+        last = self.tiles.n_tiles if last is None else last
+        rows = min(self.n, last * _kernels.TILE_ROWS) - first * _kernels.TILE_ROWS
+        weights = self.unit_weights(first, last) if len(self.weights) else np.zeros(0)
+        centre = np.zeros(self.tiles.padded, dtype=np.float32)
+        centre[: self.d] = self.centre
+        sums, total = _loops.curvature(self.tiles, self.unit * v, centre, weights, first, last)
+        return self.unit * (sums[: self.d] - self.centre * total) / (weights.sum() if len(weights) else rows)
 
     # Constants of the step sizes
 

@@ -1,9 +1,17 @@
 """How much of the rounding variance is subtracted, direction by direction."""
 
 import numpy as np
+import pytest
 
-from sklearn_zipml import ZipMLRegressor
-from sklearn_zipml._compensation import dense_compensation
+from sklearn_zipml import ZipMLRegressor, _problem
+from sklearn_zipml._compensation import (
+    compensation,
+    dense_compensation,
+    dense_ratio,
+    noisy_columns,
+    of_all_rows,
+    smallest_ratio,
+)
 from sklearn_zipml._encoder import pack
 from sklearn_zipml._problem import Problem
 
@@ -61,3 +69,52 @@ def test_collinear_columns_lose_little_at_two_bits():
             for s in range(3)
         ]
         assert np.mean(loss) < bound
+
+D = 120
+
+
+def duplicates(n, rng):
+    """Every column twice: half of all directions hold nothing but noise."""
+    X = rng.normal(size=(n, D // 2))
+    return np.hstack([X, X])
+
+
+def decaying(n, rng):
+    """Strong signal in a few directions, next to none in the others."""
+    basis = np.linalg.qr(rng.normal(size=(D, D)))[0]
+    return (rng.normal(size=(n, D)) * np.exp(-np.arange(D) / 8)) @ basis.T
+
+
+def one_hot(n, rng):
+    """Half of the columns without noise, which carry part of the signal of the others."""
+    group = rng.integers(0, D // 2, n)
+    hot = np.eye(D // 2)[group]
+    return np.hstack([rng.normal(size=(n, D // 2)) + 3 * hot, hot])
+
+
+def gaussian(n, rng):
+    return rng.normal(size=(n, D))
+
+
+@pytest.mark.parametrize("bits", [1, 2, 4])
+@pytest.mark.parametrize("rows", [duplicates, decaying, one_hot, gaussian])
+def test_sample_stands_for_all_rows(rows, bits, monkeypatch):
+    X = rows(15000, np.random.default_rng(0))
+    problem = Problem(pack(X, bits, "compensated", "optimal", 0), None, True)
+    noise = problem.variance * problem.unit**2
+    noisy = noisy_columns(noise)
+    assert noisy.all() == (rows is not one_hot)
+    ridge = np.zeros(D)
+    exact = dense_ratio(problem.dense_curvature(), noise, noisy)
+    expected = compensation(problem, ridge, diagonal=True).tau
+    monkeypatch.setattr(_problem, "DENSE_FLOPS", 0)
+    # where the ratio is well above 1 it does not matter; the descent need not end there
+    assert min(0.8 * exact, 1) <= smallest_ratio(problem, ridge, noise, noisy) <= max(1.03 * exact, 30 * (exact > 1))
+    assert expected - 0.2 <= compensation(problem, ridge, diagonal=True).tau <= min(expected + 0.03, exact)
+
+
+def test_more_rows_have_a_larger_ratio():
+    """The Marchenko-Pastur edge (1 - sqrt(d / n))² of noise alone is met from below."""
+    edge = {n: (1 - np.sqrt(D / n)) ** 2 for n in (2000, 32000)}
+    found = of_all_rows(edge[2000], 2000, 32000)
+    assert edge[2000] < found <= edge[32000] < found + 0.1

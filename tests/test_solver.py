@@ -347,7 +347,7 @@ def test_smallest_ratio_iterative(n, d, bits, alpha):
     problem = Problem(pack(X, bits, "compensated", "optimal", 0), None, True)
     noise = problem.variance * problem.unit**2
     exact = dense_ratio(problem.dense_curvature() + alpha * np.eye(d), noise, noise > 0)
-    found = iterative_ratio(lambda v: problem.curvature(v) + alpha * v, noise)
+    found = iterative_ratio(lambda v: problem.curvature(v) + alpha * v, noise, problem.diagonal + alpha)
     assert 0.9 * exact <= found <= exact * (1 + 1e-3)
 
 
