@@ -14,6 +14,12 @@ from sklearn_zipml._kernels cimport (
     ZML_DOT_COLUMNS, ZML_PLANE_ROWS, Tiles, active_kernels, int8_t, int32_t, uint8_t, zml_kernels,
 )
 
+cdef extern from "row_norms.h" nogil:
+    void zml_add_squares_of_bytes(const uint8_t *tile, size_t padded_columns, const float *centre, const float *unit,
+                                  float *sums)
+    void zml_add_squares_of_floats(const float *tile, size_t padded_columns, const float *centre, const float *unit,
+                                   float *sums)
+
 cdef enum:
     TILE = 64
     # Row norms look for signals every so many tiles.
@@ -264,27 +270,28 @@ def curvature(Tiles tiles, const double[::1] z, const float[::1] centre, const d
     return out, total
 
 
-def row_norms(Tiles tiles, const double[::1] centre, const double[::1] unit):
-    """Squared norms of the rows (g_ij - centre_j) * unit_j, float32 in slot order."""
-    cdef size_t t, j, d = tiles.n_columns
-    cdef int i
+def row_norms(Tiles tiles, const float[::1] centre, const float[::1] unit):
+    """Squared norms of the rows (g_ij - centre_j) * unit_j of tiles of bytes or floats, float32 in slot order.
+
+    centre and unit have an element for every padded column.
+    """
+    cdef size_t t
     out = np.zeros(tiles.n_tiles * TILE, dtype=np.float32)
     cdef float[::1] view = out
-    cdef float delta
-    cdef float[::1] shift = np.asarray(centre, dtype=np.float32), scale = np.asarray(unit, dtype=np.float32)
-    cdef const float *values
-    for t in range(tiles.n_tiles):
-        if t % FOLD_TILES == 0:
-            PyErr_CheckSignals()
-        if tiles.width == 32:
-            values = <const float *> tiles.tile(t)
-            for j in range(d):
-                for i in range(TILE):
-                    delta = (values[j * TILE + i] - shift[j]) * scale[j]
-                    view[t * TILE + i] += delta * delta
-        else:
-            block = (tiles.positions(t, t + 1).astype(np.float32) - shift) * scale
-            out[t * TILE : t * TILE + len(block)] = np.einsum("ij,ij->i", block, block)
+    if tiles.width < 8:
+        raise ValueError("codes are not grid positions")
+    if tiles.padded == 0:
+        return out
+    with nogil:
+        for t in range(tiles.n_tiles):
+            if t % tiles_between_signals(tiles) == 0:
+                with gil:
+                    PyErr_CheckSignals()
+            if tiles.width == 32:
+                zml_add_squares_of_floats(<const float *> tiles.tile(t), tiles.padded, &centre[0], &unit[0],
+                                          &view[t * TILE])
+            else:
+                zml_add_squares_of_bytes(tiles.tile(t), tiles.padded, &centre[0], &unit[0], &view[t * TILE])
     out[tiles.n_rows :] = 0
     return out
 

@@ -82,6 +82,12 @@ class Problem:
         self.variance = np.where(columns, 0.0, self.variance)
         self.diagonal = np.where(columns, 0.0, self.diagonal)
 
+    def padded(self, columns):
+        """Values of the columns as float32, with zeros for those that fill a tile up."""
+        out = np.zeros(self.tiles.padded, dtype=np.float32)
+        out[: self.d] = columns
+        return out
+
     # Products with the data, in grid coordinates
 
     def column_sums(self, weights, first=0, last=None, limbs=1):
@@ -118,17 +124,34 @@ class Problem:
         last = self.tiles.n_tiles if last is None else last
         rows = min(self.n, last * _kernels.TILE_ROWS) - first * _kernels.TILE_ROWS
         weights = self.unit_weights(first, last) if len(self.weights) else np.zeros(0)
-        centre = np.zeros(self.tiles.padded, dtype=np.float32)
-        centre[: self.d] = self.centre
-        sums, total = _loops.curvature(self.tiles, self.unit * v, centre, weights, first, last)
+        sums, total = _loops.curvature(self.tiles, self.unit * v, self.padded(self.centre), weights, first, last)
         return self.unit * (sums[: self.d] - self.centre * total) / (weights.sum() if len(weights) else rows)
 
     # Constants of the step sizes
 
-    def row_norms(self):
-        """Weighted squared norms of the scaled rows, float32 (n_samples,) in slot order."""
-        norms = _loops.row_norms(self.tiles, self.centre, self.unit)[: self.n]
-        return norms * self.weights[: self.n] if len(self.weights) else norms
+    def largest_norm(self):
+        """Largest weighted squared norm of a scaled row; with fewer than 8 bits, squares are rounded to 1/255."""
+        norms = (self._norms_by_table() if self.tiles.width < 8 else self._norms())[: self.n]
+        return float((norms * self.weights[: self.n] if len(self.weights) else norms).max(initial=0))
+
+    def mean_norm(self):
+        """Mean of the same, over rows."""
+        return float(self.diagonal.sum())
+
+    def _norms(self):
+        return _loops.row_norms(self.tiles, self.padded(self.centre), self.padded(self.unit))
+
+    def _norms_by_table(self):
+        """Sums of squares as products with a matrix that has the same codes for the squares of values."""
+        table = self.matrix._table
+        square = np.zeros(table.shape)
+        square[: self.d] = (table[: self.d] - self.centre[:, None]) ** 2
+        largest = square.max(axis=1, keepdims=True, initial=0)
+        share = np.divide(255 * square, largest, out=np.zeros(table.shape), where=largest > 0)
+        codes = np.rint(share).astype(np.uint8).reshape(-1)
+        squares = _kernels.Tiles(self.matrix._codes, codes, self.n, self.d, self.tiles.width)
+        z = self.unit**2 * largest[: self.d, 0] / 255
+        return _loops.products(squares, z, 0, squares.n_tiles, 1)
 
     def scaled_block(self, first, last):
         """Scaled rows of tiles first..last-1 times the root of their weights, float64."""

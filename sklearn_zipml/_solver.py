@@ -277,7 +277,7 @@ def _run_saga(quadratic, options, seed, z, on_epoch):
     problem = quadratic.problem
     batch_size = _batch_size(problem, options)
     batches = _batches(problem, batch_size)
-    largest = float(problem.row_norms().max(initial=0))
+    largest = problem.largest_norm()
     calm = min(MODEL_STEP.get(options.model_bits, 1), GRADIENT_STEP.get(options.gradient_bits, 1))
     step_size = _step_size(options, calm / (3 * (quadratic.top + largest * batches / problem.n)))
     threads = _threads(problem, options, batches)
@@ -341,7 +341,7 @@ def _run_sgd(quadratic, options, seed, z, on_epoch, draw):
     batch_size = _batch_size(problem, options)
     batches = _batches(problem, batch_size)
     draw = draw or (lambda epoch: problem.matrix)
-    noise, mean_norm = _sample_noise(quadratic, draw(0)), float(problem.row_norms().mean())
+    noise, mean_norm = _sample_noise(quadratic, draw(0)), problem.mean_norm()
     if draw(0) is not problem.matrix:  # fresh draws are noisier than the store they come from
         mean_norm += noise.sum()
     automatic = 0.5 / (quadratic.top + noise.max(initial=0) + 3 * mean_norm * batches / problem.n)

@@ -114,7 +114,8 @@ def test_sample_stands_for_all_rows(rows, bits, monkeypatch):
 
 
 def test_more_rows_have_a_larger_ratio():
-    """The Marchenko-Pastur edge (1 - sqrt(d / n))² of noise alone is met from below."""
+    """The Marchenko-Pastur edge (1 - sqrt(d / n))² of noise alone is met."""
     edge = {n: (1 - np.sqrt(D / n)) ** 2 for n in (2000, 32000)}
     found = of_all_rows(edge[2000], 2000, 32000)
-    assert edge[2000] < found <= edge[32000] < found + 0.1
+    assert found == pytest.approx(edge[32000])
+    assert of_all_rows(0.0, 500, 500) == 0
