@@ -14,6 +14,9 @@ from sklearn_zipml._kernels cimport (
     ZML_DOT_COLUMNS, ZML_PLANE_ROWS, Tiles, active_kernels, int8_t, int32_t, uint8_t, zml_kernels,
 )
 
+cdef extern from "tile.h" nogil:
+    void zml_unpack_group(const uint8_t *tile, size_t group, int width, uint8_t *codes)
+
 cdef extern from "row_norms.h" nogil:
     void zml_add_squares_of_bytes(const uint8_t *tile, size_t padded_columns, const float *centre, const float *unit,
                                   float *sums)
@@ -22,10 +25,13 @@ cdef extern from "row_norms.h" nogil:
 
 cdef enum:
     TILE = 64
+    GROUP = 4
     # Row norms look for signals every so many tiles.
     FOLD_TILES = 16
     # A sum over rows is made and used in blocks of so many columns, which stay in the first-level cache meanwhile.
     BLOCK = 256
+    # Sums by code are made in blocks of columns whose sums stay in the second-level cache.
+    COUNTER_BYTES = 1 << 17
     # A pass looks for signals after about so many values, a few milliseconds.
     SIGNAL_VALUES = 1 << 25
 
@@ -298,21 +304,37 @@ def row_norms(Tiles tiles, const float[::1] centre, const float[::1] unit):
 
 def code_weights(Tiles tiles, const double[::1] weights):
     """Summed weights of the rows that have each code, float64 (columns, codes); weights in slot order."""
-    cdef size_t t, j, d = tiles.n_columns
-    cdef int i, rows
-    cdef uint8_t[:, ::1] codes = np.empty((TILE, max(1, tiles.padded)), dtype=np.uint8)
-    out = np.zeros((d, 1 << tiles.width))
+    cdef size_t t, group, first = 0, last, d = tiles.n_columns, groups = (d + GROUP - 1) // GROUP
+    cdef size_t block = 1 + COUNTER_BYTES // (8 * GROUP << tiles.width)
+    cdef int i, k, rows, count, n_codes = 1 << tiles.width
+    cdef uint8_t[TILE * GROUP] codes
+    out = np.zeros((d, n_codes))
     cdef double[:, ::1] view = out
+    cdef double *sums
+    cdef double weight
     with nogil:
-        for t in range(tiles.n_tiles):
-            if t % tiles_between_signals(tiles) == 0:
-                with gil:
-                    PyErr_CheckSignals()
-            rows = tiles.rows_in(t)
-            tiles.unpack(t, &codes[0, 0])
-            for j in range(d):
-                for i in range(rows):
-                    view[j, codes[i, j]] += weights[t * TILE + i]
+        while first < groups:
+            last = min(groups, first + block)
+            for t in range(tiles.n_tiles):
+                if t % tiles_between_signals(tiles) == 0:
+                    with gil:
+                        PyErr_CheckSignals()
+                rows = tiles.rows_in(t)
+                for group in range(first, last):
+                    zml_unpack_group(tiles.tile(t), group, tiles.width, codes)
+                    sums, count = &view[group * GROUP, 0], <int> min(<size_t> GROUP, d - group * GROUP)
+                    if count < GROUP:
+                        for i in range(rows):
+                            for k in range(count):
+                                sums[k * n_codes + codes[GROUP * i + k]] += weights[t * TILE + i]
+                        continue
+                    for i in range(rows):
+                        weight = weights[t * TILE + i]
+                        sums[codes[GROUP * i]] += weight
+                        sums[n_codes + codes[GROUP * i + 1]] += weight
+                        sums[2 * n_codes + codes[GROUP * i + 2]] += weight
+                        sums[3 * n_codes + codes[GROUP * i + 3]] += weight
+            first = last
     return out
 
 

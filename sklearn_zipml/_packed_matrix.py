@@ -32,6 +32,8 @@ _ARRAYS = (
     "noise",
     "coincidence",
 )
+# Made when asked for, of rows that were taken: a fold is narrowed, or predicted on, more often than trained on.
+_STATISTICS = ("mean", "deviation", "variance")
 
 
 def code_width(sample_bits):
@@ -133,8 +135,8 @@ class PackedMatrix:
             "feature_names": None if feature_names is None else tuple(str(name) for name in feature_names),
         }
         for name in _ARRAYS:
-            array = arrays.pop(name)
-            values["_" + name] = _frozen(array)
+            if name in arrays or name not in _STATISTICS:
+                values["_" + name] = _frozen(arrays.pop(name))
         if arrays:
             raise TypeError(f"PackedMatrix has no parts {sorted(arrays)}")
         width = code_width(values["sample_bits"])
@@ -146,6 +148,16 @@ class PackedMatrix:
         raise AttributeError(f"PackedMatrix is immutable: cannot set {name!r}")
 
     __delattr__ = None
+
+    def __getattr__(self, name):
+        if name[1:] not in _STATISTICS:
+            raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}", name=name, obj=self)
+        from ._statistics import subset_statistics
+
+        found = subset_statistics(self)
+        for part, array in found.items():
+            object.__setattr__(self, "_" + part, _frozen(array))
+        return getattr(self, name)
 
     def _parts(self):
         parts = {name: getattr(self, "_" + name) for name in _ARRAYS}
@@ -343,8 +355,6 @@ class PackedMatrix:
     # Rows
 
     def _take(self, rows):
-        from ._statistics import subset_statistics
-
         seed = _kernels.mix(self._order.seed, len(rows))
         order = RowOrder(len(rows), seed)
         codes = aligned_tiles(len(rows), self.shape[1], self._tiles.width)
@@ -352,12 +362,14 @@ class PackedMatrix:
             slots = self._order.slots(rows[order.rows()])
             _kernels.gather_rows(self._tiles, slots, codes, 0, self._tiles.n_tiles)
             _kernels.rows_to_tiles(codes, self.shape[1], self._tiles.width)
-        parts = self._parts() | {"codes": codes, "shape": (len(rows), self.shape[1]), "row_seed": seed}
-        if self.target is not None:
-            parts["target"] = self.target[rows]
-        taken = PackedMatrix(**parts)
-        coincidence = np.array([of_subset(float(self._coincidence[0]), rows)])
-        return PackedMatrix(**parts | subset_statistics(taken) | {"coincidence": coincidence})
+        parts = {name: getattr(self, "_" + name) for name in _ARRAYS if name not in _STATISTICS}
+        parts |= {name: getattr(self, name) for name in (*_KIND, "feature_names")}
+        parts |= {"codes": codes, "shape": (len(rows), self.shape[1]), "row_seed": seed}
+        parts["target"] = None if self.target is None else self.target[rows]
+        if not self._noise.shape[1]:  # the same for every code
+            parts["variance"] = self._variance
+        parts["coincidence"] = np.array([of_subset(float(self._coincidence[0]), rows)])
+        return PackedMatrix(**parts)
 
     @classmethod
     def from_chunks(

@@ -96,17 +96,19 @@ def weighted(packed, weights=None):
     share = counts / total
     mean = (share * positions).sum(axis=1)
     deviation = np.sqrt((share * (positions - mean[:, None]) ** 2).sum(axis=1))
+    if not packed._noise.shape[1]:
+        return mean, deviation, packed._variance.astype(np.float64)
     return mean, deviation, (share * code_noise(packed)).sum(axis=1)
 
 
 def subset_statistics(packed):
-    """PackedMatrix parts for a container whose codes changed: statistics of its own rows."""
+    """PackedMatrix parts for a container of some rows of another: statistics of its own rows.
+
+    Without the noise of codes its rounding variance is the other's, and is left out.
+    """
     mean, deviation, variance = weighted(packed)
-    return {
-        "mean": mean.astype(np.float32),
-        "deviation": deviation.astype(np.float32),
-        "variance": variance.astype(np.float32),
-    }
+    found = {"mean": mean, "deviation": deviation} | ({"variance": variance} if packed._noise.shape[1] else {})
+    return {name: array.astype(np.float32) for name, array in found.items()}
 
 
 def grid_of(packed):

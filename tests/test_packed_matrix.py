@@ -409,3 +409,22 @@ def test_row_order_mixes():
     slots = RowOrder(10**4, 5).rows()
     # 10^4 labels sorted: the correlation of slot and row is normal with standard deviation 1/100; error rate 1e-6
     assert abs(np.corrcoef(slots, np.arange(10**4))[0, 1]) < 0.049
+
+
+@pytest.mark.parametrize("bits", [2, 8])
+def test_statistics_of_taken_rows_are_made_when_asked_for(bits):
+    """Of its own rows, the same whether a copy has been pickled, narrowed or trained on before."""
+    X = np.random.default_rng(0).normal(size=(500, 7)) ** 3
+    packed = pack(X, bits, "compensated", "optimal", 0)
+    rows = np.arange(0, 500, 3)
+    taken, again = packed[rows], packed[rows][:]
+    with pytest.raises(AttributeError):
+        object.__getattribute__(taken, "_mean")
+    positions = taken._positions(0, taken._tiles.n_tiles).astype(np.float64)
+    np.testing.assert_allclose(taken._mean, positions.mean(axis=0), rtol=1e-6)
+    np.testing.assert_allclose(taken._deviation, positions.std(axis=0), rtol=1e-6)
+    for other in (again, pickle.loads(pickle.dumps(packed[rows]))):
+        for name in ("_mean", "_deviation", "_variance"):
+            np.testing.assert_array_equal(getattr(taken, name), getattr(other, name))
+    with pytest.raises(AttributeError, match="no attribute 'missing'"):
+        _ = taken.missing
