@@ -11,7 +11,7 @@ from cpython.exc cimport PyErr_CheckSignals
 from libc.math cimport isfinite
 
 from sklearn_zipml._kernels cimport (
-    ZML_DOT_COLUMNS, ZML_PLANE_ROWS, Tiles, active_kernels, int8_t, int32_t, uint8_t, zml_kernels,
+    ZML_DOT_COLUMNS, ZML_PLANE_ROWS, Tiles, active_kernels, int8_t, int32_t, uint8_t, zml_grid_planes, zml_kernels,
 )
 
 cdef extern from "tile.h" nogil:
@@ -57,6 +57,7 @@ cdef class Vector:
     cdef int8_t[:, ::1] planes
     cdef float[::1] values
     cdef const float[::1] centre
+    cdef int n_planes
     cdef double scale, centre_sum
 
     def __init__(self, Tiles tiles, const float[::1] centre=None):
@@ -70,12 +71,13 @@ cdef class Vector:
         """Largest magnitude, infinite if a value is not finite."""
         return self.kernels.largest(values, self.n)
 
-    cdef bint load(self, const float *values, float largest) noexcept nogil:
-        """Take `values`, whose largest magnitude is given, at 16 bits; False if they are not finite."""
+    cdef bint load(self, const float *values, float largest, int bits) noexcept nogil:
+        """Take `values`, whose largest magnitude is given, at 8 bits, or 16 if bits is 0; False if not finite."""
         cdef size_t j
         cdef double total = 0
         if self.packed:
-            self.scale = self.kernels.quantize(values, self.n, 0, largest, 0, 0, &self.planes[0, 0], self.n,
+            self.n_planes = zml_grid_planes(bits)
+            self.scale = self.kernels.quantize(values, self.n, 0, largest, bits, 0, &self.planes[0, 0], self.n,
                                                &self.centre[0], &self.centre_sum)
             return isfinite(self.scale)
         for j in range(self.n):
@@ -102,8 +104,8 @@ cdef class Vector:
             count = min(<size_t> ZML_DOT_COLUMNS, self.n - column)
             self.kernels.dot[tiles.width](tile + column * TILE // 8 * tiles.width,
                                           &tiles.table[column * codes] if codes else NULL, count,
-                                          &self.planes[0, column], self.n, 2, first, last, &sums[0][0])
-            self.kernels.add_products(&sums[0][0], 2, first, last, self.scale, shift, out)
+                                          &self.planes[0, column], self.n, self.n_planes, first, last, &sums[0][0])
+            self.kernels.add_products(&sums[0][0], self.n_planes, first, last, self.scale, shift, out)
             shift = 0
             column += count
 
@@ -189,7 +191,7 @@ def products(Tiles tiles, const double[::1] z, size_t first, size_t last, int li
         with nogil:
             for j in range(n):
                 limb_values[j] = <float> rest[j]
-            vector.load(&limb_values[0], vector.largest(&limb_values[0]))
+            vector.load(&limb_values[0], vector.largest(&limb_values[0]), 0)
             for j in range(n):
                 rest[j] -= value_of(vector, j)
             for t in range(first, last):
@@ -203,7 +205,9 @@ def products(Tiles tiles, const double[::1] z, size_t first, size_t last, int li
 
 
 cdef inline double value_of(Vector vector, size_t j) noexcept nogil:
-    """What the kernels take component j of a loaded vector of 16 bits for."""
+    """What the kernels take component j of a loaded vector for."""
+    if vector.packed and vector.n_planes == 1:
+        return vector.scale * vector.planes[0, j]
     if vector.packed:
         return vector.scale * (256 * <int32_t> vector.planes[0, j] + vector.planes[1, j])
     return vector.values[j]
@@ -339,28 +343,29 @@ def code_weights(Tiles tiles, const double[::1] weights):
 
 
 cdef class Anchor:
-    """A model rounded to what the kernels multiply with exactly: the sum of `limbs` 16-bit fixed-point vectors.
+    """A model rounded to what the kernels multiply with exactly.
 
-    values (float64, one target's z) are rounded in place. finite tells whether they all were.
+    values (float64, one target's z) are rounded in place to a fixed-point vector of 16 bits, or to its sum with one of
+    8 or 16 bits for the rest (bits 24 and 32). finite tells whether they all were finite.
     """
 
     cdef Vector first, second
-    cdef int limbs
+    cdef int bits
     cdef readonly bint finite
 
-    def __init__(self, Tiles tiles, double[::1] values, const float[::1] centre, int limbs):
+    def __init__(self, Tiles tiles, double[::1] values, const float[::1] centre, int bits):
         cdef size_t j, n = tiles.padded
         cdef double[::1] rest = np.array(values)
         cdef float[::1] part = np.asarray(values, dtype=np.float32)
-        self.first, self.second, self.limbs = Vector(tiles, centre), Vector(tiles, centre), limbs
-        self.finite = n == 0 or self.first.load(&part[0], self.first.largest(&part[0]))
+        self.first, self.second, self.bits = Vector(tiles, centre), Vector(tiles, centre), bits
+        self.finite = n == 0 or self.first.load(&part[0], self.first.largest(&part[0]), 0)
         if n == 0 or not self.finite:
             return
         for j in range(n):
             values[j] = value_of(self.first, j)
             part[j] = <float> (rest[j] - values[j])
-        if limbs > 1:
-            self.second.load(&part[0], self.second.largest(&part[0]))
+        if bits > 16:
+            self.second.load(&part[0], self.second.largest(&part[0]), 8 if bits == 24 and self.second.packed else 0)
             for j in range(n):
                 values[j] += value_of(self.second, j)
 
@@ -383,7 +388,7 @@ cdef class Anchor:
                     with gil:
                         PyErr_CheckSignals()
                 self.first.dot(tiles, t, 0, 4, high)
-                if self.limbs > 1:
+                if self.bits > 16:
                     self.second.dot(tiles, t, 0, 4, low)
                 loss = 0
                 for i in range(tiles.rows_in(t)):

@@ -24,14 +24,17 @@ RUN_BYTES = 1 << 17
 MIN_RUNS = 256
 # A rise of the objective above the best by this part of its start is a divergence.
 RISE = 0.05
-# Below this tolerance the anchor has 31 bits instead of 16: the objective is taken there.
+# Bits of the anchor, where the objective is taken: of 16 the rounding would move it by 1e-4 of its value at times.
+ANCHOR_BITS = 24
+# Below this tolerance it has more.
 FINE = 1e-6
+FINE_BITS = 32
 # Rows of a mini-batch, and when large ones need no more epochs.
 SMALL_BATCH, LARGE_BATCH = 16, 64
 LARGE_BATCH_ROWS, LARGE_BATCH_BITS = 2048, 8
 # Starting threads for a pass over fewer values costs more than they save.
 THREADED_VALUES = 1 << 24
-# No extrapolation while an epoch takes the objective below this part.
+# No extrapolation after an epoch that took the objective below this part.
 QUICK = 0.9
 # Part of saga's step that rounding the model's offset, or the change of the residuals, to so few bits leaves stable.
 MODEL_STEP = {1: 0.2, 2: 0.35, 3: 0.6}
@@ -74,8 +77,8 @@ class State:
     It also counts the bytes of samples that were read for it.
     """
 
-    def __init__(self, quadratic, z, limbs=1, threads=1):
-        self.limbs, self.threads = limbs, threads
+    def __init__(self, quadratic, z, bits=16, threads=1):
+        self.bits, self.threads = bits, threads
         k, slots = quadratic.targets.shape
         self.quadratic = quadratic
         self.bytes_read = 0
@@ -114,7 +117,7 @@ class State:
     def _take_residuals(self, k):
         """Round the anchor of a target and take its residuals; their loss."""
         q, tiles = self.quadratic, self.quadratic.problem.tiles
-        anchor = _loops.Anchor(tiles, self.anchor[k], q.centre, self.limbs)
+        anchor = _loops.Anchor(tiles, self.anchor[k], q.centre, self.bits)
         if not anchor.finite:
             return np.nan
         losses = np.zeros(tiles.n_tiles)  # of every tile: their sum does not depend on who took which
@@ -209,28 +212,26 @@ def _step_size(options, automatic):
 
 
 def _move(state, z, past, started):
-    """Go where an epoch was heading, or to the extrapolation of the last ones if the objective is lower there."""
+    """Go where an epoch was heading; after slow epochs, to the extrapolation of the last if that is lower."""
     before = state.objective
-    completed = state.quadratic.completed(started, z)
+    completed, there = state.quadratic.completed(started, z), False
     if completed is not None:
         state.move(completed)
-    if completed is not None and state.objective.sum() < before.sum():
-        z = completed
-    else:
-        state.move(z)
-    plain = state.objective
+        there = bool(state.objective.sum() < before.sum())
+        z = completed if there else z
+    lowest = state.objective.sum() if there else before.sum()
     past.add(started, z)
-    if not np.isfinite(plain).all() or np.all(plain <= QUICK * before):
-        return
-    better = past.propose()
-    if better is None:
-        return
-    if state.quadratic.has_l1:  # a combination of epochs has the zeros of the last
-        better = np.where(z == 0, 0.0, better)
-    state.move(better)
-    if not state.objective.sum() < plain.sum():
-        past.paused = True
+    better = None if past.quick else past.propose()
+    if better is not None:
+        if state.quadratic.has_l1:  # a combination of epochs has the zeros of the last
+            better = np.where(z == 0, 0.0, better)
+        state.move(better)
+        if state.objective.sum() < lowest:
+            return
+        past.paused, there = True, False
+    if not there:
         state.move(z)
+    past.quick = bool(np.all(state.objective <= QUICK * before))
 
 
 class _Run:
@@ -281,7 +282,7 @@ def _run_saga(quadratic, options, seed, z, on_epoch):
     calm = min(MODEL_STEP.get(options.model_bits, 1), GRADIENT_STEP.get(options.gradient_bits, 1))
     step_size = _step_size(options, calm / (3 * (quadratic.top + largest * batches / problem.n)))
     threads = _threads(problem, options, batches)
-    state = State(quadratic, z, 1 if options.tol > FINE else 2, threads)
+    state = State(quadratic, z, ANCHOR_BITS if options.tol > FINE else FINE_BITS, threads)
     team = _epochs.Team(quadratic.padded, batch_size, threads)
     run = _Run(state, step_size)
     stop = Stopping(options.tol, run.first)
@@ -313,8 +314,10 @@ def _run_saga(quadratic, options, seed, z, on_epoch):
             team,
         )
         state.read(problem.tiles, _sweeps(batches))
+        ended = state.z
+        finite = finite and np.isfinite(ended).all()
         if finite:
-            _move(state, state.z, past, started)
+            _move(state, ended, past, started)
         if run.diverged(finite):
             if run.gave_up():
                 break

@@ -22,7 +22,7 @@ def quadratic_of(bits=4, l1=None, alpha=1e-3):
 
 def objective(quadratic, z):
     """Of every target, through the solver's own pass."""
-    return State(quadratic, z, limbs=2).objective
+    return State(quadratic, z, bits=32).objective
 
 
 def test_gap_is_what_is_left():
