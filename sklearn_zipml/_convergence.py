@@ -5,7 +5,7 @@ import numpy as np
 # What is left to gain is judged against the objective, but not against less than this part of its start.
 FLOOR = 0.01
 # Part of the tolerance that the estimate of what is left has to stay below, for it is an extrapolation.
-SAFETY = 0.5
+SAFETY = 0.2
 
 
 class Extrapolation:
@@ -23,7 +23,7 @@ class Extrapolation:
 
     def clear(self):
         """Forget the past."""
-        self.before, self.after, self.paused, self.quick = [], [], False, True
+        self.before, self.after, self.paused = [], [], False
 
     def add(self, before, after):
         """Record an epoch."""

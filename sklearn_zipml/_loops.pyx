@@ -26,8 +26,6 @@ cdef extern from "row_norms.h" nogil:
 cdef enum:
     TILE = 64
     GROUP = 4
-    # Row norms look for signals every so many tiles.
-    FOLD_TILES = 16
     # A sum over rows is made and used in blocks of so many columns, which stay in the first-level cache meanwhile.
     BLOCK = 256
     # Sums by code are made in blocks of columns whose sums stay in the second-level cache.
@@ -256,7 +254,7 @@ def curvature(Tiles tiles, const double[::1] z, const float[::1] centre, const d
     cdef float[::1] values = np.zeros(n, dtype=np.float32)
     cdef bint weighted = weights.shape[0] > 0
     cdef Vector vector = Vector(tiles, centre)
-    cdef Batch batch = Batch(tiles)
+    cdef TileSum sums = TileSum(tiles)
     out = np.zeros(n)
     cdef double[::1] view = out
     if n == 0 or last <= first:
@@ -264,7 +262,7 @@ def curvature(Tiles tiles, const double[::1] z, const float[::1] centre, const d
     with nogil:
         for j in range(<size_t> z.shape[0]):
             values[j] = <float> z[j]
-        vector.load(&values[0], vector.largest(&values[0]), 0, 0)
+        vector.load(&values[0], vector.largest(&values[0]), 0)
         for t in range(first, last):
             if t % tiles_between_signals(tiles) == 0:
                 with gil:
@@ -274,9 +272,9 @@ def curvature(Tiles tiles, const double[::1] z, const float[::1] centre, const d
             if weighted:
                 for i in range(rows):
                     part[i] *= weights[(t - first) * TILE + i]
-            batch.load_tile(part, rows)
-            batch.add_tile(tiles, t, &view[0])
-            total += batch.view.total
+            sums.load(part, rows)
+            sums.add(tiles, t, &view[0])
+            total += sums.total
     return out, total
 
 

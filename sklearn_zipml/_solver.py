@@ -34,7 +34,7 @@ SMALL_BATCH, LARGE_BATCH = 16, 64
 LARGE_BATCH_ROWS, LARGE_BATCH_BITS = 2048, 8
 # Starting threads for a pass over fewer values costs more than they save.
 THREADED_VALUES = 1 << 24
-# No extrapolation after an epoch that took the objective below this part.
+# No extrapolation while an epoch takes the objective below this part.
 QUICK = 0.9
 # Part of saga's step that rounding the model's offset, or the change of the residuals, to so few bits leaves stable.
 MODEL_STEP = {1: 0.2, 2: 0.35, 3: 0.6}
@@ -212,26 +212,28 @@ def _step_size(options, automatic):
 
 
 def _move(state, z, past, started):
-    """Go where an epoch was heading; after slow epochs, to the extrapolation of the last if that is lower."""
+    """Go where an epoch was heading, or to the extrapolation of the last ones if the objective is lower there."""
     before = state.objective
-    completed, there = state.quadratic.completed(started, z), False
+    completed = state.quadratic.completed(started, z)
     if completed is not None:
         state.move(completed)
-        there = bool(state.objective.sum() < before.sum())
-        z = completed if there else z
-    lowest = state.objective.sum() if there else before.sum()
-    past.add(started, z)
-    better = None if past.quick else past.propose()
-    if better is not None:
-        if state.quadratic.has_l1:  # a combination of epochs has the zeros of the last
-            better = np.where(z == 0, 0.0, better)
-        state.move(better)
-        if state.objective.sum() < lowest:
-            return
-        past.paused, there = True, False
-    if not there:
+    if completed is not None and state.objective.sum() < before.sum():
+        z = completed
+    else:
         state.move(z)
-    past.quick = bool(np.all(state.objective <= QUICK * before))
+    plain = state.objective
+    past.add(started, z)
+    if not np.isfinite(plain).all() or np.all(plain <= QUICK * before):
+        return
+    better = past.propose()
+    if better is None:
+        return
+    if state.quadratic.has_l1:  # a combination of epochs has the zeros of the last
+        better = np.where(z == 0, 0.0, better)
+    state.move(better)
+    if not state.objective.sum() < plain.sum():
+        past.paused = True
+        state.move(z)
 
 
 class _Run:

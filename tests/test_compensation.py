@@ -70,6 +70,7 @@ def test_collinear_columns_lose_little_at_two_bits():
         ]
         assert np.mean(loss) < bound
 
+
 D = 120
 
 
