@@ -1,6 +1,6 @@
-"""Speed of one SAGA epoch on packed tiles of random codes: G values/s by kernels, bits, batch and columns, one thread.
+"""Speed of one SAGA epoch on packed tiles of random codes: G values/s by kernels, bits, batch and columns.
 
-python benchmarks/bench_epochs.py [--values 2e9] [--kernels avx512,avx2] [--bits 2,4,8] [--batch 64,16] ...
+python benchmarks/bench_epochs.py [--values 2e9] [--kernels avx512,avx2] [--bits 2,4,8] [--batch 64,16] [--threads 2]
 """
 
 import argparse
@@ -29,7 +29,7 @@ def random_tiles(n_values, d, bits):
     return _kernels.Tiles(codes, table, 64 * n_tiles, d, bits)
 
 
-def seconds_of_epoch(tiles, batch, bits, repeats):
+def seconds_of_epoch(tiles, batch, bits, repeats, threads=1):
     """Best time of one epoch; the steps are tiny, so that the model stays where it is."""
     rng = np.random.default_rng(1)
     d, slots = tiles.padded, 64 * tiles.n_tiles
@@ -58,6 +58,8 @@ def seconds_of_epoch(tiles, batch, bits, repeats):
             pull,
             mean,
             offset,
+            None,
+            _epochs.Team(d, batch, threads),
         )
         best = min(best, time.perf_counter() - start)
     return best
@@ -72,6 +74,7 @@ def main():
     parser.add_argument("--batch", default="64,16")
     parser.add_argument("--columns", default="128,1024,8192")
     parser.add_argument("--repeats", type=int, default=2)
+    parser.add_argument("--threads", type=int, default=1)
     options = parser.parse_args()
     names = options.kernels.split(",") if options.kernels else [_kernels.kernel_name()]
     for bits in map(int, options.bits.split(",")):
@@ -83,7 +86,7 @@ def main():
                     _kernels.use_kernels(name)
                 for batch in map(int, options.batch.split(",")):
                     rates = {
-                        label: n_values / seconds_of_epoch(tiles, batch, planes, options.repeats) / 1e9
+                        label: n_values / seconds_of_epoch(tiles, batch, planes, options.repeats, options.threads) / 1e9
                         for label, planes in PLANES.items()
                     }
                     speeds = ", ".join(f"{label} model {rate:6.2f}" for label, rate in rates.items())

@@ -13,6 +13,7 @@ import platform
 import time
 import tracemalloc
 import warnings
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import sklearn
@@ -29,7 +30,7 @@ from sklearn_zipml._dispatch import available_kernels, cpu_name, kernels
 
 SIZES = {
     "full": {"values": 5e8, "columns": (128, 1024, 8192), "fit": (100_000, 1000), "sgd": 1e7},
-    "small": {"values": 1e6, "columns": (128,), "fit": (2000, 40), "sgd": 1e5},
+    "small": {"values": 1e6, "columns": (128, 1024), "fit": (2000, 40), "sgd": 1e5},
 }
 # (bits, batch): least G values/s, least multiple of the float32 rate, of SGDRegressor's
 BARS = {(2, 64): (25, 4, 50), (4, 64): (25, 4, 50), (2, 16): (15, 0, 30), (4, 16): (15, 0, 30), (8, 64): (15, 0, 0)}
@@ -47,20 +48,21 @@ def best_seconds(call, repeats):
     return best, result
 
 
-def float32_rate(values, d, repeats):
+def float32_rate(values, d, repeats, threads=1):
     """G values/s of dot and gradient over float32 rows in blocks that stay in cache: what memory allows SGD."""
     X = np.ones((int(values) // d, d), dtype=np.float32)
     x, rows = np.ones(d, dtype=np.float32), max(1, (1 << 16) // d)
 
-    def sweep():
+    def sweep(first, last):
         gradient = np.zeros(d, dtype=np.float32)
-        for start in range(0, len(X), rows):
-            block = X[start : start + rows]
+        for start in range(first, last, rows):
+            block = X[start : min(last, start + rows)]
             gradient += (block @ x) @ block
         return gradient
 
-    with threadpool_limits(1):
-        return X.size / best_seconds(sweep, repeats)[0] / 1e9
+    with threadpool_limits(1), ThreadPoolExecutor(threads) as pool:
+        bounds = [len(X) * k // threads for k in range(threads + 1)]
+        return X.size / best_seconds(lambda: list(pool.map(sweep, bounds[:-1], bounds[1:])), repeats)[0] / 1e9
 
 
 def sgd_rate(values, d, repeats):
@@ -85,6 +87,18 @@ def rates(size, repeats):
                     {"columns": d, "bits": bits, "batch": batch, "rate": rate, "float32": memory, "sgd": peer}
                     | {"per_float32": rate / memory, "per_sgd": rate / peer}
                 )
+    return rows
+
+
+def thread_rates(size, repeats):
+    """Rows of the table of two threads against one, batch 64, and against two threads of float32."""
+    rows = []
+    for d in (d for d in size["columns"] if d >= 1024):
+        memory = float32_rate(size["values"], d, repeats, 2)
+        for bits in (2, 4):
+            tiles = random_tiles(size["values"], d, bits)
+            one, two = (64 * tiles.n_tiles * d / seconds_of_epoch(tiles, 64, 8, repeats, k) / 1e9 for k in (1, 2))
+            rows.append({"columns": d, "bits": bits, "one": one, "two": two, "per_float32": two / memory})
     return rows
 
 
@@ -196,6 +210,10 @@ def page(results, intro):
     fits = [[r["name"], f"{r['seconds']:.2f}", f"{r['score']:.4f}", "yes" if r["gets_there"] else "no"]
             for r in results["fits"]]  # fmt: skip
     grid, memory = results["search"], results["memory"]
+    thread_rows = [
+        [r["columns"], r["bits"], *(f"{x:.1f}" for x in (r["one"], r["two"], r["two"] / r["one"], r["per_float32"]))]
+        for r in results["threads"]
+    ]
     parts = [
         intro,
         "Measured on " + ", ".join(f"{k} {v}" for k, v in results["machine"].items()) + ".\n",
@@ -204,6 +222,11 @@ def page(results, intro):
         "4 bits, batch 64, by instruction set: "
         + ", ".join(f"{k} {v:.2f}" for k, v in results["kernels"].items())
         + " G values/s.\n",
+        "Two threads, batch 64\n---------------------\n",
+        table(
+            ["columns", "bits", "one thread", "two", "ratio (bar 1.6)", "x float32 on two (bar 6.5 at 2 bits)"],
+            thread_rows,
+        ),
         f"Whole fits, {results['shape'][0]} x {results['shape'][1]} float32\n{'-' * 40}\n",
         table(["estimator", "seconds", "R²", f"within {FITTED} of the best"], fits),
         f"Peak memory of a 4-bit fit above X: {memory['peak_mb']:.0f} MB (bar {memory['bar_mb']:.0f} MB).\n",
@@ -263,7 +286,7 @@ def main():
     size, repeats = SIZES["small" if options.small else "full"], 1 if options.small else options.repeats
     warnings.simplefilter("ignore", ConvergenceWarning)
     results = {"machine": machine(), "shape": size["fit"], "rates": rates(size, repeats)}
-    results["kernels"] = kernel_rates(size, repeats)
+    results["kernels"], results["threads"] = kernel_rates(size, repeats), thread_rates(size, repeats)
     results["fits"], results["memory"], results["search"] = whole_fits(size, repeats)
     text = page(results, INTRO)
     print(text)
