@@ -28,9 +28,8 @@ def append(path, source, seed, n_jobs=None):
     order = old._order.followed_by(more, _kernels.mix(seed, 1))
     tiles = packer.store.into_tiles(order.parts[-1][1], fixed=rest)
     hits = _loops.code_weights(old._tiles, np.ones(n)) if old._noise.shape[1] else np.zeros((d, 0))
-    parts = old._parts() | joined(
-        old, n, hits, from_moments(packer.moments, more, packer.coincidence()), more, packer.moments.hits
-    )
+    new = from_moments(packer.moments, more, packer.coincidence(), old._table)
+    parts = old._parts() | joined(old, n, hits, new, more, packer.moments.hits)
     parts |= {"shape": (n + more, d), "row_seed": order.parts, "target": target}
     write(parts, [old._codes[:full], tiles], path)
 

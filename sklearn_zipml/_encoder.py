@@ -51,7 +51,7 @@ def pack_on_grid(X, grid, sample_bits, sampling, levels, seed, *, rows=None, n_j
         for start in range(first, last, size):
             stop = min(last, start + size)
             block = row_block(X, slice(start, stop) if rows is None else rows[start:stop], grid.dtype)
-            encoder.encode(block, codes, moments, order.slots(np.arange(start, stop)))
+            encoder.encode(block, codes, moments, order.slots(np.arange(start, stop)), start)
         return moments
 
     def finish(first, last):
@@ -66,7 +66,7 @@ def pack_on_grid(X, grid, sample_bits, sampling, levels, seed, *, rows=None, n_j
     return assemble(
         grid,
         codes,
-        from_moments(total, n, coincidence),
+        from_moments(total, n, coincidence, decode_table(grid, sample_bits, sampling)),
         (n, d),
         decoded_dtype(X.dtype),
         sample_bits,

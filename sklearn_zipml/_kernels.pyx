@@ -10,6 +10,7 @@ from libc.string cimport memcpy
 cdef extern from "rng.h" nogil:
     uint64_t zml_mix64(uint64_t x)
     uint32_t zml_column_key(uint64_t column)
+    uint32_t zml_draw_key(uint32_t column, uint32_t draw)
 
 cdef extern from "dispatch.h" nogil:
     const zml_kernels *zml_available_kernels(int index)
@@ -28,6 +29,7 @@ cdef extern from "encode.h" nogil:
     enum:
         ZML_MAX_CODES
         ZML_FOLD_TILES
+        ZML_BLOCK_TILES
     ctypedef enum zml_sampling:
         ZML_NAIVE
         ZML_NEAREST
@@ -36,15 +38,18 @@ cdef extern from "encode.h" nogil:
         ZML_DRAWS
     ctypedef struct zml_lanes:
         pass
+    size_t zml_tiles_at_once(size_t n_columns)
+    uint64_t zml_tally_weight(uint64_t block)
     ctypedef struct zml_codebook:
         size_t n_columns
         zml_sampling sampling
         uint32_t n_draws
         int width
         uint64_t seed
-        const uint16_t *n_levels
-        const uint32_t *keys
+        const uint32_t *multipliers[2]
+        const uint32_t *draw_keys[2]
         const uint8_t *levels
+        const uint8_t *gaps
         const uint8_t *interval
         const uint8_t *positions
         const uint8_t *below
@@ -61,11 +66,13 @@ cdef extern from "encode.h" nogil:
         uint64_t *sum
         uint64_t *square
         uint64_t *variance
-        uint64_t *noise
         uint64_t *hits
+        uint64_t *noise
+        uint64_t *tallied
     ctypedef struct zml_workspace:
         uint32_t *coordinates
-        void *tallies
+        zml_lanes *lanes
+        uint64_t *tallies
     ctypedef struct zml_narrowing:
         size_t n_columns
         size_t padded
@@ -85,10 +92,10 @@ cdef extern from "encode.h" nogil:
                                size_t n_columns, double *low, double *high)
     ctypedef void zml_encode_f32(const float *block, ptrdiff_t row_stride, ptrdiff_t column_stride, size_t n_rows,
                                  const zml_codebook *book, const zml_affine_f32 *affine, const zml_workspace *work,
-                                 uint8_t **rows)
+                                 int tally, uint8_t **rows)
     ctypedef void zml_encode_f64(const double *block, ptrdiff_t row_stride, ptrdiff_t column_stride, size_t n_rows,
                                  const zml_codebook *book, const zml_affine_f64 *affine, const zml_workspace *work,
-                                 uint8_t **rows)
+                                 int tally, uint8_t **rows)
     ctypedef void zml_narrow(const uint8_t *source, uint8_t *tiles, size_t n_tiles, uint64_t ordinal,
                              const zml_narrowing *plan, uint64_t *sum, uint64_t *square, uint64_t *error)
     ctypedef void zml_tile_of_rows(const uint8_t *rows, int width, size_t padded_columns, uint8_t *tile)
@@ -99,7 +106,9 @@ cdef extern from "encode.h" nogil:
         zml_encode_f64 *encode_f64
         zml_narrow *narrow
         zml_tile_of_rows *tile_of_rows
-    void zml_add_tallies(const zml_codebook *book, const zml_workspace *work, const zml_moments *moments)
+    void zml_add_lanes(const zml_codebook *book, const zml_workspace *work, const zml_moments *moments)
+    void zml_add_tallies(const zml_codebook *book, const zml_workspace *work, uint64_t weight,
+                         const zml_moments *moments)
     void zml_decode_tile(const uint8_t *tile, int width, size_t n_columns, const uint8_t *table, uint8_t *positions,
                          size_t n_rows)
     void zml_unpack_tile(const uint8_t *tile, int width, size_t padded_columns, uint8_t *codes)
@@ -269,17 +278,17 @@ def inverse_permutation(size_t n, uint64_t seed, const int64_t[::1] rows):
 
 
 cdef class Moments:
-    """Exact per-column sums that an encoder gathers; the results of several encoders add up."""
+    """Exact per-column sums that an encoder gathers; the results of several encoders add up. See zml_moments."""
 
-    cdef readonly object sum, square, variance, noise, hits
+    cdef readonly object sum, square, variance, hits, noise, tallied
 
     def __init__(self, size_t n_columns, int width, bint by_code):
         cdef size_t codes = zml_table_codes(width) if by_code else 0
         self.sum, self.square, self.variance = (np.zeros(n_columns, dtype=np.uint64) for _ in range(3))
-        self.noise, self.hits = (np.zeros((n_columns, codes), dtype=np.uint64) for _ in range(2))
+        self.hits, self.noise, self.tallied = (np.zeros((n_columns, codes), dtype=np.uint64) for _ in range(3))
 
     def add(self, Moments other):
-        for name in ("sum", "square", "variance", "noise", "hits"):
+        for name in ("sum", "square", "variance", "hits", "noise", "tallied"):
             mine = getattr(self, name)
             mine += getattr(other, name)
 
@@ -299,9 +308,8 @@ cdef class Encoder:
     n_draws : int, draws that a code holds: more than one for "double" only
     """
 
-    cdef const uint16_t[::1] n_levels
-    cdef uint8_t[:, ::1] few, interval, positions, below, gap
-    cdef uint32_t[::1] keys
+    cdef uint8_t[:, ::1] few, gaps, interval, positions, below, gap
+    cdef uint32_t[:, ::1] multipliers, draw_keys
     cdef double[:, ::1] affine
     cdef float[:, ::1] affine_f32
     cdef zml_codebook book
@@ -311,33 +319,40 @@ cdef class Encoder:
     def __init__(self, levels, n_levels, top, offset, scale, str sampling, int width, uint64_t seed,
                  uint32_t n_draws):
         cdef size_t d = len(n_levels), padded = zml_padded_columns(d), j
-        self.n_levels, self.n_columns, self.width = n_levels, d, width
-        self.keys = np.empty(padded, dtype=np.uint32)
-        for j in range(padded):
-            self.keys[j] = zml_column_key(j)
+        cdef int k
+        self.n_columns, self.width = d, width
+        self.multipliers, self.draw_keys = content_multipliers(padded), np.empty((2, padded), dtype=np.uint32)
+        for k in range(2):
+            for j in range(padded):
+                self.draw_keys[k, j] = zml_draw_key(<uint32_t> j, k)
         affine = np.zeros((3, padded))
         affine[:, :d] = offset, scale, np.asarray(top) * float(GRID_FRACTION)
         with np.errstate(over="ignore"):  # float32 blocks are encoded only where the range suits them
             self.affine, self.affine_f32 = affine, affine.astype(np.float32)
-        self.few, self.positions = code_tables(levels, padded, n_draws) if width < 8 else (NO_TABLE, NO_TABLE)
-        self.interval, self.below, self.gap = cells(levels, self.n_levels, padded, width)
+        self.few, self.gaps, self.positions = (
+            code_tables(levels, padded, n_draws) if width < 8 else (NO_TABLE, NO_TABLE, NO_TABLE))
+        self.interval, self.below, self.gap = cells(levels, np.ascontiguousarray(n_levels), padded, width)
         cdef zml_codebook *book = &self.book
         book.n_columns, book.sampling, book.width, book.seed = d, SAMPLING_CODES[sampling], width, seed
         book.n_draws = n_draws
         if n_draws > 2:
             book.sampling = ZML_DRAWS
-        book.n_levels, book.keys = &self.n_levels[0], &self.keys[0]
-        book.levels, book.positions, book.interval = &self.few[0, 0], &self.positions[0, 0], &self.interval[0, 0]
-        book.below, book.gap = &self.below[0, 0], &self.gap[0, 0]
+        for k in range(2):
+            book.multipliers[k], book.draw_keys[k] = &self.multipliers[k, 0], &self.draw_keys[k, 0]
+        book.levels, book.gaps, book.positions = &self.few[0, 0], &self.gaps[0, 0], &self.positions[0, 0]
+        book.interval, book.below, book.gap = &self.interval[0, 0], &self.below[0, 0], &self.gap[0, 0]
 
-    def encode(self, const real[:, :] block, uint8_t[:, ::1] tiles, Moments moments, const int64_t[::1] slots=None):
+    def encode(self, const real[:, :] block, uint8_t[:, ::1] tiles, Moments moments, const int64_t[::1] slots=None,
+               size_t first_row=0):
         """Pack a block of rows of X, the elements of its rows or those of its columns being contiguous.
 
         Without slots, into tiles from the first row on. With slots, row i goes as a packed row to the memory of slot
-        slots[i] of all tiles, which `rows_to_tiles` makes tiles of once all rows are there.
+        slots[i] of all tiles, which `rows_to_tiles` makes tiles of once all rows are there. first_row is the number
+        of the block's first row among all that are encoded: it decides which errors are tallied by code.
         """
         cdef size_t n = block.shape[0], size = zml_row_bytes(zml_padded_columns(self.n_columns), self.width)
-        cdef size_t first, count, t, i, n_tiles = (n + ZML_TILE_ROWS - 1) // ZML_TILE_ROWS
+        cdef size_t at_once = zml_tiles_at_once(self.n_columns) * ZML_TILE_ROWS
+        cdef size_t first = 0, count, i, tiles_done = 0
         cdef ptrdiff_t row_stride = block.strides[0] // <ptrdiff_t> sizeof(real)
         cdef ptrdiff_t column_stride = block.strides[1] // <ptrdiff_t> sizeof(real)
         cdef const zml_encoding *encoding = <const zml_encoding *> active.encoding
@@ -346,27 +361,36 @@ cdef class Encoder:
         affine_f32.offset, affine_f32.scale, affine_f32.top = (
             &self.affine_f32[0, 0], &self.affine_f32[1, 0], &self.affine_f32[2, 0])
         affine.offset, affine.scale, affine.top = &self.affine[0, 0], &self.affine[1, 0], &self.affine[2, 0]
-        cdef Workspace work = Workspace(zml_padded_columns(self.n_columns))
+        cdef Workspace work = Workspace(self.n_columns, self.width)
         cdef zml_moments out = pointers(moments)
-        cdef uint8_t *rows[ZML_TILE_ROWS]
+        cdef uint64_t weight, last_weight = 0
+        cdef uint8_t *rows[ZML_BLOCK_TILES * ZML_TILE_ROWS]
         cdef uint8_t *start = &tiles[0, 0] if tiles.shape[0] else NULL
         cdef bint scattered = slots is not None
         with nogil:
-            for t in range(n_tiles):
-                first = t * ZML_TILE_ROWS
-                count = min(<size_t> ZML_TILE_ROWS, n - first)
+            while first < n:
+                count = min(at_once - (first_row + first) % at_once, n - first)
                 for i in range(count):
                     rows[i] = start + (<size_t> slots[first + i] if scattered else first + i) * size
+                weight = zml_tally_weight((first_row + first) // (ZML_BLOCK_TILES * ZML_TILE_ROWS)) if out.noise else 0
+                if weight and last_weight and weight != last_weight:
+                    zml_add_tallies(&self.book, &work.pointers, last_weight, &out)
+                last_weight = weight or last_weight
                 if real is float:
                     encoding.encode_f32(&block[first, 0], row_stride, column_stride, count, &self.book, &affine_f32,
-                                        &work.pointers, rows)
+                                        &work.pointers, weight != 0, rows)
                 else:
                     encoding.encode_f64(&block[first, 0], row_stride, column_stride, count, &self.book, &affine,
-                                        &work.pointers, rows)
-                if (t + 1) % ZML_FOLD_TILES == 0 or t + 1 == n_tiles:
-                    zml_add_tallies(&self.book, &work.pointers, &out)
+                                        &work.pointers, weight != 0, rows)
+                first += count
+                tiles_done += ZML_BLOCK_TILES
+                if tiles_done >= ZML_FOLD_TILES or first == n:
+                    zml_add_lanes(&self.book, &work.pointers, &out)
+                    if last_weight:
+                        zml_add_tallies(&self.book, &work.pointers, last_weight, &out)
+                    tiles_done = last_weight = 0
         if not scattered:
-            rows_to_tiles(tiles[:n_tiles], self.n_columns, self.width)
+            rows_to_tiles(tiles[:(n + ZML_TILE_ROWS - 1) // ZML_TILE_ROWS], self.n_columns, self.width)
 
 
 NO_TABLE = np.zeros((1, 1), dtype=np.uint8)
@@ -375,13 +399,31 @@ NO_TABLE = np.zeros((1, 1), dtype=np.uint8)
 cdef class Workspace:
     """Memory that the encoder works in, on lines of the cache."""
 
-    cdef uint8_t[::1] coordinates, tallies
+    cdef uint8_t[::1] coordinates, lanes, tallies
     cdef zml_workspace pointers
 
-    def __init__(self, size_t padded):
-        self.coordinates = aligned_zeros(padded * ZML_TILE_ROWS * sizeof(uint32_t))
-        self.tallies = aligned_zeros(padded * sizeof(zml_lanes))
-        self.pointers.coordinates, self.pointers.tallies = <uint32_t *> &self.coordinates[0], &self.tallies[0]
+    def __init__(self, size_t n_columns, int width):
+        cdef size_t padded = zml_padded_columns(n_columns)
+        self.coordinates = aligned_zeros(
+            zml_tiles_at_once(n_columns) * padded // 2 * ZML_TILE_ROWS * sizeof(uint32_t))
+        self.lanes = aligned_zeros(padded * sizeof(zml_lanes))
+        self.tallies = aligned_zeros(padded * ZML_MAX_CODES * sizeof(uint64_t))
+        self.pointers.coordinates, self.pointers.lanes = <uint32_t *> &self.coordinates[0], <zml_lanes *> &self.lanes[0]
+        self.pointers.tallies = <uint64_t *> &self.tallies[0]
+
+
+def content_multipliers(size_t padded):
+    """Multipliers of the content hash of rows for pairs of columns, uint32 (2, pairs); see zml_codebook."""
+    cdef size_t j
+    cdef uint32_t key, pair
+    cdef int k
+    out = np.empty((2, padded // 2), dtype=np.uint32)
+    cdef uint32_t[:, ::1] view = out
+    for j in range(0, padded, 2):
+        for k in range(2):
+            key, pair = zml_column_key(j) >> 16 * k, zml_column_key(j + 1) >> 16 * k
+            view[k, j // 2] = (key & 0xffff) | pair << 16 | 0x00010001
+    return out
 
 
 def aligned_zeros(size_t n):
@@ -408,12 +450,14 @@ def code_positions(levels, size_t n_draws, size_t n_codes):
 
 
 def code_tables(levels, size_t padded, size_t n_draws):
-    """Levels and the positions that codes stand for, uint8 (padded columns, 16) each."""
+    """Levels, the gaps above them and the positions that codes stand for, uint8 (padded columns, 16) each."""
     d, count = levels.shape
     few, positions = (np.zeros((padded, ZML_MAX_CODES), dtype=np.uint8) for _ in range(2))
+    gaps = np.ones((padded, ZML_MAX_CODES), dtype=np.uint8)
     few[:d, :count], few[:d, count:] = levels, levels[:, -1:]
+    gaps[:, :-1] = np.maximum(1, np.diff(few, axis=1))
     positions[:d] = code_positions(levels, n_draws, ZML_MAX_CODES)
-    return few, positions
+    return few, gaps, positions
 
 
 def cells(const uint8_t[:, ::1] levels, const uint16_t[::1] n_levels, size_t padded, int width):
@@ -421,7 +465,8 @@ def cells(const uint8_t[:, ::1] levels, const uint16_t[::1] n_levels, size_t pad
     or with 8 bits the level below and the gap to the next one."""
     shape = (padded, 256)
     interval = np.zeros(shape, dtype=np.uint8) if width < 8 else NO_TABLE
-    below, gap = (np.zeros(shape, dtype=np.uint8) if width == 8 else NO_TABLE for _ in range(2))
+    below = np.zeros(shape, dtype=np.uint8) if width == 8 else NO_TABLE
+    gap = np.ones(shape, dtype=np.uint8) if width == 8 else NO_TABLE
     cdef uint8_t[:, ::1] interval_view = interval, below_view = below, gap_view = gap
     cdef Py_ssize_t j
     cdef int k, index
@@ -474,11 +519,12 @@ def narrow_tiles(Tiles source, uint8_t[:, ::1] tiles, int width, uint64_t seed, 
 
 cdef zml_moments pointers(Moments moments):
     cdef uint64_t[::1] total = moments.sum, square = moments.square, variance = moments.variance
-    cdef uint64_t[:, ::1] noise = moments.noise, hits = moments.hits
+    cdef uint64_t[:, ::1] hits = moments.hits, noise = moments.noise, tallied = moments.tallied
     cdef zml_moments out
-    out.sum, out.square, out.variance = &total[0], &square[0], &variance[0]
-    out.noise = &noise[0, 0] if noise.shape[1] else NULL
-    out.hits = &hits[0, 0] if hits.shape[1] else NULL
+    out.sum, out.square, out.variance, out.hits, out.noise, out.tallied = (
+        &total[0], &square[0], &variance[0], NULL, NULL, NULL)
+    if hits.shape[1]:
+        out.hits, out.noise, out.tallied = &hits[0, 0], &noise[0, 0], &tallied[0, 0]
     return out
 
 

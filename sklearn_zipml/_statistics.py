@@ -10,18 +10,41 @@ from . import _loops
 from ._levels import Grid, n_levels
 
 
-def from_moments(moments, n_rows, coincidence):
-    """Statistics out of what the encoder gathered over n_rows rows; a dict of PackedMatrix parts."""
+ERROR_UNITS = 1 << 14  # squared errors are summed in such parts of a squared step
+
+
+def from_moments(moments, n_rows, coincidence, table):
+    """Statistics out of what the encoder gathered over n_rows rows, as a dict of PackedMatrix parts.
+
+    table is the decode table, uint8 (padded columns, codes).
+    """
     n = max(1, n_rows)
     mean = moments.sum / n
     deviation = np.sqrt(np.maximum(0, moments.square / n - mean**2))
-    variance = moments.variance / n / 65536
-    noise = moments.noise / np.maximum(1, moments.hits) / 65536 if moments.noise.size else np.zeros((len(mean), 0))
+    variance = moments.variance / n / ERROR_UNITS
+    noise = _noise_by_code(moments, variance, table[: len(mean)]) if moments.noise.size else np.zeros((len(mean), 0))
     single = {"mean": mean, "deviation": deviation, "variance": variance}
     return {name: array.astype(np.float32) for name, array in single.items()} | {
         "noise": noise.astype(np.float16),
         "coincidence": np.array([coincidence]),
     }
+
+
+def _noise_by_code(moments, variance, table):
+    """E[error² | code], (columns, codes): of the rows that were tallied, scaled so that all rows have their variance.
+
+    A code that none of those has gets what evenly spread values would have between its neighbours, at distances a and
+    b: (a³ + b³) / (a + b) / 6.
+    """
+    noise = moments.noise / np.maximum(1, moments.tallied) / ERROR_UNITS
+    gaps = np.diff(table.astype(np.float64), axis=1, prepend=table[:, :1], append=table[:, -1:])
+    below, above = gaps[:, :-1], gaps[:, 1:]
+    even = (below**3 + above**3) / np.maximum(1, below + above) / 6
+    noise = np.where((moments.tallied == 0) & (moments.hits > 0), even, noise)
+    left_out = (moments.tallied != moments.hits).any(axis=1)
+    total = (moments.hits * noise).sum(axis=1)
+    scale = variance * moments.hits.sum(axis=1) / np.where(total > 0, total, 1)
+    return np.where(left_out, scale, 1.0)[:, None] * noise
 
 
 def joined(packed, n, hits, other, more, other_hits):

@@ -149,7 +149,7 @@ class Packer:
         """Take the rows of an array (rows, columns)."""
         self._check(X)
         self.sample.offer(X)
-        rows = self.store.append(len(X))
+        before, rows = self.store.n_rows, self.store.append(len(X))
 
         def encode(first, last):
             moments = _kernels.Moments(self.n_columns, self.width, self.by_code)
@@ -157,7 +157,7 @@ class Packer:
             for start in range(first, last, size):
                 stop = min(last, start + size)
                 block = row_block(X, slice(start, stop), self.grid.dtype)
-                self.encoder.encode(block, rows, moments, np.arange(start, stop))
+                self.encoder.encode(block, rows, moments, np.arange(start, stop), before + start)
             return moments
 
         for moments in in_threads(encode, len(X), block_rows(self.n_columns, self.grid.dtype), self.n_jobs):
@@ -192,7 +192,7 @@ class Packer:
         return assemble(
             self.grid,
             self.store.into_tiles(row_seed),
-            from_moments(self.moments, n, self.coincidence()),
+            from_moments(self.moments, n, self.coincidence(), decode_table(self.grid, *self.kind[:2])),
             (n, self.n_columns),
             decoded_dtype(self.dtype),
             *self.kind,

@@ -61,11 +61,6 @@ def lane_draws(key, n, first=0):
         return draw(key, lane) + j * (draw(key, lane + 16) | np.uint32(1))
 
 
-def redraw(x):
-    """The next draw out of the one before."""
-    return mix32((np.asarray(x, dtype=np.uint64) + np.uint64(0x9E3779B9)) & np.uint64(0xFFFFFFFF))
-
-
 def _u64(x):
     return np.asarray(x % (1 << 64) if isinstance(x, int) else x).astype(np.uint64)
 
@@ -121,10 +116,23 @@ def intervals(t, grid):
 
 
 def row_keys(t, seed):
-    """Keys of rows, from their content."""
-    with np.errstate(over="ignore"):
-        odd = (column_key(np.arange(t.shape[1])) | np.uint32(1)).astype(np.uint64)
-        return mix64((t.astype(np.uint64) * odd).sum(axis=1, dtype=np.uint64) ^ mix64(seed))
+    """Keys of rows, from their content: two sums of signed 16-bit products modulo 2**32."""
+    keys = column_key(np.arange(t.shape[1])).astype(np.int64)
+    content = np.zeros(len(t), dtype=np.uint64)
+    for k in range(2):
+        odd = (keys >> 16 * k & 0xFFFF | 1).astype(np.uint16).view(np.int16).astype(np.int64)
+        total = (((t >> 4).astype(np.uint16).view(np.int16).astype(np.int64)) * odd).sum(axis=1) % (1 << 32)
+        content |= total.astype(np.uint64) << np.uint64(32 * k)
+    return mix64(content ^ mix64(seed))
+
+
+def row_draws(keys, n_columns, number):
+    """The 16 random bits of draw `number` of every row key and column, int64 (rows, columns), the lowest bit set."""
+    column = (np.arange(n_columns) + (number + 1) * 0x9E3779B9) % (1 << 32)
+    mask = mix32(column.astype(np.uint32)).astype(np.int64)
+    a, b, c = (((keys >> np.uint64(16 * k)) & np.uint64(0xFFFF)).astype(np.int64)[:, None] for k in (0, 1, 2 + number % 2))
+    product = (a ^ mask & 0xFFFF) * (b ^ mask >> 16)
+    return (product ^ product >> 16 ^ c) & 0xFFFF | 1
 
 
 def encode(X, grid, sampling, seed):
@@ -135,18 +143,13 @@ def encode(X, grid, sampling, seed):
     if sampling == "nearest":
         up = (2 * above >= gap * FRACTION) & (gap > 0)
         return index + up, low + up * gap
-    column = np.arange(t.shape[1])
-    random = draw(row_keys(t, mix(seed, 2))[:, None], column_key(column // 2)[None])  # one draw for two columns
+    keys = row_keys(t, mix(seed, 2))
 
-    def goes_up(bits):
-        half = bits >> (16 * (column % 2)).astype(np.uint32) & np.uint32(0xFFFF) | np.uint32(1)
-        return half.astype(np.int64) * gap < above * (65536 // FRACTION)
+    def goes_up(number):
+        return row_draws(keys, t.shape[1], number) * gap < above * (65536 // FRACTION)
 
     n_draws = grid.n_draws if sampling == "double" else 1
-    ups = np.zeros(t.shape, dtype=np.int64)
-    for _ in range(n_draws):
-        ups += goes_up(random)
-        random = redraw(random)
+    ups = sum(goes_up(number).astype(np.int64) for number in range(n_draws))
     return n_draws * index + ups, low + ups * gap // n_draws
 
 

@@ -3,45 +3,46 @@
 
 #include <string.h>
 
+#include "rng.h"
 #include "tile.h"
 
-static void fold_codes(const zml_codebook *book, uint64_t *tallies, const zml_moments *moments) {
+enum { TALLIED_BLOCKS = 8192 / (ZML_BLOCK_TILES * ZML_TILE_ROWS) };
+
+uint64_t zml_tally_weight(uint64_t block) {
+  uint64_t weight = 1;
+  while (block >= weight * TALLIED_BLOCKS)
+    weight *= 2;
+  return zml_mix64(block) % weight ? 0 : weight;
+}
+
+void zml_add_tallies(const zml_codebook *book, const zml_workspace *work, uint64_t weight, const zml_moments *moments) {
   const size_t codes = zml_table_codes(book->width);
-  for (size_t j = 0; j < book->n_columns; j++) {
-    const uint8_t *positions = book->positions + ZML_MAX_CODES * j;
+  for (size_t j = 0; j < book->n_columns; j++)
     for (size_t code = 0; code < codes; code++) {
-      const uint64_t tally = tallies[j * ZML_MAX_CODES + code], hits = tally / ZML_HIT, noise = tally % ZML_HIT;
-      moments->sum[j] += hits * positions[code];
-      moments->square[j] += hits * positions[code] * positions[code];
-      moments->variance[j] += noise;
-      if (moments->noise) {
-        moments->noise[j * codes + code] += noise;
-        moments->hits[j * codes + code] += hits;
-      }
+      const uint64_t tally = work->tallies[j * ZML_MAX_CODES + code];
+      moments->noise[j * codes + code] += weight * (tally % ZML_HIT);
+      moments->tallied[j * codes + code] += weight * (tally / ZML_HIT);
     }
-  }
-  memset(tallies, 0, zml_padded_columns(book->n_columns) * ZML_MAX_CODES * sizeof *tallies);
+  memset(work->tallies, 0, zml_padded_columns(book->n_columns) * ZML_MAX_CODES * sizeof *work->tallies);
 }
 
-static uint64_t sum_of(const uint32_t *lane) {
-  uint64_t sum = 0;
-  for (int l = 0; l < 16; l++)
-    sum += lane[l];
-  return sum;
-}
-
-void zml_add_tallies(const zml_codebook *book, const zml_workspace *work, const zml_moments *moments) {
-  if (book->width < 8) {
-    fold_codes(book, work->tallies, moments);
-    return;
-  }
-  zml_lanes *lanes = work->tallies;
+void zml_add_lanes(const zml_codebook *book, const zml_workspace *work, const zml_moments *moments) {
+  const size_t codes = moments->hits ? zml_table_codes(book->width) : 0;
   for (size_t j = 0; j < book->n_columns; j++) {
-    moments->sum[j] += sum_of(lanes[j].sum);
-    moments->square[j] += sum_of(lanes[j].square);
-    moments->variance[j] += sum_of(lanes[j].noise) + (sum_of(lanes[j].more_noise) << 16);
+    const zml_lanes *lanes = work->lanes + j;
+    int64_t sum = 0, square = 0;
+    for (int l = 0; l < 16; l++) {
+      sum += lanes->sum[l];
+      square += lanes->square[l];
+    }
+    moments->sum[j] += (uint64_t)sum;
+    moments->square[j] += (uint64_t)(square + 128 * sum);
+    for (int l = 0; l < 8; l++)
+      moments->variance[j] += lanes->noise[l];
+    for (size_t code = 0; code < codes; code++)
+      moments->hits[j * codes + code] += lanes->hits[code];
   }
-  memset(lanes, 0, zml_padded_columns(book->n_columns) * sizeof *lanes);
+  memset(work->lanes, 0, zml_padded_columns(book->n_columns) * sizeof *work->lanes);
 }
 
 void zml_decode_tile(const uint8_t *tile, int width, size_t n_columns, const uint8_t *table, uint8_t *positions,

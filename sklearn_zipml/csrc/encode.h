@@ -10,19 +10,19 @@ typedef enum { ZML_NAIVE = 0, ZML_NEAREST = 1, ZML_DOUBLE = 2, ZML_COMPENSATED =
 
 enum { ZML_MAX_CODES = 16 }; /* of a width below 8; bytes hold grid positions themselves */
 
-/* What the encoder knows about the columns; arrays are padded to whole tiles' columns. Per column: n_levels and its
- * content key; with up to 4 bits 16 levels (the last repeated), for each of 256 grid cells the index of its interval,
- * and the position that each of 16 codes stands for; with 8 bits for each grid cell the position of the level below
- * and the gap to the next. */
+/* What the encoder knows about the columns; arrays are padded to whole tiles' columns. Per pair of columns, 16 bits for
+ * either, the first column's lower: two odd multipliers of the content hash. Per draw and column the key of it. Per
+ * column with up to 4 bits 16 levels (the last repeated) and the gaps above them, for each of 256 grid cells the index
+ * of its interval, and the position that each of 16 codes stands for; with 8 bits for each grid cell the position of
+ * the level below and the gap to the next. Gaps are at least 1. */
 typedef struct {
   size_t n_columns;
   zml_sampling sampling;
   uint32_t n_draws; /* of ZML_DRAWS; gaps between levels are multiples of it */
   int width;
   uint64_t seed;
-  const uint16_t *n_levels;
-  const uint32_t *keys;
-  const uint8_t *levels, *interval, *positions;
+  const uint32_t *multipliers[2], *draw_keys[2];
+  const uint8_t *levels, *gaps, *interval, *positions;
   const uint8_t *below, *gap;
 } zml_codebook;
 
@@ -35,25 +35,41 @@ typedef struct {
 } zml_affine_f64;
 
 /* What it learns. Per column, exact integers, so that the order of accumulation is free: sum and sum of squares of
- * the stored grid positions, and the summed squared rounding errors in 1/65536 of a squared step. noise[column][code]
- * and hits[column][code] (may be NULL) split errors and rows by code, width <= 4 only. */
+ * the stored grid positions, and the summed squared rounding errors in 1/16384 of a squared step. hits[column][code]
+ * are the rows of each code; noise and tallied the errors and numbers of the rows that are tallied by code, weighted
+ * (all NULL where not needed, width <= 4 only). */
 typedef struct {
-  uint64_t *sum, *square, *variance, *noise, *hits;
+  uint64_t *sum, *square, *variance, *hits, *noise, *tallied;
 } zml_moments;
 
-/* Sums over rows in 16 lanes, of at most ZML_FOLD_TILES tiles; the error in halves. */
+/* Sums over rows of one column, in lanes whose totals count, of at most ZML_FOLD_TILES tiles: grid positions p,
+ * p * (p - 128), and squared errors in 1/16384 of a squared step; and how many rows have each code. */
 typedef struct {
-  uint32_t sum[16], square[16], noise[16], more_noise[16];
+  int32_t sum[16], square[16];
+  uint64_t noise[8];
+  uint64_t hits[ZML_MAX_CODES];
 } zml_lanes;
 
-/* Room to work in. coordinates: [padded column][64]. tallies: per padded column, with up to 4 bits 16 numbers
- * ZML_HIT * hits + error, with 8 bits zml_lanes; zml_add_tallies adds them to the moments and clears them. */
-enum { ZML_FOLD_TILES = 60 };
+/* Room to work in. coordinates: [tile][pair of columns][64 rows], two words of 16 bits each. lanes: one for each padded
+ * column. tallies: per padded column 16 numbers ZML_HIT * hits + error. zml_add_lanes adds them to the moments and
+ * clears them; the tallies with a weight. */
+enum { ZML_FOLD_TILES = 64, ZML_BLOCK_TILES = 4 };
 #define ZML_HIT (1ull << 44)
 typedef struct {
   uint32_t *coordinates;
-  void *tallies;
+  zml_lanes *lanes;
+  uint64_t *tallies;
 } zml_workspace;
+
+/* Tiles that are encoded in one call: several share a look at the columns' tables, if the cache holds them all. */
+static inline size_t zml_tiles_at_once(size_t n_columns) {
+  return n_columns <= 512 ? ZML_BLOCK_TILES : n_columns <= 1024 ? 2 : 1;
+}
+
+/* Weight of the errors of block `block` of ZML_BLOCK_TILES tiles, 0 if they are not tallied by code: of the first 8192
+ * rows all are, of those up to twice as many half of the blocks, chosen at random, then a quarter, and so on. So the
+ * choice does not depend on how many rows will come. */
+uint64_t zml_tally_weight(uint64_t block);
 
 /* Smallest and largest value of each column of a block whose elements (i, j) are at i * row_stride + j * column_stride,
  * one of the strides being 1; lowers low, raises high; returns 1 if a value is not finite. */
@@ -62,13 +78,14 @@ typedef int zml_range_f32(const float *block, ptrdiff_t row_stride, ptrdiff_t co
 typedef int zml_range_f64(const double *block, ptrdiff_t row_stride, ptrdiff_t column_stride, size_t n_rows,
                           size_t n_columns, double *low, double *high);
 
-/* Rounds up to 64 rows of such a block and writes each as a packed row. */
+/* Rounds up to 64 * zml_tiles_at_once rows of such a block and writes each as a packed row. Errors are tallied by code
+ * only if `tally` says so. */
 typedef void zml_encode_f32(const float *block, ptrdiff_t row_stride, ptrdiff_t column_stride, size_t n_rows,
                             const zml_codebook *book, const zml_affine_f32 *affine, const zml_workspace *work,
-                            uint8_t *const *rows);
+                            int tally, uint8_t *const *rows);
 typedef void zml_encode_f64(const double *block, ptrdiff_t row_stride, ptrdiff_t column_stride, size_t n_rows,
                             const zml_codebook *book, const zml_affine_f64 *affine, const zml_workspace *work,
-                            uint8_t *const *rows);
+                            int tally, uint8_t *const *rows);
 
 /* How the codes of a column become fewer: code k goes to base[k], plus rise[k] if a 16-bit random number is below
  * odds[k], plus rise2[k] if another one is below odds2[k] (the second draw of ZML_DOUBLE; NULL if there is none).
@@ -111,7 +128,8 @@ typedef struct zml_encoding {
 
 extern const zml_encoding zml_encoding_avx512, zml_encoding_avx2, zml_encoding_neon, zml_encoding_portable;
 
-void zml_add_tallies(const zml_codebook *book, const zml_workspace *work, const zml_moments *moments);
+void zml_add_lanes(const zml_codebook *book, const zml_workspace *work, const zml_moments *moments);
+void zml_add_tallies(const zml_codebook *book, const zml_workspace *work, uint64_t weight, const zml_moments *moments);
 
 /* Stored grid positions (the decode table applied) of the rows of one tile, [row][column]. */
 void zml_decode_tile(const uint8_t *tile, int width, size_t n_columns, const uint8_t *table, uint8_t *positions,

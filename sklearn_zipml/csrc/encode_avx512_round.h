@@ -1,0 +1,201 @@
+/* Rounding for AVX-512; part of encode_avx512.c. Arrays of two registers are words of even and of odd bytes. */
+
+#define KEY_PLACE(i) ((i) / 16 % 2 * 32 + (i) % 16 * 2 + (i) / 32)
+
+/* Upper and lower 16 bits of a column's draw key, repeated. */
+typedef struct {
+  __m512i low, high;
+} DrawKey;
+
+STEP DrawKey draw_key(const zml_codebook *book, int draw, size_t column) {
+  const uint32_t key = book->draw_keys[draw][column];
+  return (DrawKey){_mm512_set1_epi16((short)key), _mm512_set1_epi16((short)(key >> 16))};
+}
+
+/* Where values go up to the next level, as bits in the order of words: see goes_up in encode_functions.h. */
+STEP void goes_up_masks(const Batch *batch, size_t tile, size_t column, int draw, DrawKey key, const __m512i *above,
+                        const __m512i *gap, __mmask32 *up) {
+  const Keys *keys = &batch->keys[tile];
+  __m512i bits[2];
+  __mmask32 tie[2];
+  for (int odd = 0; odd < 2; odd++) {
+    const __m512i a = _mm512_xor_si512(_mm512_load_si512(keys->word[0] + 32 * odd), key.low);
+    const __m512i b = _mm512_xor_si512(_mm512_load_si512(keys->word[1] + 32 * odd), key.high);
+    const __m512i mixed = _mm512_ternarylogic_epi32(_mm512_mullo_epi16(a, b), _mm512_mulhi_epu16(a, b),
+                                                    _mm512_load_si512(keys->word[2 + draw] + 32 * odd), 0x96);
+    bits[odd] = _mm512_or_si512(mixed, _mm512_set1_epi16(1));
+    const __m512i share = _mm512_mulhi_epu16(bits[odd], gap[odd]);
+    up[odd] = _mm512_cmplt_epu16_mask(share, above[odd]);
+    tie[odd] = _mm512_cmpeq_epi16_mask(share, above[odd]);
+  }
+  if (!(tie[0] | tie[1]))
+    return;
+  for (int odd = 0; odd < 2; odd++) {
+    ZML_ALIGNED uint16_t rest[32];
+    _mm512_store_si512(rest, _mm512_srli_epi16(_mm512_mullo_epi16(bits[odd], gap[odd]), 8));
+    for (uint32_t left = tie[odd]; left; left &= left - 1) {
+      const int word = __builtin_ctz(left);
+      const size_t row = tile * ZML_TILE_ROWS + (size_t)(16 * odd + word / 2 + word % 2 * 32);
+      const uint32_t fine = whole_coordinate(&batch->source, row, column) << SHORT_SHIFT & 255;
+      up[odd] |= (__mmask32)(rest[word] < fine) << word;
+    }
+  }
+}
+
+/* Rows of codes 0..7 and of 8..15, a lane each: lane k counts those whose bits are the ones of k. */
+STEP void count_codes(__m512i code, int width, __m512i *hits) {
+  const __m512i ones = set(0xffffffff), pattern = _mm512_setr_epi64(0, 1, 2, 3, 4, 5, 6, 7);
+  __m512i like = ones;
+  for (int bit = 0; bit < (width < 3 ? width : 3); bit++) {
+    const __mmask64 set_in = _mm512_test_epi8_mask(code, _mm512_set1_epi8((char)(1 << bit)));
+    const __m512i other = _mm512_maskz_mov_epi64(_mm512_testn_epi64_mask(pattern, _mm512_set1_epi64(1 << bit)), ones);
+    /* like & (rows with the bit, inverted where the lane's number has it not) */
+    like = _mm512_ternarylogic_epi64(like, _mm512_set1_epi64((long long)set_in), other, 0x60);
+  }
+  if (width < 4) {
+    const __mmask8 lanes = (__mmask8)((1 << (1 << width)) - 1);
+    hits[0] = _mm512_add_epi64(hits[0], _mm512_maskz_popcnt_epi64(lanes, like));
+    return;
+  }
+  const __m512i high = _mm512_set1_epi64((long long)_mm512_test_epi8_mask(code, _mm512_set1_epi8(8)));
+  hits[0] = _mm512_add_epi64(hits[0], _mm512_popcnt_epi64(_mm512_andnot_si512(high, like)));
+  hits[1] = _mm512_add_epi64(hits[1], _mm512_popcnt_epi64(_mm512_and_si512(high, like)));
+}
+
+/* Rows and errors by code, four sums in turn: one would wait for itself. */
+ZML_TARGET static void tally(const uint8_t *codes, const int16_t *errors, uint64_t *tallies) {
+  uint64_t sums[4][ZML_MAX_CODES] = {{0}};
+  for (int w = 0; w < 32; w += 2)
+    for (int k = 0; k < 4; k++) { /* byte 2 * w + k is word w + k / 2 of register k % 2 */
+      const int32_t error = errors[k % 2 * 32 + w + k / 2];
+      sums[k][codes[2 * w + k]] += ZML_HIT + (uint32_t)(error * error);
+    }
+  for (int code = 0; code < ZML_MAX_CODES; code++)
+    tallies[code] += sums[0][code] + sums[1][code] + sums[2][code] + sums[3][code];
+}
+
+#define round_column_as round_column_as
+STEP void round_column_as(const Batch *batch, size_t j, zml_sampling sampling, int few,
+                          uint8_t (*codes)[ZML_TILE_ROWS]) {
+  const zml_codebook *book = batch->book;
+  const int pairs = sampling == ZML_DOUBLE, noisy = pairs || sampling == ZML_COMPENSATED;
+  zml_lanes *lanes = batch->work->lanes + j;
+  const size_t next = zml_padded_columns(book->n_columns) / 2 * ZML_TILE_ROWS;
+  const uint32_t *from = batch->work->coordinates + j / 2 * ZML_TILE_ROWS;
+  const Table table = table_of((few ? book->interval : book->below) + 256 * j);
+  const Table gap_table = table_of((few ? book->interval : book->gap) + 256 * j);
+  const __m512i levels = few ? four_times(book->levels + ZML_MAX_CODES * j) : set(0);
+  const __m512i gaps = few ? four_times(book->gaps + ZML_MAX_CODES * j) : set(0);
+  const __m512i positions = few ? four_times(book->positions + ZML_MAX_CODES * j) : set(0);
+  const DrawKey key = draw_key(book, 0, j), key2 = draw_key(book, 1, j);
+  const __m512i low_half = set(0xffff), upper_bytes = set(0xff00ff00), ones = set(0x00010001);
+  __m512i sum = _mm512_loadu_si512(lanes->sum), square = _mm512_loadu_si512(lanes->square);
+  __m512i noise = _mm512_loadu_si512(lanes->noise);
+  __m512i hits[2] = {_mm512_loadu_si512(lanes->hits), _mm512_loadu_si512(lanes->hits + 8)};
+  for (size_t tile = 0; tile < batch->n_tiles; tile++, from += next) {
+    __m512i value[2], above[2], gap[2], error[2];
+    for (int odd = 0; odd < 2; odd++) { /* planes odd and odd + 2 */
+      const __m512i a = _mm512_loadu_si512(from + 16 * odd), b = _mm512_loadu_si512(from + 32 + 16 * odd);
+      value[odd] =
+          j % 2 ? choose(low_half, _mm512_srli_epi32(a, 16), b) : choose(low_half, a, _mm512_slli_epi32(b, 16));
+    }
+    const __m512i cell = choose(upper_bytes, value[1], _mm512_srli_epi16(value[0], 8));
+    const __m512i index = found_in_table(&table, cell);
+    const __m512i below = few ? _mm512_shuffle_epi8(levels, index) : index;
+    const __m512i step = few ? _mm512_shuffle_epi8(gaps, index) : found_in_table(&gap_table, cell);
+    above[0] = _mm512_sub_epi16(value[0], _mm512_slli_epi16(below, 8));
+    above[1] = _mm512_sub_epi16(value[1], _mm512_and_si512(below, upper_bytes));
+    gap[0] = _mm512_slli_epi16(step, 8); /* in 1/256 */
+    gap[1] = _mm512_and_si512(step, upper_bytes);
+    __mmask32 up[2], up2[2] = {0, 0};
+    if (sampling == ZML_NEAREST)
+      for (int odd = 0; odd < 2; odd++)
+        up[odd] = _mm512_cmpge_epu16_mask(above[odd], _mm512_srli_epi16(gap[odd], 1));
+    else
+      goes_up_masks(batch, tile, j, 0, key, above, gap, up);
+    if (pairs)
+      goes_up_masks(batch, tile, j, 1, key2, above, gap, up2);
+    __m512i code = few && pairs ? _mm512_add_epi8(index, index) : few ? index : below;
+    for (int odd = 0; odd < 2; odd++) {
+      /* levels of pairs are an even number of steps apart */
+      const __m512i whole = odd ? step : _mm512_slli_epi16(step, 8), half = _mm512_srli_epi16(whole, 1);
+      const __m512i rise = few   ? (odd ? _mm512_slli_epi16(ones, 8) : ones)
+                           : odd ? _mm512_and_si512(pairs ? half : whole, upper_bytes)
+                                 : _mm512_srli_epi16(pairs ? half : whole, 8);
+      code = _mm512_mask_add_epi16(code, up[odd], code, rise);
+      if (pairs)
+        code = _mm512_mask_add_epi16(code, up2[odd], code, rise);
+      const __m512i near = _mm512_avg_epu16(above[odd], set(0)); /* in 1/128 */
+      const __m512i step_up = _mm512_srli_epi16(gap[odd], pairs ? 2 : 1);
+      if (pairs) {
+        const __m512i risen = _mm512_maskz_mov_epi16(up[odd], step_up);
+        error[odd] = _mm512_sub_epi16(_mm512_mask_add_epi16(risen, up2[odd], risen, step_up), near);
+      } else
+        error[odd] = _mm512_mask_sub_epi16(near, up[odd], step_up, near);
+    }
+    _mm512_storeu_si512(codes[tile], code);
+    const __m512i position = few ? _mm512_shuffle_epi8(positions, code) : code;
+    sum = _mm512_dpbusd_epi32(sum, position, _mm512_set1_epi8(1));
+    square = _mm512_dpbusd_epi32(square, position, _mm512_xor_si512(position, _mm512_set1_epi8((char)0x80)));
+    if (!noisy)
+      continue;
+    const __m512i squares =
+        _mm512_dpwssd_epi32(_mm512_madd_epi16(error[0], error[0]), error[1], error[1]); /* below 2^32 */
+    noise = _mm512_add_epi64(noise, _mm512_srli_epi64(squares, 32));
+    noise = _mm512_add_epi64(noise, _mm512_maskz_mov_epi32(0x5555, squares));
+    if (few && book->width == 4)
+      count_codes(code, 4, hits);
+    else if (few)
+      count_codes(code, book->width, hits);
+    if (few && batch->tally) {
+      ZML_ALIGNED int16_t errors[ZML_TILE_ROWS];
+      _mm512_store_si512(errors, error[0]);
+      _mm512_store_si512(errors + 32, error[1]);
+      tally(codes[tile], errors, batch->work->tallies + ZML_MAX_CODES * j);
+    }
+  }
+  _mm512_storeu_si512(lanes->sum, sum);
+  _mm512_storeu_si512(lanes->square, square);
+  _mm512_storeu_si512(lanes->noise, noise);
+  _mm512_storeu_si512(lanes->hits, hits[0]);
+  _mm512_storeu_si512(lanes->hits + 8, hits[1]);
+}
+
+/* Bytes [column][plane] of four columns' words to [plane][column], or back. */
+STEP void swap_registers(const __m512i *from, __m512i *to) {
+  const __m512i even_bytes = set(0x00ff00ff), low_half = set(0xffff);
+  const __m512i even = choose(even_bytes, from[0], _mm512_slli_epi32(from[1], 8));
+  const __m512i odd = choose(even_bytes, _mm512_srli_epi32(from[0], 8), from[1]);
+  const __m512i even2 = choose(even_bytes, from[2], _mm512_slli_epi32(from[3], 8));
+  const __m512i odd2 = choose(even_bytes, _mm512_srli_epi32(from[2], 8), from[3]);
+  to[0] = choose(low_half, even, _mm512_slli_epi32(even2, 16));
+  to[1] = choose(low_half, odd, _mm512_slli_epi32(odd2, 16));
+  to[2] = choose(low_half, _mm512_srli_epi32(even, 16), even2);
+  to[3] = choose(low_half, _mm512_srli_epi32(odd, 16), odd2);
+}
+
+#define join_codes join_codes
+STEP void join_codes(const uint8_t (*codes)[ZML_BLOCK_TILES][ZML_TILE_ROWS], size_t tile, size_t groups, int width,
+                     uint32_t *words) {
+  __m512i joined[4], swapped[4];
+  for (size_t c = 0; c < 4; c++) {
+    joined[c] = _mm512_load_si512(codes[c][tile]);
+    for (size_t k = 1; k < groups; k++)
+      joined[c] = _mm512_or_si512(
+          joined[c], _mm512_slli_epi32(_mm512_load_si512(codes[4 * k + c][tile]), (unsigned)(k * (size_t)width)));
+  }
+  swap_registers(joined, swapped);
+  for (int plane = 0; plane < 4; plane++)
+    _mm512_storeu_si512(words + 16 * plane, swapped[plane]);
+}
+
+/* Past the caches: the rows of a block are far apart, and are not needed until all are there. */
+#define store_line store_line
+STEP void store_line(uint8_t *to, const uint32_t *words) {
+  if ((uintptr_t)to % ZML_LINE)
+    _mm512_storeu_si512(to, _mm512_loadu_si512(words));
+  else
+    _mm512_stream_si512((__m512i *)to, _mm512_loadu_si512(words));
+}
+
+STEP void lines_stored(void) { _mm_sfence(); }

@@ -1,0 +1,94 @@
+/* What the parts of the encoder share: an encode_*.c includes it first, then defines what it has of its own, then
+ * includes encode_functions.h. ZML_TARGET is the instruction set. */
+#ifndef ZML_ENCODE_PARTS_H
+#define ZML_ENCODE_PARTS_H
+
+#include <string.h>
+
+#include "compiler.h"
+#include "encode.h"
+#include "levels.h"
+#include "rng.h"
+#include "rows.h"
+#include "tile.h"
+
+#define STEP ZML_INLINE ZML_TARGET
+
+enum { WORDS = 16, PLANES = 4, BLOCK_ROWS = ZML_BLOCK_TILES * ZML_TILE_ROWS };
+
+/* Keeps compilers from unrolling a loop over words before they see that it is one vector. */
+#if defined(__GNUC__)
+#define ZML_WORDS(l) _Pragma("GCC unroll 1") for (size_t l = 0; l < WORDS; l++)
+#define ZML_PLANES(p) _Pragma("GCC unroll 4") for (int p = 0; p < PLANES; p++)
+#define ZML_ALIGNED __attribute__((aligned(64)))
+#else
+#define ZML_WORDS(l) for (size_t l = 0; l < WORDS; l++)
+#define ZML_PLANES(p) for (int p = 0; p < PLANES; p++)
+#define ZML_ALIGNED
+#endif
+
+enum { SHORT_SHIFT = 4 }; /* bits of a coordinate's fraction that are not kept, see encode_coordinates.h */
+
+/* What the rows were, to compute coordinates again. */
+typedef struct {
+  const float *f32;
+  const double *f64;
+  const zml_affine_f32 *affine_f32;
+  const zml_affine_f64 *affine_f64;
+  ptrdiff_t row_stride, column_stride;
+  size_t n_rows, n_columns;
+} Source;
+
+/* Sums of a row's coordinates times the multipliers of the columns, signed 16-bit numbers, modulo 2^32. */
+typedef struct {
+  ZML_ALIGNED uint32_t sum[2][ZML_TILE_ROWS];
+} Content;
+
+#define DEFINE_COORDINATE(suffix, real, magic)                                                                         \
+  STEP uint32_t coordinate_##suffix(real value, real offset, real scale, real top) {                                   \
+    real t = (value - offset) * scale;                                                                                 \
+    t = t > 0 ? t : 0;                                                                                                 \
+    t = t < top ? t : top;                                                                                             \
+    return (uint32_t)(int32_t)((t + magic) - magic);                                                                   \
+  }
+DEFINE_COORDINATE(f32, float, 0x1.8p23f)
+DEFINE_COORDINATE(f64, double, 0x1.8p52)
+
+/* The whole coordinate of one value. */
+ZML_TARGET static uint32_t whole_coordinate(const Source *source, size_t row, size_t column) {
+  if (row >= source->n_rows || column >= source->n_columns)
+    return 0;
+  const ptrdiff_t at = (ptrdiff_t)row * source->row_stride + (ptrdiff_t)column * source->column_stride;
+  if (source->f32) {
+    const zml_affine_f32 *a = source->affine_f32;
+    return coordinate_f32(source->f32[at], a->offset[column], a->scale[column], a->top[column]);
+  }
+  const zml_affine_f64 *a = source->affine_f64;
+  return coordinate_f64(source->f64[at], a->offset[column], a->scale[column], a->top[column]);
+}
+
+/* Four words of a row's key, what its draws come from; in the order of rows, unless an instruction set has its own. */
+typedef struct {
+  ZML_ALIGNED uint16_t word[4][ZML_TILE_ROWS];
+} Keys;
+
+/* Up to ZML_BLOCK_TILES tiles on their way to codes. While their columns are rounded the values of the next ones are
+ * fetched: a share of them with every column. */
+typedef struct {
+  const zml_codebook *book;
+  const zml_workspace *work;
+  Source source;
+  size_t n_tiles;
+  int tally;
+  const char *ahead;
+  ptrdiff_t ahead_stride; /* from one column's share to the next one's */
+  size_t ahead_bytes;
+  Keys keys[ZML_BLOCK_TILES];
+} Batch;
+
+/* Coordinates of a tile's pairs of columns. */
+STEP uint32_t *pairs_of(const Batch *batch, size_t tile) {
+  return batch->work->coordinates + tile * zml_padded_columns(batch->book->n_columns) / 2 * ZML_TILE_ROWS;
+}
+
+#endif
