@@ -5,7 +5,7 @@ Data flows one way; each step is a file::
     array -> levels -> codes -> packed tiles -> passes -> coefficients
              |         |        |               |         |
              _levels   _encoder _packed_matrix  _loops    _solver, _base
-             csrc/levels.c      csrc/tile.h     csrc/kernels_*.c
+             csrc/encode_levels.h csrc/tile.h    csrc/kernels_*.c
                        csrc/encode.c            csrc/vector_functions.h
 """
 

@@ -20,10 +20,6 @@ cdef extern from "levels.h" nogil:
     enum:
         ZML_GRID_SHIFT
         ZML_GRID_FRACTION
-    int zml_optimal_levels(const double *position, const double *count, const double *sum, const double *square,
-                           int n_positions, int n_levels, uint8_t *chosen)
-    int zml_column_levels(const double *values, size_t n, double low, double high, int n_levels, int max_steps,
-                          int stride, uint8_t *levels, int *top, double *deviation)
 
 cdef extern from "encode.h" nogil:
     enum:
@@ -90,6 +86,14 @@ cdef extern from "encode.h" nogil:
                                size_t n_columns, float *low, float *high)
     ctypedef int zml_range_f64(const double *block, ptrdiff_t row_stride, ptrdiff_t column_stride, size_t n_rows,
                                size_t n_columns, double *low, double *high)
+    ctypedef int zml_optimal_levels(const double *position, const double *count, const double *sum,
+                                    const double *square, int n_positions, int n_levels, uint8_t *chosen)
+    ctypedef int zml_column_levels(const double *values, size_t n, double low, double high, int n_levels,
+                                   int max_steps, int stride, uint8_t *levels, int *top, double *deviation)
+    ctypedef void zml_gather_f32(const float *block, ptrdiff_t row_stride, ptrdiff_t column_stride, size_t n_columns,
+                                 const int64_t *rows, size_t n_rows, float *out, size_t stride)
+    ctypedef void zml_gather_f64(const double *block, ptrdiff_t row_stride, ptrdiff_t column_stride, size_t n_columns,
+                                 const int64_t *rows, size_t n_rows, double *out, size_t stride)
     ctypedef void zml_encode_f32(const float *block, ptrdiff_t row_stride, ptrdiff_t column_stride, size_t n_rows,
                                  const zml_codebook *book, const zml_affine_f32 *affine, const zml_workspace *work,
                                  int tally, uint8_t **rows)
@@ -102,6 +106,10 @@ cdef extern from "encode.h" nogil:
     ctypedef struct zml_encoding:
         zml_range_f32 *range_f32
         zml_range_f64 *range_f64
+        zml_optimal_levels *optimal_levels
+        zml_column_levels *column_levels
+        zml_gather_f32 *gather_f32
+        zml_gather_f64 *gather_f64
         zml_encode_f32 *encode_f32
         zml_encode_f64 *encode_f64
         zml_narrow *narrow
@@ -201,12 +209,13 @@ def optimal_levels(const double[::1] position, const double[::1] count, const do
     chosen = np.empty(max(n, 1), dtype=np.uint8)
     cdef uint8_t[::1] out = chosen
     cdef int used
+    cdef const zml_encoding *encoding = <const zml_encoding *> active.encoding
     with nogil:
-        used = zml_optimal_levels(&position[0], &count[0], &sums[0], &squares[0], n, n_levels, &out[0])
+        used = encoding.optimal_levels(&position[0], &count[0], &sums[0], &squares[0], n, n_levels, &out[0])
     return chosen[:used]
 
 
-def column_levels(const double[:, ::1] samples, const double[::1] low, const double[::1] high, int n_levels,
+def column_levels(const real[:, ::1] samples, const double[::1] low, const double[::1] high, int n_levels,
                   int max_steps, int stride):
     """Levels of many columns from samples of their values, [column][sample].
 
@@ -214,7 +223,7 @@ def column_levels(const double[:, ::1] samples, const double[::1] low, const dou
     grid steps (infinite where the column is stored without loss).
     """
     cdef Py_ssize_t d = samples.shape[0], j
-    cdef size_t m = samples.shape[1]
+    cdef size_t m = samples.shape[1], i
     cdef int top_j
     levels = np.zeros((d, n_levels), dtype=np.uint8)
     used = np.ones(d, dtype=np.uint16)
@@ -223,20 +232,41 @@ def column_levels(const double[:, ::1] samples, const double[::1] low, const dou
     cdef uint8_t[:, ::1] levels_view = levels
     cdef uint16_t[::1] used_view = used
     cdef uint8_t[::1] top_view = top
-    cdef double[::1] deviation_view = deviation
+    cdef double[::1] deviation_view = deviation, column = np.empty(max(m, <size_t> 1))
     cdef uint8_t[256] chosen
     cdef int k, count
+    cdef const zml_encoding *encoding = <const zml_encoding *> active.encoding
     with nogil:
         for j in range(d):
             if not low[j] < high[j]:
                 continue
-            count = zml_column_levels(&samples[j, 0], m, low[j], high[j], n_levels, max_steps, stride, chosen, &top_j,
-                                      &deviation_view[j])
+            for i in range(m):
+                column[i] = samples[j, i]
+            count = encoding.column_levels(&column[0], m, low[j], high[j], n_levels, max_steps, stride, chosen, &top_j,
+                                           &deviation_view[j])
             for k in range(n_levels):
                 levels_view[j, k] = chosen[k if k < count else count - 1]
             used_view[j] = count
             top_view[j] = top_j
     return levels, used, top, deviation
+
+
+def gather_columns(const real[:, :] block, const int64_t[::1] rows, real[:, ::1] out, size_t first):
+    """out[:, first : first + len(rows)] = block[rows].T
+
+    The elements of the block's rows or those of its columns have to be contiguous.
+    """
+    cdef const zml_encoding *encoding = <const zml_encoding *> active.encoding
+    cdef ptrdiff_t row_stride = block.strides[0] // <ptrdiff_t> sizeof(real)
+    cdef ptrdiff_t column_stride = block.strides[1] // <ptrdiff_t> sizeof(real)
+    if rows.shape[0] and block.shape[1]:
+        with nogil:
+            if real is float:
+                encoding.gather_f32(&block[0, 0], row_stride, column_stride, block.shape[1], &rows[0], rows.shape[0],
+                                    &out[0, first], out.shape[1])
+            else:
+                encoding.gather_f64(&block[0, 0], row_stride, column_stride, block.shape[1], &rows[0], rows.shape[0],
+                                    &out[0, first], out.shape[1])
 
 
 def block_range(const real[:, :] block, real[::1] low, real[::1] high):

@@ -11,11 +11,11 @@ import numpy as np
 from sklearn.utils import assert_all_finite
 
 from . import _kernels
-from ._blocks import block_dtype, block_rows, sequential_blocks
+from ._blocks import block_dtype, block_rows, row_block, sequential_blocks
 from ._threads import in_threads
 
-SAMPLE_BYTES = 1 << 23
-TRANSPOSED_ROWS = 256  # that stay in the cache while they are turned into columns
+GATHERED_ROWS = 256  # that stay in the cache while they are turned into columns
+THREAD_COLUMNS = 16
 MAX_STEPS = 255
 
 
@@ -64,11 +64,13 @@ class Grid:
             return np.where(self.used > 1, _kernels.GRID_FRACTION / self.step, 0.0)
 
 
-def column_range(X, rows=None, column_names=None, n_jobs=None):
+def column_range(X, rows=None, column_names=None, n_jobs=None, sample=None):
     """Smallest and largest value of every column, float64.
 
     Raises scikit-learn's error for NaN and infinity, and a ValueError for a column that spans more than float64. The
-    range of a column whose steps could not be divided by (below 1e-290) is taken for none.
+    range of a column whose steps could not be divided by (below 1e-290) is taken for none. With `sample`, a pair of an
+    ascending array of row numbers and an array (columns, number of them) of the block type, those rows are copied
+    there on the way.
     """
     dtype = block_dtype(X.dtype)
 
@@ -76,12 +78,26 @@ def column_range(X, rows=None, column_names=None, n_jobs=None):
         low, high = np.full(X.shape[1], np.inf, dtype), np.full(X.shape[1], -np.inf, dtype)
         for block in sequential_blocks(X, dtype, rows, first, last):
             widen_range(block, low, high)
+            if sample is not None:
+                begin, end = np.searchsorted(sample[0], [first, first + len(block)])
+                _kernels.gather_columns(block, sample[0][begin:end] - first, sample[1], begin)
+            first += len(block)
         return low, high
 
     n = X.shape[0] if rows is None else len(rows)
     parts = in_threads(block_ranges, n, block_rows(X.shape[1], dtype), n_jobs)
     low, high = np.min([low for low, _ in parts], axis=0), np.max([high for _, high in parts], axis=0)
     return check_range(low, high, column_names)
+
+
+def columns_of_rows(X, rows):
+    """The rows of an index array as contiguous columns of the block type, (columns, rows)."""
+    dtype = block_dtype(X.dtype)
+    out = np.empty((X.shape[1], len(rows)), dtype=dtype)
+    for first in range(0, len(rows), GATHERED_ROWS):
+        block = row_block(X, rows[first : first + GATHERED_ROWS], dtype)
+        _kernels.gather_columns(block, np.arange(len(block)), out, first)
+    return out
 
 
 def widen_range(block, low, high):
@@ -117,15 +133,21 @@ def find_grid(X, sample_bits, sampling, levels, sample_rows, rows=None, column_n
     -------
     Grid
     """
-    low, high = column_range(X, rows, column_names, n_jobs)
+    if rows is None:
+        sample_rows = np.sort(sample_rows)
+        sample = np.empty((X.shape[1], len(sample_rows)), dtype=block_dtype(X.dtype))
+        low, high = column_range(X, None, column_names, n_jobs, (sample_rows, sample))
+    else:
+        low, high = column_range(X, rows, column_names, n_jobs)
+        sample = columns_of_rows(X, np.sort(sample_rows))
     kind = (sample_bits, sampling, levels, column_names, n_jobs, n_draws)
-    return place_levels(X, sample_rows, low, high, X.dtype, *kind)
+    return place_levels(sample, low, high, X.dtype, *kind)
 
 
 def place_levels(
-    X, sample_rows, low, high, dtype, sample_bits, sampling, levels, column_names=None, n_jobs=None, n_draws=2
+    sample, low, high, dtype, sample_bits, sampling, levels, column_names=None, n_jobs=None, n_draws=2
 ):
-    """The same from the range of the columns, float64, and a sample: rows `sample_rows` of X.
+    """The same from the range of the columns, float64, and columns of a sample of rows, (columns, rows).
 
     dtype is that of the rows that will be encoded.
     """
@@ -133,7 +155,7 @@ def place_levels(
     stride = draws_of(sampling, n_draws)
     count = n_levels(sample_bits, stride)
     place = _uniform if levels == "uniform" else _optimal
-    chosen, used, top, deviation = place(X, sample_rows, low, high, count, stride, n_jobs)
+    chosen, used, top, deviation = place(sample, low, high, count, stride, n_jobs)
     constant = span == 0
     used[constant], top[constant] = 1, 0
     step = np.where(constant, constant_step(low), span / np.maximum(top, 1))
@@ -165,12 +187,12 @@ def constant_step(value):
     return np.where(size > 1e-290, size, 1.0)
 
 
-def _uniform(X, sample_rows, low, high, count, stride, n_jobs):
+def _uniform(sample, low, high, count, stride, n_jobs):
     """Evenly spaced levels, the paper's first setting: a multiple of count - 1 steps, so that they are exact."""
     steps = (count - 1) * stride * (MAX_STEPS // ((count - 1) * stride))
     row = np.arange(count) * (steps // (count - 1))
     d = len(low)
-    deviation = _optimal(X, sample_rows, low, high, 2, stride, n_jobs)[3]
+    deviation = _optimal(sample, low, high, 2, stride, n_jobs)[3]
     return (
         np.tile(row.astype(np.uint8), (d, 1)),
         np.full(d, count, dtype=np.uint16),
@@ -179,26 +201,12 @@ def _uniform(X, sample_rows, low, high, count, stride, n_jobs):
     )
 
 
-def _sample(X, sample_rows, columns):
-    """Sampled values of a range of columns, float64 [column][row]."""
-    if X.flags.f_contiguous and not X.flags.c_contiguous:
-        return X.T[columns].take(sample_rows, axis=1).astype(np.float64)
-    out = np.empty((columns.stop - columns.start, len(sample_rows)))
-    for k in range(0, len(sample_rows), TRANSPOSED_ROWS):
-        out[:, k : k + TRANSPOSED_ROWS] = X[sample_rows[k : k + TRANSPOSED_ROWS], columns].T
-    return out
-
-
-def _optimal(X, sample_rows, low, high, count, stride, n_jobs):
+def _optimal(sample, low, high, count, stride, n_jobs):
     """Variance-optimal levels of the columns' histograms over a sample of rows."""
-    sample_rows = np.sort(sample_rows)  # memory likes it
-    width = max(1, SAMPLE_BYTES // (8 * max(1, len(sample_rows))))
 
     def place(first, last):
-        for start in range(first, last, width):
-            columns = slice(start, min(start + width, last))
-            sample = _sample(X, sample_rows, columns)
-            yield _kernels.column_levels(sample, low[columns], high[columns], count, MAX_STEPS // stride, stride)
+        columns = slice(first, last)
+        return _kernels.column_levels(sample[columns], low[columns], high[columns], count, MAX_STEPS // stride, stride)
 
-    parts = [part for found in in_threads(lambda *span: list(place(*span)), len(low), width, n_jobs) for part in found]
+    parts = in_threads(place, len(low), THREAD_COLUMNS, n_jobs)
     return tuple(np.concatenate(arrays) for arrays in zip(*parts, strict=True))

@@ -394,7 +394,7 @@ class PackedMatrix:
         are divided into chunks. The rows are shuffled across all chunks, in packed form, so data sorted by target
         train as any other. Memory is that of the packed rows and two chunks.
 
-        A source that can be read once only (a generator, a reader of pandas) gets the levels of its first rows, 16384
+        A source that can be read once only (a generator, a reader of pandas) gets the levels of its first rows, 8192
         or fewer, unless a fitted quantizer brings them; a warning names columns that leave the range of those levels.
 
         Parameters

@@ -157,7 +157,7 @@ class DoubleSamplingQuantizer(
         """Take more rows into account, for data that comes in chunks.
 
         After any division of rows into chunks the levels are those that ``fit`` finds for all of them. The quantizer
-        keeps the range of the columns and a sample of at most 16384 rows. It begins anew after ``fit``.
+        keeps the range of the columns and a sample of at most 8192 rows. It begins anew after ``fit``.
 
         Parameters
         ----------

@@ -4,9 +4,9 @@ import numpy as np
 
 from ._blocks import block_dtype
 
-SAMPLE_ROWS = 16384
+SAMPLE_ROWS = 8192
 SAMPLE_VALUES = 1 << 24
-CHUNK = 1 << 20
+CHUNK = 1 << 14  # keys that stay in the cache
 
 
 def sample_size(n_columns):
@@ -25,15 +25,23 @@ def priorities(seed, first, last):
 
 def sampled_rows(n, size, seed):
     """The rows among n that a RowSample of that size and seed holds, ascending int64."""
-    rows, keys = np.empty(0, dtype=np.int64), np.empty(0, dtype=np.uint64)
+    if n <= size:
+        return np.arange(n)
+    rows, keys = _rows_below(n, seed, min(1.0, (size + 8 * np.sqrt(size) + 8) / n))
+    if len(rows) < size:
+        rows, keys = _rows_below(n, seed, 1.0)
+    return np.sort(rows[np.argpartition(keys, size - 1)[:size]])
+
+
+def _rows_below(n, seed, share):
+    """Rows among n of priorities below a share of their range, and those."""
+    rows, keys, limit = [], [], np.uint64(min(int(share * 2.0**64), 2**64 - 1))
     for first in range(0, n, CHUNK):
-        last = min(n, first + CHUNK)
-        rows = np.concatenate([rows, np.arange(first, last)])
-        keys = np.concatenate([keys, priorities(seed, first, last)])
-        if len(keys) > size:
-            kept = np.argpartition(keys, size - 1)[:size]
-            rows, keys = rows[kept], keys[kept]
-    return np.sort(rows)
+        found = priorities(seed, first, min(n, first + CHUNK))
+        chosen = np.flatnonzero(found <= limit)
+        rows.append(first + chosen)
+        keys.append(found[chosen])
+    return np.concatenate(rows), np.concatenate(keys)
 
 
 class RowSample:

@@ -4,7 +4,7 @@ import numpy as np
 
 from . import _kernels
 from ._blocks import block_dtype, sequential_blocks
-from ._levels import check_range, place_levels, widen_range
+from ._levels import check_range, columns_of_rows, place_levels, widen_range
 from ._row_sample import RowSample, sample_size
 
 
@@ -48,4 +48,5 @@ class ColumnSketch:
         low, high = check_range(self.low, self.high, column_names)
         values = self.sample.values()
         kind = (sample_bits, sampling, levels, column_names)
-        return place_levels(values, np.arange(len(values)), low, high, self.dtype, *kind, n_draws=n_draws)
+        sample = columns_of_rows(values, np.arange(len(values)))
+        return place_levels(sample, low, high, self.dtype, *kind, n_draws=n_draws)

@@ -9,7 +9,6 @@ import numpy as np
 from . import _loops
 from ._levels import Grid, n_levels
 
-
 ERROR_UNITS = 1 << 14  # squared errors are summed in such parts of a squared step
 
 

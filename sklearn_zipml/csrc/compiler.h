@@ -4,16 +4,19 @@
 
 #if defined(__GNUC__) || defined(__clang__)
 #define ZML_INLINE static inline __attribute__((always_inline))
+#define ZML_APART static __attribute__((noinline))
 #define ZML_PREFETCH(address) __builtin_prefetch(address)
 #define ZML_PREFETCH_FAR(address) __builtin_prefetch(address, 0, 2) /* into the second-level cache */
 #define ZML_PREFETCH_TO_WRITE(address) __builtin_prefetch(address, 1)
 #elif defined(_MSC_VER)
 #define ZML_INLINE static __forceinline
+#define ZML_APART static __declspec(noinline)
 #define ZML_PREFETCH(address) ((void)(address))
 #define ZML_PREFETCH_FAR(address) ((void)(address))
 #define ZML_PREFETCH_TO_WRITE(address) ((void)(address))
 #else
 #define ZML_INLINE static inline
+#define ZML_APART static
 #define ZML_PREFETCH(address) ((void)(address))
 #define ZML_PREFETCH_FAR(address) ((void)(address))
 #define ZML_PREFETCH_TO_WRITE(address) ((void)(address))

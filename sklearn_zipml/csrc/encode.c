@@ -12,6 +12,7 @@ uint64_t zml_tally_weight(uint64_t block) {
   uint64_t weight = 1;
   while (block >= weight * TALLIED_BLOCKS)
     weight *= 2;
+  weight = weight > 1 ? 2 * weight : 1;
   return zml_mix64(block) % weight ? 0 : weight;
 }
 

@@ -67,8 +67,8 @@ static inline size_t zml_tiles_at_once(size_t n_columns) {
 }
 
 /* Weight of the errors of block `block` of ZML_BLOCK_TILES tiles, 0 if they are not tallied by code: of the first 8192
- * rows all are, of those up to twice as many half of the blocks, chosen at random, then a quarter, and so on. So the
- * choice does not depend on how many rows will come. */
+ * rows all are, of those up to twice as many a quarter of the blocks, chosen at random, then an eighth, and so on. So
+ * the choice does not depend on how many rows will come. */
 uint64_t zml_tally_weight(uint64_t block);
 
 /* Smallest and largest value of each column of a block whose elements (i, j) are at i * row_stride + j * column_stride,
@@ -78,6 +78,12 @@ typedef int zml_range_f32(const float *block, ptrdiff_t row_stride, ptrdiff_t co
 typedef int zml_range_f64(const double *block, ptrdiff_t row_stride, ptrdiff_t column_stride, size_t n_rows,
                           size_t n_columns, double *low, double *high);
 
+/* out[column * stride + k] = the value of row rows[k] of such a block. */
+typedef void zml_gather_f32(const float *block, ptrdiff_t row_stride, ptrdiff_t column_stride, size_t n_columns,
+                            const int64_t *rows, size_t n_rows, float *out, size_t stride);
+typedef void zml_gather_f64(const double *block, ptrdiff_t row_stride, ptrdiff_t column_stride, size_t n_columns,
+                            const int64_t *rows, size_t n_rows, double *out, size_t stride);
+
 /* Rounds up to 64 * zml_tiles_at_once rows of such a block and writes each as a packed row. Errors are tallied by code
  * only if `tally` says so. */
 typedef void zml_encode_f32(const float *block, ptrdiff_t row_stride, ptrdiff_t column_stride, size_t n_rows,
@@ -86,6 +92,19 @@ typedef void zml_encode_f32(const float *block, ptrdiff_t row_stride, ptrdiff_t 
 typedef void zml_encode_f64(const double *block, ptrdiff_t row_stride, ptrdiff_t column_stride, size_t n_rows,
                             const zml_codebook *book, const zml_affine_f64 *affine, const zml_workspace *work,
                             int tally, uint8_t *const *rows);
+
+/* Levels that minimise the summed variance of stochastic rounding, the first and last position among them.
+ * position: n_positions (<= 256) increasing; count, sum, square: moments of all values below each position.
+ * Writes the indices of the chosen positions and returns how many (fewer than n_levels if there are fewer). */
+typedef int zml_optimal_levels(const double *position, const double *count, const double *sum, const double *square,
+                               int n_positions, int n_levels, uint8_t *chosen);
+
+/* Levels of one column from a sample of its values, low < high being its full range.
+ * stride 2 keeps to even grid positions, so that midpoints of levels are positions too. Returns the number of
+ * levels written; top is the grid position of `high`; deviation the standard deviation in steps (infinite where
+ * the column is a lattice and nothing is lost). */
+typedef int zml_column_levels(const double *values, size_t n, double low, double high, int n_levels, int max_steps,
+                              int stride, uint8_t *levels, int *top, double *deviation);
 
 /* How the codes of a column become fewer: code k goes to base[k], plus rise[k] if a 16-bit random number is below
  * odds[k], plus rise2[k] if another one is below odds2[k] (the second draw of ZML_DOUBLE; NULL if there is none).
@@ -120,6 +139,10 @@ typedef void zml_tile_of_rows(const uint8_t *rows, int width, size_t padded_colu
 typedef struct zml_encoding {
   zml_range_f32 *range_f32;
   zml_range_f64 *range_f64;
+  zml_optimal_levels *optimal_levels;
+  zml_column_levels *column_levels;
+  zml_gather_f32 *gather_f32;
+  zml_gather_f64 *gather_f64;
   zml_encode_f32 *encode_f32;
   zml_encode_f64 *encode_f64;
   zml_narrow *narrow;

@@ -16,6 +16,7 @@ ZML_INLINE ZML_TARGET void lookup_16(const uint8_t *table, const uint8_t *index,
   }
 }
 
+#define LEVEL_VECTOR 32
 #include "encode_functions.h"
 
 const zml_encoding zml_encoding_avx2 = {ZML_ENCODING};

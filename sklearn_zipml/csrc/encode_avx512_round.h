@@ -12,52 +12,61 @@ STEP DrawKey draw_key(const zml_codebook *book, int draw, size_t column) {
   return (DrawKey){_mm512_set1_epi16((short)key), _mm512_set1_epi16((short)(key >> 16))};
 }
 
+/* zml_row_draw of 32 rows, the lowest bit set. */
+STEP __m512i drawn(const Keys *keys, int odd, int draw, DrawKey key) {
+  const __m512i a = _mm512_xor_si512(_mm512_load_si512(keys->word[0] + 32 * odd), key.low);
+  const __m512i b = _mm512_xor_si512(_mm512_load_si512(keys->word[1] + 32 * odd), key.high);
+  const __m512i mixed = _mm512_ternarylogic_epi32(_mm512_mullo_epi16(a, b), _mm512_mulhi_epu16(a, b),
+                                                  _mm512_load_si512(keys->word[2 + draw] + 32 * odd), 0x96);
+  return _mm512_or_si512(mixed, _mm512_set1_epi16(1));
+}
+
+/* Which of the rows of `tie`, where the kept bits of a coordinate do not decide, go up. */
+ZML_TARGET ZML_APART __mmask32 settle(const Batch *batch, size_t tile, size_t column, int odd, __m512i bits,
+                                      __m512i gap, __mmask32 tie) {
+  ZML_ALIGNED uint16_t rest[32];
+  __mmask32 up = 0;
+  _mm512_store_si512(rest, _mm512_srli_epi16(_mm512_mullo_epi16(bits, gap), 8));
+  for (uint32_t left = tie; left; left &= left - 1) {
+    const int word = __builtin_ctz(left);
+    const size_t row = tile * ZML_TILE_ROWS + (size_t)(16 * odd + word / 2 + word % 2 * 32);
+    const uint32_t fine = whole_coordinate(&batch->source, row, column) << SHORT_SHIFT & 255;
+    up |= (__mmask32)(rest[word] < fine) << word;
+  }
+  return up;
+}
+
 /* Where values go up to the next level, as bits in the order of words: see goes_up in encode_functions.h. */
 STEP void goes_up_masks(const Batch *batch, size_t tile, size_t column, int draw, DrawKey key, const __m512i *above,
                         const __m512i *gap, __mmask32 *up) {
-  const Keys *keys = &batch->keys[tile];
-  __m512i bits[2];
-  __mmask32 tie[2];
-  for (int odd = 0; odd < 2; odd++) {
-    const __m512i a = _mm512_xor_si512(_mm512_load_si512(keys->word[0] + 32 * odd), key.low);
-    const __m512i b = _mm512_xor_si512(_mm512_load_si512(keys->word[1] + 32 * odd), key.high);
-    const __m512i mixed = _mm512_ternarylogic_epi32(_mm512_mullo_epi16(a, b), _mm512_mulhi_epu16(a, b),
-                                                    _mm512_load_si512(keys->word[2 + draw] + 32 * odd), 0x96);
-    bits[odd] = _mm512_or_si512(mixed, _mm512_set1_epi16(1));
-    const __m512i share = _mm512_mulhi_epu16(bits[odd], gap[odd]);
-    up[odd] = _mm512_cmplt_epu16_mask(share, above[odd]);
-    tie[odd] = _mm512_cmpeq_epi16_mask(share, above[odd]);
-  }
-  if (!(tie[0] | tie[1]))
+  const __m512i bits = drawn(&batch->keys[tile], 0, draw, key), bits2 = drawn(&batch->keys[tile], 1, draw, key);
+  const __m512i share = _mm512_mulhi_epu16(bits, gap[0]), share2 = _mm512_mulhi_epu16(bits2, gap[1]);
+  const __mmask32 tie = _mm512_cmpeq_epi16_mask(share, above[0]), tie2 = _mm512_cmpeq_epi16_mask(share2, above[1]);
+  up[0] = _mm512_cmplt_epu16_mask(share, above[0]);
+  up[1] = _mm512_cmplt_epu16_mask(share2, above[1]);
+  if (__builtin_expect(_kortestz_mask32_u8(tie, tie2), 1))
     return;
-  for (int odd = 0; odd < 2; odd++) {
-    ZML_ALIGNED uint16_t rest[32];
-    _mm512_store_si512(rest, _mm512_srli_epi16(_mm512_mullo_epi16(bits[odd], gap[odd]), 8));
-    for (uint32_t left = tie[odd]; left; left &= left - 1) {
-      const int word = __builtin_ctz(left);
-      const size_t row = tile * ZML_TILE_ROWS + (size_t)(16 * odd + word / 2 + word % 2 * 32);
-      const uint32_t fine = whole_coordinate(&batch->source, row, column) << SHORT_SHIFT & 255;
-      up[odd] |= (__mmask32)(rest[word] < fine) << word;
-    }
-  }
+  up[0] |= settle(batch, tile, column, 0, bits, gap[0], tie);
+  up[1] |= settle(batch, tile, column, 1, bits2, gap[1], tie2);
 }
 
-/* Rows of codes 0..7 and of 8..15, a lane each: lane k counts those whose bits are the ones of k. */
-STEP void count_codes(__m512i code, int width, __m512i *hits) {
-  const __m512i ones = set(0xffffffff), pattern = _mm512_setr_epi64(0, 1, 2, 3, 4, 5, 6, 7);
-  __m512i like = ones;
-  for (int bit = 0; bit < (width < 3 ? width : 3); bit++) {
-    const __mmask64 set_in = _mm512_test_epi8_mask(code, _mm512_set1_epi8((char)(1 << bit)));
-    const __m512i other = _mm512_maskz_mov_epi64(_mm512_testn_epi64_mask(pattern, _mm512_set1_epi64(1 << bit)), ones);
-    /* like & (rows with the bit, inverted where the lane's number has it not) */
-    like = _mm512_ternarylogic_epi64(like, _mm512_set1_epi64((long long)set_in), other, 0x60);
+/* Rows of codes 0..7 and of 8..15, a lane each: lane k counts those whose bits are the ones of k; zeros[b] has ones in
+ * the lanes whose number lacks bit b. */
+STEP void count_codes(__m512i code, int width, const __m512i *zeros, __m512i *hits) {
+  const __m512i first = _mm512_set1_epi64((long long)_mm512_test_epi8_mask(code, _mm512_set1_epi8(1)));
+  __m512i like = _mm512_xor_si512(first, zeros[0]);
+  if (width > 1) {
+    const __m512i second = _mm512_set1_epi64((long long)_mm512_test_epi8_mask(code, _mm512_set1_epi8(2)));
+    like = _mm512_ternarylogic_epi64(like, second, zeros[1], 0x60); /* a & (b ^ c) */
   }
   if (width < 4) {
     const __mmask8 lanes = (__mmask8)((1 << (1 << width)) - 1);
     hits[0] = _mm512_add_epi64(hits[0], _mm512_maskz_popcnt_epi64(lanes, like));
     return;
   }
+  const __m512i third = _mm512_set1_epi64((long long)_mm512_test_epi8_mask(code, _mm512_set1_epi8(4)));
   const __m512i high = _mm512_set1_epi64((long long)_mm512_test_epi8_mask(code, _mm512_set1_epi8(8)));
+  like = _mm512_ternarylogic_epi64(like, third, zeros[2], 0x60);
   hits[0] = _mm512_add_epi64(hits[0], _mm512_popcnt_epi64(_mm512_andnot_si512(high, like)));
   hits[1] = _mm512_add_epi64(hits[1], _mm512_popcnt_epi64(_mm512_and_si512(high, like)));
 }
@@ -92,6 +101,9 @@ STEP void round_column_as(const Batch *batch, size_t j, zml_sampling sampling, i
   __m512i sum = _mm512_loadu_si512(lanes->sum), square = _mm512_loadu_si512(lanes->square);
   __m512i noise = _mm512_loadu_si512(lanes->noise);
   __m512i hits[2] = {_mm512_loadu_si512(lanes->hits), _mm512_loadu_si512(lanes->hits + 8)};
+  const __m512i zeros[3] = {_mm512_setr_epi64(-1, 0, -1, 0, -1, 0, -1, 0),
+                            _mm512_setr_epi64(-1, -1, 0, 0, -1, -1, 0, 0),
+                            _mm512_setr_epi64(-1, -1, -1, -1, 0, 0, 0, 0)};
   for (size_t tile = 0; tile < batch->n_tiles; tile++, from += next) {
     __m512i value[2], above[2], gap[2], error[2];
     for (int odd = 0; odd < 2; odd++) { /* planes odd and odd + 2 */
@@ -144,9 +156,9 @@ STEP void round_column_as(const Batch *batch, size_t j, zml_sampling sampling, i
     noise = _mm512_add_epi64(noise, _mm512_srli_epi64(squares, 32));
     noise = _mm512_add_epi64(noise, _mm512_maskz_mov_epi32(0x5555, squares));
     if (few && book->width == 4)
-      count_codes(code, 4, hits);
+      count_codes(code, 4, zeros, hits);
     else if (few)
-      count_codes(code, book->width, hits);
+      count_codes(code, book->width, zeros, hits);
     if (few && batch->tally) {
       ZML_ALIGNED int16_t errors[ZML_TILE_ROWS];
       _mm512_store_si512(errors, error[0]);

@@ -5,8 +5,9 @@
  * the same name) and coordinates, which compilers do not find. */
 #include "encode_parts.h"
 
+/* Apart, for compilers that see both sides of it build vectors of the bytes one by one. */
 #ifndef lookup_256
-STEP void lookup_256(const uint8_t *table, const uint8_t *index, uint8_t *found) {
+ZML_TARGET ZML_APART void lookup_256(const uint8_t *table, const uint8_t *index, uint8_t *found) {
   for (int i = 0; i < ZML_TILE_ROWS; i++)
     found[i] = table[index[i]];
 }
@@ -27,6 +28,7 @@ STEP void transpose(const uint32_t *from, size_t stride, uint32_t *to, size_t to
 #endif
 
 #include "encode_coordinates.h"
+#include "encode_levels.h"
 #include "encode_range.h"
 
 /* Keys */
@@ -77,12 +79,13 @@ STEP void round_any_column_as(const Batch *batch, size_t j, zml_sampling samplin
   const zml_codebook *book = batch->book;
   const int n_draws = sampling == ZML_DRAWS ? (int)book->n_draws : sampling == ZML_DOUBLE ? 2 : 1;
   zml_lanes *lanes = batch->work->lanes + j;
+  uint32_t hits[4][ZML_MAX_CODES] = {{0}};
   for (size_t tile = 0; tile < batch->n_tiles; tile++) {
     const uint32_t *pair = pairs_of(batch, tile) + j / 2 * ZML_TILE_ROWS;
     ZML_ALIGNED uint8_t cell[ZML_TILE_ROWS], index[ZML_TILE_ROWS], below[ZML_TILE_ROWS], gap[ZML_TILE_ROWS],
         up[ZML_TILE_ROWS], up2[ZML_TILE_ROWS], position[ZML_TILE_ROWS];
     uint16_t above[ZML_TILE_ROWS];
-    int32_t error[ZML_TILE_ROWS];
+    int16_t error[ZML_TILE_ROWS];
     const int shift = j % 2 ? 16 : 0;
     for (int i = 0; i < ZML_TILE_ROWS; i++)
       cell[i] = (uint8_t)(pair[i] >> (shift + 8));
@@ -109,7 +112,7 @@ STEP void round_any_column_as(const Batch *batch, size_t j, zml_sampling samplin
     /* levels of several draws are a multiple of their number apart */
     for (int i = 0; i < ZML_TILE_ROWS; i++) {
       const int rise = up[i] * gap[i] / n_draws;
-      error[i] = rise * 128 - ((above[i] + 1) >> 1);
+      error[i] = (int16_t)(rise * 128 - ((above[i] + 1) >> 1));
       codes[tile][i] = (uint8_t)(few ? n_draws * index[i] + up[i] : below[i] + rise);
     }
     if (few)
@@ -129,13 +132,19 @@ STEP void round_any_column_as(const Batch *batch, size_t j, zml_sampling samplin
     for (int i = 0; i < ZML_TILE_ROWS; i++)
       noise += (uint32_t)(error[i] * error[i]);
     lanes->noise[0] += noise;
-    if (few)
-      for (int i = 0; i < ZML_TILE_ROWS; i++)
-        lanes->hits[codes[tile][i]]++;
+    if (few) /* four counts in turn: one would wait for itself */
+      for (int i = 0; i < ZML_TILE_ROWS; i += 4) {
+        hits[0][codes[tile][i]]++;
+        hits[1][codes[tile][i + 1]]++;
+        hits[2][codes[tile][i + 2]]++;
+        hits[3][codes[tile][i + 3]]++;
+      }
     if (few && batch->tally)
       for (int i = 0; i < ZML_TILE_ROWS; i++)
         batch->work->tallies[ZML_MAX_CODES * j + codes[tile][i]] += ZML_HIT + (uint32_t)(error[i] * error[i]);
   }
+  for (int code = 0; few && code < ZML_MAX_CODES; code++)
+    lanes->hits[code] += hits[0][code] + hits[1][code] + hits[2][code] + hits[3][code];
 }
 #ifndef round_column_as
 #define round_column_as round_any_column_as
@@ -307,5 +316,6 @@ DEFINE_ENCODE(f64, double)
 
 /* A table of these functions. */
 #define ZML_ENCODING                                                                                                   \
-  .range_f32 = range_f32, .range_f64 = range_f64, .encode_f32 = encode_f32, .encode_f64 = encode_f64,                  \
+  .range_f32 = range_f32, .range_f64 = range_f64, .optimal_levels = optimal_levels, .column_levels = column_levels,    \
+  .gather_f32 = gather_f32, .gather_f64 = gather_f64, .encode_f32 = encode_f32, .encode_f64 = encode_f64,              \
   .narrow = narrow, .tile_of_rows = tile_of_rows

@@ -3,6 +3,7 @@
 #ifndef ZML_ENCODE_PARTS_H
 #define ZML_ENCODE_PARTS_H
 
+#include <math.h>
 #include <string.h>
 
 #include "compiler.h"
@@ -28,6 +29,18 @@ enum { WORDS = 16, PLANES = 4, BLOCK_ROWS = ZML_BLOCK_TILES * ZML_TILE_ROWS };
 #endif
 
 enum { SHORT_SHIFT = 4 }; /* bits of a coordinate's fraction that are not kept, see encode_coordinates.h */
+
+/* One layer of the search for levels, see encode_levels.h. With c, s, r the count, sum and sum of squares of the values
+ * below a position, the best cost of level q after level p, before[p] + (p + q)(s[q] - s[p]) - p q (c[q] - c[p]) -
+ * (r[q] - r[p]), is fixed[p] + p * slope(q) + q * tilt[p] and a constant of q. */
+enum { MAX_POSITIONS = 256, LEVEL_LANES = 8 };
+typedef struct {
+  const double *position, *count, *sum, *square;
+  double fixed[MAX_POSITIONS], tilt[MAX_POSITIONS];
+  const uint8_t *floor; /* choices with one level less: a lower bound */
+  double *cost;
+  uint8_t *choice;
+} Layer;
 
 /* What the rows were, to compute coordinates again. */
 typedef struct {

@@ -1,4 +1,5 @@
-/* Smallest and largest values of columns; part of encode_functions.h. */
+/* What levels are placed by: smallest and largest values of columns, columns of a sample of rows; part of
+ * encode_functions.h. */
 
 #define DEFINE_RANGE(name, real)                                                                                       \
   ZML_TARGET static int name##_of_rows(const real *block, ptrdiff_t stride, size_t n_rows, size_t n_columns,           \
@@ -52,3 +53,48 @@
   }
 DEFINE_RANGE(range_f32, float)
 DEFINE_RANGE(range_f64, double)
+
+#define DEFINE_GATHER(name, real)                                                                                      \
+  STEP void name##_one_by_one(const real *block, ptrdiff_t row_stride, ptrdiff_t column_stride, size_t first,          \
+                              size_t last, const int64_t *rows, size_t n_rows, real *out, size_t stride) {             \
+    for (size_t j = first; j < last; j++) {                                                                            \
+      const real *column = block + (ptrdiff_t)j * column_stride;                                                       \
+      for (size_t k = 0; k < n_rows; k++)                                                                              \
+        out[j * stride + k] = column[rows[k] * row_stride];                                                            \
+    }                                                                                                                  \
+  }
+DEFINE_GATHER(gather_f32, float)
+DEFINE_GATHER(gather_f64, double)
+
+ZML_TARGET static void gather_f64(const double *block, ptrdiff_t row_stride, ptrdiff_t column_stride, size_t n_columns,
+                                  const int64_t *rows, size_t n_rows, double *out, size_t stride) {
+  enum { LINE_COLUMNS = 8 };
+  if (column_stride != 1) {
+    gather_f64_one_by_one(block, row_stride, column_stride, 0, n_columns, rows, n_rows, out, stride);
+    return;
+  }
+  for (size_t j = 0; j < n_columns; j += LINE_COLUMNS) {
+    const size_t end = n_columns - j < LINE_COLUMNS ? n_columns : j + LINE_COLUMNS;
+    for (size_t k = 0; k < n_rows; k++)
+      for (size_t c = j; c < end; c++)
+        out[c * stride + k] = block[rows[k] * row_stride + (ptrdiff_t)c];
+  }
+}
+
+/* Squares of 16 rows and columns, as words. */
+ZML_TARGET static void gather_f32(const float *block, ptrdiff_t row_stride, ptrdiff_t column_stride, size_t n_columns,
+                                  const int64_t *rows, size_t n_rows, float *out, size_t stride) {
+  const size_t squares = column_stride == 1 ? n_columns / WORDS * WORDS : 0;
+  for (size_t k = 0; k < n_rows && squares; k += WORDS) {
+    const size_t count = n_rows - k < WORDS ? n_rows - k : WORDS;
+    for (size_t j = 0; j < squares; j += WORDS) {
+      ZML_ALIGNED uint32_t by_row[WORDS][WORDS], by_column[WORDS][WORDS];
+      for (size_t i = 0; i < WORDS; i++)
+        memcpy(by_row[i], block + rows[k + (i < count ? i : 0)] * row_stride + (ptrdiff_t)j, sizeof by_row[i]);
+      transpose(by_row[0], WORDS, by_column[0], WORDS);
+      for (size_t c = 0; c < WORDS; c++)
+        memcpy(out + (j + c) * stride + k, by_column[c], count * sizeof(float));
+    }
+  }
+  gather_f32_one_by_one(block, row_stride, column_stride, squares, n_columns, rows, n_rows, out, stride);
+}

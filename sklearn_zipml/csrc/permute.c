@@ -21,10 +21,13 @@ static uint64_t shift(uint64_t seed, int round, uint64_t half, uint64_t side) {
   return (uint64_t)(zml_mix64(seed + (uint64_t)round * 0x632be59bd9b4e019ull + half) >> 32) * side >> 32;
 }
 
+/* x modulo side, x being less than twice that; no branch, for nothing could foretell it. */
+static uint64_t below(uint64_t x, uint64_t side) { return x - (side & (0 - (uint64_t)(x >= side))); }
+
 static uint64_t forward(uint64_t x, uint64_t seed, uint64_t side) {
   uint64_t left = x / side, right = x % side;
   for (int round = 0; round < ROUNDS; round++) {
-    const uint64_t mixed = (left + shift(seed, round, right, side)) % side;
+    const uint64_t mixed = below(left + shift(seed, round, right, side), side);
     left = right;
     right = mixed;
   }
@@ -34,7 +37,7 @@ static uint64_t forward(uint64_t x, uint64_t seed, uint64_t side) {
 static uint64_t backward(uint64_t x, uint64_t seed, uint64_t side) {
   uint64_t left = x / side, right = x % side;
   for (int round = ROUNDS - 1; round >= 0; round--) {
-    const uint64_t mixed = (right + side - shift(seed, round, left, side)) % side;
+    const uint64_t mixed = below(right + side - shift(seed, round, left, side), side);
     right = left;
     left = mixed;
   }

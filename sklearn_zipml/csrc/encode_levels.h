@@ -1,0 +1,235 @@
+/* Step 1 of 5: where the levels of one column go; part of encode_functions.h. Exact dynamic programme, ZipML section on
+ * optimal quantization.
+ *
+ * Levels stand on grid positions 0..top of the column's range. The cost of an interval [p, q] of neighbouring levels
+ * is the summed variance of stochastic rounding, sum (q - t)(t - p) over the values t inside. It is concave-Monge, so
+ * the best last level before q never decreases with q or with the number of levels (QUIVER, arXiv:2402.03158): from the
+ * last position to the first, few candidates are left between the choice with one level less and that of the position
+ * after. Eight positions at a time share their candidates, for a search of each would guess its branches wrong. */
+
+STEP void begin(Layer *layer, const double *before, int n_positions) {
+  for (int p = 0; p < n_positions; p++) {
+    layer->fixed[p] = before[p] - layer->position[p] * layer->sum[p] + layer->square[p];
+    layer->tilt[p] = layer->position[p] * layer->count[p] - layer->sum[p];
+  }
+}
+
+/* The first cheapest level before each of the positions q..q + 7, among first..last, below it, and not before its
+ * choice with one level less. */
+#ifdef LEVEL_VECTOR /* its bytes */
+typedef double Doubles __attribute__((vector_size(LEVEL_VECTOR)));
+typedef int64_t Masks __attribute__((vector_size(LEVEL_VECTOR)));
+
+STEP Doubles doubles_at(const double *values) {
+  Doubles found;
+  memcpy(&found, values, sizeof found);
+  return found;
+}
+
+STEP void best_before(const Layer *layer, int q, int first, int last, double *cost, double *chosen) {
+  enum { LANES_AT_ONCE = LEVEL_VECTOR / sizeof(double) };
+  for (int lane = 0; lane < LEVEL_LANES; lane += LANES_AT_ONCE) {
+    const Doubles at = doubles_at(layer->position + q + lane), sum = doubles_at(layer->sum + q + lane);
+    const Doubles slope = sum - at * doubles_at(layer->count + q + lane);
+    Doubles index, own, number, best;
+    for (int l = 0; l < (int)LANES_AT_ONCE; l++) {
+      index[l] = q + lane + l;
+      number[l] = own[l] = first > layer->floor[q + lane + l] ? first : layer->floor[q + lane + l];
+      best[l] = INFINITY;
+    }
+    for (int p = first; p <= last; p++) {
+      const Doubles candidate = layer->fixed[p] + layer->position[p] * slope + at * layer->tilt[p];
+      const Doubles here = (double)p - (Doubles){0};
+      const Masks better = (candidate < best) & (here < index) & (here >= own);
+      best = (Doubles)(((Masks)candidate & better) | ((Masks)best & ~better));
+      number = (Doubles)(((Masks)here & better) | ((Masks)number & ~better));
+    }
+    best = best + at * sum - doubles_at(layer->square + q + lane);
+    memcpy(cost + lane, &best, sizeof best);
+    memcpy(chosen + lane, &number, sizeof number);
+  }
+}
+#else
+STEP void best_before(const Layer *layer, int q, int first, int last, double *cost, double *chosen) {
+  for (int l = 0; l < LEVEL_LANES; l++) {
+    const double at = layer->position[q + l], sum = layer->sum[q + l], slope = sum - at * layer->count[q + l];
+    double best = INFINITY;
+    const int own = first > layer->floor[q + l] ? first : layer->floor[q + l];
+    int number = own;
+    for (int p = own; p <= last && p < q + l; p++) {
+      const double candidate = layer->fixed[p] + layer->position[p] * slope + at * layer->tilt[p];
+      number = candidate < best ? p : number; /* no branch, for it would be guessed wrong */
+      best = candidate < best ? candidate : best;
+    }
+    chosen[l] = number;
+    cost[l] = best + at * sum - layer->square[q + l];
+  }
+}
+#endif
+
+/* Level number `level` at the positions from first to last, the last one first; high is the choice of the position
+ * after these, which theirs do not exceed. */
+ZML_TARGET static void solve(const Layer *layer, int level, int first, int last, int high) {
+  for (int end = last; end >= first; end -= LEVEL_LANES) {
+    const int start = end - LEVEL_LANES + 1 > 0 ? end - LEVEL_LANES + 1 : 0, used = start > first ? start : first;
+    const int low = layer->floor[used] > level - 1 ? layer->floor[used] : level - 1;
+    double cost[LEVEL_LANES], chosen[LEVEL_LANES];
+    best_before(layer, start, low, high < end - 1 ? high : end - 1, cost, chosen);
+    for (int q = used; q <= end; q++) {
+      layer->cost[q] = cost[q - start];
+      layer->choice[q] = (uint8_t)chosen[q - start];
+    }
+    high = layer->choice[used];
+  }
+}
+
+ZML_TARGET static int optimal_levels(const double *position, const double *count, const double *sum,
+                                     const double *square, int n_positions, int n_levels, uint8_t *chosen) {
+  if (n_levels >= n_positions) {
+    for (int k = 0; k < n_positions; k++)
+      chosen[k] = (uint8_t)k;
+    return n_positions;
+  }
+  double padded[4][MAX_POSITIONS + LEVEL_LANES] = {{0}}, cost[MAX_POSITIONS] = {0};
+  const double *given[4] = {position, count, sum, square};
+  uint8_t choices[MAX_POSITIONS]
+                 [MAX_POSITIONS + LEVEL_LANES]; /* choices[l][q]: the level before q, when q is level l */
+  for (int k = 0; k < 4; k++)
+    memcpy(padded[k], given[k], (size_t)n_positions * sizeof(double));
+  Layer layer = {.position = padded[0], .count = padded[1], .sum = padded[2], .square = padded[3], .cost = cost};
+  const int end = n_positions - 1;
+  memset(choices[0], 0, sizeof choices[0]);
+  for (int l = 1; l < n_levels; l++) {
+    begin(&layer, cost, n_positions);
+    memset(choices[l], 0, sizeof choices[l]);
+    layer.floor = choices[l - 1];
+    layer.choice = choices[l];
+    /* the last layer is needed at the end only */
+    solve(&layer, l, l < n_levels - 1 ? l : end, end, l == 1 ? 0 : end - 1);
+  }
+  int q = end;
+  for (int l = n_levels - 1; l > 0; l--) {
+    chosen[l] = (uint8_t)q;
+    q = choices[l][q];
+  }
+  chosen[0] = (uint8_t)q;
+  return n_levels;
+}
+
+/* Whether a value is a whole number of steps above the minimum, up to the rounding of float32 data. A tolerance
+ * relative to the range would call anything beside a huge outlier a lattice. */
+STEP int on_lattice(double value, double low, double range, int steps) {
+  const double part = (value - low) / range, t = part * steps, most = 0.5 / ZML_GRID_FRACTION;
+  const double size = fabs(value) + (1 - part) * fabs(low) + part * fabs(low + range);
+  const double rounding = 0x1p-20 * size / range * steps;
+  const double whole = (t + 0x1.8p52) - 0x1.8p52; /* rint(t), without a call */
+  return fabs(t - whole) <= (rounding < most ? rounding : most);
+}
+
+/* Fewest steps in which every value of the sample is on the lattice; 0 if more than max_steps. One-hot, integer,
+ * standardized integer and many few-valued columns are found so and stored without loss. */
+ZML_TARGET static int lattice_steps(const double *values, size_t n, double low, double range, int max_steps) {
+  enum { MAX_PROBES = 64 };
+  double probes[MAX_PROBES]; /* values that ruled out an earlier candidate are tried first */
+  int n_probes = 0;
+  for (int steps = 1; steps <= max_steps; steps++) {
+    int passed = 1;
+    for (int k = 0; k < n_probes && passed; k++)
+      passed = on_lattice(probes[k], low, range, steps);
+    for (size_t i = 0; i < n && passed; i++) {
+      if (on_lattice(values[i], low, range, steps))
+        continue;
+      passed = 0;
+      if (n_probes < MAX_PROBES)
+        probes[n_probes++] = values[i];
+    }
+    if (passed)
+      return steps;
+  }
+  return 0;
+}
+
+STEP double deviation_of(double count, double sum, double square) {
+  const double mean = count > 0 ? sum / count : 0, variance = count > 0 ? square / count - mean * mean : 0;
+  /* what cancellation leaves of a constant is no deviation */
+  return variance > 1e-13 * (1 + mean * mean) ? sqrt(variance) : 0;
+}
+
+/* Standard deviation in steps. If all but a few of the values share one grid cell, the distance of their mean from the
+ * nearer edge of it stands in: an outlier inflates the deviation of all, but not that. */
+ZML_TARGET static double bulk_deviation(const double *count, const double *sum, double square, int n_cells) {
+  const double n = count[n_cells], all = deviation_of(n, sum[n_cells], square);
+  const double few = n >= 2000 ? n / 1000 : n >= 8 ? 2 : 0;
+  for (int k = 0; k < n_cells && few > 0; k++) {
+    const double inside = count[k + 1] - count[k];
+    if (n - inside > few)
+      continue;
+    const double above = (sum[k + 1] - sum[k]) / inside - k, below = 1 - above;
+    if (above > 0 && above < 0.5)
+      return above < all ? above : all;
+    return below > 1e-12 && below < all ? below : all; /* below the rounding of the sum it is a constant */
+  }
+  return all;
+}
+
+/* Numbers and sums of values by grid cell, and the sum of all squares; two sets of them in turn, since one would wait
+ * for its own sums. */
+enum { BIN_CHUNK = 256 };
+
+ZML_TARGET static double bin_values(const double *values, size_t n, double low, double scale, int steps, double *count,
+                                    double *sum) {
+  struct {
+    double sum;
+    uint64_t count;
+  } bins[2][MAX_POSITIONS] = {{{0, 0}}};
+  double squares[8] = {0};
+  for (size_t first = 0; first < n; first += BIN_CHUNK) {
+    double t[BIN_CHUNK] = {0};
+    int32_t cell[BIN_CHUNK];
+    const size_t length = n - first < BIN_CHUNK ? n - first : BIN_CHUNK;
+    for (size_t i = 0; i < length; i++) {
+      double at = (values[first + i] - low) * scale;
+      at = at > 0 ? at : 0;
+      t[i] = at < steps ? at : steps;
+    }
+    for (size_t i = 0; i < BIN_CHUNK; i++)
+      cell[i] = (int32_t)t[i];
+    for (size_t i = 0; i < BIN_CHUNK; i += 8)
+      for (size_t l = 0; l < 8; l++)
+        squares[l] += t[i + l] * t[i + l];
+    for (size_t i = 0; i < length; i++) {
+      bins[i % 2][cell[i]].sum += t[i];
+      bins[i % 2][cell[i]].count++;
+    }
+  }
+  for (int k = 0; k <= steps; k++) {
+    count[k] = (double)(bins[0][k].count + bins[1][k].count);
+    sum[k] = bins[0][k].sum + bins[1][k].sum;
+  }
+  double square = 0;
+  for (int l = 0; l < 8; l++)
+    square += squares[l];
+  return square;
+}
+
+ZML_TARGET static int column_levels(const double *values, size_t n, double low, double high, int n_levels,
+                                    int max_steps, int stride, uint8_t *levels, int *top, double *deviation) {
+  const double range = high - low;
+  const int lattice = lattice_steps(values, n, low, range, max_steps), steps = lattice ? lattice : max_steps;
+  /* moments below each position; squares add up to the same whatever the levels, so they are left out */
+  double position[MAX_POSITIONS], count[MAX_POSITIONS + 1] = {0}, sum[MAX_POSITIONS + 1] = {0};
+  const double none[MAX_POSITIONS + 1] = {0};
+  const double square = bin_values(values, n, low, steps / range, steps, count + 1, sum + 1);
+  for (int k = 0; k <= steps; k++) {
+    position[k] = k;
+    count[k + 1] += count[k];
+    sum[k + 1] += sum[k];
+  }
+  /* a lattice loses nothing */
+  *deviation = lattice ? INFINITY : bulk_deviation(count, sum, square, steps + 1);
+  *top = steps * stride;
+  const int used = optimal_levels(position, count, sum, none, steps + 1, n_levels, levels);
+  for (int k = 0; k < used; k++)
+    levels[k] = (uint8_t)(levels[k] * stride);
+  return used;
+}
