@@ -144,9 +144,7 @@ def find_grid(X, sample_bits, sampling, levels, sample_rows, rows=None, column_n
     return place_levels(sample, low, high, X.dtype, *kind)
 
 
-def place_levels(
-    sample, low, high, dtype, sample_bits, sampling, levels, column_names=None, n_jobs=None, n_draws=2
-):
+def place_levels(sample, low, high, dtype, sample_bits, sampling, levels, column_names=None, n_jobs=None, n_draws=2):
     """The same from the range of the columns, float64, and columns of a sample of rows, (columns, rows).
 
     dtype is that of the rows that will be encoded.

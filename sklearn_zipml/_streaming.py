@@ -10,7 +10,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from . import _coincidence, _kernels
 from ._blocks import block_dtype, block_rows, row_block
-from ._encoder import assemble, decoded_dtype, encoder_of, keeps_noise
+from ._encoder import assemble, decode_table, decoded_dtype, encoder_of, keeps_noise
 from ._levels import listed, widen_range
 from ._packed_matrix import check_target, code_width
 from ._row_sample import RowSample, sample_size

@@ -130,7 +130,9 @@ def row_draws(keys, n_columns, number):
     """The 16 random bits of draw `number` of every row key and column, int64 (rows, columns), the lowest bit set."""
     column = (np.arange(n_columns) + (number + 1) * 0x9E3779B9) % (1 << 32)
     mask = mix32(column.astype(np.uint32)).astype(np.int64)
-    a, b, c = (((keys >> np.uint64(16 * k)) & np.uint64(0xFFFF)).astype(np.int64)[:, None] for k in (0, 1, 2 + number % 2))
+    a, b, c = (
+        ((keys >> np.uint64(16 * k)) & np.uint64(0xFFFF)).astype(np.int64)[:, None] for k in (0, 1, 2 + number % 2)
+    )
     product = (a ^ mask & 0xFFFF) * (b ^ mask >> 16)
     return (product ^ product >> 16 ^ c) & 0xFFFF | 1
 

@@ -1,6 +1,7 @@
 /* Rounding for AVX-512; part of encode_avx512.c. Arrays of two registers are words of even and of odd bytes. */
 
 #define KEY_PLACE(i) ((i) / 16 % 2 * 32 + (i) % 16 * 2 + (i) / 32)
+#define CODE_PLACE(i) ((i) % 16 * 4 + (i) / 32 * 2 + (i) / 16 % 2)
 
 /* Upper and lower 16 bits of a column's draw key, repeated. */
 typedef struct {

@@ -37,6 +37,10 @@ STEP void transpose(const uint32_t *from, size_t stride, uint32_t *to, size_t to
 #ifndef KEY_PLACE
 #define KEY_PLACE(i) (i)
 #endif
+/* Where its code stands in what round_column_as gives to join_codes. */
+#ifndef CODE_PLACE
+#define CODE_PLACE(i) (i)
+#endif
 
 /* A row's draws are keyed by its content, so that it gets the same codes wherever it stands. */
 STEP void keys_of_rows(const Content *content, uint64_t seed, Keys *keys) {
@@ -83,7 +87,7 @@ STEP void round_any_column_as(const Batch *batch, size_t j, zml_sampling samplin
   for (size_t tile = 0; tile < batch->n_tiles; tile++) {
     const uint32_t *pair = pairs_of(batch, tile) + j / 2 * ZML_TILE_ROWS;
     ZML_ALIGNED uint8_t cell[ZML_TILE_ROWS], index[ZML_TILE_ROWS], below[ZML_TILE_ROWS], gap[ZML_TILE_ROWS],
-        up[ZML_TILE_ROWS], up2[ZML_TILE_ROWS], position[ZML_TILE_ROWS];
+        up[ZML_TILE_ROWS], up2[ZML_TILE_ROWS], position[ZML_TILE_ROWS], code[ZML_TILE_ROWS];
     uint16_t above[ZML_TILE_ROWS];
     int16_t error[ZML_TILE_ROWS];
     const int shift = j % 2 ? 16 : 0;
@@ -113,12 +117,14 @@ STEP void round_any_column_as(const Batch *batch, size_t j, zml_sampling samplin
     for (int i = 0; i < ZML_TILE_ROWS; i++) {
       const int rise = up[i] * gap[i] / n_draws;
       error[i] = (int16_t)(rise * 128 - ((above[i] + 1) >> 1));
-      codes[tile][i] = (uint8_t)(few ? n_draws * index[i] + up[i] : below[i] + rise);
+      code[i] = (uint8_t)(few ? n_draws * index[i] + up[i] : below[i] + rise);
     }
+    for (int i = 0; i < ZML_TILE_ROWS; i++)
+      codes[tile][CODE_PLACE(i)] = code[i];
     if (few)
-      lookup_16(book->positions + ZML_MAX_CODES * j, codes[tile], position);
+      lookup_16(book->positions + ZML_MAX_CODES * j, code, position);
     else
-      memcpy(position, codes[tile], sizeof position);
+      memcpy(position, code, sizeof position);
     int32_t sum = 0, square = 0;
     uint64_t noise = 0;
     for (int i = 0; i < ZML_TILE_ROWS; i++) {
@@ -134,17 +140,17 @@ STEP void round_any_column_as(const Batch *batch, size_t j, zml_sampling samplin
     lanes->noise[0] += noise;
     if (few) /* four counts in turn: one would wait for itself */
       for (int i = 0; i < ZML_TILE_ROWS; i += 4) {
-        hits[0][codes[tile][i]]++;
-        hits[1][codes[tile][i + 1]]++;
-        hits[2][codes[tile][i + 2]]++;
-        hits[3][codes[tile][i + 3]]++;
+        hits[0][code[i]]++;
+        hits[1][code[i + 1]]++;
+        hits[2][code[i + 2]]++;
+        hits[3][code[i + 3]]++;
       }
     if (few && batch->tally)
       for (int i = 0; i < ZML_TILE_ROWS; i++)
-        batch->work->tallies[ZML_MAX_CODES * j + codes[tile][i]] += ZML_HIT + (uint32_t)(error[i] * error[i]);
+        batch->work->tallies[ZML_MAX_CODES * j + code[i]] += ZML_HIT + (uint32_t)(error[i] * error[i]);
   }
-  for (int code = 0; few && code < ZML_MAX_CODES; code++)
-    lanes->hits[code] += hits[0][code] + hits[1][code] + hits[2][code] + hits[3][code];
+  for (int k = 0; few && k < ZML_MAX_CODES; k++)
+    lanes->hits[k] += hits[0][k] + hits[1][k] + hits[2][k] + hits[3][k];
 }
 #ifndef round_column_as
 #define round_column_as round_any_column_as
