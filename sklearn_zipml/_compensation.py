@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ._coincidence import effective_rows
+from ._kernels import TILE_ROWS
 from ._statistics import code_noise
 
 SAMPLE_TILES = 64
@@ -134,7 +135,11 @@ def noise_ratio(problem, noisy):
 
 def independent_rows(problem, last):
     """How many independent rows tiles 0..last-1 are worth."""
-    return effective_rows(float(problem.matrix._coincidence[0]), problem.unit_weights(0, last))
+    coincidence = float(problem.matrix._coincidence[0])
+    if len(problem.weights):
+        return effective_rows(coincidence, problem.unit_weights(0, last))
+    own = 1 / min(problem.n, last * TILE_ROWS)
+    return 1 / (own + (1 - own) * coincidence)
 
 
 def smallest_ratio(problem, ridge, noise, noisy):
