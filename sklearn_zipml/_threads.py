@@ -40,12 +40,16 @@ def in_threads(work, n, block, n_jobs):
 def run_team(size, work, stop):
     """Results of work(member) of `size` members that wait for each other, so that each has a thread of its own.
 
-    The calling thread is member 0. stop() makes all members return; it is called if member 0 raises.
+    The calling thread is member 0. stop() makes all members return; it is called if one raises, and then this does.
     """
-    results = [None] * size
+    results, errors = [None] * size, []
 
     def keep(member):
-        results[member] = work(member)
+        try:
+            results[member] = work(member)
+        except BaseException as error:  # of a thread, it would be printed and the others would wait for ever
+            errors.append(error)
+            stop()
 
     threads = [Thread(target=keep, args=(member,), daemon=True) for member in range(1, size)]
     started = []
@@ -60,4 +64,6 @@ def run_team(size, work, stop):
     finally:
         for thread in started:
             thread.join()
+    if errors:
+        raise errors[0]
     return results

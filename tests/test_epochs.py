@@ -8,6 +8,7 @@ import pytest
 import reference
 
 from sklearn_zipml import _epochs, _kernels, _loops
+from sklearn_zipml._threads import run_team
 
 
 def problem(width, d, n=150, seed=0):
@@ -97,6 +98,20 @@ def test_a_team_reports_what_is_not_finite(bad):
         rows = _loops.Rows(targets, weights)
         assert team.size == 2
         assert not _epochs.saga_epoch(tiles, rows, order, 64, *constants, 0.1, 0.1, 8, 8, 7, *arrays, None, team)
+
+
+@pytest.mark.parametrize("bad", [0, 1])
+def test_an_error_of_any_member_ends_the_team(bad):
+    """It is raised, once the others, which wait for that member, have been stopped."""
+    stopped = threading.Event()
+
+    def work(member):
+        if member == bad:
+            raise MemoryError("no room")
+        assert stopped.wait(30)
+
+    with pytest.raises(MemoryError, match="no room"):
+        run_team(2, work, stopped.set)
 
 
 @pytest.mark.skipif(not hasattr(signal, "setitimer"), reason="no timers here")
