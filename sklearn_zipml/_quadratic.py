@@ -101,9 +101,14 @@ class Quadratic:
         """Gradient of l2 penalty and compensation at z = anchor, float64 (targets, columns)."""
         return self.diagonal * anchor + (anchor @ self.lift_on_z.T) @ self.lift_on_z
 
+    @property
+    def lengthens(self):
+        """Whether the steps of an epoch leave something out that makes its way longer."""
+        return not self.has_l1 and len(self.compensation.gains) > 0
+
     def completed(self, start, z):
         """Where an epoch that went from `start` to z was heading, with all that its steps left out; None if nothing."""
-        if self.has_l1 or not len(self.compensation.gains):
+        if not self.lengthens:
             return None
         unit = self.problem.unit
         move = np.divide(z - start, unit, out=np.zeros_like(z), where=unit > 0)

@@ -36,6 +36,8 @@ LARGE_BATCH_ROWS, LARGE_BATCH_BITS = 2048, 8
 THREADED_VALUES = 1 << 24
 # No extrapolation while an epoch takes the objective below this part.
 QUICK = 0.9
+# A lengthened epoch that changes the objective by more than this part leaves the table behind.
+FAR = 1e-7
 # Part of saga's step that rounding the model's offset, or the change of the residuals, to so few bits leaves stable.
 MODEL_STEP = {1: 0.2, 2: 0.35, 3: 0.6}
 GRADIENT_STEP = {1: 0.5, 2: 0.2}
@@ -91,13 +93,17 @@ class State:
 
     def restart(self, z):
         """Begin at z with a fresh table."""
-        q = self.quadratic
         self.move(z)
+        self.refill()
+
+    def refill(self):
+        """Take the residuals at the anchor into the table."""
+        q = self.quadratic
         centre = q.centre.astype(np.float64)
-        for k in range(len(z)):
+        for k in range(len(self.mean)):
             sums, total = _loops.fill_table(q.problem.tiles, q.rows, k, self.residual, self.lag)
             self.mean[k] = (sums - centre * total) / q.problem.n
-        self.read(q.problem.tiles, len(z))
+        self.read(q.problem.tiles, len(self.mean))
 
     def read(self, tiles, times):
         """Count passes over tiles."""
@@ -236,6 +242,14 @@ def _move(state, z, past, started):
         state.move(z)
 
 
+def _is_far(before, now):
+    """Whether a lengthened epoch ended so far from the table that its noise would take back what that gained.
+
+    Near the minimum the table's own rounding to 16 bits, which filling it anew would bring back, is the larger one.
+    """
+    return bool(np.any(np.abs(before - now) > FAR * np.abs(before)))
+
+
 class _Run:
     """Best model so far, losses, and the halving of a step size that diverges."""
 
@@ -320,6 +334,8 @@ def _run_saga(quadratic, options, seed, z, on_epoch):
         finite = finite and np.isfinite(ended).all()
         if finite:
             _move(state, ended, past, started)
+            if quadratic.lengthens and _is_far(before, state.objective):
+                state.refill()
         if run.diverged(finite):
             if run.gave_up():
                 break
