@@ -80,9 +80,9 @@ static void check_vectors(const zml_kernels *kernels, int bits) {
   for (int k = 0; k < 2; k++) {
     const zml_kernels *use = both[k];
     scale[k] =
-        use->quantize(v[2], COLUMNS, use->largest(v[2], COLUMNS), bits, 7, planes[k], COLUMNS, v[3], &centre_sum[k]);
+        use->quantize(v[2], COLUMNS, 0, use->largest(v[2], COLUMNS), bits, 7, planes[k], COLUMNS, v[3], &centre_sum[k]);
     memcpy(rounded[k], v[2], sizeof v[2]);
-    use->round(rounded[k], v[1], COLUMNS, bits, 7);
+    use->round(rounded[k], v[1], COLUMNS, 0, bits, 7);
     memcpy(moved[k], v[4], sizeof v[4]);
     memcpy(model[k], v[5], sizeof v[5]);
     top[k] = use->saga_step(&rule, &batch, v[3], moved[k], model[k]);
