@@ -72,9 +72,16 @@ def column_range(X, rows=None, column_names=None, n_jobs=None, sample=None):
     ascending array of row numbers and an array (columns, number of them) of the block type, those rows are copied
     there on the way.
     """
+    parts = block_ranges(X, rows, n_jobs, sample)
+    low, high = np.min([low for low, _ in parts], axis=0), np.max([high for _, high in parts], axis=0)
+    return check_range(low, high, column_names)
+
+
+def block_ranges(X, rows=None, n_jobs=None, sample=None):
+    """Unchecked ranges of parts of the rows, (low, high) pairs of the block type; see `column_range`."""
     dtype = block_dtype(X.dtype)
 
-    def block_ranges(first, last):
+    def ranges(first, last):
         low, high = np.full(X.shape[1], np.inf, dtype), np.full(X.shape[1], -np.inf, dtype)
         for block in sequential_blocks(X, dtype, rows, first, last):
             widen_range(block, low, high)
@@ -84,10 +91,7 @@ def column_range(X, rows=None, column_names=None, n_jobs=None, sample=None):
             first += len(block)
         return low, high
 
-    n = X.shape[0] if rows is None else len(rows)
-    parts = in_threads(block_ranges, n, block_rows(X.shape[1], dtype), n_jobs)
-    low, high = np.min([low for low, _ in parts], axis=0), np.max([high for _, high in parts], axis=0)
-    return check_range(low, high, column_names)
+    return in_threads(ranges, X.shape[0] if rows is None else len(rows), block_rows(X.shape[1], dtype), n_jobs)
 
 
 def columns_of_rows(X, rows):

@@ -6,6 +6,7 @@ from ._blocks import block_dtype
 
 SAMPLE_ROWS = 8192
 SAMPLE_VALUES = 1 << 24
+HIGHEST = np.iinfo(np.uint64).max
 CHUNK = 1 << 14  # keys that stay in the cache
 
 
@@ -27,15 +28,21 @@ def sampled_rows(n, size, seed):
     """The rows among n that a RowSample of that size and seed holds, ascending int64."""
     if n <= size:
         return np.arange(n)
-    rows, keys = _rows_below(n, seed, min(1.0, (size + 8 * np.sqrt(size) + 8) / n))
+    rows, keys = _rows_below(n, seed, enough(n, size))
     if len(rows) < size:
-        rows, keys = _rows_below(n, seed, 1.0)
+        rows, keys = _rows_below(n, seed, HIGHEST)
     return np.sort(rows[np.argpartition(keys, size - 1)[:size]])
 
 
-def _rows_below(n, seed, share):
-    """Rows among n of priorities below a share of their range, and those."""
-    rows, keys, limit = [], [], np.uint64(min(int(share * 2.0**64), 2**64 - 1))
+def enough(n, size):
+    """A priority that more than `size` of n rows are below, but for chances of 1e-15."""
+    share = (size + 8 * np.sqrt(size) + 8) / max(1, n)
+    return np.uint64(share * 2.0**64) if share < 1 else HIGHEST
+
+
+def _rows_below(n, seed, limit):
+    """Rows among n of priorities up to a limit, and those."""
+    rows, keys = [], []
     for first in range(0, n, CHUNK):
         found = priorities(seed, first, min(n, first + CHUNK))
         chosen = np.flatnonzero(found <= limit)
@@ -51,14 +58,16 @@ class RowSample:
     ----------
     size : int, most rows kept
     seed : int, 64 bits
+    expected : int or None, how many rows will be offered, where that is known: then few are copied in vain
 
     Attributes
     ----------
     n_seen : int, rows offered so far
     """
 
-    def __init__(self, size, seed):
+    def __init__(self, size, seed, expected=None):
         self.size, self.seed, self.n_seen = size, seed, 0
+        self._limit = HIGHEST if expected is None else enough(expected, size)
         self._rows = np.empty(0, dtype=np.int64)
         self._keys = np.empty(0, dtype=np.uint64)
         self._values = None
@@ -69,7 +78,7 @@ class RowSample:
         first, last = self.n_seen, self.n_seen + len(X)
         self.n_seen = last
         keys = priorities(self.seed, first, last)
-        highest = self._keys[: self._count].max() if self._count >= self.size else np.iinfo(np.uint64).max
+        highest = self._keys[: self._count].max() if self._count >= self.size else self._limit
         chosen = np.flatnonzero(keys <= highest)
         # what can be chosen of many rows at once is cut first
         if len(chosen) > self.size:
@@ -79,6 +88,11 @@ class RowSample:
         self._rows[where], self._keys[where] = first + chosen, keys[chosen]
         self._values[where] = X[chosen]
         self._count = start + len(chosen)
+
+    @property
+    def whole(self):
+        """Whether it holds what it should: not if far fewer rows came than expected."""
+        return self._count >= min(self.size, self.n_seen)
 
     def values(self):
         """The sample in the order of rows, float32 or float64 (rows, columns)."""

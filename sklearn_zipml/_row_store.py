@@ -31,25 +31,27 @@ class RowStore:
         if self.n_rows > self._capacity:
             # growing by an eighth: the memory is moved by remapping pages where the system can
             self._resize(self.n_rows + self.n_rows // 8, keep=first)
-        return self._rows(self.n_rows)[first:]
+        return self.rows(self.n_rows)[first:]
 
     def into_tiles(self, seed, fixed=0):
-        """Shuffle the rows behind the first `fixed` by the permutation of `seed` and make tiles of them all.
+        """Make tiles of the rows; with a seed, those behind the first `fixed` are shuffled by its permutation.
 
         The store must not be used again.
         """
         n, padded = self.n_rows, -(-self.n_rows // _kernels.TILE_ROWS) * _kernels.TILE_ROWS
         self._resize(padded, keep=n)
-        rows = self._rows(padded)
+        rows = self.rows(padded)
         rows[n:] = 0
-        _kernels.shuffle_rows(rows[fixed:n], seed)
+        if seed is not None:
+            _kernels.shuffle_rows(rows[fixed:n], seed)
         _kernels.rows_to_tiles(rows, self.n_columns, self.width)
         return rows.reshape(padded // _kernels.TILE_ROWS, -1)
 
     def _bytes(self, n_rows):
         return n_rows * self._row_bytes + LINE
 
-    def _rows(self, count):
+    def rows(self, count):
+        """The first `count` rows, uint8 (count, bytes of a row)."""
         size = count * self._row_bytes
         return self._raw[self._start : self._start + size].reshape(count, self._row_bytes)
 

@@ -13,6 +13,7 @@ from ._blocks import block_dtype, block_rows, row_block
 from ._encoder import assemble, decode_table, decoded_dtype, encoder_of, keeps_noise
 from ._levels import listed, widen_range
 from ._packed_matrix import check_target, code_width
+from ._row_order import RowOrder
 from ._row_sample import RowSample, sample_size
 from ._row_store import RowStore
 from ._seeds import draw_seed
@@ -64,8 +65,10 @@ def pack_source(source, sample_bits, sampling, levels, seed, *, grid=None, n_job
     """
     kind = (sample_bits, sampling, levels)
     if grid is None and source.repeatable:
-        sketch = sketch_of(source.chunks(), seed)
-        grid = sketch.grid(*kind, source.names, n_draws)
+        sketch = sketch_of(source.chunks(), seed, source.n_rows, n_jobs)
+        if not sketch.sample.whole:
+            sketch = sketch_of(source.chunks(), seed, None, n_jobs)
+        grid = sketch.grid(*kind, source.names, n_draws=n_draws, n_jobs=n_jobs)
         packer = Packer(grid, *kind, seed, sketch.dtype, sketch.n_rows, n_jobs, False)
         packer.extend(source.chunks())
         if packer.store.n_rows != sketch.n_rows:
@@ -84,12 +87,12 @@ def pack_source(source, sample_bits, sampling, levels, seed, *, grid=None, n_job
     return packer.finish(source.names)
 
 
-def sketch_of(chunks, seed):
-    """The ColumnSketch of the rows of some chunks."""
+def sketch_of(chunks, seed, expected=None, n_jobs=None):
+    """The ColumnSketch of the rows of some chunks, as many as expected if that is known."""
     sketch = None
     for chunk in chunks:
-        sketch = sketch or ColumnSketch(chunk.X.shape[1], seed)
-        sketch.update(chunk.X)
+        sketch = sketch or ColumnSketch(chunk.X.shape[1], seed, expected)
+        sketch.update(chunk.X, n_jobs)
     if sketch is None or sketch.n_rows == 0:
         raise ValueError("The source has no rows: at least one is needed.")
     return sketch
@@ -115,7 +118,7 @@ class Packer:
     sample_bits, sampling, levels : see DoubleSamplingQuantizer
     seed : int, 64 bits
     dtype : dtype of the rows, or None for that of the first chunk
-    capacity : int, rows to make room for
+    capacity : int, rows to make room for; all there will be, unless unseen
     n_jobs : int or None, threads
     unseen : bool, whether rows may lie outside the grid
     """
@@ -133,7 +136,11 @@ class Packer:
         self.moments = _kernels.Moments(self.n_columns, self.width, self.by_code)
         self.store = RowStore(self.n_columns, self.width, capacity)
         self.targets = []
-        self.sample = RowSample(_coincidence.sample_size(self.n_columns), _kernels.mix(seed, 4))
+        # of a known number of rows each goes to its slot at once
+        self.order = None if unseen else RowOrder(capacity, _kernels.mix(seed, 1))
+        self.sample = RowSample(
+            _coincidence.sample_size(self.n_columns), _kernels.mix(seed, 4), None if unseen else capacity
+        )
         self.low = np.full(self.n_columns, np.inf, grid.dtype) if unseen else None
         self.high = None if self.low is None else -self.low
         self.encoder = encoder_of(grid, sampling, self.width, seed)
@@ -150,6 +157,10 @@ class Packer:
         self._check(X)
         self.sample.offer(X)
         before, rows = self.store.n_rows, self.store.append(len(X))
+        if self.order is not None:
+            if before + len(X) > self.order.n:
+                return  # which will be an error, once they are counted
+            rows = self.store.rows(self.order.n)
 
         def encode(first, last):
             moments = _kernels.Moments(self.n_columns, self.width, self.by_code)
@@ -157,7 +168,10 @@ class Packer:
             for start in range(first, last, size):
                 stop = min(last, start + size)
                 block = row_block(X, slice(start, stop), self.grid.dtype)
-                self.encoder.encode(block, rows, moments, np.arange(start, stop), before + start)
+                slots = (
+                    np.arange(start, stop) if self.order is None else self.order.slots(before + np.arange(start, stop))
+                )
+                self.encoder.encode(block, rows, moments, slots, before + start)
             return moments
 
         for moments in in_threads(encode, len(X), block_rows(self.n_columns, self.grid.dtype), self.n_jobs):
@@ -191,7 +205,7 @@ class Packer:
         row_seed = _kernels.mix(self.seed, 1)
         return assemble(
             self.grid,
-            self.store.into_tiles(row_seed),
+            self.store.into_tiles(row_seed if self.order is None else None),
             from_moments(self.moments, n, self.coincidence(), decode_table(self.grid, *self.kind[:2])),
             (n, self.n_columns),
             decoded_dtype(self.dtype),

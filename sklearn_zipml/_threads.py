@@ -1,10 +1,11 @@
 """Work shared out among threads."""
 
 import os
+from concurrent.futures import ThreadPoolExecutor
 from itertools import pairwise
 from threading import Thread
 
-from joblib import Parallel, delayed, effective_n_jobs
+from joblib import effective_n_jobs
 from joblib.parallel import get_active_backend
 
 
@@ -32,9 +33,11 @@ def in_threads(work, n, block, n_jobs):
     if threads <= 1:
         return [work(0, n)]
     bounds = [min(n, blocks * k // threads * block) for k in range(threads + 1)]
-    return Parallel(n_jobs=threads, prefer="threads", require="sharedmem")(
-        delayed(work)(*pair) for pair in pairwise(bounds)
-    )
+    # not joblib.Parallel, which takes tens of milliseconds to start threads and to notice that they are done
+    (first, last), *others = pairwise(bounds)
+    with ThreadPoolExecutor(threads - 1) as pool:
+        running = [pool.submit(work, *pair) for pair in others]
+        return [work(first, last), *(one.result() for one in running)]
 
 
 def run_team(size, work, stop):
