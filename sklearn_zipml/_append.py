@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from . import _kernels, _loops
+from . import _kernels
 from ._load import load
 from ._packed_matrix import check_target
 from ._save import write
@@ -27,7 +27,7 @@ def append(path, source, seed, n_jobs=None):
     target = _joined_target(old, packer.targets, more)
     order = old._order.followed_by(more, _kernels.mix(seed, 1))
     tiles = packer.store.into_tiles(order.parts[-1][1], fixed=rest)
-    hits = _loops.code_weights(old._tiles, np.ones(n)) if old._noise.shape[1] else np.zeros((d, 0))
+    hits = old._tiles.counts() if old._noise.shape[1] else np.zeros((d, 0))
     new = from_moments(packer.moments, more, packer.coincidence(), old._table)
     parts = old._parts() | joined(old, n, hits, new, more, packer.moments.hits)
     parts |= {"shape": (n + more, d), "row_seed": order.parts, "target": target}

@@ -103,6 +103,9 @@ cdef extern from "encode.h" nogil:
     ctypedef void zml_narrow(const uint8_t *source, uint8_t *tiles, size_t n_tiles, uint64_t ordinal,
                              const zml_narrowing *plan, uint64_t *sum, uint64_t *square, uint64_t *error)
     ctypedef void zml_tile_of_rows(const uint8_t *rows, int width, size_t padded_columns, uint8_t *tile)
+    ctypedef void zml_rows_of_tile(const uint8_t *tile, int width, size_t padded_columns, uint8_t *rows)
+    ctypedef void zml_count_tiles(const uint8_t *tiles, size_t n_tiles, int width, size_t padded_columns,
+                                  uint64_t *counts)
     ctypedef struct zml_encoding:
         zml_range_f32 *range_f32
         zml_range_f64 *range_f64
@@ -114,6 +117,8 @@ cdef extern from "encode.h" nogil:
         zml_encode_f64 *encode_f64
         zml_narrow *narrow
         zml_tile_of_rows *tile_of_rows
+        zml_rows_of_tile *rows_of_tile
+        zml_count_tiles *count_tiles
     void zml_add_lanes(const zml_codebook *book, const zml_workspace *work, const zml_moments *moments)
     void zml_add_tallies(const zml_codebook *book, const zml_workspace *work, uint64_t weight,
                          const zml_moments *moments)
@@ -608,6 +613,24 @@ cdef class Tiles:
                                 &view[(t - first) * ZML_TILE_ROWS, 0], self.rows_in(t))
         return out
 
+    def counts(self):
+        """How many rows have each code, float64 (columns, codes)."""
+        cdef size_t whole = self.n_rows // ZML_TILE_ROWS, i, j, codes = <size_t> 1 << self.width
+        cdef const zml_encoding *encoding = <const zml_encoding *> active.encoding
+        out = np.zeros((self.padded, codes), dtype=np.uint64)
+        cdef uint64_t[:, ::1] view = out
+        cdef uint8_t[:, ::1] rest = np.empty((ZML_TILE_ROWS, self.padded), dtype=np.uint8)
+        if self.padded and self.n_rows:
+            with nogil:
+                if whole:
+                    encoding.count_tiles(self.tile(0), whole, self.width, self.padded, &view[0, 0])
+                if whole < self.n_tiles and self.n_rows > whole * ZML_TILE_ROWS:
+                    self.unpack(whole, &rest[0, 0])
+                    for i in range(self.n_rows - whole * ZML_TILE_ROWS):
+                        for j in range(self.padded):
+                            view[j, rest[i, j]] += 1
+        return out[: self.n_columns].astype(np.float64)
+
     def lookup(self, size_t tile, const int64_t[::1] columns, const double[:, ::1] values):
         """Sums over some columns of a value that each code stands for, float64 (rows of the tile,)."""
         cdef uint8_t[:, ::1] codes = np.empty((ZML_TILE_ROWS, self.padded), dtype=np.uint8)
@@ -622,26 +645,35 @@ cdef class Tiles:
         return out
 
 
-def gather_rows(Tiles source, const int64_t[::1] slots, uint8_t[:, ::1] tiles, size_t first, size_t last):
-    """Copy, as a packed row each, the rows of `source` in tiles first..last-1 that are asked for.
+def gather_rows(Tiles source, const int64_t[::1] slots, uint8_t[:, ::1] tiles):
+    """Copy, as a packed row each, the rows of `source` that are asked for.
 
     slots[k] is the slot of the source whose row becomes row k of tiles; `rows_to_tiles` makes tiles of them.
     """
-    cdef size_t size = zml_row_bytes(source.padded, source.width), t, begin, k, stop
+    cdef size_t size = zml_row_bytes(source.padded, source.width), t, k, m, n = slots.shape[0]
     cdef uint8_t[::1] spare = np.empty(size * ZML_TILE_ROWS, dtype=np.uint8)
-    cdef const int64_t[::1] order = np.argsort(slots)
-    bounds = np.searchsorted(np.asarray(slots)[order], np.arange(first, last + 1) * ZML_TILE_ROWS)
-    cdef const int64_t[::1] bound = bounds
+    cdef int64_t[::1] order = np.empty(n, dtype=np.int64), end = np.zeros(source.n_tiles + 1, dtype=np.int64)
     cdef uint8_t *start = &tiles[0, 0]
+    cdef const zml_encoding *encoding = <const zml_encoding *> active.encoding
     with nogil:
-        for t in range(first, last):
-            begin, stop = bound[t - first], bound[t - first + 1]
-            if begin == stop:
+        # a counting sort by tile
+        for k in range(n):
+            end[slots[k] // ZML_TILE_ROWS + 1] += 1
+        for t in range(source.n_tiles):
+            end[t + 1] += end[t]
+        for k in range(n):
+            t = slots[k] // ZML_TILE_ROWS
+            order[end[t]] = k
+            end[t] += 1
+        k = 0
+        for t in range(source.n_tiles):
+            if k == <size_t> end[t]:
                 continue
-            zml_tile_to_rows(source.tile(t), source.width, source.padded, source.rows_in(t), &spare[0])
-            for k in range(begin, stop):
-                memcpy(start + <size_t> order[k] * size,
-                       &spare[(<size_t> slots[order[k]] - t * ZML_TILE_ROWS) * size], size)
+            encoding.rows_of_tile(source.tile(t), source.width, source.padded, &spare[0])
+            for k in range(k, <size_t> end[t]):
+                memcpy(start + <size_t> order[k] * size, &spare[(<size_t> slots[order[k]] - t * ZML_TILE_ROWS) * size],
+                       size)
+            k = end[t]
 
 
 def row_bytes(size_t n_columns, int width):

@@ -360,7 +360,7 @@ class PackedMatrix:
         codes = aligned_tiles(len(rows), self.shape[1], self._tiles.width)
         if self.shape[1] and len(rows):
             slots = self._order.slots(rows[order.rows()])
-            _kernels.gather_rows(self._tiles, slots, codes, 0, self._tiles.n_tiles)
+            _kernels.gather_rows(self._tiles, slots, codes)
             _kernels.rows_to_tiles(codes, self.shape[1], self._tiles.width)
         parts = {name: getattr(self, "_" + name) for name in _ARRAYS if name not in _STATISTICS}
         parts |= {name: getattr(self, name) for name in (*_KIND, "feature_names")}

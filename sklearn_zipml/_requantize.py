@@ -5,7 +5,7 @@ from itertools import product
 
 import numpy as np
 
-from . import _kernels, _loops
+from . import _kernels
 from ._coincidence import of_narrowed
 from ._encoder import assemble, decode_table, keeps_noise
 from ._levels import Grid, n_levels
@@ -78,7 +78,7 @@ def _sample_weights(packed):
         chosen = np.linspace(0, rows // _kernels.TILE_ROWS - 1, SAMPLE_ROWS // _kernels.TILE_ROWS).astype(int)
         rows = SAMPLE_ROWS
         tiles = _kernels.Tiles(packed._codes[chosen], packed._table.reshape(-1), rows, packed.shape[1], tiles.width)
-    return _loops.code_weights(tiles, np.ones(rows))
+    return tiles.counts()
 
 
 def _narrower_grid(packed, sample_bits, lower, upper, weights):

@@ -108,7 +108,7 @@ def column_levels(packed):
 
 def weighted(packed, weights=None):
     """Mean, deviation and rounding variance over rows with weights (slot order), float64 in grid steps."""
-    counts = _loops.code_weights(packed._tiles, np.ones(len(packed)) if weights is None else weights)
+    counts = packed._tiles.counts() if weights is None else _loops.code_weights(packed._tiles, weights)
     total = max(counts[0].sum(), np.finfo(float).tiny) if len(counts) else 1.0
     d = packed.shape[1]
     if packed._tiles.width == 8:

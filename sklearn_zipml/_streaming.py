@@ -81,7 +81,7 @@ def pack_source(source, sample_bits, sampling, levels, seed, *, grid=None, n_job
     if grid is None:
         head = _head(chunks)
         sketch = sketch_of(head, seed)
-        grid, chunks = sketch.grid(*kind, source.names, n_draws), chain(head, chunks)
+        grid, chunks = sketch.grid(*kind, source.names, n_draws=n_draws, n_jobs=n_jobs), chain(head, chunks)
     packer = Packer(grid, *kind, seed, None, source.n_rows or 0, n_jobs, True)
     packer.extend(chunks)
     return packer.finish(source.names)

@@ -136,6 +136,12 @@ typedef struct {
 /* A tile made of 64 packed rows; missing ones are zero. */
 typedef void zml_tile_of_rows(const uint8_t *rows, int width, size_t padded_columns, uint8_t *tile);
 
+/* The inverse: 64 packed rows of a tile. */
+typedef void zml_rows_of_tile(const uint8_t *tile, int width, size_t padded_columns, uint8_t *rows);
+
+/* counts[column][code] += how many rows of whole tiles have the code, 2^width codes. */
+typedef void zml_count_tiles(const uint8_t *tiles, size_t n_tiles, int width, size_t padded_columns, uint64_t *counts);
+
 typedef struct zml_encoding {
   zml_range_f32 *range_f32;
   zml_range_f64 *range_f64;
@@ -147,6 +153,8 @@ typedef struct zml_encoding {
   zml_encode_f64 *encode_f64;
   zml_narrow *narrow;
   zml_tile_of_rows *tile_of_rows;
+  zml_rows_of_tile *rows_of_tile;
+  zml_count_tiles *count_tiles;
 } zml_encoding;
 
 extern const zml_encoding zml_encoding_avx512, zml_encoding_avx2, zml_encoding_neon, zml_encoding_portable;

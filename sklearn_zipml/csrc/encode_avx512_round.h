@@ -51,14 +51,23 @@ STEP void goes_up_masks(const Batch *batch, size_t tile, size_t column, int draw
   up[1] |= settle(batch, tile, column, 1, bits2, gap[1], tie2);
 }
 
-/* Rows of codes 0..7 and of 8..15, a lane each: lane k counts those whose bits are the ones of k; zeros[b] has ones in
- * the lanes whose number lacks bit b. */
-STEP void count_codes(__m512i code, int width, const __m512i *zeros, __m512i *hits) {
+/* Rows of codes 0..7 and of 8..15, a lane each: lane k counts those whose bits are the ones of k; zeros has, for bit b,
+ * ones in the lanes whose number lacks bit b. */
+typedef struct {
+  __m512i bit[3];
+} Zeros;
+
+STEP Zeros zeros_of_lanes(void) {
+  return (Zeros){{_mm512_setr_epi64(-1, 0, -1, 0, -1, 0, -1, 0), _mm512_setr_epi64(-1, -1, 0, 0, -1, -1, 0, 0),
+                  _mm512_setr_epi64(-1, -1, -1, -1, 0, 0, 0, 0)}};
+}
+
+STEP void count_codes(__m512i code, int width, const Zeros *zeros, __m512i *hits) {
   const __m512i first = _mm512_set1_epi64((long long)_mm512_test_epi8_mask(code, _mm512_set1_epi8(1)));
-  __m512i like = _mm512_xor_si512(first, zeros[0]);
+  __m512i like = _mm512_xor_si512(first, zeros->bit[0]);
   if (width > 1) {
     const __m512i second = _mm512_set1_epi64((long long)_mm512_test_epi8_mask(code, _mm512_set1_epi8(2)));
-    like = _mm512_ternarylogic_epi64(like, second, zeros[1], 0x60); /* a & (b ^ c) */
+    like = _mm512_ternarylogic_epi64(like, second, zeros->bit[1], 0x60); /* a & (b ^ c) */
   }
   if (width < 4) {
     const __mmask8 lanes = (__mmask8)((1 << (1 << width)) - 1);
@@ -67,7 +76,7 @@ STEP void count_codes(__m512i code, int width, const __m512i *zeros, __m512i *hi
   }
   const __m512i third = _mm512_set1_epi64((long long)_mm512_test_epi8_mask(code, _mm512_set1_epi8(4)));
   const __m512i high = _mm512_set1_epi64((long long)_mm512_test_epi8_mask(code, _mm512_set1_epi8(8)));
-  like = _mm512_ternarylogic_epi64(like, third, zeros[2], 0x60);
+  like = _mm512_ternarylogic_epi64(like, third, zeros->bit[2], 0x60);
   hits[0] = _mm512_add_epi64(hits[0], _mm512_popcnt_epi64(_mm512_andnot_si512(high, like)));
   hits[1] = _mm512_add_epi64(hits[1], _mm512_popcnt_epi64(_mm512_and_si512(high, like)));
 }
@@ -102,9 +111,7 @@ STEP void round_column_as(const Batch *batch, size_t j, zml_sampling sampling, i
   __m512i sum = _mm512_loadu_si512(lanes->sum), square = _mm512_loadu_si512(lanes->square);
   __m512i noise = _mm512_loadu_si512(lanes->noise);
   __m512i hits[2] = {_mm512_loadu_si512(lanes->hits), _mm512_loadu_si512(lanes->hits + 8)};
-  const __m512i zeros[3] = {_mm512_setr_epi64(-1, 0, -1, 0, -1, 0, -1, 0),
-                            _mm512_setr_epi64(-1, -1, 0, 0, -1, -1, 0, 0),
-                            _mm512_setr_epi64(-1, -1, -1, -1, 0, 0, 0, 0)};
+  const Zeros zeros = zeros_of_lanes();
   for (size_t tile = 0; tile < batch->n_tiles; tile++, from += next) {
     __m512i value[2], above[2], gap[2], error[2];
     for (int odd = 0; odd < 2; odd++) { /* planes odd and odd + 2 */
@@ -157,9 +164,9 @@ STEP void round_column_as(const Batch *batch, size_t j, zml_sampling sampling, i
     noise = _mm512_add_epi64(noise, _mm512_srli_epi64(squares, 32));
     noise = _mm512_add_epi64(noise, _mm512_maskz_mov_epi32(0x5555, squares));
     if (few && book->width == 4)
-      count_codes(code, 4, zeros, hits);
+      count_codes(code, 4, &zeros, hits);
     else if (few)
-      count_codes(code, book->width, zeros, hits);
+      count_codes(code, book->width, &zeros, hits);
     if (few && batch->tally) {
       ZML_ALIGNED int16_t errors[ZML_TILE_ROWS];
       _mm512_store_si512(errors, error[0]);
@@ -212,3 +219,25 @@ STEP void store_line(uint8_t *to, const uint32_t *words) {
 }
 
 STEP void lines_stored(void) { _mm_sfence(); }
+
+#define count_group count_group
+STEP void count_group(const uint32_t (*codes)[16], int width, uint64_t *counts) {
+  const Zeros zeros = zeros_of_lanes();
+  for (size_t c = 0; c < 4; c++) {
+    uint64_t *to = counts + (c << width);
+    if (width > 4) {
+      const uint8_t *code = (const uint8_t *)codes[c];
+      for (int i = 0; i < ZML_TILE_ROWS; i++)
+        to[code[i]]++;
+      continue;
+    }
+    const __mmask8 there = (__mmask8)(width < 3 ? (1 << (1 << width)) - 1 : 0xff);
+    __m512i hits[2] = {_mm512_maskz_loadu_epi64(there, to), _mm512_setzero_si512()};
+    if (width > 3)
+      hits[1] = _mm512_loadu_si512(to + 8);
+    count_codes(_mm512_load_si512(codes[c]), width, &zeros, hits);
+    _mm512_mask_storeu_epi64(to, there, hits[0]);
+    if (width > 3)
+      _mm512_storeu_si512(to + 8, hits[1]);
+  }
+}

@@ -1,4 +1,4 @@
-/* Tiles made of packed rows; part of encode_functions.h. */
+/* Tiles made of packed rows and back, and counted; part of encode_functions.h. */
 
 STEP void distribute_words(const uint32_t *words, size_t word, size_t groups, int plane, int width, uint8_t *tile) {
   const size_t fields = 8 / (size_t)width, first = word * fields;
@@ -54,5 +54,111 @@ ZML_TARGET static void tile_of_rows(const uint8_t *rows, int width, size_t padde
     break;
   default:
     tile_of_rows_as(rows, 8, padded_columns, tile);
+  }
+}
+
+/* Word `word` of the rows of one plane. */
+STEP void collect_words(const uint8_t *tile, size_t word, size_t groups, int plane, int width, uint32_t *words) {
+  const size_t fields = 8 / (size_t)width, first = word * fields;
+  const uint32_t mask = 0x01010101u * ((1u << width) - 1);
+  memset(words, 0, ZML_LINE);
+  for (size_t k = 0; k < fields && first + k < groups; k++) {
+    const int shift = zml_shift_of(first + k, plane, width);
+    ZML_ALIGNED uint32_t lanes[WORDS];
+    memcpy(lanes, tile + ZML_LINE * zml_line_of(first + k, plane, width), sizeof lanes);
+    ZML_WORDS(l)
+    words[l] |= (lanes[l] >> shift & mask) << (k * (size_t)width);
+  }
+}
+
+STEP void rows_of_tile_as(const uint8_t *tile, int width, size_t padded_columns, uint8_t *rows) {
+  const size_t groups = padded_columns / ZML_GROUP_COLUMNS, row_bytes = zml_row_bytes(padded_columns, width);
+  const size_t n_words = row_bytes / 4;
+  for (int plane = 0; plane < PLANES; plane++) {
+    uint8_t *first = rows + (size_t)(plane * ZML_PLANE_ROWS) * row_bytes;
+    for (size_t word = 0; word < n_words; word += WORDS) {
+      const size_t count = n_words - word < WORDS ? n_words - word : WORDS;
+      ZML_ALIGNED uint32_t by_word[WORDS][WORDS] = {{0}}, by_row[WORDS][WORDS];
+      for (size_t k = 0; k < count; k++)
+        collect_words(tile, word + k, groups, plane, width, by_word[k]);
+      transpose(by_word[0], WORDS, by_row[0], WORDS);
+      for (size_t i = 0; i < WORDS; i++) {
+        if (count == WORDS)
+          memcpy(first + i * row_bytes + 4 * word, by_row[i], sizeof by_row[i]);
+        else
+          memcpy(first + i * row_bytes + 4 * word, by_row[i], 4 * count);
+      }
+    }
+    if (row_bytes % 4) {
+      ZML_ALIGNED uint32_t half[WORDS];
+      collect_words(tile, n_words, groups, plane, width, half);
+      for (size_t i = 0; i < WORDS; i++)
+        zml_join_word((const uint8_t *)&half[i], first + i * row_bytes + 4 * n_words);
+    }
+  }
+}
+
+/* The width is made a constant, so that loops unroll. */
+ZML_TARGET static void rows_of_tile(const uint8_t *tile, int width, size_t padded_columns, uint8_t *rows) {
+  switch (width) {
+  case 1:
+    rows_of_tile_as(tile, 1, padded_columns, rows);
+    break;
+  case 2:
+    rows_of_tile_as(tile, 2, padded_columns, rows);
+    break;
+  case 4:
+    rows_of_tile_as(tile, 4, padded_columns, rows);
+    break;
+  default:
+    rows_of_tile_as(tile, 8, padded_columns, rows);
+  }
+}
+
+/* Adds up the codes of 64 rows of four columns. */
+#ifndef count_group
+STEP void count_group(const uint32_t (*codes)[WORDS], int width, uint64_t *counts) {
+  const uint8_t *of = (const uint8_t *)codes;
+  const size_t stride = (size_t)1 << width;
+  for (size_t i = 0; i < ZML_TILE_ROWS; i++)
+    for (size_t c = 0; c < ZML_GROUP_COLUMNS; c++)
+      counts[c * stride + of[c * ZML_TILE_ROWS + i]]++;
+}
+#endif
+
+STEP void count_tiles_as(const uint8_t *tiles, size_t n_tiles, int width, size_t padded_columns, uint64_t *counts) {
+  const size_t size = zml_tile_bytes(padded_columns, width);
+  const uint32_t mask = 0x01010101u * ((1u << width) - 1);
+  for (size_t first = 0; first < n_tiles; first += BLOCK_TILES) {
+    const size_t last = n_tiles - first < BLOCK_TILES ? n_tiles : first + BLOCK_TILES;
+    for (size_t group = 0; group < padded_columns / ZML_GROUP_COLUMNS; group++)
+      for (size_t t = first; t < last; t++) {
+        ZML_ALIGNED uint32_t planes[PLANES][WORDS], codes[ZML_GROUP_COLUMNS][WORDS];
+        ZML_PLANES(p) {
+          const int shift = zml_shift_of(group, p, width);
+          memcpy(planes[p], tiles + t * size + ZML_LINE * zml_line_of(group, p, width), ZML_LINE);
+          ZML_WORDS(l)
+          planes[p][l] = planes[p][l] >> shift & mask;
+        }
+        swap_bytes(planes, codes);
+        count_group(codes, width, counts + ((size_t)ZML_GROUP_COLUMNS << width) * group);
+      }
+  }
+}
+
+ZML_TARGET static void count_tiles(const uint8_t *tiles, size_t n_tiles, int width, size_t padded_columns,
+                                   uint64_t *counts) {
+  switch (width) {
+  case 1:
+    count_tiles_as(tiles, n_tiles, 1, padded_columns, counts);
+    break;
+  case 2:
+    count_tiles_as(tiles, n_tiles, 2, padded_columns, counts);
+    break;
+  case 4:
+    count_tiles_as(tiles, n_tiles, 4, padded_columns, counts);
+    break;
+  default:
+    count_tiles_as(tiles, n_tiles, 8, padded_columns, counts);
   }
 }
