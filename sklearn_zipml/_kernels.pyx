@@ -220,6 +220,36 @@ def optimal_levels(const double[::1] position, const double[::1] count, const do
     return chosen[:used]
 
 
+def optimal_level_sets(list positions, const double[:, :, ::1] below, int n_levels):
+    """Positions of the optimal levels of many columns, uint8 (columns, n_levels), the last repeated; how many differ.
+
+    positions : uint8 arrays, the candidates of each column
+    below : (3, columns, 256), count, sum and sum of squares of the values below each grid position
+    """
+    cdef size_t d = len(positions), j
+    cdef int k, count, n
+    cdef double[256] position
+    cdef double[3][256] sums
+    cdef uint8_t[256] chosen
+    cdef const uint8_t[::1] own
+    cdef const zml_encoding *encoding = <const zml_encoding *> active.encoding
+    levels, used = np.zeros((d, n_levels), dtype=np.uint8), np.ones(d, dtype=np.uint16)
+    cdef uint8_t[:, ::1] levels_view = levels
+    cdef uint16_t[::1] used_view = used
+    for j in range(d):
+        own = positions[j]
+        n = <int> own.shape[0]
+        with nogil:
+            for k in range(n):
+                position[k] = own[k]
+                sums[0][k], sums[1][k], sums[2][k] = below[0, j, own[k]], below[1, j, own[k]], below[2, j, own[k]]
+            count = encoding.optimal_levels(position, sums[0], sums[1], sums[2], n, n_levels, chosen)
+            for k in range(n_levels):
+                levels_view[j, k] = own[chosen[k if k < count else count - 1]]
+        used_view[j] = count
+    return levels, used
+
+
 def column_levels(const real[:, ::1] samples, const double[::1] low, const double[::1] high, int n_levels,
                   int max_steps, int stride):
     """Levels of many columns from samples of their values, [column][sample].
@@ -650,7 +680,7 @@ def gather_rows(Tiles source, const int64_t[::1] slots, uint8_t[:, ::1] tiles):
 
     slots[k] is the slot of the source whose row becomes row k of tiles; `rows_to_tiles` makes tiles of them.
     """
-    cdef size_t size = zml_row_bytes(source.padded, source.width), t, k, m, n = slots.shape[0]
+    cdef size_t size = zml_row_bytes(source.padded, source.width), t, k, n = slots.shape[0]
     cdef uint8_t[::1] spare = np.empty(size * ZML_TILE_ROWS, dtype=np.uint8)
     cdef int64_t[::1] order = np.empty(n, dtype=np.int64), end = np.zeros(source.n_tiles + 1, dtype=np.int64)
     cdef uint8_t *start = &tiles[0, 0]

@@ -83,19 +83,12 @@ def _sample_weights(packed):
 
 def _narrower_grid(packed, sample_bits, lower, upper, weights):
     """Levels for fewer bits, a subset of the levels there are; offset and step stay."""
-    count = n_levels(sample_bits, packed.n_draws)
-    levels = np.zeros((packed.shape[1], count), dtype=np.uint8)
-    used = np.ones(packed.shape[1], dtype=np.uint16)
-    below = _moments_below(weights, lower, upper)
-    for j, positions in enumerate(column_levels(packed)):
-        if packed.levels == "uniform" and len(positions) > count:
-            chosen = np.rint(np.linspace(0, len(positions) - 1, count)).astype(int)
-        else:
-            chosen = _kernels.optimal_levels(
-                positions.astype(np.float64), *(sums[j, positions] for sums in below), count
-            )
-        used[j] = len(chosen)
-        levels[j] = positions[chosen[np.minimum(np.arange(count), len(chosen) - 1)]]
+    count, candidates = n_levels(sample_bits, packed.n_draws), column_levels(packed)
+    if packed.levels == "uniform":
+        chosen = [np.rint(np.linspace(0, len(own) - 1, min(count, len(own)))).astype(int) for own in candidates]
+        candidates = [own[some] for own, some in zip(candidates, chosen, strict=True)]
+    candidates = [np.ascontiguousarray(own) for own in candidates]
+    levels, used = _kernels.optimal_level_sets(candidates, _moments_below(weights, lower, upper), count)
     return Grid(packed._offset, packed._step, levels, used, np.float64)
 
 

@@ -128,7 +128,7 @@ typedef struct {
   uint32_t low[16], high[16];
 } zml_lane_keys;
 
-/* Sums of new positions, of their squares and of their squared distances from the old ones, in lanes. */
+/* Sums of new positions p, of p * (p - 128) and of their squared distances from the old ones, in lanes. */
 typedef struct {
   uint32_t sum[16], square[16], error[16];
 } zml_narrowing_sums;

@@ -34,10 +34,14 @@ STEP void narrow_column(const zml_narrowing *plan, size_t j, const uint32_t *col
   __m512i fewer = found_in(plan->base + 256 * j, code, from);
   for (int draw = 0; draw <= pairs; draw++) {
     const uint8_t *odds = (draw ? plan->odds2 : plan->odds) + 512 * j;
-    const __m512i upper = draw_bytes(keys, column_keys[2 * draw]), lower = draw_bytes(keys, column_keys[2 * draw + 1]);
-    const __m512i high = found_in(odds, code, from), low = found_in(odds + 256, code, from);
-    const __mmask64 tie = _mm512_mask_cmplt_epu8_mask(_mm512_cmpeq_epi8_mask(upper, high), lower, low);
-    const __mmask64 up = _mm512_cmplt_epu8_mask(upper, high) | tie;
+    /* the lower half of a draw matters only where the upper one ties */
+    const __m512i upper = draw_bytes(keys, column_keys[2 * draw]), high = found_in(odds, code, from);
+    const __mmask64 tie = _mm512_cmpeq_epi8_mask(upper, high);
+    __mmask64 up = _mm512_cmplt_epu8_mask(upper, high);
+    if (tie) {
+      const __m512i lower = draw_bytes(keys, column_keys[2 * draw + 1]), low = found_in(odds + 256, code, from);
+      up |= _mm512_mask_cmplt_epu8_mask(tie, lower, low);
+    }
     const __m512i rise = to ? found_in((draw ? plan->rise2 : plan->rise) + 256 * j, code, from) : _mm512_set1_epi8(1);
     fewer = _mm512_mask_add_epi8(fewer, up, fewer, rise);
   }
@@ -45,6 +49,8 @@ STEP void narrow_column(const zml_narrowing *plan, size_t j, const uint32_t *col
   const __m512i before = from ? code : found_in(plan->before + 256 * j, code, 0);
   const __m512i after = to ? fewer : found_in(plan->after + ZML_MAX_CODES * j, fewer, 0);
   _mm512_storeu_si512(sums->sum, _mm512_dpbusd_epi32(_mm512_loadu_si512(sums->sum), after, _mm512_set1_epi8(1)));
-  add_squares(sums->square, after);
+  const __m512i square = _mm512_loadu_si512(sums->square);
+  _mm512_storeu_si512(sums->square,
+                      _mm512_dpbusd_epi32(square, after, _mm512_xor_si512(after, _mm512_set1_epi8((char)0x80))));
   add_squares(sums->error, _mm512_sub_epi8(_mm512_max_epu8(before, after), _mm512_min_epu8(before, after)));
 }

@@ -55,7 +55,7 @@ STEP void add_moments(const uint32_t *before, const uint32_t *after, zml_narrowi
   ZML_WORDS(l) {
     const uint32_t now = after[l] >> 8 * p & 255, difference = now - (before[l] >> 8 * p & 255);
     sums->sum[l] += now;
-    sums->square[l] += now * now;
+    sums->square[l] += now * (now - 128);
     sums->error[l] += difference * difference;
   }
 }
@@ -136,15 +136,23 @@ STEP void narrow_as(const uint8_t *source, uint8_t *tiles, size_t n_tiles, uint6
       for (size_t c = 0; c < ZML_GROUP_COLUMNS; c++)
         for (size_t k = 0; k < 4; k++)
           column_keys[c][k] = zml_column_key(4 * (group * ZML_GROUP_COLUMNS + c) + k);
-      for (size_t t = first; t < first + count; t++)
+      for (size_t t = first; t < first + count; t++) {
+        /* the same of the next tiles: a column's lines are a tile apart, which no processor expects */
+        const uint8_t *ahead = source + (t + BLOCK_TILES) * size + ZML_LINE * zml_line_of(group, 0, plan->from);
+        for (size_t k = 0; t + BLOCK_TILES < n_tiles && k < (from ? PLANES * ZML_LINE : 2 * ZML_LINE); k += ZML_LINE)
+          ZML_PREFETCH_FAR(ahead + k);
         narrow_group(source + t * size, tiles + t * new_size, group, plan, column_keys, &keys[t - first], from, to,
                      pairs, sums);
+      }
       for (size_t c = 0; c < ZML_GROUP_COLUMNS; c++) {
         const size_t j = group * ZML_GROUP_COLUMNS + c;
         if (j >= plan->n_columns)
           break;
+        uint64_t squares = 0; /* less 128 times the positions */
+        for (int l = 0; l < WORDS; l++)
+          squares += (uint64_t)(int64_t)(int32_t)sums[c].square[l];
         sum[j] += sum_of(sums[c].sum);
-        square[j] += sum_of(sums[c].square);
+        square[j] += squares + 128 * sum_of(sums[c].sum);
         error[j] += sum_of(sums[c].error);
       }
     }
