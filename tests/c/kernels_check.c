@@ -8,6 +8,8 @@
 #include <time.h>
 
 #include "dispatch.h"
+#include "encode.h"
+#include "rows.h"
 #include "rng.h"
 #include "tile.h"
 
@@ -129,6 +131,83 @@ static void check_bounds(const zml_kernels *kernels) {
   free(model);
 }
 
+/* Levels at every 16th (8-bit codes: every) grid position; 150 rows, so that the last tile is not full. */
+enum { ROWS = 150, PADDED = (COLUMNS + 15) / 16 * 16 };
+
+static void check_encoder(const zml_kernels *kernels, zml_sampling sampling, int width) {
+  static uint8_t interval[PADDED * 256], below[PADDED * 256], gap[PADDED * 256], levels[PADDED * 16], gaps[PADDED * 16];
+  static uint32_t multipliers[2][PADDED / 2], draw_keys[2][PADDED], coordinates[ZML_BLOCK_TILES * PADDED / 2 * 64];
+  static float values[ROWS * COLUMNS], offset[PADDED], scale[PADDED], top[PADDED];
+  static zml_lanes lanes[2][PADDED];
+  static uint64_t tallies[2][PADDED * 16], counts[2][PADDED * 256];
+  static uint8_t rows[2][192 * PADDED], tiles[2][192 * PADDED], back[2][192 * PADDED];
+  fill(multipliers, sizeof multipliers);
+  fill(draw_keys, sizeof draw_keys);
+  fill_floats(values, ROWS * COLUMNS);
+  for (int j = 0; j < PADDED; j++) {
+    offset[j] = -1;
+    scale[j] = j < COLUMNS ? 120 * 4096.0f : 0;
+    top[j] = j < COLUMNS ? 240 * 4096.0f : 0;
+    for (int k = 0; k < 256; k++) {
+      interval[j * 256 + k] = (uint8_t)(k / 16 < 14 ? k / 16 : 14);
+      /* levels of pairs are an even number of steps apart */
+      below[j * 256 + k] = (uint8_t)(sampling == ZML_DOUBLE ? (k < 238 ? k : 238) & ~1 : k < 239 ? k : 239);
+      gap[j * 256 + k] = sampling == ZML_DOUBLE ? 2 : 1;
+    }
+    for (int k = 0; k < 16; k++) {
+      levels[j * 16 + k] = (uint8_t)(16 * k);
+      gaps[j * 16 + k] = 16;
+    }
+  }
+  const zml_codebook book = {.n_columns = COLUMNS,
+                             .sampling = sampling,
+                             .width = width,
+                             .seed = 5,
+                             .multipliers = {multipliers[0], multipliers[1]},
+                             .draw_keys = {draw_keys[0], draw_keys[1]},
+                             .levels = levels,
+                             .gaps = gaps,
+                             .interval = interval,
+                             .positions = levels,
+                             .below = below,
+                             .gap = gap};
+  const zml_affine_f32 affine = {offset, scale, top};
+  const size_t size = zml_row_bytes(PADDED, width);
+  memset(lanes, 0, sizeof lanes);
+  memset(tallies, 0, sizeof tallies);
+  memset(rows, 0, sizeof rows);
+  memset(counts, 0, sizeof counts);
+  memset(back, 0, sizeof back);
+  memset(tiles, 0, sizeof tiles);
+  const zml_kernels *both[2] = {kernels, &zml_portable};
+  uint64_t totals[2][4] = {{0}};
+  for (int k = 0; k < 2; k++) {
+    const zml_workspace work = {coordinates, lanes[k], tallies[k]};
+    uint8_t *row[ROWS];
+    for (size_t i = 0; i < ROWS; i++)
+      row[i] = rows[k] + i * size;
+    both[k]->encoding->encode_f32(values, COLUMNS, 1, ROWS, &book, &affine, &work, width < 8, row);
+    for (size_t t = 0; t < 3; t++) {
+      both[k]->encoding->tile_of_rows(rows[k] + t * 64 * size, width, PADDED, tiles[k] + t * 64 * size);
+      both[k]->encoding->rows_of_tile(tiles[k] + t * 64 * size, width, PADDED, back[k] + t * 64 * size);
+    }
+    both[k]->encoding->count_tiles(tiles[k], 3, width, PADDED, counts[k]);
+    for (int j = 0; j < COLUMNS; j++)
+      for (int l = 0; l < 16; l++) {
+        totals[k][0] += (uint64_t)(lanes[k][j].sum[l] * (j + 1));
+        totals[k][1] += (uint64_t)(int64_t)(lanes[k][j].square[l] * (j + 1));
+        totals[k][2] += l < 8 ? lanes[k][j].noise[l] * (uint64_t)(j + 1) : 0;
+        totals[k][3] += lanes[k][j].hits[l] * (uint64_t)((j + 1) * (l + 1));
+      }
+  }
+  expect_same(kernels->name, "rows of width", width, rows[0], rows[1], sizeof rows[0]);
+  expect_same(kernels->name, "tiles of width", width, tiles[0], tiles[1], sizeof tiles[0]);
+  expect_same(kernels->name, "rows out of tiles of width", width, back[0], rows[1], sizeof rows[1]);
+  expect_same(kernels->name, "counts of width", width, counts[0], counts[1], sizeof counts[0]);
+  expect_same(kernels->name, "tallies of width", width, tallies[0], tallies[1], sizeof tallies[0]);
+  expect_same(kernels->name, "sums of width", width, totals[0], totals[1], sizeof totals[0]);
+}
+
 int main(void) {
   static const int widths[] = {1, 2, 4, 8}, all_bits[] = {0, 1, 2, 4, 8, 12, 16};
   const zml_kernels *kernels;
@@ -143,6 +222,11 @@ int main(void) {
     for (size_t b = 0; b < sizeof all_bits / sizeof *all_bits; b++)
       check_vectors(kernels, all_bits[b]);
     check_bounds(kernels);
+    for (int sampling = ZML_NAIVE; sampling <= ZML_COMPENSATED; sampling++) {
+      check_encoder(kernels, (zml_sampling)sampling, 8);
+      if (sampling != ZML_DOUBLE) /* these have 16 levels, pairs of draws would need 5 bits */
+        check_encoder(kernels, (zml_sampling)sampling, 4);
+    }
     printf("%s: compared in %.2f s\n", kernels->name, (double)(clock() - start) / CLOCKS_PER_SEC);
   }
   printf(failures ? "%d differences\n" : "no differences\n", failures);
