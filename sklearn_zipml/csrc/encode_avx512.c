@@ -20,6 +20,13 @@
 
 STEP __m512i set(uint32_t value) { return _mm512_set1_epi32((int)value); }
 
+/* A constant that stays in a register: compilers would make it anew, from a general register, wherever it is used. */
+STEP __m512i kept(uint32_t value) {
+  __m512i x = set(value);
+  __asm__("" : "+v"(x));
+  return x;
+}
+
 /* Bits of a where the mask has ones, else of b. */
 STEP __m512i choose(__m512i mask, __m512i a, __m512i b) { return _mm512_ternarylogic_epi32(mask, a, b, 0xca); }
 

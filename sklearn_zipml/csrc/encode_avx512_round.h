@@ -14,12 +14,12 @@ STEP DrawKey draw_key(const zml_codebook *book, int draw, size_t column) {
 }
 
 /* zml_row_draw of 32 rows, the lowest bit set. */
-STEP __m512i drawn(const Keys *keys, int odd, int draw, DrawKey key) {
+STEP __m512i drawn(const Keys *keys, int odd, int draw, DrawKey key, __m512i ones) {
   const __m512i a = _mm512_xor_si512(_mm512_load_si512(keys->word[0] + 32 * odd), key.low);
   const __m512i b = _mm512_xor_si512(_mm512_load_si512(keys->word[1] + 32 * odd), key.high);
   const __m512i mixed = _mm512_ternarylogic_epi32(_mm512_mullo_epi16(a, b), _mm512_mulhi_epu16(a, b),
                                                   _mm512_load_si512(keys->word[2 + draw] + 32 * odd), 0x96);
-  return _mm512_or_si512(mixed, _mm512_set1_epi16(1));
+  return _mm512_or_si512(mixed, ones);
 }
 
 /* Which of the rows of `tie`, where the kept bits of a coordinate do not decide, go up. */
@@ -39,8 +39,9 @@ ZML_TARGET ZML_APART __mmask32 settle(const Batch *batch, size_t tile, size_t co
 
 /* Where values go up to the next level, as bits in the order of words: see goes_up in encode_functions.h. */
 STEP void goes_up_masks(const Batch *batch, size_t tile, size_t column, int draw, DrawKey key, const __m512i *above,
-                        const __m512i *gap, __mmask32 *up) {
-  const __m512i bits = drawn(&batch->keys[tile], 0, draw, key), bits2 = drawn(&batch->keys[tile], 1, draw, key);
+                        const __m512i *gap, __m512i ones, __mmask32 *up) {
+  const __m512i bits = drawn(&batch->keys[tile], 0, draw, key, ones),
+                bits2 = drawn(&batch->keys[tile], 1, draw, key, ones);
   const __m512i share = _mm512_mulhi_epu16(bits, gap[0]), share2 = _mm512_mulhi_epu16(bits2, gap[1]);
   const __mmask32 tie = _mm512_cmpeq_epi16_mask(share, above[0]), tie2 = _mm512_cmpeq_epi16_mask(share2, above[1]);
   up[0] = _mm512_cmplt_epu16_mask(share, above[0]);
@@ -52,21 +53,24 @@ STEP void goes_up_masks(const Batch *batch, size_t tile, size_t column, int draw
 }
 
 /* Rows of codes 0..7 and of 8..15, a lane each: lane k counts those whose bits are the ones of k; zeros has, for bit b,
- * ones in the lanes whose number lacks bit b. */
+ * ones in the lanes whose number lacks it, and `of` has the bit in every byte. */
 typedef struct {
-  __m512i bit[3];
+  __m512i bit[3], of[4];
 } Zeros;
 
 STEP Zeros zeros_of_lanes(void) {
-  return (Zeros){{_mm512_setr_epi64(-1, 0, -1, 0, -1, 0, -1, 0), _mm512_setr_epi64(-1, -1, 0, 0, -1, -1, 0, 0),
-                  _mm512_setr_epi64(-1, -1, -1, -1, 0, 0, 0, 0)}};
+  Zeros zeros = {.bit = {_mm512_setr_epi64(-1, 0, -1, 0, -1, 0, -1, 0), _mm512_setr_epi64(-1, -1, 0, 0, -1, -1, 0, 0),
+                         _mm512_setr_epi64(-1, -1, -1, -1, 0, 0, 0, 0)}};
+  for (int b = 0; b < 4; b++)
+    zeros.of[b] = kept(0x01010101u << b);
+  return zeros;
 }
 
 STEP void count_codes(__m512i code, int width, const Zeros *zeros, __m512i *hits) {
-  const __m512i first = _mm512_set1_epi64((long long)_mm512_test_epi8_mask(code, _mm512_set1_epi8(1)));
+  const __m512i first = _mm512_set1_epi64((long long)_mm512_test_epi8_mask(code, zeros->of[0]));
   __m512i like = _mm512_xor_si512(first, zeros->bit[0]);
   if (width > 1) {
-    const __m512i second = _mm512_set1_epi64((long long)_mm512_test_epi8_mask(code, _mm512_set1_epi8(2)));
+    const __m512i second = _mm512_set1_epi64((long long)_mm512_test_epi8_mask(code, zeros->of[1]));
     like = _mm512_ternarylogic_epi64(like, second, zeros->bit[1], 0x60); /* a & (b ^ c) */
   }
   if (width < 4) {
@@ -74,8 +78,8 @@ STEP void count_codes(__m512i code, int width, const Zeros *zeros, __m512i *hits
     hits[0] = _mm512_add_epi64(hits[0], _mm512_maskz_popcnt_epi64(lanes, like));
     return;
   }
-  const __m512i third = _mm512_set1_epi64((long long)_mm512_test_epi8_mask(code, _mm512_set1_epi8(4)));
-  const __m512i high = _mm512_set1_epi64((long long)_mm512_test_epi8_mask(code, _mm512_set1_epi8(8)));
+  const __m512i third = _mm512_set1_epi64((long long)_mm512_test_epi8_mask(code, zeros->of[2]));
+  const __m512i high = _mm512_set1_epi64((long long)_mm512_test_epi8_mask(code, zeros->of[3]));
   like = _mm512_ternarylogic_epi64(like, third, zeros->bit[2], 0x60);
   hits[0] = _mm512_add_epi64(hits[0], _mm512_popcnt_epi64(_mm512_andnot_si512(high, like)));
   hits[1] = _mm512_add_epi64(hits[1], _mm512_popcnt_epi64(_mm512_and_si512(high, like)));
@@ -106,8 +110,16 @@ STEP void round_column_as(const Batch *batch, size_t j, zml_sampling sampling, i
   const __m512i levels = few ? four_times(book->levels + ZML_MAX_CODES * j) : set(0);
   const __m512i gaps = few ? four_times(book->gaps + ZML_MAX_CODES * j) : set(0);
   const __m512i positions = few ? four_times(book->positions + ZML_MAX_CODES * j) : set(0);
+  for (size_t k = 0; k < 256; k += ZML_LINE) /* the next column's */
+    ZML_PREFETCH((few ? book->interval : book->below) + 256 * (j + 1) + k);
+  for (size_t k = 0; k < sizeof *lanes; k += ZML_LINE)
+    ZML_PREFETCH((const char *)(lanes + 1) + k);
+  if (j % 2)
+    for (size_t k = 0; k < 4 * batch->n_tiles; k++)
+      ZML_PREFETCH(from + k / 4 * next + ZML_TILE_ROWS + 16 * (k % 4));
   const DrawKey key = draw_key(book, 0, j), key2 = draw_key(book, 1, j);
-  const __m512i low_half = set(0xffff), upper_bytes = set(0xff00ff00), ones = set(0x00010001);
+  const __m512i low_half = kept(0xffff), upper_bytes = kept(0xff00ff00), ones = kept(0x00010001);
+  const __m512i one_bytes = kept(0x01010101), top_bits = kept(0x80808080), zero = _mm512_setzero_si512();
   __m512i sum = _mm512_loadu_si512(lanes->sum), square = _mm512_loadu_si512(lanes->square);
   __m512i noise = _mm512_loadu_si512(lanes->noise);
   __m512i hits[2] = {_mm512_loadu_si512(lanes->hits), _mm512_loadu_si512(lanes->hits + 8)};
@@ -132,20 +144,20 @@ STEP void round_column_as(const Batch *batch, size_t j, zml_sampling sampling, i
       for (int odd = 0; odd < 2; odd++)
         up[odd] = _mm512_cmpge_epu16_mask(above[odd], _mm512_srli_epi16(gap[odd], 1));
     else
-      goes_up_masks(batch, tile, j, 0, key, above, gap, up);
+      goes_up_masks(batch, tile, j, 0, key, above, gap, ones, up);
     if (pairs)
-      goes_up_masks(batch, tile, j, 1, key2, above, gap, up2);
+      goes_up_masks(batch, tile, j, 1, key2, above, gap, ones, up2);
     __m512i code = few && pairs ? _mm512_add_epi8(index, index) : few ? index : below;
     for (int odd = 0; odd < 2; odd++) {
       /* levels of pairs are an even number of steps apart */
       const __m512i whole = odd ? step : _mm512_slli_epi16(step, 8), half = _mm512_srli_epi16(whole, 1);
-      const __m512i rise = few   ? (odd ? _mm512_slli_epi16(ones, 8) : ones)
+      const __m512i rise = few   ? (odd ? _mm512_and_si512(one_bytes, upper_bytes) : ones)
                            : odd ? _mm512_and_si512(pairs ? half : whole, upper_bytes)
                                  : _mm512_srli_epi16(pairs ? half : whole, 8);
       code = _mm512_mask_add_epi16(code, up[odd], code, rise);
       if (pairs)
         code = _mm512_mask_add_epi16(code, up2[odd], code, rise);
-      const __m512i near = _mm512_avg_epu16(above[odd], set(0)); /* in 1/128 */
+      const __m512i near = _mm512_avg_epu16(above[odd], zero); /* in 1/128 */
       const __m512i step_up = _mm512_srli_epi16(gap[odd], pairs ? 2 : 1);
       if (pairs) {
         const __m512i risen = _mm512_maskz_mov_epi16(up[odd], step_up);
@@ -155,8 +167,8 @@ STEP void round_column_as(const Batch *batch, size_t j, zml_sampling sampling, i
     }
     _mm512_storeu_si512(codes[tile], code);
     const __m512i position = few ? _mm512_shuffle_epi8(positions, code) : code;
-    sum = _mm512_dpbusd_epi32(sum, position, _mm512_set1_epi8(1));
-    square = _mm512_dpbusd_epi32(square, position, _mm512_xor_si512(position, _mm512_set1_epi8((char)0x80)));
+    sum = _mm512_dpbusd_epi32(sum, position, one_bytes);
+    square = _mm512_dpbusd_epi32(square, position, _mm512_xor_si512(position, top_bits));
     if (!noisy)
       continue;
     const __m512i squares =
