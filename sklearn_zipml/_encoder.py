@@ -46,12 +46,12 @@ def pack_on_grid(X, grid, sample_bits, sampling, levels, seed, *, rows=None, n_j
     by_code = keeps_noise(sampling, width)
 
     def encode(first, last):
-        moments = _kernels.Moments(d, width, by_code)
+        moments, work = _kernels.Moments(d, width, by_code), encoder.workspace()
         size = block_rows(d, grid.dtype)
         for start in range(first, last, size):
             stop = min(last, start + size)
             block = row_block(X, slice(start, stop) if rows is None else rows[start:stop], grid.dtype)
-            encoder.encode(block, codes, moments, order.slots(np.arange(start, stop)), start)
+            encoder.encode(block, codes, moments, order.slots(np.arange(start, stop)), start, work)
         return moments
 
     def finish(first, last):

@@ -407,13 +407,18 @@ cdef class Encoder:
         book.levels, book.gaps, book.positions = &self.few[0, 0], &self.gaps[0, 0], &self.positions[0, 0]
         book.interval, book.below, book.gap = &self.interval[0, 0], &self.below[0, 0], &self.gap[0, 0]
 
+    def workspace(self):
+        """Memory to encode in, for one thread and as many blocks as it likes."""
+        return Workspace(self.n_columns)
+
     def encode(self, const real[:, :] block, uint8_t[:, ::1] tiles, Moments moments, const int64_t[::1] slots=None,
-               size_t first_row=0):
+               size_t first_row=0, Workspace work=None):
         """Pack a block of rows of X, the elements of its rows or those of its columns being contiguous.
 
         Without slots, into tiles from the first row on. With slots, row i goes as a packed row to the memory of slot
         slots[i] of all tiles, which `rows_to_tiles` makes tiles of once all rows are there. first_row is the number
-        of the block's first row among all that are encoded: it decides which errors are tallied by code.
+        of the block's first row among all that are encoded: it decides which errors are tallied by code. work comes
+        from `workspace`.
         """
         cdef size_t n = block.shape[0], size = zml_row_bytes(zml_padded_columns(self.n_columns), self.width)
         cdef size_t at_once = zml_tiles_at_once(self.n_columns) * ZML_TILE_ROWS
@@ -426,7 +431,7 @@ cdef class Encoder:
         affine_f32.offset, affine_f32.scale, affine_f32.top = (
             &self.affine_f32[0, 0], &self.affine_f32[1, 0], &self.affine_f32[2, 0])
         affine.offset, affine.scale, affine.top = &self.affine[0, 0], &self.affine[1, 0], &self.affine[2, 0]
-        cdef Workspace work = Workspace(self.n_columns, self.width)
+        work = Workspace(self.n_columns) if work is None else work
         cdef zml_moments out = pointers(moments)
         cdef uint64_t weight, last_weight = 0
         cdef uint8_t *rows[ZML_BLOCK_TILES * ZML_TILE_ROWS]
@@ -467,7 +472,7 @@ cdef class Workspace:
     cdef uint8_t[::1] coordinates, lanes, tallies
     cdef zml_workspace pointers
 
-    def __init__(self, size_t n_columns, int width):
+    def __init__(self, size_t n_columns):
         cdef size_t padded = zml_padded_columns(n_columns)
         self.coordinates = aligned_zeros(
             zml_tiles_at_once(n_columns) * padded // 2 * ZML_TILE_ROWS * sizeof(uint32_t))

@@ -163,7 +163,7 @@ class Packer:
             rows = self.store.rows(self.order.n)
 
         def encode(first, last):
-            moments = _kernels.Moments(self.n_columns, self.width, self.by_code)
+            moments, work = _kernels.Moments(self.n_columns, self.width, self.by_code), self.encoder.workspace()
             size = block_rows(self.n_columns, self.grid.dtype)
             for start in range(first, last, size):
                 stop = min(last, start + size)
@@ -171,7 +171,7 @@ class Packer:
                 slots = (
                     np.arange(start, stop) if self.order is None else self.order.slots(before + np.arange(start, stop))
                 )
-                self.encoder.encode(block, rows, moments, slots, before + start)
+                self.encoder.encode(block, rows, moments, slots, before + start, work)
             return moments
 
         for moments in in_threads(encode, len(X), block_rows(self.n_columns, self.grid.dtype), self.n_jobs):
