@@ -199,9 +199,8 @@ class DoubleSamplingQuantizer(
         sketch = ColumnSketch(X.shape[1], seed) if first else self._sketch
         sketch.update(X)
         self._seed, self._sketch = seed, sketch
-        grid = sketch.grid(
-            self.sample_bits, self.sampling, self.levels, getattr(self, "feature_names_in_", None), self.n_draws
-        )
+        kind = (self.sample_bits, self.sampling, self.levels, getattr(self, "feature_names_in_", None))
+        grid = sketch.grid(*kind, n_draws=self.n_draws)
         self._set_grid(grid)
         return self
 
