@@ -65,6 +65,8 @@ class RowSample:
     n_seen : int, rows offered so far
     """
 
+    _limit = HIGHEST  # of pickles that have none
+
     def __init__(self, size, seed, expected=None):
         self.size, self.seed, self.n_seen = size, seed, 0
         self._limit = HIGHEST if expected is None else enough(expected, size)
