@@ -240,44 +240,6 @@ def row_sums(Tiles tiles, const double[::1] weights, size_t first, size_t last, 
     return out
 
 
-def curvature(Tiles tiles, const double[::1] z, const float[::1] centre, const double[::1] weights, size_t first,
-              size_t last):
-    """sum_i w_i p_i g_ij over the rows of tiles first..last-1 with p = sum_j (g_ij - centre_j) z_j, and sum_i w_i p_i.
-
-    z and, a tile at a time, w p are taken as 16-bit fixed-point vectors. weights are in slot order from tile `first`
-    on, empty for ones.
-    """
-    cdef size_t t, j, n = tiles.padded
-    cdef int i, rows
-    cdef double total = 0
-    cdef double[TILE] part
-    cdef float[::1] values = np.zeros(n, dtype=np.float32)
-    cdef bint weighted = weights.shape[0] > 0
-    cdef Vector vector = Vector(tiles, centre)
-    cdef TileSum sums = TileSum(tiles)
-    out = np.zeros(n)
-    cdef double[::1] view = out
-    if n == 0 or last <= first:
-        return out, total
-    with nogil:
-        for j in range(<size_t> z.shape[0]):
-            values[j] = <float> z[j]
-        vector.load(&values[0], vector.largest(&values[0]), 0)
-        for t in range(first, last):
-            if t % tiles_between_signals(tiles) == 0:
-                with gil:
-                    PyErr_CheckSignals()
-            rows = tiles.rows_in(t)
-            vector.dot(tiles, t, 0, 4, part)
-            if weighted:
-                for i in range(rows):
-                    part[i] *= weights[(t - first) * TILE + i]
-            sums.load(part, rows)
-            sums.add(tiles, t, &view[0])
-            total += sums.total
-    return out, total
-
-
 def row_norms(Tiles tiles, const float[::1] centre, const float[::1] unit):
     """Squared norms of the rows (g_ij - centre_j) * unit_j of tiles of bytes or floats, float32 in slot order.
 
@@ -340,92 +302,69 @@ def code_weights(Tiles tiles, const double[::1] weights):
     return out
 
 
-cdef class Anchor:
-    """A model rounded to what the kernels multiply with exactly.
+cdef class Move:
+    """A move of one target's z and its image, what it adds to the products with the rows.
 
-    values (float64, one target's z) are rounded in place to a fixed-point vector of 16 bits, or to its sum with one of
-    8 or 16 bits for the rest (bits 24 and 32). finite tells whether they all were finite.
+    values (float64, padded columns) are rounded in place to the 16-bit fixed-point vector that the kernels multiply
+    with. finite tells whether they all were finite.
     """
 
-    cdef Vector first, second
-    cdef int bits
+    cdef Vector vector
     cdef readonly bint finite
 
-    def __init__(self, Tiles tiles, double[::1] values, const float[::1] centre, int bits):
+    def __init__(self, Tiles tiles, double[::1] values, const float[::1] centre):
         cdef size_t j, n = tiles.padded
-        cdef double[::1] rest = np.array(values)
         cdef float[::1] part = np.asarray(values, dtype=np.float32)
-        self.first, self.second, self.bits = Vector(tiles, centre), Vector(tiles, centre), bits
-        self.finite = n == 0 or self.first.load(&part[0], self.first.largest(&part[0]), 0)
-        if n == 0 or not self.finite:
-            return
-        for j in range(n):
-            values[j] = value_of(self.first, j)
-            part[j] = <float> (rest[j] - values[j])
-        if bits > 16:
-            self.second.load(&part[0], self.second.largest(&part[0]), 8 if bits == 24 and self.second.packed else 0)
+        self.vector = Vector(tiles, centre)
+        self.finite = n == 0 or self.vector.load(&part[0], self.vector.largest(&part[0]), 0)
+        if n and self.finite:
             for j in range(n):
-                values[j] += value_of(self.second, j)
+                values[j] = value_of(self.vector, j)
 
-    def residuals(self, Tiles tiles, Rows rows, int target, float[:, ::1] residual, float[:, ::1] lag, size_t start,
-                  size_t stop, double[::1] losses):
-        """Residuals of the rows of tiles start..stop-1, and half their weighted sums of squares in losses, by tile.
+    def add(self, Tiles tiles, Rows rows, size_t first, size_t last, int limbs, float[::1] image, double[::1] sums):
+        """Put the image of the rows of tiles first..last-1 there, and add sum_i w_i image_i g_ij to sums.
 
-        The weighted lag of the table, weight * (residual - table), follows the residual.
+        Returns sum_i w_i image_i. For the sums, w image is taken as `limbs` 16-bit fixed-point vectors a tile; without
+        limbs there are none. image (slots) may be None.
         """
         cdef size_t t, slot
-        cdef int i
-        cdef double loss, exact
-        cdef float fresh, change
-        cdef double[TILE] high, low
-        for i in range(TILE):
-            low[i] = 0
+        cdef int i, count, _limb
+        cdef double total = 0
+        cdef double[TILE] part
+        cdef TileSum tile_sum = TileSum(tiles)
+        if tiles.padded == 0:
+            return total
         with nogil:
-            for t in range(start, stop):
+            for t in range(first, last):
                 if t % tiles_between_signals(tiles) == 0:
                     with gil:
                         PyErr_CheckSignals()
-                self.first.dot(tiles, t, 0, 4, high)
-                if self.bits > 16:
-                    self.second.dot(tiles, t, 0, 4, low)
-                loss = 0
-                for i in range(tiles.rows_in(t)):
+                count = tiles.rows_in(t)
+                self.vector.dot(tiles, t, 0, 4, part)
+                for i in range(count):
                     slot = t * TILE + i
-                    exact = high[i] + low[i] - rows.targets[target, slot]
-                    fresh = <float> exact
-                    change = fresh - residual[target, slot]
-                    residual[target, slot] = fresh
-                    lag[target, slot] += rows.weight(slot) * change
-                    loss += rows.weight(slot) * exact * exact
-                losses[t] = loss / 2
+                    if image is not None:
+                        image[slot] = <float> part[i]
+                    part[i] *= rows.weight(slot)
+                for i in range(count, TILE):
+                    if image is not None:
+                        image[t * TILE + i] = 0
+                for _limb in range(limbs):
+                    tile_sum.load(part, count)
+                    for i in range(count):
+                        part[i] -= tile_sum.kept(i)
+                    tile_sum.add(tiles, t, &sums[0])
+                    total += tile_sum.total
+        return total
 
 
-def fill_table(Tiles tiles, Rows rows, int target, float[:, ::1] residual, float[:, ::1] lag):
-    """Set the table to the residuals, rounded to 16 bits a tile, and return its exact uncentred gradient sum.
-
-    Returns (sum_i weight_i table_i g_ij in float64, sum_i weight_i table_i).
-    """
-    cdef size_t t, slot, n = tiles.padded
-    cdef int i, count
-    cdef double total = 0
-    cdef double[TILE] values
-    cdef TileSum sums = TileSum(tiles)
-    out = np.zeros(n)
-    cdef double[::1] view = out
-    if n == 0:
-        return out, total
+def advance(float[::1] past, const float[::1] image, double of_past, double of_image, float[::1] residual, Rows rows):
+    """Move residuals by of_past * past + of_image * image, which `past` becomes; half their weighted sum of squares."""
+    cdef size_t slot, n = residual.shape[0]
+    cdef double loss = 0
     with nogil:
-        for t in range(tiles.n_tiles):
-            if t % tiles_between_signals(tiles) == 0:
-                with gil:
-                    PyErr_CheckSignals()
-            count = tiles.rows_in(t)
-            for i in range(count):
-                slot = t * TILE + i
-                values[i] = rows.weight(slot) * residual[target, slot]
-            sums.load(values, count)
-            for i in range(count):
-                lag[target, t * TILE + i] = <float> values[i] - sums.kept(i)
-            sums.add(tiles, t, &view[0])
-            total += sums.total
-    return out, total
+        for slot in range(n):
+            past[slot] = <float> (of_past * past[slot] + of_image * image[slot])
+            residual[slot] += past[slot]
+            loss += rows.weight(slot) * <double> residual[slot] * residual[slot]
+    return loss / 2

@@ -49,6 +49,7 @@ class Problem:
         else:
             scaled = weights * (self.n / weights.sum())
             self.weights = matrix._order.to_slots(scaled, self.n_slots, np.float32)
+        self.rows = _loops.Rows(np.zeros((0, 0), dtype=np.float32), self.weights)
         self.offset, self.step = matrix._offset, matrix._step
         mean, deviation, self.variance = self._statistics()
         self.centre = mean if centred else -self.offset / self.step
@@ -122,10 +123,15 @@ class Problem:
     def curvature(self, v, first=0, last=None):
         """H v for the scaled second-moment matrix H = 1/n sum_i w_i a_i a_i', over tiles first..last-1."""
         last = self.tiles.n_tiles if last is None else last
-        rows = min(self.n, last * _kernels.TILE_ROWS) - first * _kernels.TILE_ROWS
-        weights = self.unit_weights(first, last) if len(self.weights) else np.zeros(0)
-        sums, total = _loops.curvature(self.tiles, self.unit * v, self.padded(self.centre), weights, first, last)
-        return self.unit * (sums[: self.d] - self.centre * total) / (weights.sum() if len(weights) else rows)
+        move, sums = np.zeros(self.tiles.padded), np.zeros(self.tiles.padded)
+        move[: self.d] = self.unit * v
+        step = _loops.Move(self.tiles, move, self.padded(self.centre))
+        total = step.add(self.tiles, self.rows, first, last, 1, None, sums)
+        if len(self.weights):
+            weight = self.unit_weights(first, last).sum()
+        else:
+            weight = min(self.n, last * _kernels.TILE_ROWS) - first * _kernels.TILE_ROWS
+        return self.unit * (sums[: self.d] - self.centre * total) / weight
 
     # Constants of the step sizes
 

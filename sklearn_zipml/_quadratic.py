@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from . import _epochs, _kernels, _loops
+from . import _epochs, _loops
 from ._compensation import compensation
 
 MOST_RIDGE = 1e10
@@ -101,15 +101,10 @@ class Quadratic:
         """Gradient of l2 penalty and compensation at z = anchor, float64 (targets, columns)."""
         return self.diagonal * anchor + (anchor @ self.lift_on_z.T) @ self.lift_on_z
 
-    @property
-    def lengthens(self):
-        """Whether the steps of an epoch leave something out that makes its way longer."""
-        return not self.has_l1 and len(self.compensation.gains) > 0
-
     def completed(self, start, z):
-        """Where an epoch that went from `start` to z was heading, with all that its steps left out; None if nothing."""
-        if not self.lengthens:
-            return None
+        """Where an epoch that went from `start` to z was heading, with all that its steps left out."""
+        if self.has_l1 or not len(self.compensation.gains):
+            return z
         unit = self.problem.unit
         move = np.divide(z - start, unit, out=np.zeros_like(z), where=unit > 0)
         return start + self.compensation.completed(move) * unit
@@ -119,16 +114,17 @@ class Quadratic:
         penalty = (self.pull(anchor) * anchor).sum(axis=1) / 2 + (self.l1 * np.abs(anchor)).sum(axis=1)
         return np.asarray(loss) / self.problem.n + penalty
 
-    def gap(self, z):
+    def gap(self, z, gradient):
         """Bound on what the objective can still gain from z, every target, float64.
 
         Half the Newton decrement g' H^-1 g / 2, g being the subgradient of least magnitude in every component (the
         gradient, without an l1 penalty): the objective lies above its quadratic model there. Exact where the
-        second-moment matrix is cheap, else from below, by conjugate gradients on a sample of the rows.
+        second-moment matrix is cheap, else from below, by conjugate gradients on a sample of the rows. `gradient` is
+        that of the mean loss at z, (targets, columns).
         """
         problem = self.problem
         diagonal = self.ridge - self.noise
-        gradients = self._subgradients(z, diagonal)
+        gradients = self._subgradients(z, gradient, diagonal)
         if problem.is_dense_cheap():
             hessian = problem.dense_curvature() + np.diag(diagonal) + self.lift @ self.lift.T
             return np.array([newton_decrement(hessian, g) for g in gradients])
@@ -137,22 +133,14 @@ class Quadratic:
             [gain_of_conjugate_gradients(lambda v: problem.curvature(v, 0, last) + diagonal * v, g) for g in gradients]
         )
 
-    def _subgradients(self, z, diagonal):
+    def _subgradients(self, z, gradient, diagonal):
         """Least subgradients in the scaled columns, float64 (targets, columns)."""
-        problem, unit = self.problem, self.problem.unit
-        out = np.empty_like(z)
-        for k, row in enumerate(z):
-            sums = np.zeros(problem.d)
-            for first, last in problem.spans():
-                slots = slice(first * _kernels.TILE_ROWS, last * _kernels.TILE_ROWS)
-                r = problem.unit_weights(first, last) * (problem.predict(row, first, last) - self.targets[k, slots])
-                sums += problem.column_sums(r, first, last, limbs=2) - problem.centre * r.sum()
-            scaled = np.divide(row, unit, out=np.zeros_like(row), where=unit > 0)
-            smooth = unit * sums / problem.n + diagonal * scaled + self.lift @ (self.lift.T @ scaled)
-            l1 = unit * self.l1[k, : problem.d]
-            at_zero = np.sign(smooth) * np.maximum(np.abs(smooth) - l1, 0)
-            out[k] = np.where(row == 0, at_zero, smooth + l1 * np.sign(row))
-        return out
+        unit = self.problem.unit
+        scaled = np.divide(z, unit, out=np.zeros_like(z), where=unit > 0)
+        smooth = unit * gradient + diagonal * scaled + (scaled @ self.lift) @ self.lift.T
+        l1 = unit * self.l1[:, : self.problem.d]
+        at_zero = np.sign(smooth) * np.maximum(np.abs(smooth) - l1, 0)
+        return np.where(z == 0, at_zero, smooth + l1 * np.sign(z))
 
 
 def newton_decrement(hessian, gradient):

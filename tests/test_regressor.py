@@ -438,7 +438,7 @@ def test_warm_start(sample_bits):
 def test_warm_start_continues():
     """Two fits of three epochs come as far as one of many."""
     X, y = grid_data()
-    model = ZipMLRegressor(8, warm_start=True, tol=0, max_iter=4, random_state=0)
+    model = ZipMLRegressor(8, warm_start=True, tol=0, max_iter=1, random_state=0)
     errors = []
     for _ in range(3):
         model.fit(X, y)

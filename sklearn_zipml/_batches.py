@@ -1,0 +1,61 @@
+"""Mini-batches of an epoch: how many rows they have, the order of the tiles, and threads that are worth it."""
+
+import numpy as np
+
+from . import _kernels
+
+MIN_STEPS = 32
+# Tiles are shuffled in runs of at most so many bytes, and in at least so many runs.
+RUN_BYTES = 1 << 17
+MIN_RUNS = 256
+# Rows of a mini-batch, and when large ones need no more epochs.
+SMALL_BATCH, LARGE_BATCH = 16, 64
+LARGE_BATCH_ROWS, LARGE_BATCH_BITS = 2048, 8
+# Starting threads for a pass over fewer values costs more than they save.
+THREADED_VALUES = 1 << 24
+
+
+def batch_rows(problem, options):
+    """Rows of a mini-batch."""
+    if options.batch_size != "auto":
+        return options.batch_size
+    fewest = min(bits or LARGE_BATCH_BITS for bits in (options.model_bits, options.gradient_bits))
+    large = options.solver == "saga" and problem.n >= LARGE_BATCH_ROWS and fewest >= LARGE_BATCH_BITS
+    return LARGE_BATCH if large else SMALL_BATCH
+
+
+def n_batches(problem, batch_size):
+    """Number of batches of an epoch."""
+    full, rest = divmod(problem.n, _kernels.TILE_ROWS)
+    return full * -(-_kernels.TILE_ROWS // batch_size) + -(-rest // batch_size)
+
+
+def tile_order(tiles, batches, seed, epoch):
+    """Tiles in the order of an epoch, every one as often as the others.
+
+    Many small tiles are shuffled in runs, which memory delivers faster; the rows themselves were shuffled when packed.
+    """
+    n = tiles.n_tiles
+    run = max(1, min(RUN_BYTES // max(1, _kernels.tile_bytes(tiles.n_columns, tiles.width)), n // MIN_RUNS))
+    runs = -(-n // run)
+    keys = (_kernels.mix(seed, epoch << 16 | k << 1) for k in range(sweeps(batches)))
+    order = np.concatenate([_kernels.permutation(runs, key, 0, runs) for key in keys])
+    tiles = (order[:, None] * run + np.arange(run)).reshape(-1)
+    return tiles[tiles < n]
+
+
+def sweeps(batches):
+    """Times an epoch visits every row: few rows several times, for an epoch is at least 32 steps."""
+    return -(-MIN_STEPS // batches)
+
+
+def worthwhile_threads(problem, options, batches):
+    """Threads that the passes of a fit are worth."""
+    small = problem.n * problem.tiles.padded < THREADED_VALUES
+    few = sweeps(batches) > 1  # a team must not meet a tile twice in a row
+    return 1 if small or few else options.threads
+
+
+def pass_bytes(tiles):
+    """Bytes that a pass over all tiles reads."""
+    return tiles.n_tiles * _kernels.tile_bytes(tiles.n_columns, tiles.width)

@@ -1,0 +1,131 @@
+"""Anchored SAGA (DESIGN section 6): epochs from an anchor, and from where they lead to the lowest point in reach."""
+
+import numpy as np
+
+from . import _epochs, _kernels, _subspace
+from ._anchor import Anchor
+from ._batches import batch_rows, n_batches, pass_bytes, sweeps, tile_order, worthwhile_threads
+from ._convergence import FLOOR, Stopping
+from ._float_matrix import FLOAT_WIDTH
+from ._quadratic import Rule
+from ._result import HALVINGS, RISE, Result, step_size_of
+
+# One plane of the kernels is enough: what it rounds shrinks as it converges.
+SAGA_BITS = 8
+# Below this tolerance the gradient of the anchor has 32 bits.
+FINE = 1e-6
+# Part of the step that rounding the model's offset, or the change of the residuals, to so few bits leaves stable.
+MODEL_STEP = {1: 0.2, 2: 0.35, 3: 0.6}
+GRADIENT_STEP = {1: 0.5, 2: 0.2}
+
+
+def run_saga(quadratic, options, seed, z, on_epoch):
+    """Result of saga from z; see `solve`. It uses up the targets."""
+    problem = quadratic.problem
+    rows = batch_rows(problem, options)
+    batches = n_batches(problem, rows)
+    calm = min(MODEL_STEP.get(options.model_bits, 1), GRADIENT_STEP.get(options.gradient_bits, 1))
+    step_size = step_size_of(options, calm / (3 * (quadratic.top + problem.largest_norm() * batches / problem.n)))
+    threads = worthwhile_threads(problem, options, batches)
+    team = _epochs.Team(quadratic.padded, rows, threads)
+    anchor = Anchor(quadratic, z, threads, 1 if options.tol > FINE else 2, quadratic.targets)
+    stop = Stopping(options.tol, anchor.objective)
+    bits = 0 if problem.tiles.width == FLOAT_WIDTH else SAGA_BITS
+    scale = np.maximum(np.abs(anchor.objective), np.finfo(float).tiny)
+    bytes_read, losses, size = [], [], pass_bytes(problem.tiles)
+    # the position is the anchor with the exact zeros of an l1 penalty
+    position, begun, past = z, z, None
+    lag = np.zeros(anchor.residual.shape, dtype=np.float32)
+
+    def record(epochs):
+        losses.append(float(anchor.objective.sum()))
+        bytes_read.append((anchor.passes + epochs * sweeps(batches)) * size)
+
+    record(0)
+    epoch = halvings = 0
+    converged = False
+    while epoch < options.max_iter and not converged and halvings <= HALVINGS:
+        epoch += 1
+        before = anchor.objective
+        rule = Rule.of(step_size, quadratic, quadratic.steady_noise)
+        lag[:] = 0  # the table holds the residuals at the anchor
+        offset = _offset(anchor, position)
+        finite = _epochs.saga_epoch(
+            problem.tiles,
+            quadratic.rows,
+            tile_order(problem.tiles, batches, seed, epoch),
+            rows,
+            quadratic.centre,
+            rule.keep,
+            rule.step,
+            batches / problem.n,
+            1 / problem.n,
+            options.model_bits or bits,
+            options.gradient_bits or bits,
+            _kernels.mix(seed, epoch << 16 | 1),
+            lag,
+            quadratic.pull(anchor.z),
+            anchor.gradient.copy(),
+            offset,
+            rule.shrinkage(anchor.z),
+            team,
+        )
+        direction = None
+        if finite and np.isfinite(offset).all():
+            ended = quadratic.completed(anchor.z[:, : problem.d], _end(anchor, offset))
+            direction = anchor.toward(ended, lag)
+        if direction is None:
+            halvings += 1
+            step_size /= 2
+            record(epoch)
+            continue
+        if np.any(_subspace.rise_at_end(anchor, direction) > RISE * scale):
+            halvings += 1
+            step_size /= 2
+        factors = _subspace.factors(anchor, direction, past, (begun, position, ended))
+        past = anchor.advance(direction, factors, past)
+        begun, position = position, _position(anchor, position, ended, factors)
+        record(epoch)
+        converged = on_epoch(epoch, position, losses[-1])
+        if not converged and stop(before, anchor.objective):
+            converged = _is_optimal(anchor, position, options.tol, losses)
+            if not converged and stop.last == 0:
+                break  # stuck at the resolution of the arithmetic
+    return Result(position, epoch, converged or options.tol <= 0, losses, bytes_read)
+
+
+def _offset(anchor, position):
+    """Offset of the position from the anchor, float32 (targets, padded columns), exact where it is zero."""
+    offset = np.zeros(anchor.z.shape, dtype=np.float32)
+    if anchor.quadratic.has_l1:
+        d = position.shape[1]
+        offset[:, :d] = np.where(position == 0, -anchor.z[:, :d].astype(np.float32), position - anchor.z[:, :d])
+    return offset
+
+
+def _end(anchor, offset):
+    """Where an epoch ended, (targets, columns), with the zeros of the proximal step."""
+    z = anchor.z + offset
+    if anchor.quadratic.has_l1:
+        z[offset == -anchor.z.astype(np.float32)] = 0
+    return z[:, : anchor.quadratic.problem.d]
+
+
+def _position(anchor, position, ended, factors):
+    """The anchor, or what it stands for: with an l1 penalty zeros are exact."""
+    z = anchor.z[:, : position.shape[1]].copy()
+    if not anchor.quadratic.has_l1:
+        return z
+    for k, (of_past, of_new) in enumerate(factors):
+        if of_new == 0 and of_past == 0:
+            z[k] = position[k]
+        elif of_past == 0 and of_new == 1:
+            z[k] = ended[k]
+        else:
+            z[k, ended[k] == 0] = 0
+    return z
+
+
+def _is_optimal(anchor, position, tol, losses):
+    """Whether the model can gain no more than a part tol of its objective: slow is not converged."""
+    return float(anchor.gap(position).sum()) <= tol * max(abs(losses[-1]), FLOOR * abs(losses[0]))

@@ -1,0 +1,61 @@
+"""How far to go: the minimum of the objective over the plane of an epoch's direction and the move before it.
+
+Both are known with the curvature that the objective has along them, so this costs no pass over the samples. Epochs
+combined so are conjugate gradients whose preconditioner is an epoch: what an epoch does slowly, they do in few.
+"""
+
+import numpy as np
+
+# Directions that together have less curvature than this part of their own are one.
+FLAT = 1e-9
+
+
+def factors(anchor, direction, past, points):
+    """Of the past move and the direction for every target, float64 (targets, 2), that minimise the objective.
+
+    Parameters
+    ----------
+    anchor : Anchor
+    direction : Direction, of an epoch
+    past : Direction or None, the move before
+    points : three float64 (targets, columns)
+        Where the past move and the epoch began, and where the epoch ended; with an l1 penalty with their exact zeros.
+        With one, the objective is as smooth as without while no sign changes. Where one does, the epoch's end is
+        taken as it is, if it is lower.
+    """
+    slopes, q = anchor.slope(), anchor.quadratic
+    out = np.zeros((len(slopes), 2))
+    for k, slope in enumerate(slopes):
+        moves, bends = direction.move[[k]], direction.bend[[k]]
+        before, now, ended = (np.sign(point[k]) for point in points)
+        if past is not None and (not q.has_l1 or np.array_equal(before, now)):
+            moves, bends = np.vstack([past.move[k], moves]), np.vstack([past.bend[k], bends])
+        if not q.has_l1:
+            out[k, -len(moves) :] = _minimum(bends @ moves.T, moves @ slope)
+            continue
+        if np.array_equal(now, ended):
+            # what rounding left of components that are zero does not count
+            moves, bends = moves[:, : len(now)] * (now != 0), bends[:, : len(now)]
+            found = _minimum(bends @ moves.T, moves @ (slope[: len(now)] + q.l1[k, : len(now)] * now))
+            if np.array_equal(np.sign(points[1][k] + found @ moves) * now, np.abs(now)):
+                out[k, -len(moves) :] = found
+                continue
+        z, end = anchor.z[k], anchor.z[k] + direction.move[k]
+        rise = direction.move[k] @ (slope + direction.bend[k] / 2) + q.l1[k] @ (np.abs(end) - np.abs(z))
+        out[k, 1] = rise <= 0
+    return out
+
+
+def rise_at_end(anchor, direction):
+    """What the objective's smooth part would rise by at the end of an epoch, every target."""
+    return (direction.move * (anchor.slope() + direction.bend / 2)).sum(axis=1)
+
+
+def _minimum(curvature, slope):
+    """The c that minimises slope @ c + c @ curvature @ c / 2, without the directions that are flat."""
+    size = np.sqrt(np.maximum(np.diag(curvature), 0))
+    inverse = np.divide(1.0, size, out=np.zeros_like(size), where=size > 0)
+    values, vectors = np.linalg.eigh((curvature + curvature.T) / 2 * inverse * inverse[:, None])
+    bent = values > FLAT
+    along = vectors[:, bent].T @ (inverse * slope)
+    return -inverse * (vectors[:, bent] @ (along / values[bent]))
