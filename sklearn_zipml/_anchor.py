@@ -5,10 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from . import _kernels, _loops
-from ._threads import run_team
-
-# Sums over rows are made in so many parts, whatever the number of threads.
-PARTS = 8
+from ._problem import PARTS
 
 
 @dataclass
@@ -33,7 +30,6 @@ class Anchor:
     ----------
     quadratic : Quadratic
     start : float64 (targets, columns)
-    threads : int
     limbs : int, 16-bit parts that the gradient takes the changes of the rows in: 1 leaves out 1e-5 of the first
         change; 0 if nothing needs the gradient
     residual : float32 (targets, slots) or None, room for the residuals
@@ -46,14 +42,13 @@ class Anchor:
     passes : int, over all samples so far
     """
 
-    def __init__(self, quadratic, start, threads=1, limbs=1, residual=None):
-        self.quadratic, self.threads, self.limbs = quadratic, threads, limbs
+    def __init__(self, quadratic, start, limbs=1, residual=None):
+        self.quadratic, self.limbs = quadratic, limbs
         targets = quadratic.targets
         self.passes = 0
         self.z = np.zeros((len(targets), quadratic.padded))
         self.residual = np.negative(targets, out=residual)
         self.gradient = np.zeros(self.z.shape)
-        self.bounds = [quadratic.problem.tiles.n_tiles * part // PARTS for part in range(PARTS + 1)]
         loss = [self._take_loss(k) for k in range(len(targets))]
         self.objective = quadratic.objective(loss, self.z)
         if start.any():
@@ -78,15 +73,9 @@ class Anchor:
             step = _loops.Move(q.problem.tiles, move[k], q.centre)  # rounds it
             if not step.finite:
                 return None
-            sums, totals = np.zeros((PARTS, q.padded)), np.zeros(PARTS)
-
-            def add(part, k=k, step=step, sums=sums, totals=totals):
-                first, last = self.bounds[part], self.bounds[part + 1]
-                totals[part] = step.add(q.problem.tiles, q.rows, first, last, self.limbs, image[k], sums[part])
-
-            self._in_parts(add)
+            sums, total = q.problem.sums_of(step, self.limbs, image[k])
+            bend[k] = (sums - q.centre.astype(np.float64) * total) / q.problem.n
             self.passes += 1
-            bend[k] = (sums.sum(axis=0) - q.centre.astype(np.float64) * totals.sum()) / q.problem.n
         return Direction(move, image, bend + q.pull(move))
 
     def advance(self, direction, factors, past=None):
@@ -107,9 +96,9 @@ class Anchor:
         """Gradient of the objective's smooth part, float64 (targets, padded columns)."""
         return self.gradient + self.quadratic.pull(self.z)
 
-    def gap(self, z):
+    def gap(self, z, enough=np.inf):
         """Bound on what the objective of every target can still gain; z has exact zeros, see `Quadratic.gap`."""
-        return self.quadratic.gap(z, self.gradient[:, : z.shape[1]])
+        return self.quadratic.gap(z, self.gradient[:, : z.shape[1]], enough)
 
     def _take_loss(self, k):
         """The loss of the residuals, and their mean gradient at 32 bits."""
@@ -117,25 +106,15 @@ class Anchor:
         problem = q.problem
         sums, totals, losses = np.zeros((PARTS, q.padded)), np.zeros(PARTS), np.zeros(PARTS)
 
-        def add(part):
-            first, last = self.bounds[part], self.bounds[part + 1]
+        def add(part, first, last):
             residual = self.residual[k, first * _kernels.TILE_ROWS : last * _kernels.TILE_ROWS].astype(np.float64)
             weighted = problem.unit_weights(first, last) * residual
             totals[part], losses[part] = weighted.sum(), weighted @ residual / 2
             if self.limbs:
                 sums[part, : problem.d] = problem.column_sums(weighted, first, last, limbs=2)
 
-        self._in_parts(add)
+        problem.in_parts(add)
         if self.limbs:
             self.passes += 1
             self.gradient[k] = (sums.sum(axis=0) - q.centre.astype(np.float64) * totals.sum()) / problem.n
         return losses.sum()
-
-    def _in_parts(self, work):
-        """work(part) of all parts, shared out among the threads."""
-
-        def share(member):
-            for part in range(PARTS * member // self.threads, PARTS * (member + 1) // self.threads):
-                work(part)
-
-        run_team(self.threads, share, lambda: None)

@@ -122,7 +122,7 @@ class ZipMLModel(StableState, DocumentationLink, CallbackSupportMixin, BaseEstim
         else:
             total = len(train_targets) if train_weights is None else train_weights.sum()
         train_targets, mean, scale = _standardize(train_targets, train_weights, self.fit_intercept)
-        problem = Problem(matrix, train_weights, self.fit_intercept)
+        problem = Problem(matrix, train_weights, self.fit_intercept, threads_of(self.n_jobs))
         slots = matrix._order.to_slots(train_targets.T, problem.n_slots, np.float32)
         del train_targets  # 8 bytes a row and target
 
@@ -148,7 +148,6 @@ class ZipMLModel(StableState, DocumentationLink, CallbackSupportMixin, BaseEstim
                 schedule=self.schedule,
                 power_t=self.power_t,
                 batch_size=self.batch_size,
-                threads=threads_of(self.n_jobs),
                 max_iter=self.max_iter,
                 tol=self.tol,
                 model_bits=self.model_bits,
@@ -260,7 +259,7 @@ class ZipMLModel(StableState, DocumentationLink, CallbackSupportMixin, BaseEstim
             return packed
         from ._requantize import requantize
 
-        return requantize(packed, bits, seed)
+        return requantize(packed, bits, seed, self.n_jobs)
 
     def _redraw(self, matrix, seed):
         """Fresh samples for every epoch, if asked for."""

@@ -11,7 +11,7 @@ MIN_RUNS = 256
 # Rows of a mini-batch, and when large ones need no more epochs.
 SMALL_BATCH, LARGE_BATCH = 16, 64
 LARGE_BATCH_ROWS, LARGE_BATCH_BITS = 2048, 8
-# Starting threads for a pass over fewer values costs more than they save.
+# Starting threads for an epoch of fewer values costs more than they save.
 THREADED_VALUES = 1 << 24
 
 
@@ -49,11 +49,11 @@ def sweeps(batches):
     return -(-MIN_STEPS // batches)
 
 
-def worthwhile_threads(problem, options, batches):
-    """Threads that the passes of a fit are worth."""
+def worthwhile_threads(problem, batches):
+    """Threads that the epochs of a fit are worth."""
     small = problem.n * problem.tiles.padded < THREADED_VALUES
     few = sweeps(batches) > 1  # a team must not meet a tile twice in a row
-    return 1 if small or few else options.threads
+    return 1 if small or few else problem.threads
 
 
 def pass_bytes(tiles):

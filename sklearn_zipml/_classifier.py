@@ -80,7 +80,9 @@ class ZipMLLSSVC(ClassifierMixin, ZipMLModel):
         Start from the previous solution.
     n_jobs : int or None, default=None
         Threads that pack the rows, train and predict from packed rows, where there are enough of them for it to pay.
-        Results do not depend on it.
+        None means as many as scikit-learn's own compiled loops take (OpenMP's; ``threadpoolctl`` limits them, and
+        inside a parallel search every fit has its share), unless in a ``joblib.parallel_config`` context; -1 all
+        processors. Results do not depend on it.
     random_state : int, RandomState instance or None, default=None
         Decides the rounding, and the order of rows and batches.
     verbose : int, default=0

@@ -680,35 +680,38 @@ cdef class Tiles:
         return out
 
 
-def gather_rows(Tiles source, const int64_t[::1] slots, uint8_t[:, ::1] tiles):
-    """Copy, as a packed row each, the rows of `source` that are asked for.
+def gather_rows(Tiles source, const int64_t[::1] slots, uint8_t[:, ::1] tiles, size_t first, size_t last):
+    """Copy, as a packed row each, the rows of the source's tiles first..last-1 that are asked for.
 
     slots[k] is the slot of the source whose row becomes row k of tiles; `rows_to_tiles` makes tiles of them.
     """
     cdef size_t size = zml_row_bytes(source.padded, source.width), t, k, n = slots.shape[0]
     cdef uint8_t[::1] spare = np.empty(size * ZML_TILE_ROWS, dtype=np.uint8)
-    cdef int64_t[::1] order = np.empty(n, dtype=np.int64), end = np.zeros(source.n_tiles + 1, dtype=np.int64)
+    cdef int64_t[::1] order = np.empty(n, dtype=np.int64), end = np.zeros(last - first + 1, dtype=np.int64)
     cdef uint8_t *start = &tiles[0, 0]
     cdef const zml_encoding *encoding = <const zml_encoding *> active.encoding
     with nogil:
         # a counting sort by tile
         for k in range(n):
-            end[slots[k] // ZML_TILE_ROWS + 1] += 1
-        for t in range(source.n_tiles):
+            t = slots[k] // ZML_TILE_ROWS
+            if first <= t < last:
+                end[t - first + 1] += 1
+        for t in range(last - first):
             end[t + 1] += end[t]
         for k in range(n):
             t = slots[k] // ZML_TILE_ROWS
-            order[end[t]] = k
-            end[t] += 1
+            if first <= t < last:
+                order[end[t - first]] = k
+                end[t - first] += 1
         k = 0
-        for t in range(source.n_tiles):
-            if k == <size_t> end[t]:
+        for t in range(first, last):
+            if k == <size_t> end[t - first]:
                 continue
             encoding.rows_of_tile(source.tile(t), source.width, source.padded, &spare[0])
-            for k in range(k, <size_t> end[t]):
+            for k in range(k, <size_t> end[t - first]):
                 memcpy(start + <size_t> order[k] * size, &spare[(<size_t> slots[order[k]] - t * ZML_TILE_ROWS) * size],
                        size)
-            k = end[t]
+            k = end[t - first]
 
 
 def row_bytes(size_t n_columns, int width):

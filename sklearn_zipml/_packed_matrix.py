@@ -13,6 +13,7 @@ from . import _kernels
 from ._coincidence import of_subset
 from ._row_order import RowOrder
 from ._state import check_format
+from ._take import take_rows
 
 if TYPE_CHECKING:
     from ._typing import Levels, RandomState, Sampling
@@ -360,8 +361,7 @@ class PackedMatrix:
         codes = aligned_tiles(len(rows), self.shape[1], self._tiles.width)
         if self.shape[1] and len(rows):
             slots = self._order.slots(rows[order.rows()])
-            _kernels.gather_rows(self._tiles, slots, codes)
-            _kernels.rows_to_tiles(codes, self.shape[1], self._tiles.width)
+            take_rows(self._tiles, slots, codes)
         parts = {name: getattr(self, "_" + name) for name in _ARRAYS if name not in _STATISTICS}
         parts |= {name: getattr(self, name) for name in (*_KIND, "feature_names")}
         parts |= {"codes": codes, "shape": (len(rows), self.shape[1]), "row_seed": seed}
@@ -427,7 +427,7 @@ class PackedMatrix:
         random_state : int, RandomState instance or None, default=None
             Decides the rounding and the order of rows inside.
         n_jobs : int or None, default=None
-            Threads that pack. The result does not depend on it.
+            Threads that pack, see :class:`DoubleSamplingQuantizer`. The result does not depend on it.
 
         Returns
         -------

@@ -8,17 +8,24 @@ The kernels work on z_j = step_j x_j, x being the coefficients in units of X.
 import warnings
 
 import numpy as np
+from scipy.sparse.linalg import LinearOperator, eigsh
 
 from . import _kernels, _loops
 from ._float_matrix import FLOAT_WIDTH
 from ._levels import listed
 from ._statistics import weighted
+from ._threads import run_team
 
 DENSE_FLOPS = 2e9
 DENSE_COLUMNS = 1024
 SAMPLE_ROWS = 8192
 SMALLEST = 1e-15
+LANCZOS = 8
 SPAN_TILES = 4096
+# Sums over rows are made in so many parts, whatever the number of threads.
+PARTS = 8
+# Starting threads for a pass over fewer values costs more than they save.
+THREADED_VALUES = 1 << 22
 # Standard deviations from zero beyond which an uncentred column is warned of.
 FAR = 1e4
 
@@ -31,6 +38,7 @@ class Problem:
     matrix : PackedMatrix or FloatMatrix
     weights : float64 (n_samples,) or None, row weights in row order, all positive
     centred : bool, whether columns are centred (an intercept is fitted)
+    threads : int, that passes over many samples are shared out among; nothing depends on it
 
     Attributes
     ----------
@@ -39,8 +47,8 @@ class Problem:
     weights : float32 (slots,), mean one, or empty
     """
 
-    def __init__(self, matrix, weights, centred):
-        self.matrix, self.tiles = matrix, matrix._tiles
+    def __init__(self, matrix, weights, centred, threads=1):
+        self.matrix, self.tiles, self.threads = matrix, matrix._tiles, threads
         self._dense = None
         self.n, self.d = matrix.shape
         self.n_slots = self.tiles.n_tiles * _kernels.TILE_ROWS
@@ -123,15 +131,38 @@ class Problem:
     def curvature(self, v, first=0, last=None):
         """H v for the scaled second-moment matrix H = 1/n sum_i w_i a_i a_i', over tiles first..last-1."""
         last = self.tiles.n_tiles if last is None else last
-        move, sums = np.zeros(self.tiles.padded), np.zeros(self.tiles.padded)
+        move = np.zeros(self.tiles.padded)
         move[: self.d] = self.unit * v
         step = _loops.Move(self.tiles, move, self.padded(self.centre))
-        total = step.add(self.tiles, self.rows, first, last, 1, None, sums)
+        sums, total = self.sums_of(step, 1, None, first, last)
         if len(self.weights):
             weight = self.unit_weights(first, last).sum()
         else:
             weight = min(self.n, last * _kernels.TILE_ROWS) - first * _kernels.TILE_ROWS
         return self.unit * (sums[: self.d] - self.centre * total) / weight
+
+    def sums_of(self, step, limbs, image, first=0, last=None):
+        """sum_i w_i p_i g_ij of the image p of a Move, which goes to `image`, and sum_i w_i p_i; see `_loops.Move`."""
+        sums, totals = np.zeros((PARTS, self.tiles.padded)), np.zeros(PARTS)
+
+        def add(part, first, last):
+            totals[part] = step.add(self.tiles, self.rows, first, last, limbs, image, sums[part])
+
+        self.in_parts(add, first, last)
+        return sums.sum(axis=0), totals.sum()
+
+    def in_parts(self, work, first=0, last=None):
+        """work(part, first, last) of PARTS parts of tiles first..last-1, shared out among the threads."""
+        last = self.tiles.n_tiles if last is None else last
+        bounds = [first + (last - first) * part // PARTS for part in range(PARTS + 1)]
+        small = (last - first) * _kernels.TILE_ROWS * self.tiles.padded < THREADED_VALUES
+        threads = 1 if small else min(self.threads, PARTS)
+
+        def share(member):
+            for part in range(PARTS * member // threads, PARTS * (member + 1) // threads):
+                work(part, bounds[part], bounds[part + 1])
+
+        run_team(threads, share, lambda: None)
 
     # Constants of the step sizes
 
@@ -193,25 +224,23 @@ class Problem:
         """Whether the whole second-moment matrix costs no more than a few passes."""
         return is_dense_cheap(self.n, self.d)
 
-    def largest_curvature(self, iterations=20):
-        """Largest eigenvalue of H, from a sample of tiles, by power iteration or exactly."""
+    def largest_curvature(self):
+        """Largest eigenvalue of H, from a sample of tiles, by Lanczos iterations or exactly."""
         if self.d == 0 or not self.unit.any():
             return 1.0
-        value = self._largest_of_sample(self.sample_tiles(), iterations)
+        value = self._largest_of_sample(self.sample_tiles())
         return value if value > 0 else 1.0
 
-    def _largest_of_sample(self, last, iterations):
+    def _largest_of_sample(self, last):
         if self.d <= 128:
             return float(np.linalg.eigvalsh(self.dense_curvature(last))[-1])
-        v = np.random.default_rng(0).standard_normal(self.d) * (self.unit > 0)
-        value = 0.0
-        for _ in range(iterations):
-            size = np.linalg.norm(v)
-            if not size > 0:
-                break
-            v = self.curvature(v / size, 0, last)
-            value = max(value, float(np.linalg.norm(v)))
-        return 1.05 * value
+        start = np.random.default_rng(0).standard_normal(self.d) * (self.unit > 0)
+        if not self.curvature(start, 0, last).any():
+            return 0.0
+        operator = LinearOperator((self.d, self.d), lambda v: self.curvature(v.reshape(-1), 0, last), dtype=np.float64)
+        # as a rule it ends at its first check, a hundredth below the eigenvalue
+        found = eigsh(operator, 1, which="LA", v0=start, ncv=LANCZOS, tol=0.1, return_eigenvectors=False)
+        return 1.05 * float(found[0])
 
 
 def is_dense_cheap(n_rows, n_columns):

@@ -114,13 +114,14 @@ class Quadratic:
         penalty = (self.pull(anchor) * anchor).sum(axis=1) / 2 + (self.l1 * np.abs(anchor)).sum(axis=1)
         return np.asarray(loss) / self.problem.n + penalty
 
-    def gap(self, z, gradient):
+    def gap(self, z, gradient, enough=np.inf):
         """Bound on what the objective can still gain from z, every target, float64.
 
         Half the Newton decrement g' H^-1 g / 2, g being the subgradient of least magnitude in every component (the
         gradient, without an l1 penalty): the objective lies above its quadratic model there. Exact where the
         second-moment matrix is cheap, else from below, by conjugate gradients on a sample of the rows. `gradient` is
-        that of the mean loss at z, (targets, columns).
+        that of the mean loss at z, (targets, columns). Conjugate gradients
+        end early where it is plain that all targets together gain less than `enough`, or more.
         """
         problem = self.problem
         diagonal = self.ridge - self.noise
@@ -129,9 +130,14 @@ class Quadratic:
             hessian = problem.dense_curvature() + np.diag(diagonal) + self.lift @ self.lift.T
             return np.array([newton_decrement(hessian, g) for g in gradients])
         last = problem.sample_tiles(GAP_ROWS, GAP_ROWS_BY_COLUMN)
-        return np.array(
-            [gain_of_conjugate_gradients(lambda v: problem.curvature(v, 0, last) + diagonal * v, g) for g in gradients]
-        )
+
+        def curvature(v):
+            return problem.curvature(v, 0, last) + diagonal * v
+
+        gains = np.zeros(len(gradients))
+        for k, g in enumerate(gradients):
+            gains[k] = gain_of_conjugate_gradients(curvature, g, enough=(enough - gains.sum()) / (len(gains) - k))
+        return gains
 
     def _subgradients(self, z, gradient, diagonal):
         """Least subgradients in the scaled columns, float64 (targets, columns)."""
@@ -152,17 +158,22 @@ def newton_decrement(hessian, gradient):
     return float(((vectors[:, keep].T @ (inverse * gradient)) ** 2 / values[keep]).sum() / 2)
 
 
-def gain_of_conjugate_gradients(apply, gradient, iterations=10):
-    """The same from below: what that many steps of conjugate gradients gain."""
+def gain_of_conjugate_gradients(apply, gradient, iterations=10, enough=np.inf):
+    """The same from below: what that many steps of conjugate gradients gain.
+
+    Fewer if they gain more than `enough`, or if the others, gaining as much as the last one, would not.
+    """
     r, gain = gradient.copy(), 0.0
     p, square = r.copy(), r @ r
-    for _ in range(iterations):
+    for left in range(iterations - 1, -1, -1):
         image = apply(p)
         bend = p @ image
         if not (square > 0 and bend > 0):
             break
         step = square / bend
         gain += step * square / 2
+        if gain > enough or (np.isfinite(enough) and gain + left * step * square / 2 <= enough):
+            break
         r -= step * image
         p, square = r + (r @ r) / square * p, r @ r
     return gain

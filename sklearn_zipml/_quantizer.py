@@ -59,8 +59,9 @@ class DoubleSamplingQuantizer(
         Whether ``transform`` packs too, for studies where the data of inference is quantized as well. Values outside
         the range seen in ``fit`` then go to its ends.
     n_jobs : int or None, default=None
-        Threads that pack. None means 1 unless in a ``joblib.parallel_config`` context, -1 all processors. The result
-        does not depend on it.
+        Threads that pack. None means as many as scikit-learn's own compiled loops take (OpenMP's; ``threadpoolctl``
+        limits them), unless in a ``joblib.parallel_config`` context; -1 all processors. The result does not depend on
+        it.
     random_state : int, RandomState instance or None, default=None
         Decides the rounding and the order of rows inside the container.
 

@@ -26,7 +26,6 @@ class Options:
     tol: float = 1e-4
     model_bits: int | None = None
     gradient_bits: int | None = None
-    threads: int = 1
 
 
 @dataclass

@@ -8,12 +8,14 @@ from ._batches import batch_rows, n_batches, pass_bytes, sweeps, tile_order, wor
 from ._convergence import FLOOR, Stopping
 from ._float_matrix import FLOAT_WIDTH
 from ._quadratic import Rule
-from ._result import HALVINGS, RISE, Result, step_size_of
+from ._result import HALVINGS, Result, step_size_of
 
 # One plane of the kernels is enough: what it rounds shrinks as it converges.
 SAGA_BITS = 8
 # Below this tolerance the gradient of the anchor has 32 bits.
 FINE = 1e-6
+# An epoch that rises by less than this part of tol has just converged.
+NOTICED = 1e-3
 # Part of the step that rounding the model's offset, or the change of the residuals, to so few bits leaves stable.
 MODEL_STEP = {1: 0.2, 2: 0.35, 3: 0.6}
 GRADIENT_STEP = {1: 0.5, 2: 0.2}
@@ -26,15 +28,14 @@ def run_saga(quadratic, options, seed, z, on_epoch):
     batches = n_batches(problem, rows)
     calm = min(MODEL_STEP.get(options.model_bits, 1), GRADIENT_STEP.get(options.gradient_bits, 1))
     step_size = step_size_of(options, calm / (3 * (quadratic.top + problem.largest_norm() * batches / problem.n)))
-    threads = worthwhile_threads(problem, options, batches)
-    team = _epochs.Team(quadratic.padded, rows, threads)
-    anchor = Anchor(quadratic, z, threads, 1 if options.tol > FINE else 2, quadratic.targets)
+    team = _epochs.Team(quadratic.padded, rows, worthwhile_threads(problem, batches))
+    anchor = Anchor(quadratic, z, 1 if options.tol > FINE else 2, quadratic.targets)
     stop = Stopping(options.tol, anchor.objective)
     bits = 0 if problem.tiles.width == FLOAT_WIDTH else SAGA_BITS
-    scale = np.maximum(np.abs(anchor.objective), np.finfo(float).tiny)
     bytes_read, losses, size = [], [], pass_bytes(problem.tiles)
     # the position is the anchor with the exact zeros of an l1 penalty
     position, begun, past = z, z, None
+    scale = np.maximum(np.abs(anchor.objective), np.finfo(float).tiny)
     lag = np.zeros(anchor.residual.shape, dtype=np.float32)
 
     def record(epochs):
@@ -79,7 +80,8 @@ def run_saga(quadratic, options, seed, z, on_epoch):
             step_size /= 2
             record(epoch)
             continue
-        if np.any(_subspace.rise_at_end(anchor, direction) > RISE * scale):
+        rise = _subspace.rise_at_end(anchor, direction)
+        if halvings < HALVINGS and np.any(rise > NOTICED * options.tol * scale):  # half as far is better
             halvings += 1
             step_size /= 2
         factors = _subspace.factors(anchor, direction, past, (begun, position, ended))
@@ -128,4 +130,5 @@ def _position(anchor, position, ended, factors):
 
 def _is_optimal(anchor, position, tol, losses):
     """Whether the model can gain no more than a part tol of its objective: slow is not converged."""
-    return float(anchor.gap(position).sum()) <= tol * max(abs(losses[-1]), FLOOR * abs(losses[0]))
+    most = tol * max(abs(losses[-1]), FLOOR * abs(losses[0]))
+    return float(anchor.gap(position, most).sum()) <= most

@@ -55,9 +55,8 @@ def run_sgd(quadratic, options, seed, z, on_epoch, draw):
     if draw(0) is not problem.matrix:  # fresh draws are noisier than the store they come from
         mean_norm += noise.sum()
     automatic = 0.5 / (quadratic.top + noise.max(initial=0) + 3 * mean_norm * batches / problem.n)
-    threads = worthwhile_threads(problem, options, batches)
-    team = _epochs.Team(quadratic.padded, rows, threads)
-    run = _Run(Anchor(quadratic, z, threads, limbs=0), z, step_size_of(options, automatic))
+    team = _epochs.Team(quadratic.padded, rows, worthwhile_threads(problem, batches))
+    run = _Run(Anchor(quadratic, z, limbs=0), z, step_size_of(options, automatic))
     bytes_read = [0]
     # the noise of a model of two values per component hides the gain of every other epoch
     patience = 2 if options.model_bits == 1 else 1
@@ -100,7 +99,7 @@ def run_sgd(quadratic, options, seed, z, on_epoch, draw):
         if run.diverged(finite):
             if run.gave_up():
                 break
-            run.anchor = Anchor(quadratic, run.best_z, threads, limbs=0)  # what was added from far is not exact
+            run.anchor = Anchor(quadratic, run.best_z, limbs=0)  # what was added from far is not exact
             model[:, : problem.d] = run.best_z
             bytes_read[-1] += 2 * pass_bytes(problem.tiles)
             run.losses.append(float(run.anchor.objective.sum()))
@@ -111,7 +110,7 @@ def run_sgd(quadratic, options, seed, z, on_epoch, draw):
             floor = options.tol * max(abs(run.losses[-1]), FLOOR * abs(run.losses[0]))
             if schedule.is_over(gain > floor):
                 # at the noise floor of the smallest steps
-                left = float(Anchor(quadratic, run.best_z, threads).gap(run.best_z).sum())
+                left = float(Anchor(quadratic, run.best_z).gap(run.best_z).sum())
                 run.converged = left <= FLOOR * abs(float(run.first.sum()))
                 break
             if schedule.is_adaptive and gain <= floor:

@@ -40,15 +40,14 @@ def factors(anchor, direction, past, points):
             if np.array_equal(np.sign(points[1][k] + found @ moves) * now, np.abs(now)):
                 out[k, -len(moves) :] = found
                 continue
-        z, end = anchor.z[k], anchor.z[k] + direction.move[k]
-        rise = direction.move[k] @ (slope + direction.bend[k] / 2) + q.l1[k] @ (np.abs(end) - np.abs(z))
-        out[k, 1] = rise <= 0
+        out[k, 1] = rise_at_end(anchor, direction)[k] <= 0
     return out
 
 
 def rise_at_end(anchor, direction):
-    """What the objective's smooth part would rise by at the end of an epoch, every target."""
-    return (direction.move * (anchor.slope() + direction.bend / 2)).sum(axis=1)
+    """What the objective would rise by at the end of a direction, every target."""
+    smooth = direction.move * (anchor.slope() + direction.bend / 2)
+    return (smooth + anchor.quadratic.l1 * (np.abs(anchor.z + direction.move) - np.abs(anchor.z))).sum(axis=1)
 
 
 def _minimum(curvature, slope):

@@ -2,25 +2,42 @@
 
 import os
 from concurrent.futures import ThreadPoolExecutor
+from functools import cache
 from itertools import pairwise
-from threading import Thread
+from threading import Thread, current_thread, main_thread
 
-from joblib import effective_n_jobs
+from joblib import cpu_count, effective_n_jobs
 from joblib.parallel import get_active_backend
+from threadpoolctl import ThreadpoolController
 
 
 def threads_of(n_jobs):
     """Threads that n_jobs allows here.
 
-    It is joblib's: None is 1 unless a `joblib.parallel_config` says otherwise. Inside a worker of another `Parallel` it
-    is what joblib leaves for each of them (the thread limit it puts into the environment of its processes), so that a
-    search does not run more threads than there are processors.
+    None is what a `joblib.parallel_config` says. Without one it is as many as the compiled loops of scikit-learn itself
+    take, those of OpenMP: `threadpoolctl.threadpool_limits`, OMP_NUM_THREADS and joblib, which leaves every worker
+    process its share of the processors, bound them; in a thread of another `Parallel` it is one. Numbers are joblib's,
+    and bound by that share too.
     """
+    backend, configured = get_active_backend()
+    is_thread = current_thread() is not main_thread() and backend.nesting_level
+    if n_jobs is None and configured is None and not is_thread:
+        return _openmp_threads()
     threads = effective_n_jobs(n_jobs)
     limit = os.environ.get("OMP_NUM_THREADS", "")
-    if threads > 1 and limit.isdecimal() and get_active_backend()[0].nesting_level:
+    if threads > 1 and limit.isdecimal() and backend.nesting_level:
         return max(1, min(threads, int(limit)))
     return threads
+
+
+@cache
+def _openmp():
+    """The OpenMP libraries of this process; scikit-learn brings one along wherever it was built with OpenMP."""
+    return ThreadpoolController().select(user_api="openmp").lib_controllers
+
+
+def _openmp_threads():
+    return max(1, min([cpu_count(), *(library.num_threads for library in _openmp())]))
 
 
 def in_threads(work, n, block, n_jobs):
@@ -29,7 +46,7 @@ def in_threads(work, n, block, n_jobs):
     The C code releases the interpreter's lock.
     """
     blocks = -(-n // block)
-    threads = min(threads_of(n_jobs), blocks)
+    threads = min(threads_of(n_jobs), blocks) if blocks > 1 else 1
     if threads <= 1:
         return [work(0, n)]
     bounds = [min(n, blocks * k // threads * block) for k in range(threads + 1)]

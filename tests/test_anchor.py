@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from sklearn_zipml import _subspace
+from sklearn_zipml import _problem, _subspace
 from sklearn_zipml._anchor import Anchor
 from sklearn_zipml._encoder import pack
 from sklearn_zipml._float_matrix import FloatMatrix
@@ -11,13 +11,13 @@ from sklearn_zipml._problem import Problem
 from sklearn_zipml._quadratic import Quadratic
 
 
-def quadratic_of(bits, *, weighted=False, l1=None, n=700, d=12):
+def quadratic_of(bits, *, weighted=False, l1=None, n=700, d=12, threads=1):
     """The objective of two targets; columns of several scales."""
     rng = np.random.default_rng(0)
     X = rng.normal(size=(n, d)) @ (np.eye(d) + 0.3 * rng.normal(size=(d, d))) * np.logspace(-1, 1, d)
     y = np.stack([X[:, 0] + 0.1 * rng.normal(size=n), X[:, 1] - X[:, 4]])
     matrix = FloatMatrix(X, 3) if bits is None else pack(X, bits, "compensated", "optimal", 3)
-    problem = Problem(matrix, rng.uniform(0.1, 3, n) if weighted else None, True)
+    problem = Problem(matrix, rng.uniform(0.1, 3, n) if weighted else None, True, threads)
     y = (y - y.mean(axis=1, keepdims=True)) / np.abs(y).max()
     return Quadratic(problem, matrix._order.to_slots(y, problem.n_slots, np.float32), 1e-3, l1)
 
@@ -56,10 +56,10 @@ def test_moves_add_up(bits, weighted):
 
 
 @pytest.mark.parametrize("bits", [2, 8, None])
-def test_threads_share_the_passes(bits):
+def test_threads_share_the_passes(bits, monkeypatch):
     """To the same bits."""
-    quadratic = quadratic_of(bits)
-    one, two = (Anchor(quadratic, some_z(quadratic), threads) for threads in (1, 3))
+    monkeypatch.setattr(_problem, "THREADED_VALUES", 0)
+    one, two = (Anchor(q, some_z(q)) for q in (quadratic_of(bits, threads=threads) for threads in (1, 3)))
     for a, b in zip(known(one), known(two), strict=True):
         np.testing.assert_array_equal(a, b)
 
