@@ -106,12 +106,14 @@ class Anchor:
         problem = q.problem
         sums, totals, losses = np.zeros((PARTS, q.padded)), np.zeros(PARTS), np.zeros(PARTS)
 
-        def add(part, first, last):
-            residual = self.residual[k, first * _kernels.TILE_ROWS : last * _kernels.TILE_ROWS].astype(np.float64)
-            weighted = problem.unit_weights(first, last) * residual
-            totals[part], losses[part] = weighted.sum(), weighted @ residual / 2
-            if self.limbs:
-                sums[part, : problem.d] = problem.column_sums(weighted, first, last, limbs=2)
+        def add(bounds, first, last):
+            for part in range(first, last):
+                tiles = bounds[part], bounds[part + 1]
+                residual = self.residual[k, tiles[0] * _kernels.TILE_ROWS : tiles[1] * _kernels.TILE_ROWS]
+                weighted = problem.unit_weights(*tiles) * residual
+                totals[part], losses[part] = weighted.sum(), weighted @ residual.astype(np.float64) / 2
+                if self.limbs:
+                    sums[part, : problem.d] = problem.column_sums(weighted, *tiles, limbs=2)
 
         problem.in_parts(add)
         if self.limbs:

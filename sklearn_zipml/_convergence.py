@@ -12,13 +12,12 @@ class Stopping:
     """Ends a fit when what is left to gain is small.
 
     The decreases of a linearly converging objective are geometric: with ratio q of the last two, d q / (1 - q) is
-    left. Two epochs in a row must agree. Objectives are summed over targets.
+    left. Objectives are summed over targets. `_quadratic` has to confirm what this says.
     """
 
     def __init__(self, tol, start):
         self.tol, self.start = tol, abs(float(start.sum()))
         self.last = np.inf
-        self.agreed = 0
 
     def __call__(self, before, after):
         if self.tol <= 0:
@@ -28,5 +27,4 @@ class Stopping:
         ratio = min(decrease / self.last, 0.999) if self.last > 0 else 0.0
         left = decrease * ratio / (1 - ratio) if np.isfinite(self.last) else np.inf
         self.last = decrease
-        self.agreed = self.agreed + 1 if left <= target and decrease <= 20 * target else 0
-        return self.agreed >= 2 or decrease == 0
+        return (left <= target and decrease <= 20 * target) or decrease == 0

@@ -11,7 +11,7 @@ from cpython.exc cimport PyErr_CheckSignals
 from libc.math cimport isfinite
 
 from sklearn_zipml._kernels cimport (
-    ZML_DOT_COLUMNS, ZML_PLANE_ROWS, Tiles, active_kernels, int8_t, int32_t, uint8_t, zml_grid_planes, zml_kernels,
+    ZML_DOT_COLUMNS, ZML_PLANE_ROWS, Tiles, active_kernels, int8_t, int32_t, int64_t, uint8_t, zml_grid_planes, zml_kernels,
 )
 
 cdef extern from "tile.h" nogil:
@@ -321,41 +321,42 @@ cdef class Move:
             for j in range(n):
                 values[j] = value_of(self.vector, j)
 
-    def add(self, Tiles tiles, Rows rows, size_t first, size_t last, int limbs, float[::1] image, double[::1] sums):
-        """Put the image of the rows of tiles first..last-1 there, and add sum_i w_i image_i g_ij to sums.
+    def add(self, Tiles tiles, Rows rows, const int64_t[::1] bounds, size_t first, size_t last, int limbs,
+            float[::1] image, double[:, ::1] sums, double[::1] totals):
+        """Put the image of the rows there, and add up sum_i w_i image_i g_ij and sum_i w_i image_i, by parts.
 
-        Returns sum_i w_i image_i. For the sums, w image is taken as `limbs` 16-bit fixed-point vectors a tile; without
-        limbs there are none. image (slots) may be None.
+        Parts first..last-1 are taken, part k of tiles bounds[k]..bounds[k + 1]-1. For the sums, (parts, padded
+        columns), w image is taken as `limbs` 16-bit fixed-point vectors a tile; without limbs they stay. image (slots)
+        may be None.
         """
-        cdef size_t t, slot
+        cdef size_t t, part, slot
         cdef int i, count, _limb
-        cdef double total = 0
-        cdef double[TILE] part
+        cdef double[TILE] values
         cdef TileSum tile_sum = TileSum(tiles)
         if tiles.padded == 0:
-            return total
+            return
         with nogil:
-            for t in range(first, last):
-                if t % tiles_between_signals(tiles) == 0:
-                    with gil:
-                        PyErr_CheckSignals()
-                count = tiles.rows_in(t)
-                self.vector.dot(tiles, t, 0, 4, part)
-                for i in range(count):
-                    slot = t * TILE + i
-                    if image is not None:
-                        image[slot] = <float> part[i]
-                    part[i] *= rows.weight(slot)
-                for i in range(count, TILE):
-                    if image is not None:
-                        image[t * TILE + i] = 0
-                for _limb in range(limbs):
-                    tile_sum.load(part, count)
+            for part in range(first, last):
+                for t in range(<size_t> bounds[part], <size_t> bounds[part + 1]):
+                    if t % tiles_between_signals(tiles) == 0:
+                        with gil:
+                            PyErr_CheckSignals()
+                    count = tiles.rows_in(t)
+                    self.vector.dot(tiles, t, 0, 4, values)
                     for i in range(count):
-                        part[i] -= tile_sum.kept(i)
-                    tile_sum.add(tiles, t, &sums[0])
-                    total += tile_sum.total
-        return total
+                        slot = t * TILE + i
+                        if image is not None:
+                            image[slot] = <float> values[i]
+                        values[i] *= rows.weight(slot)
+                    for i in range(count, TILE):
+                        if image is not None:
+                            image[t * TILE + i] = 0
+                    for _limb in range(limbs):
+                        tile_sum.load(values, count)
+                        for i in range(count):
+                            values[i] -= tile_sum.kept(i)
+                        tile_sum.add(tiles, t, &sums[part, 0])
+                        totals[part] += tile_sum.total
 
 
 def advance(float[::1] past, const float[::1] image, double of_past, double of_image, float[::1] residual, Rows rows):

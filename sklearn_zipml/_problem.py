@@ -145,24 +145,27 @@ class Problem:
         """sum_i w_i p_i g_ij of the image p of a Move, which goes to `image`, and sum_i w_i p_i; see `_loops.Move`."""
         sums, totals = np.zeros((PARTS, self.tiles.padded)), np.zeros(PARTS)
 
-        def add(part, first, last):
-            totals[part] = step.add(self.tiles, self.rows, first, last, limbs, image, sums[part])
+        def add(bounds, first, last):
+            step.add(self.tiles, self.rows, bounds, first, last, limbs, image, sums, totals)
 
         self.in_parts(add, first, last)
         return sums.sum(axis=0), totals.sum()
 
     def in_parts(self, work, first=0, last=None):
-        """work(part, first, last) of PARTS parts of tiles first..last-1, shared out among the threads."""
+        """work(bounds, part, end) for PARTS parts of tiles first..last-1, shared out among the threads.
+
+        Part k has tiles bounds[k]..bounds[k + 1]-1. A member should drop the interpreter's lock once for all its parts:
+        to get it back in between takes longer than a part.
+        """
         last = self.tiles.n_tiles if last is None else last
-        bounds = [first + (last - first) * part // PARTS for part in range(PARTS + 1)]
+        bounds = first + (last - first) * np.arange(PARTS + 1) // PARTS
         small = (last - first) * _kernels.TILE_ROWS * self.tiles.padded < THREADED_VALUES
         threads = 1 if small else min(self.threads, PARTS)
-
-        def share(member):
-            for part in range(PARTS * member // threads, PARTS * (member + 1) // threads):
-                work(part, bounds[part], bounds[part + 1])
-
-        run_team(threads, share, lambda: None)
+        run_team(
+            threads,
+            lambda member: work(bounds, PARTS * member // threads, PARTS * (member + 1) // threads),
+            lambda: None,
+        )
 
     # Constants of the step sizes
 
