@@ -11,7 +11,8 @@ from cpython.exc cimport PyErr_CheckSignals
 from libc.math cimport isfinite
 
 from sklearn_zipml._kernels cimport (
-    ZML_DOT_COLUMNS, ZML_PLANE_ROWS, Tiles, active_kernels, int8_t, int32_t, int64_t, uint8_t, zml_grid_planes, zml_kernels,
+    ZML_DOT_COLUMNS, ZML_PLANE_ROWS, Tiles, active_kernels, int8_t, int32_t, int64_t, uint8_t, zml_grid_planes,
+    zml_kernels,
 )
 
 cdef extern from "tile.h" nogil:
@@ -303,7 +304,7 @@ def code_weights(Tiles tiles, const double[::1] weights):
 
 
 cdef class Move:
-    """A move of one target's z and its image, what it adds to the products with the rows.
+    """A move of one target's z and its image p, what it adds to the products with the rows.
 
     values (float64, padded columns) are rounded in place to the 16-bit fixed-point vector that the kernels multiply
     with. finite tells whether they all were finite.
@@ -322,14 +323,12 @@ cdef class Move:
                 values[j] = value_of(self.vector, j)
 
     def add(self, Tiles tiles, Rows rows, const int64_t[::1] bounds, size_t first, size_t last, int limbs,
-            float[::1] image, double[:, ::1] sums, double[::1] totals):
-        """Put the image of the rows there, and add up sum_i w_i image_i g_ij and sum_i w_i image_i, by parts.
+            double[:, ::1] sums, double[::1] totals):
+        """Add up sum_i w_i p_i g_ij, (parts, padded columns), and sum_i w_i p_i, by parts first..last-1.
 
-        Parts first..last-1 are taken, part k of tiles bounds[k]..bounds[k + 1]-1. For the sums, (parts, padded
-        columns), w image is taken as `limbs` 16-bit fixed-point vectors a tile; without limbs they stay. image (slots)
-        may be None.
+        Part k has tiles bounds[k]..bounds[k + 1]-1. w p is taken as `limbs` 16-bit fixed-point vectors a tile.
         """
-        cdef size_t t, part, slot
+        cdef size_t t, part
         cdef int i, count, _limb
         cdef double[TILE] values
         cdef TileSum tile_sum = TileSum(tiles)
@@ -344,28 +343,10 @@ cdef class Move:
                     count = tiles.rows_in(t)
                     self.vector.dot(tiles, t, 0, 4, values)
                     for i in range(count):
-                        slot = t * TILE + i
-                        if image is not None:
-                            image[slot] = <float> values[i]
-                        values[i] *= rows.weight(slot)
-                    for i in range(count, TILE):
-                        if image is not None:
-                            image[t * TILE + i] = 0
+                        values[i] *= rows.weight(t * TILE + i)
                     for _limb in range(limbs):
                         tile_sum.load(values, count)
                         for i in range(count):
                             values[i] -= tile_sum.kept(i)
                         tile_sum.add(tiles, t, &sums[part, 0])
                         totals[part] += tile_sum.total
-
-
-def advance(float[::1] past, const float[::1] image, double of_past, double of_image, float[::1] residual, Rows rows):
-    """Move residuals by of_past * past + of_image * image, which `past` becomes; half their weighted sum of squares."""
-    cdef size_t slot, n = residual.shape[0]
-    cdef double loss = 0
-    with nogil:
-        for slot in range(n):
-            past[slot] = <float> (of_past * past[slot] + of_image * image[slot])
-            residual[slot] += past[slot]
-            loss += rows.weight(slot) * <double> residual[slot] * residual[slot]
-    return loss / 2

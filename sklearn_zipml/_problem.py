@@ -134,19 +134,19 @@ class Problem:
         move = np.zeros(self.tiles.padded)
         move[: self.d] = self.unit * v
         step = _loops.Move(self.tiles, move, self.padded(self.centre))
-        sums, total = self.sums_of(step, 1, None, first, last)
+        sums, total = self.sums_of(step, 1, first, last)
         if len(self.weights):
             weight = self.unit_weights(first, last).sum()
         else:
             weight = min(self.n, last * _kernels.TILE_ROWS) - first * _kernels.TILE_ROWS
         return self.unit * (sums[: self.d] - self.centre * total) / weight
 
-    def sums_of(self, step, limbs, image, first=0, last=None):
-        """sum_i w_i p_i g_ij of the image p of a Move, which goes to `image`, and sum_i w_i p_i; see `_loops.Move`."""
+    def sums_of(self, step, limbs, first=0, last=None):
+        """sum_i w_i p_i g_ij of the image p of a `_loops.Move`, and sum_i w_i p_i."""
         sums, totals = np.zeros((PARTS, self.tiles.padded)), np.zeros(PARTS)
 
         def add(bounds, first, last):
-            step.add(self.tiles, self.rows, bounds, first, last, limbs, image, sums, totals)
+            step.add(self.tiles, self.rows, bounds, first, last, limbs, sums, totals)
 
         self.in_parts(add, first, last)
         return sums.sum(axis=0), totals.sum()

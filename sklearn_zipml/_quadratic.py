@@ -109,11 +109,6 @@ class Quadratic:
         move = np.divide(z - start, unit, out=np.zeros_like(z), where=unit > 0)
         return start + self.compensation.completed(move) * unit
 
-    def objective(self, loss, anchor):
-        """Objective of every target from its summed loss and z."""
-        penalty = (self.pull(anchor) * anchor).sum(axis=1) / 2 + (self.l1 * np.abs(anchor)).sum(axis=1)
-        return np.asarray(loss) / self.problem.n + penalty
-
     def gap(self, z, gradient, enough=np.inf):
         """Bound on what the objective can still gain from z, every target, float64.
 

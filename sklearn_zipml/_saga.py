@@ -22,21 +22,21 @@ GRADIENT_STEP = {1: 0.5, 2: 0.2}
 
 
 def run_saga(quadratic, options, seed, z, on_epoch):
-    """Result of saga from z; see `solve`. It uses up the targets."""
+    """Result of saga from z; see `solve`."""
     problem = quadratic.problem
     rows = batch_rows(problem, options)
     batches = n_batches(problem, rows)
     calm = min(MODEL_STEP.get(options.model_bits, 1), GRADIENT_STEP.get(options.gradient_bits, 1))
     step_size = step_size_of(options, calm / (3 * (quadratic.top + problem.largest_norm() * batches / problem.n)))
     team = _epochs.Team(quadratic.padded, rows, worthwhile_threads(problem, batches))
-    anchor = Anchor(quadratic, z, 1 if options.tol > FINE else 2, quadratic.targets)
+    anchor = Anchor(quadratic, z, 1 if options.tol > FINE else 2)
     stop = Stopping(options.tol, anchor.objective)
     bits = 0 if problem.tiles.width == FLOAT_WIDTH else SAGA_BITS
     bytes_read, losses, size = [], [], pass_bytes(problem.tiles)
     # the position is the anchor with the exact zeros of an l1 penalty
     position, begun, past = z, z, None
     scale = np.maximum(np.abs(anchor.objective), np.finfo(float).tiny)
-    lag = np.zeros(anchor.residual.shape, dtype=np.float32)
+    lag = np.zeros(quadratic.targets.shape, dtype=np.float32)
 
     def record(epochs):
         losses.append(float(anchor.objective.sum()))
@@ -74,13 +74,13 @@ def run_saga(quadratic, options, seed, z, on_epoch):
         direction = None
         if finite and np.isfinite(offset).all():
             ended = quadratic.completed(anchor.z[:, : problem.d], _end(anchor, offset))
-            direction = anchor.toward(ended, lag)
+            direction = anchor.toward(ended)
         if direction is None:
             halvings += 1
             step_size /= 2
             record(epoch)
             continue
-        rise = _subspace.rise_at_end(anchor, direction)
+        rise = anchor.rise_to_end(direction)
         if halvings < HALVINGS and np.any(rise > NOTICED * options.tol * scale):  # half as far is better
             halvings += 1
             step_size /= 2

@@ -56,7 +56,7 @@ def run_sgd(quadratic, options, seed, z, on_epoch, draw):
         mean_norm += noise.sum()
     automatic = 0.5 / (quadratic.top + noise.max(initial=0) + 3 * mean_norm * batches / problem.n)
     team = _epochs.Team(quadratic.padded, rows, worthwhile_threads(problem, batches))
-    run = _Run(Anchor(quadratic, z, limbs=0), z, step_size_of(options, automatic))
+    run = _Run(Anchor(quadratic, z), z, step_size_of(options, automatic))
     bytes_read = [0]
     # the noise of a model of two values per component hides the gain of every other epoch
     patience = 2 if options.model_bits == 1 else 1
@@ -99,7 +99,7 @@ def run_sgd(quadratic, options, seed, z, on_epoch, draw):
         if run.diverged(finite):
             if run.gave_up():
                 break
-            run.anchor = Anchor(quadratic, run.best_z, limbs=0)  # what was added from far is not exact
+            run.anchor = Anchor(quadratic, run.best_z)  # what was added from far is not exact
             model[:, : problem.d] = run.best_z
             bytes_read[-1] += 2 * pass_bytes(problem.tiles)
             run.losses.append(float(run.anchor.objective.sum()))

@@ -16,7 +16,7 @@ def solve(problem, targets, alpha, options, seed, *, l1=None, start=None, on_epo
     Parameters
     ----------
     problem : Problem
-    targets : float32 (targets, slots), centred and in slot order; used up
+    targets : float32 (targets, slots), centred and in slot order
     alpha : float, l2 penalty on the coefficients in units of X
     options : Options
     seed : int, 64 bits: order of the tiles and rounding of model and gradient

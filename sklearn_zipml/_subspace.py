@@ -40,14 +40,8 @@ def factors(anchor, direction, past, points):
             if np.array_equal(np.sign(points[1][k] + found @ moves) * now, np.abs(now)):
                 out[k, -len(moves) :] = found
                 continue
-        out[k, 1] = rise_at_end(anchor, direction)[k] <= 0
+        out[k, 1] = anchor.rise_to_end(direction)[k] <= 0
     return out
-
-
-def rise_at_end(anchor, direction):
-    """What the objective would rise by at the end of a direction, every target."""
-    smooth = direction.move * (anchor.slope() + direction.bend / 2)
-    return (smooth + anchor.quadratic.l1 * (np.abs(anchor.z + direction.move) - np.abs(anchor.z))).sum(axis=1)
 
 
 def _minimum(curvature, slope):

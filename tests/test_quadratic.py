@@ -34,7 +34,7 @@ def gap(quadratic, z):
 def test_gap_is_what_is_left():
     """Without l1 the objective is quadratic, so the Newton decrement is exact."""
     quadratic = quadratic_of()
-    best = solve(quadratic.problem, quadratic.targets.copy(), 1e-3, Options(tol=1e-12, max_iter=1000), 0).z
+    best = solve(quadratic.problem, quadratic.targets, 1e-3, Options(tol=1e-12, max_iter=1000), 0).z
     for size in (0.0, 0.1, 10.0):
         z = best + size * np.random.default_rng(1).normal(size=best.shape) * quadratic.problem.unit
         left = objective(quadratic, z) - objective(quadratic, best)
@@ -46,7 +46,7 @@ def test_gap_with_l1_bounds_what_is_left(l1):
     """From above, and it vanishes at the optimum."""
     quadratic = quadratic_of(l1=np.full(2, l1))
     options = Options(tol=1e-12, max_iter=2000)
-    best = solve(quadratic.problem, quadratic.targets.copy(), 1e-3, options, 0, l1=np.full(2, l1)).z
+    best = solve(quadratic.problem, quadratic.targets, 1e-3, options, 0, l1=np.full(2, l1)).z
     start = np.zeros_like(best)
     assert np.all(gap(quadratic, best) <= 1e-8 * objective(quadratic, start))
     for z in (start, best + 0.1 * quadratic.problem.unit):
@@ -71,5 +71,5 @@ def test_large_l1_leaves_nothing():
     """Whatever its size, the coefficients are exact zeros."""
     for l1 in (10.0, 1e300):
         quadratic = quadratic_of()
-        result = solve(quadratic.problem, quadratic.targets.copy(), 0.0, Options(), 0, l1=np.full(2, l1))
+        result = solve(quadratic.problem, quadratic.targets, 0.0, Options(), 0, l1=np.full(2, l1))
         assert result.converged and not result.z.any()

@@ -8,21 +8,16 @@ import pytest
 import reference
 from scipy import stats
 
-from sklearn_zipml import _epochs, _kernels, _solver
+from sklearn_zipml import _epochs, _kernels
 from sklearn_zipml._anchor import Anchor
 from sklearn_zipml._compensation import dense_ratio, iterative_ratio
 from sklearn_zipml._encoder import pack
 from sklearn_zipml._float_matrix import FloatMatrix
 from sklearn_zipml._problem import Problem
 from sklearn_zipml._quadratic import Quadratic, Rule
-from sklearn_zipml._solver import Options
+from sklearn_zipml._solver import Options, solve
 
 ERROR_RATE = 1e-6
-
-
-def solve(problem, targets, *args, **kwargs):
-    """The solver's result; it uses up a copy of the targets."""
-    return _solver.solve(problem, targets.copy(), *args, **kwargs)
 
 
 def data(n=300, d=9, seed=0):
@@ -69,7 +64,7 @@ def test_saga_epoch_equals_the_twin(sample_bits, model_bits, gradient_bits, batc
     quadratic = Quadratic(problem, targets, 1e-3, np.array([0.1, 0.02]) if batch in (16, 48) else None)
     start = np.random.default_rng(1).normal(size=(2, d)) * problem.unit
     anchor = Anchor(quadratic, start)
-    lag = 0.01 * anchor.residual
+    lag = 0.01 * targets
     offset = np.zeros(anchor.z.shape, dtype=np.float32)
     offset[:, :d] = 0.1 * start[::-1]
     rule = Rule.of(0.01, quadratic, quadratic.noise)
@@ -140,7 +135,7 @@ def test_epochs_report_what_is_not_finite(sample_bits):
     problem, targets = problem_of(X, y, sample_bits)
     quadratic = Quadratic(problem, targets, 0.0)
     anchor = Anchor(quadratic, np.zeros((1, problem.d)))
-    offset, lag = np.zeros(anchor.z.shape, dtype=np.float32), np.zeros_like(anchor.residual)
+    offset, lag = np.zeros(anchor.z.shape, dtype=np.float32), np.zeros_like(targets)
     rule = Rule.of(0.01, quadratic, quadratic.noise)
     order = np.arange(problem.tiles.n_tiles)
     offset[0, 1] = np.inf
