@@ -648,18 +648,18 @@ cdef class Tiles:
                                 &view[(t - first) * ZML_TILE_ROWS, 0], self.rows_in(t))
         return out
 
-    def counts(self):
-        """How many rows have each code, float64 (columns, codes)."""
-        cdef size_t whole = self.n_rows // ZML_TILE_ROWS, i, j, codes = <size_t> 1 << self.width
+    def counts(self, size_t first=0, last=None):
+        """How many rows of tiles first..last-1 have each code, float64 (columns, codes)."""
+        cdef size_t end = self.n_tiles if last is None else last, whole = min(end, self.n_rows // ZML_TILE_ROWS), i, j
         cdef const zml_encoding *encoding = <const zml_encoding *> active.encoding
-        out = np.zeros((self.padded, codes), dtype=np.uint64)
+        out = np.zeros((self.padded, 1 << self.width), dtype=np.uint64)
         cdef uint64_t[:, ::1] view = out
         cdef uint8_t[:, ::1] rest = np.empty((ZML_TILE_ROWS, self.padded), dtype=np.uint8)
         if self.padded and self.n_rows:
             with nogil:
-                if whole:
-                    encoding.count_tiles(self.tile(0), whole, self.width, self.padded, &view[0, 0])
-                if whole < self.n_tiles and self.n_rows > whole * ZML_TILE_ROWS:
+                if first < whole:
+                    encoding.count_tiles(self.tile(first), whole - first, self.width, self.padded, &view[0, 0])
+                if first <= whole < end and self.n_rows > whole * ZML_TILE_ROWS:
                     self.unpack(whole, &rest[0, 0])
                     for i in range(self.n_rows - whole * ZML_TILE_ROWS):
                         for j in range(self.padded):

@@ -8,7 +8,9 @@ import numpy as np
 
 from . import _loops
 from ._levels import Grid, n_levels
+from ._threads import in_threads
 
+THREAD_TILES = 64
 ERROR_UNITS = 1 << 14  # squared errors are summed in such parts of a squared step
 
 
@@ -108,7 +110,10 @@ def column_levels(packed):
 
 def weighted(packed, weights=None):
     """Mean, deviation and rounding variance over rows with weights (slot order), float64 in grid steps."""
-    counts = packed._tiles.counts() if weights is None else _loops.code_weights(packed._tiles, weights)
+    if weights is None:
+        counts = sum(in_threads(packed._tiles.counts, packed._tiles.n_tiles, THREAD_TILES, None))
+    else:
+        counts = _loops.code_weights(packed._tiles, weights)
     total = max(counts[0].sum(), np.finfo(float).tiny) if len(counts) else 1.0
     d = packed.shape[1]
     if packed._tiles.width == 8:

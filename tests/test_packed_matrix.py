@@ -428,3 +428,14 @@ def test_statistics_of_taken_rows_are_made_when_asked_for(bits):
             np.testing.assert_array_equal(getattr(taken, name), getattr(other, name))
     with pytest.raises(AttributeError, match="no attribute 'missing'"):
         _ = taken.missing
+
+
+@pytest.mark.parametrize("bits", [1, 2, 4, 8])
+def test_counts_of_tiles_add_up(bits):
+    """Those of ranges of tiles, the last one not full, to those of the decoded codes."""
+    X = np.random.default_rng(0).normal(size=(300, 3))
+    tiles = pack(X, bits, "compensated", "optimal", 0)._tiles
+    parts = [tiles.counts(first, first + 2) for first in range(0, 6, 2)]
+    np.testing.assert_array_equal(sum(parts), tiles.counts())
+    np.testing.assert_array_equal(tiles.counts(4), parts[2])
+    assert parts[2].sum() == 3 * (300 - 4 * 64)
