@@ -210,13 +210,13 @@ def _to_grid(scaled, bits, key, first):
 
 def _scale(magnitudes, bits):
     """A grid's step, and what makes a value the argument of _to_grid, or 0."""
-    top = F32(magnitudes.max(initial=0))
-    scale = top / F32(grid_steps(bits))
+    top, steps = F32(magnitudes.max(initial=0)), F32(grid_steps(bits))
+    scale, most = top * (F32(1) / steps), steps
+    if bits:
+        most = steps * F32(2 ** _fraction(bits)) * F32(1 - 2**-22)
     with np.errstate(over="ignore"):
-        inverse = F32(1) / scale if scale > 0 else F32(0)
-    if not np.isfinite(inverse):
-        return scale, F32(0)
-    return scale, inverse * (F32(2 ** _fraction(bits)) * F32(1 - 2**-22)) if bits else inverse
+        inverse = most / top if scale > 0 else F32(0)
+    return scale, inverse if np.isfinite(inverse) else F32(0)
 
 
 def quantize(values, bits, key, first=0):

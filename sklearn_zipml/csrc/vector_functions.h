@@ -61,13 +61,12 @@ typedef struct {
 typedef enum { TO_NEAREST, TWO_VALUED, STOCHASTIC } Rounding;
 
 ZML_INLINE Grid grid_of(float top, int bits) {
-  const int32_t steps = zml_grid_steps(bits);
-  Grid grid = {top / (float)steps, 0, bits <= 1 ? 29 : 31 - (bits < 16 ? bits : 16)};
-  if (!(grid.scale > 0 && 1 / grid.scale < INFINITY))
-    return grid;
-  grid.inverse = 1 / grid.scale;
-  if (bits) /* a hair less, or the rounding of `inverse` could push the largest element beyond the grid */
-    grid.inverse *= (float)(1 << grid.fraction) * (1 - 0x1p-22f);
+  const float steps = (float)zml_grid_steps(bits);
+  Grid grid = {top * (1 / steps), 0, bits <= 1 ? 29 : 31 - (bits < 16 ? bits : 16)};
+  /* a hair less, or rounding could push the largest element beyond the grid */
+  const float most = bits ? steps * (float)(1 << grid.fraction) * (1 - 0x1p-22f) : steps;
+  if (grid.scale > 0 && top < INFINITY && most / top < INFINITY)
+    grid.inverse = most / top;
   return grid;
 }
 
