@@ -56,6 +56,9 @@ static const uint8_t *table_of(const zml_epoch *e, size_t column) {
 
 static int is_packed(const zml_epoch *e) { return e->width != 32; }
 
+/* Whether so many bits are what the fused kernels take. */
+static int is_one_plane(int bits) { return bits >= 2 && zml_grid_planes(bits) == 1; }
+
 /* A key for each batch, target and use: the model's rounding (0) or the gradient's (1). */
 static uint64_t key_of(const zml_epoch *e, uint32_t batch, size_t target, int use) {
   const uint64_t counter = (uint64_t)batch * e->n_targets + target + 1;
@@ -141,6 +144,22 @@ static void gradient(const zml_member *m, zml_changes *c, size_t column, size_t 
   }
 }
 
+/* The step of saga in a block, of whose vectors the first element is j; returns the model's largest magnitude. */
+static float saga_step(const zml_member *m, zml_changes *c, const zml_step *rule, size_t column, size_t j,
+                       const uint8_t *ahead) {
+  const zml_epoch *e = m->epoch;
+  zml_move *move = is_packed(e) && c->batch.n_planes == 1 ? e->kernels->move[e->width] : NULL;
+  int32_t sums[2][ZML_BLOCK];
+  float floats[ZML_BLOCK];
+  if (move) {
+    c->batch.centre = e->centre + column;
+    return move(tile_of(e, m->rows.tile, column), table_of(e, column), c->planes[0], m->rows.first, m->rows.last, ahead,
+                rule, &c->batch, e->total + j, e->drift + j, e->model + j);
+  }
+  gradient(m, c, column, rule->n, ahead, sums, floats);
+  return e->kernels->saga_step(rule, &c->batch, e->total + j, e->drift + j, e->model + j);
+}
+
 /* The step of the last batch in a block; returns the model's largest magnitude there. */
 static float step(const zml_member *m, zml_changes *c, size_t target, size_t column, size_t count,
                   const uint8_t *ahead) {
@@ -153,11 +172,11 @@ static float step(const zml_member *m, zml_changes *c, size_t target, size_t col
   if (m->rows.opens_fold)
     kernels->fold(count, e->pull ? e->pull + j : NULL, e->sum + j, (e->lag ? e->drift : e->total) + j,
                   e->lag ? e->total + j : NULL);
-  gradient(m, c, column, count, ahead, sums, floats);
   if (e->lag) {
-    const float largest = kernels->saga_step(&rule, &c->batch, e->total + j, e->drift + j, e->model + j);
+    const float largest = saga_step(m, c, &rule, column, j, ahead);
     return e->threshold ? kernels->shrink(count, e->threshold + j, e->anchor + j, e->model + j) : largest;
   }
+  gradient(m, c, column, count, ahead, sums, floats);
   if (!e->gradient_bits)
     return kernels->sgd_step(&rule, &c->batch, e->model + j, e->total + j);
   zml_batch rounded = c->batch;
@@ -177,7 +196,10 @@ static void multiply(const zml_member *m, const zml_rows *rows, size_t target, s
   const uint8_t *samples = tile_of(e, rows->tile, column);
   const uint64_t key = key_of(e, m->batches, target, 0);
   double shift;
-  if (is_packed(e)) {
+  if (is_packed(e) && e->kernels->multiply[e->width] && is_one_plane(e->model_bits)) {
+    kernels->multiply[e->width](model, count, column, largest, e->model_bits, key, centre, samples, table_of(e, column),
+                                rows->first, rows->last, products);
+  } else if (is_packed(e)) {
     int8_t planes[2][ZML_BLOCK];
     int32_t dots[2][ZML_TILE_ROWS];
     const int n_planes = zml_grid_planes(e->model_bits);

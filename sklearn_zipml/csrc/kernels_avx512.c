@@ -59,42 +59,54 @@ TILE_INLINE __m512i levels_of(__m512i line, size_t group, int plane, __m512i tab
   return width == 4 ? _mm512_permutexvar_epi8(index, table) : _mm512_shuffle_epi8(table, index);
 }
 
-/* Rows of `count` planes: lane i of an accumulator is row i. With few planes consecutive groups take turns among
- * accumulators of their own, for one sum would wait for itself. */
+/* Adds the products of `count` planes of a column group to the rows' sums: lane i of an accumulator is row i. */
+TILE_INLINE void dot_group(const uint8_t *tile, const uint8_t *table, size_t group, const int8_t *planes,
+                           size_t plane_stride, int first, __m512i *high, __m512i *low, int width, int n_planes,
+                           int count) {
+  const __m512i levels = table_of(table, group, width);
+  int32_t four, more = 0;
+  memcpy(&four, planes + group * ZML_GROUP_COLUMNS, sizeof four);
+  if (n_planes > 1)
+    memcpy(&more, planes + plane_stride + group * ZML_GROUP_COLUMNS, sizeof more);
+  const __m512i m = _mm512_set1_epi32(four), m2 = _mm512_set1_epi32(more);
+  for (int p = 0; p < count; p++) {
+    const uint8_t *line = line_of(tile, group, first + p, width);
+    if (p == 0 || width == 8 || (width == 4 && p == 2))
+      ZML_PREFETCH(line + AHEAD);
+    const __m512i g = levels_of(_mm512_loadu_si512(line), group, first + p, levels, width, 0);
+    high[p] = _mm512_dpbusd_epi32(high[p], g, m);
+    if (n_planes > 1)
+      low[p] = _mm512_dpbusd_epi32(low[p], g, m2);
+  }
+}
+
+/* With few planes consecutive groups take turns among accumulators of their own, for one sum would wait for itself. */
+ZML_INLINE int turns_of(int count) { return count >= 3 ? 2 : 4; }
+
+/* The sums of all turns; they are left in the first. */
+TILE_INLINE void add_turns(__m512i sums[4][4], int count) {
+  for (int p = 0; p < count; p++)
+    for (int u = 1; u < turns_of(count); u++)
+      sums[0][p] = _mm512_add_epi32(sums[0][p], sums[u][p]);
+}
+
 TILE_INLINE void dot_planes(const uint8_t *tile, const uint8_t *table, size_t columns, const int8_t *planes,
                             size_t plane_stride, int first, int32_t *out, int width, int n_planes, int count) {
-  const int turns = count >= 3 ? 2 : 4;
+  const int turns = turns_of(count);
   __m512i high[4][4], low[4][4];
-  for (int p = 0; p < count; p++)
-    for (int u = 0; u < turns; u++)
-      high[p][u] = low[p][u] = _mm512_setzero_si512();
+  for (int u = 0; u < turns; u++)
+    for (int p = 0; p < count; p++)
+      high[u][p] = low[u][p] = _mm512_setzero_si512();
   for (size_t start = 0; start < columns / ZML_GROUP_COLUMNS; start += (size_t)turns)
-    for (int u = 0; u < turns; u++) {
-      const size_t group = start + (size_t)u;
-      const __m512i levels = table_of(table, group, width);
-      int32_t four, more = 0;
-      memcpy(&four, planes + group * ZML_GROUP_COLUMNS, sizeof four);
-      if (n_planes > 1)
-        memcpy(&more, planes + plane_stride + group * ZML_GROUP_COLUMNS, sizeof more);
-      const __m512i m = _mm512_set1_epi32(four), m2 = _mm512_set1_epi32(more);
-      for (int p = 0; p < count; p++) {
-        const uint8_t *line = line_of(tile, group, first + p, width);
-        if (p == 0 || width == 8 || (width == 4 && p == 2))
-          ZML_PREFETCH(line + AHEAD);
-        const __m512i g = levels_of(_mm512_loadu_si512(line), group, first + p, levels, width, 0);
-        high[p][u] = _mm512_dpbusd_epi32(high[p][u], g, m);
-        if (n_planes > 1)
-          low[p][u] = _mm512_dpbusd_epi32(low[p][u], g, m2);
-      }
-    }
+    for (int u = 0; u < turns; u++)
+      dot_group(tile, table, start + (size_t)u, planes, plane_stride, first, high[u], low[u], width, n_planes, count);
+  add_turns(high, count);
+  if (n_planes > 1)
+    add_turns(low, count);
   for (int p = 0; p < count; p++) {
-    for (int u = 1; u < turns; u++) {
-      high[p][0] = _mm512_add_epi32(high[p][0], high[p][u]);
-      low[p][0] = _mm512_add_epi32(low[p][0], low[p][u]);
-    }
-    _mm512_storeu_si512(out + (first + p) * ZML_PLANE_ROWS, high[p][0]);
+    _mm512_storeu_si512(out + (first + p) * ZML_PLANE_ROWS, high[0][p]);
     if (n_planes > 1)
-      _mm512_storeu_si512(out + ZML_TILE_ROWS + (first + p) * ZML_PLANE_ROWS, low[p][0]);
+      _mm512_storeu_si512(out + ZML_TILE_ROWS + (first + p) * ZML_PLANE_ROWS, low[0][p]);
   }
 }
 
@@ -106,42 +118,61 @@ TILE_INLINE __m512i sums_of(const __m512i *part) {
   return _mm512_permutexvar_epi32(order, _mm512_add_epi32(_mm512_unpacklo_epi64(a, b), _mm512_unpackhi_epi64(a, b)));
 }
 
+/* 16 x 4 -> 4 x 16: byte 16 * column + row comes from 4 * row + column. */
+TILE_INLINE __m512i transposition(void) {
+  const __m512i by_row =
+      _mm512_setr_epi32(0x0c080400, 0x1c181410, 0x2c282420, 0x3c383430, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0);
+  return _mm512_add_epi8(_mm512_shuffle_i32x4(by_row, by_row, 0),
+                         _mm512_setr_epi32(0, 0, 0, 0, 0x01010101, 0x01010101, 0x01010101, 0x01010101, 0x02020202,
+                                           0x02020202, 0x02020202, 0x02020202, 0x03030303, 0x03030303, 0x03030303,
+                                           0x03030303));
+}
+
+/* 16 residuals for every column of a group. */
+TILE_INLINE __m512i residuals_of(const int8_t *rows) {
+  return _mm512_broadcast_i32x4(_mm_loadu_si128((const __m128i *)rows));
+}
+
+/* Sums over the rows of `count` planes for 16 columns; those of the second plane of residuals are in `low`. */
+TILE_INLINE __m512i sums_of_16(const uint8_t *tile, const uint8_t *table, size_t block, const __m512i *r,
+                               const __m512i *r2, __m512i transpose, int first, __m512i *low_sums, int width,
+                               int n_planes, int count) {
+  __m512i high[4], low[4];
+  for (int u = 0; u < 4; u++) {
+    const size_t group = 4 * block + (size_t)u;
+    const __m512i levels = table_of(table, group, width);
+    high[u] = low[u] = _mm512_setzero_si512();
+    __m512i line = levels;
+    for (int p = 0; p < count; p++) {
+      if (p == 0 || width == 8 || (width == 4 && p % 2 == first % 2)) /* else still the line of the plane before */
+        line = _mm512_permutexvar_epi8(transpose, _mm512_loadu_si512(line_of(tile, group, first + p, width)));
+      const __m512i g = levels_of(line, group, first + p, levels, width, 1);
+      high[u] = _mm512_dpbusd_epi32(high[u], g, r[p]);
+      if (n_planes > 1)
+        low[u] = _mm512_dpbusd_epi32(low[u], g, r2[p]);
+    }
+  }
+  if (n_planes > 1)
+    *low_sums = sums_of(low);
+  return sums_of(high);
+}
+
 TILE_INLINE void gradient_planes(const uint8_t *tile, const uint8_t *table, size_t columns, const int8_t *planes,
                                  int first, int32_t *out, size_t out_stride, const uint8_t *ahead, int width,
                                  int n_planes, int count) {
-  /* 16 x 4 -> 4 x 16: byte 16 * column + row comes from 4 * row + column */
-  const __m512i by_row =
-      _mm512_setr_epi32(0x0c080400, 0x1c181410, 0x2c282420, 0x3c383430, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0);
-  const __m512i transpose = _mm512_add_epi8(
-      _mm512_shuffle_i32x4(by_row, by_row, 0),
-      _mm512_setr_epi32(0, 0, 0, 0, 0x01010101, 0x01010101, 0x01010101, 0x01010101, 0x02020202, 0x02020202, 0x02020202,
-                        0x02020202, 0x03030303, 0x03030303, 0x03030303, 0x03030303));
-  __m512i r[4], r2[4];
+  const __m512i transpose = transposition();
+  __m512i r[4], r2[4], low = _mm512_setzero_si512();
   for (int p = 0; p < count; p++) {
     const int8_t *row = planes + (first + p) * ZML_PLANE_ROWS;
-    r[p] = _mm512_broadcast_i32x4(_mm_loadu_si128((const __m128i *)row));
-    r2[p] = n_planes > 1 ? _mm512_broadcast_i32x4(_mm_loadu_si128((const __m128i *)(row + ZML_TILE_ROWS))) : r[p];
+    r[p] = residuals_of(row);
+    r2[p] = n_planes > 1 ? residuals_of(row + ZML_TILE_ROWS) : r[p];
   }
   for (size_t block = 0; block < columns / 16; block++) {
-    __m512i high[4], low[4];
     fetch_ahead(ahead, block, width, count);
-    for (int u = 0; u < 4; u++) {
-      const size_t group = 4 * block + (size_t)u;
-      const __m512i levels = table_of(table, group, width);
-      high[u] = low[u] = _mm512_setzero_si512();
-      __m512i line = levels;
-      for (int p = 0; p < count; p++) {
-        if (p == 0 || width == 8 || (width == 4 && p % 2 == first % 2)) /* else still the line of the plane before */
-          line = _mm512_permutexvar_epi8(transpose, _mm512_loadu_si512(line_of(tile, group, first + p, width)));
-        const __m512i g = levels_of(line, group, first + p, levels, width, 1);
-        high[u] = _mm512_dpbusd_epi32(high[u], g, r[p]);
-        if (n_planes > 1)
-          low[u] = _mm512_dpbusd_epi32(low[u], g, r2[p]);
-      }
-    }
-    _mm512_storeu_si512(out + 16 * block, sums_of(high));
+    const __m512i sums = sums_of_16(tile, table, block, r, r2, transpose, first, &low, width, n_planes, count);
+    _mm512_storeu_si512(out + 16 * block, sums);
     if (n_planes > 1)
-      _mm512_storeu_si512(out + out_stride + 16 * block, sums_of(low));
+      _mm512_storeu_si512(out + out_stride + 16 * block, low);
   }
 }
 
@@ -202,11 +233,16 @@ DEFINE(2)
 DEFINE(4)
 DEFINE(8)
 
+#include "blocks_avx512.h"
+
 const zml_kernels zml_avx512 = {
     .name = "avx512",
     .encoding = &zml_encoding_avx512,
     .dot = {[1] = dot_1, [2] = dot_2, [4] = dot_4, [8] = dot_8},
     .gradient = {[1] = gradient_1, [2] = gradient_2, [4] = gradient_4, [8] = gradient_8},
+    .saga_rows = rows,
+    .move = {[1] = move_1, [2] = move_2, [4] = move_4, [8] = move_8},
+    .multiply = {[1] = multiply_1, [2] = multiply_2, [4] = multiply_4, [8] = multiply_8},
     ZML_VECTOR_FUNCTIONS,
 };
 #endif

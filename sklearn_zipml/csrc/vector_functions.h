@@ -417,9 +417,9 @@ ZML_TARGET static void gradient_float(const float *tile, size_t columns, const f
   }
 }
 
-/* These functions' part of a table of kernels. */
+/* These functions' part of a table of kernels; saga_rows is named there, for one instruction set has its own. */
 #define ZML_VECTOR_FUNCTIONS                                                                                           \
   .dot_float = dot_float, .gradient_float = gradient_float, .largest = largest, .quantize = quantize,                  \
-  .round = round_values, .add_products = add_products, .add_sums = add_sums, .saga_rows = saga_rows,                   \
-  .sgd_rows = sgd_rows, .batch_gradient = batch_gradient, .batch_gradient_float = batch_gradient_float,                \
-  .saga_step = saga_step, .sgd_step = sgd_step, .shrink = shrink, .fold = fold
+  .round = round_values, .add_products = add_products, .add_sums = add_sums, .sgd_rows = sgd_rows,                     \
+  .batch_gradient = batch_gradient, .batch_gradient_float = batch_gradient_float, .saga_step = saga_step,              \
+  .sgd_step = sgd_step, .shrink = shrink, .fold = fold

@@ -1,0 +1,199 @@
+/* What happens to a block of columns in the usual case, a model and residuals of one plane, with everything in
+ * registers from one step to the next: `move` is gradient and saga_step, `multiply` is quantize, dot and add_products.
+ * The shuffles of one half hide behind the arithmetic of the other. Part of kernels_avx512.c. */
+
+/* The largest of 16 integers. */
+TILE_INLINE int32_t largest_lane(__m512i v) { return _mm512_reduce_max_epi32(v); }
+
+TILE_INLINE __m512i magnitudes(__m512 v) {
+  return _mm512_and_si512(_mm512_castps_si512(v), _mm512_set1_epi32(0x7fffffff));
+}
+
+TILE_INLINE float move_planes(const uint8_t *tile, const uint8_t *table, const int8_t *planes, int first,
+                              const uint8_t *ahead, const zml_step *rule, const zml_batch *batch,
+                              const float *restrict mean, float *restrict drift, float *restrict model, int width,
+                              int count) {
+  const __m512i transpose = transposition();
+  const __m512 scale = _mm512_set1_ps(batch->scale), total = _mm512_set1_ps(batch->total);
+  const __m512 batch_weight = _mm512_set1_ps(rule->batch_weight), table_weight = _mm512_set1_ps(rule->table_weight);
+  const float *restrict keep = rule->keep, *restrict step = rule->step, *restrict centre = batch->centre;
+  __m512i r[4], top = _mm512_setzero_si512();
+  for (int p = 0; p < count; p++)
+    r[p] = residuals_of(planes + (first + p) * ZML_PLANE_ROWS);
+  for (size_t block = 0; block < rule->n / 16; block++) {
+    const size_t j = 16 * block;
+    fetch_ahead(ahead, block, width, count);
+    const __m512 sums =
+        _mm512_cvtepi32_ps(sums_of_16(tile, table, block, r, r, transpose, first, NULL, width, 1, count));
+    const __m512 gradient =
+        _mm512_sub_ps(_mm512_mul_ps(sums, scale), _mm512_mul_ps(_mm512_loadu_ps(centre + j), total));
+    const __m512 moved = _mm512_loadu_ps(drift + j);
+    const __m512 direction =
+        _mm512_add_ps(_mm512_add_ps(_mm512_mul_ps(batch_weight, gradient), moved), _mm512_loadu_ps(mean + j));
+    const __m512 value = _mm512_sub_ps(_mm512_mul_ps(_mm512_loadu_ps(keep + j), _mm512_loadu_ps(model + j)),
+                                       _mm512_mul_ps(_mm512_loadu_ps(step + j), direction));
+    _mm512_storeu_ps(model + j, value);
+    _mm512_storeu_ps(drift + j, _mm512_add_ps(moved, _mm512_mul_ps(table_weight, gradient)));
+    top = _mm512_max_epi32(top, magnitudes(value));
+  }
+  return as_float(largest_lane(top));
+}
+
+/* 16 values on a grid, and the next draws. */
+TILE_INLINE __m512i to_grid(__m512 values, __m512 inverse, __m512i *random, __m512i step, int fraction) {
+  const __m512i fixed = _mm512_cvttps_epi32(_mm512_mul_ps(values, inverse));
+  const __m512i up = _mm512_srl_epi32(*random, _mm_cvtsi32_si128(32 - fraction));
+  *random = _mm512_add_epi32(*random, step);
+  return _mm512_sra_epi32(_mm512_add_epi32(fixed, up), _mm_cvtsi32_si128(fraction));
+}
+
+/* sum_of_lanes of single-precision lanes. */
+TILE_INLINE double sum_of_floats(__m512 lanes) {
+  const __m256 upper = _mm256_castpd_ps(_mm512_extractf64x4_pd(_mm512_castps_pd(lanes), 1));
+  const __m512d eight = _mm512_add_pd(_mm512_cvtps_pd(_mm512_castps512_ps256(lanes)), _mm512_cvtps_pd(upper));
+  const __m256d four = _mm256_add_pd(_mm512_castpd512_pd256(eight), _mm512_extractf64x4_pd(eight, 1));
+  const __m128d two = _mm_add_pd(_mm256_castpd256_pd128(four), _mm256_extractf128_pd(four, 1));
+  return _mm_cvtsd_f64(_mm_add_sd(two, _mm_unpackhi_pd(two, two)));
+}
+
+TILE_INLINE void add_scaled(__m256i sums, __m512d shift, __m512d scale, double *product) {
+  const __m512d centred = _mm512_sub_pd(_mm512_cvtepi32_pd(sums), shift);
+  _mm512_storeu_pd(product, _mm512_add_pd(_mm512_loadu_pd(product), _mm512_mul_pd(centred, scale)));
+}
+
+TILE_INLINE void multiply_planes(const float *model, size_t n, size_t column, Grid grid, uint64_t key,
+                                 const float *centre, const uint8_t *tile, const uint8_t *table, int first,
+                                 double *product, int width, int count) {
+  const __m512 inverse = _mm512_set1_ps(grid.inverse);
+  const int turns = turns_of(count);
+  int8_t plane[ZML_FUSED_COLUMNS];
+  uint32_t first_random[LANES], steps[LANES];
+  first_draws(key, column, first_random, steps);
+  __m512i random = _mm512_loadu_si512(first_random), step = _mm512_loadu_si512(steps), sums[4][4];
+  __m512 part = _mm512_setzero_ps();
+  for (int u = 0; u < turns; u++)
+    for (int p = 0; p < count; p++)
+      sums[u][p] = _mm512_setzero_si512();
+  for (size_t j = 0; j < n; j += LANES) {
+    const __m512i q = to_grid(_mm512_loadu_ps(model + j), inverse, &random, step, grid.fraction);
+    _mm_storeu_si128((__m128i *)(plane + j), _mm512_cvtepi32_epi8(q));
+    part = _mm512_add_ps(part, _mm512_mul_ps(_mm512_loadu_ps(centre + j), _mm512_cvtepi32_ps(q)));
+    for (size_t u = 0; u < 4; u++)
+      dot_group(tile, table, j / 4 + u, plane, 0, first, sums[u % (size_t)turns], NULL, width, 1, count);
+  }
+  add_turns(sums, count);
+  const __m512d shift = _mm512_set1_pd(sum_of_floats(part)), scale = _mm512_set1_pd(grid.scale);
+  for (int p = 0; p < count; p++) {
+    double *rows = product + (first + p) * ZML_PLANE_ROWS;
+    add_scaled(_mm512_castsi512_si256(sums[0][p]), shift, scale, rows);
+    add_scaled(_mm512_extracti64x4_epi64(sums[0][p], 1), shift, scale, rows + 8);
+  }
+}
+
+/* saga_rows of one plane of 2 to 8 bits. */
+TILE_INLINE float rows_planes(const double *product, const float *weights, float *lag, int count, int bits,
+                              uint64_t key, int8_t *planes, float *total, int n_planes) {
+  uint32_t first_random[LANES], steps[LANES];
+  first_draws(key, 0, first_random, steps);
+  __m512i random = _mm512_loadu_si512(first_random), step = _mm512_loadu_si512(steps);
+  __m512 value[4];
+  __m512i top = _mm512_setzero_si512(), sum = _mm512_setzero_si512();
+  for (int p = 0; p < n_planes; p++) {
+    const int left = count - 16 * p;
+    const __m256 low = _mm512_cvtpd_ps(_mm512_loadu_pd(product + 16 * p));
+    const __m256 high = _mm512_cvtpd_ps(_mm512_loadu_pd(product + 16 * p + 8));
+    value[p] =
+        _mm512_castpd_ps(_mm512_insertf64x4(_mm512_castps_pd(_mm512_castps256_ps512(low)), _mm256_castps_pd(high), 1));
+    if (weights)
+      value[p] = _mm512_mul_ps(_mm512_loadu_ps(weights + 16 * p), value[p]);
+    const __mmask16 here = left >= 16 ? 0xffff : left > 0 ? (__mmask16)((1 << left) - 1) : 0;
+    value[p] = _mm512_maskz_add_ps(here, _mm512_loadu_ps(lag + 16 * p), value[p]);
+    top = _mm512_max_epi32(top, magnitudes(value[p]));
+  }
+  const float largest_value = as_float(largest_lane(top));
+  const Grid grid = grid_of(largest_value, bits);
+  const float scale = grid.inverse > 0 ? grid.scale : largest_value < INFINITY ? 0 : NAN;
+  const __m512 inverse = _mm512_set1_ps(grid.inverse), scales = _mm512_set1_ps(scale);
+  for (int p = 0; p < n_planes; p++) {
+    __m512i q = to_grid(value[p], inverse, &random, step, grid.fraction);
+    if (grid.inverse == 0)
+      q = _mm512_setzero_si512();
+    _mm_storeu_si128((__m128i *)(planes + 16 * p), _mm512_cvtepi32_epi8(q));
+    sum = _mm512_add_epi32(sum, q);
+    const __m512 kept = _mm512_mul_ps(scales, _mm512_cvtepi32_ps(q));
+    _mm512_storeu_ps(lag + 16 * p, _mm512_sub_ps(_mm512_loadu_ps(lag + 16 * p), kept));
+  }
+  *total = scale * (float)_mm512_reduce_add_epi32(sum);
+  return scale;
+}
+
+ZML_TARGET static float rows(const double *product, const float *weights, float *lag, int count, int end, int bits,
+                             uint64_t key, int8_t *planes, float *total) {
+  if (bits < 2 || zml_grid_planes(bits) == 2)
+    return saga_rows(product, weights, lag, count, end, bits, key, planes, total);
+  switch (end / ZML_PLANE_ROWS) {
+  case 1:
+    return rows_planes(product, weights, lag, count, bits, key, planes, total, 1);
+  case 2:
+    return rows_planes(product, weights, lag, count, bits, key, planes, total, 2);
+  case 3:
+    return rows_planes(product, weights, lag, count, bits, key, planes, total, 3);
+  default:
+    return rows_planes(product, weights, lag, count, bits, key, planes, total, 4);
+  }
+}
+
+TILE_INLINE float move(const uint8_t *tile, const uint8_t *table, const int8_t *planes, int first, int last,
+                       const uint8_t *ahead, const zml_step *rule, const zml_batch *batch, const float *mean,
+                       float *drift, float *model, int width) {
+  switch (last - first) {
+  case 1:
+    return move_planes(tile, table, planes, first, ahead, rule, batch, mean, drift, model, width, 1);
+  case 2:
+    return move_planes(tile, table, planes, first, ahead, rule, batch, mean, drift, model, width, 2);
+  case 3:
+    return move_planes(tile, table, planes, first, ahead, rule, batch, mean, drift, model, width, 3);
+  default:
+    return move_planes(tile, table, planes, 0, ahead, rule, batch, mean, drift, model, width, 4);
+  }
+}
+
+TILE_INLINE void multiply(const float *model, size_t n, size_t column, float top, int bits, uint64_t key,
+                          const float *centre, const uint8_t *tile, const uint8_t *table, int first, int last,
+                          double *product, int width) {
+  const Grid grid = grid_of(top, bits);
+  if (grid.inverse == 0) { /* all zero, or not finite */
+    for (int i = first * ZML_PLANE_ROWS; top == INFINITY && i < last * ZML_PLANE_ROWS; i++)
+      product[i] = NAN;
+    return;
+  }
+  switch (last - first) {
+  case 1:
+    multiply_planes(model, n, column, grid, key, centre, tile, table, first, product, width, 1);
+    break;
+  case 2:
+    multiply_planes(model, n, column, grid, key, centre, tile, table, first, product, width, 2);
+    break;
+  case 3:
+    multiply_planes(model, n, column, grid, key, centre, tile, table, first, product, width, 3);
+    break;
+  default:
+    multiply_planes(model, n, column, grid, key, centre, tile, table, 0, product, width, 4);
+  }
+}
+
+#define DEFINE_BLOCKS(width)                                                                                           \
+  ZML_TARGET static float move_##width(const uint8_t *tile, const uint8_t *table, const int8_t *planes, int first,     \
+                                       int last, const uint8_t *ahead, const zml_step *rule, const zml_batch *batch,   \
+                                       const float *mean, float *drift, float *model) {                                \
+    return move(tile, table, planes, first, last, ahead, rule, batch, mean, drift, model, width);                      \
+  }                                                                                                                    \
+  ZML_TARGET static void multiply_##width(const float *model, size_t n, size_t column, float top, int bits,            \
+                                          uint64_t key, const float *centre, const uint8_t *tile,                      \
+                                          const uint8_t *table, int first, int last, double *product) {                \
+    multiply(model, n, column, top, bits, key, centre, tile, table, first, last, product, width);                      \
+  }
+DEFINE_BLOCKS(1)
+DEFINE_BLOCKS(2)
+DEFINE_BLOCKS(4)
+DEFINE_BLOCKS(8)
