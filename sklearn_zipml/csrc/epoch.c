@@ -106,13 +106,16 @@ static void fetch_rows(const zml_member *m) {
 }
 
 /* Samples needed soon, of which a gradient fetches as much as it reads itself: of whole tiles the block that follows in
- * the next one, otherwise the batch's share of the next tile's columns low..high-1. */
+ * the next one, or of tiles of bytes the same block; otherwise the batch's share of the next tile's columns
+ * low..high-1. */
 static const uint8_t *ahead_of(const zml_member *m, size_t column) {
   const zml_epoch *e = m->epoch;
   const zml_rows *rows = &m->rows;
   const size_t planes = (size_t)(rows->last - rows->first), low = m->low, high = m->high;
   size_t position = rows->position + 1, at = column + block_of(e->columns);
-  if (planes < 4)
+  if (zml_is_streamed(e->width, (int)planes))
+    at = column;
+  else if (planes < 4)
     at = 0;
   else if (at >= high)
     position++, at = low;

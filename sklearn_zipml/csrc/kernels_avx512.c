@@ -71,7 +71,7 @@ TILE_INLINE void dot_group(const uint8_t *tile, const uint8_t *table, size_t gro
   const __m512i m = _mm512_set1_epi32(four), m2 = _mm512_set1_epi32(more);
   for (int p = 0; p < count; p++) {
     const uint8_t *line = line_of(tile, group, first + p, width);
-    if (p == 0 || width == 8 || (width == 4 && p == 2))
+    if (!zml_is_streamed(width, count) && (p == 0 || width == 8 || (width == 4 && p == 2)))
       ZML_PREFETCH(line + AHEAD);
     const __m512i g = levels_of(_mm512_loadu_si512(line), group, first + p, levels, width, 0);
     high[p] = _mm512_dpbusd_epi32(high[p], g, m);

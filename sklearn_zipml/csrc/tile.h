@@ -20,6 +20,10 @@ static inline size_t zml_tile_bytes(size_t padded_columns, int width) {
   return padded_columns * ZML_TILE_ROWS / 8 * (size_t)width;
 }
 
+/* Whether so many planes of a tile are all of it, and so many bytes that memory limits a pass: then every line is
+ * fetched once, shortly before it is read and in order, which processors notice and read on. */
+static inline int zml_is_streamed(int width, int n_planes) { return width == 8 && n_planes == 4; }
+
 /* Codes a decode table has for each column; bytes hold grid positions themselves and need none. */
 static inline size_t zml_table_codes(int width) { return width >= 8 ? 0 : (size_t)1 << width; }
 
