@@ -51,8 +51,12 @@ ZML_INLINE void decode(const uint8_t *tile, const Levels *table, size_t group, i
   const uint8_t *line = tile + ZML_LINE * zml_line_of(group, plane, width);
   const int shift = zml_shift_of(group, plane, width);
   uint32_t row[ZML_PLANE_ROWS];
+  if (width == 8) { /* by way of words the compiler would not see bytes that it can widen */
+    memcpy(levels, line, PLANE);
+    return;
+  }
   memcpy(row, line, sizeof row);
-  for (int i = 0; width < 8 && i < ZML_PLANE_ROWS; i++)
+  for (int i = 0; i < ZML_PLANE_ROWS; i++)
     row[i] = width == 1   ? of_1_bit(table->of, row[i], shift)
              : width == 2 ? of_2_bits(table->of, row[i], shift)
                           : of_4_bits(table->of, row[i], shift);
@@ -77,13 +81,13 @@ ZML_INLINE void dot_planes(const uint8_t *tile, const uint8_t *table, size_t col
       for (int n = 0; n < n_planes; n++)
         for (int start = 0; start < PLANE; start += 16)
           for (int k = 0; k < 16; k++)
-            sum[plane][n][start + k] += product(levels[start + k], m[n][k]);
+            sum[plane - first][n][start + k] += product(levels[start + k], m[n][k]);
     }
   }
   for (int plane = first; plane < last; plane++)
     for (int n = 0; n < n_planes; n++)
       for (int i = 0; i < ZML_PLANE_ROWS; i++) {
-        const int32_t *row = sum[plane][n] + i * ZML_GROUP_COLUMNS;
+        const int32_t *row = sum[plane - first][n] + i * ZML_GROUP_COLUMNS;
         out[n * ZML_TILE_ROWS + plane * ZML_PLANE_ROWS + i] = (row[0] + row[1]) + (row[2] + row[3]);
       }
 }
