@@ -9,6 +9,11 @@ TILE_INLINE __m512i magnitudes(__m512 v) {
   return _mm512_and_si512(_mm512_castps_si512(v), _mm512_set1_epi32(0x7fffffff));
 }
 
+/* Bytes that move fetches, for 16 columns; multiply fetches the rest of whole tiles, so that memory is asked evenly. */
+ZML_INLINE int fetched_by_move(int width, int count) {
+  return zml_is_streamed(width, count) || count < 4 ? 32 * width * count : 16 * width * count;
+}
+
 TILE_INLINE float move_planes(const uint8_t *tile, const uint8_t *table, const int8_t *planes, int first,
                               const uint8_t *ahead, const zml_step *rule, const zml_batch *batch,
                               const float *restrict mean, float *restrict drift, float *restrict model, int width,
@@ -22,7 +27,7 @@ TILE_INLINE float move_planes(const uint8_t *tile, const uint8_t *table, const i
     r[p] = residuals_of(planes + (first + p) * ZML_PLANE_ROWS);
   for (size_t block = 0; block < rule->n / 16; block++) {
     const size_t j = 16 * block;
-    fetch_ahead(ahead, block, width, count);
+    fetch_lines(ahead, block, fetched_by_move(width, count));
     const __m512 sums =
         _mm512_cvtepi32_ps(sums_of_16(tile, table, block, r, r, transpose, first, NULL, width, 1, count));
     const __m512 gradient =
@@ -63,7 +68,9 @@ TILE_INLINE void add_scaled(__m256i sums, __m512d shift, __m512d scale, double *
 
 TILE_INLINE void multiply_planes(const float *model, size_t n, size_t column, Grid grid, uint64_t key,
                                  const float *centre, const uint8_t *tile, const uint8_t *table, int first,
-                                 double *product, int width, int count) {
+                                 const uint8_t *ahead, double *product, int width, int count) {
+  const int moved = fetched_by_move(width, count), fetched = 32 * width * count - moved;
+  const uint8_t *rest = ahead && fetched ? ahead + n / LANES * (size_t)moved : NULL;
   const __m512 inverse = _mm512_set1_ps(grid.inverse);
   const int turns = turns_of(count);
   int8_t plane[ZML_FUSED_COLUMNS];
@@ -75,11 +82,12 @@ TILE_INLINE void multiply_planes(const float *model, size_t n, size_t column, Gr
     for (int p = 0; p < count; p++)
       sums[u][p] = _mm512_setzero_si512();
   for (size_t j = 0; j < n; j += LANES) {
+    fetch_lines(rest, j / LANES, fetched);
     const __m512i q = to_grid(_mm512_loadu_ps(model + j), inverse, &random, step, grid.fraction);
     _mm_storeu_si128((__m128i *)(plane + j), _mm512_cvtepi32_epi8(q));
     part = _mm512_add_ps(part, _mm512_mul_ps(_mm512_loadu_ps(centre + j), _mm512_cvtepi32_ps(q)));
     for (size_t u = 0; u < 4; u++)
-      dot_group(tile, table, j / 4 + u, plane, 0, first, sums[u % (size_t)turns], NULL, width, 1, count);
+      dot_group(tile, table, j / 4 + u, plane, 0, first, sums[u % (size_t)turns], NULL, count < 4, width, 1, count);
   }
   add_turns(sums, count);
   const __m512d shift = _mm512_set1_pd(sum_of_floats(part)), scale = _mm512_set1_pd(grid.scale);
@@ -160,7 +168,7 @@ TILE_INLINE float move(const uint8_t *tile, const uint8_t *table, const int8_t *
 
 TILE_INLINE void multiply(const float *model, size_t n, size_t column, float top, int bits, uint64_t key,
                           const float *centre, const uint8_t *tile, const uint8_t *table, int first, int last,
-                          double *product, int width) {
+                          const uint8_t *ahead, double *product, int width) {
   const Grid grid = grid_of(top, bits);
   if (grid.inverse == 0) { /* all zero, or not finite */
     for (int i = first * ZML_PLANE_ROWS; top == INFINITY && i < last * ZML_PLANE_ROWS; i++)
@@ -169,16 +177,16 @@ TILE_INLINE void multiply(const float *model, size_t n, size_t column, float top
   }
   switch (last - first) {
   case 1:
-    multiply_planes(model, n, column, grid, key, centre, tile, table, first, product, width, 1);
+    multiply_planes(model, n, column, grid, key, centre, tile, table, first, ahead, product, width, 1);
     break;
   case 2:
-    multiply_planes(model, n, column, grid, key, centre, tile, table, first, product, width, 2);
+    multiply_planes(model, n, column, grid, key, centre, tile, table, first, ahead, product, width, 2);
     break;
   case 3:
-    multiply_planes(model, n, column, grid, key, centre, tile, table, first, product, width, 3);
+    multiply_planes(model, n, column, grid, key, centre, tile, table, first, ahead, product, width, 3);
     break;
   default:
-    multiply_planes(model, n, column, grid, key, centre, tile, table, 0, product, width, 4);
+    multiply_planes(model, n, column, grid, key, centre, tile, table, 0, ahead, product, width, 4);
   }
 }
 
@@ -188,10 +196,10 @@ TILE_INLINE void multiply(const float *model, size_t n, size_t column, float top
                                        const float *mean, float *drift, float *model) {                                \
     return move(tile, table, planes, first, last, ahead, rule, batch, mean, drift, model, width);                      \
   }                                                                                                                    \
-  ZML_TARGET static void multiply_##width(const float *model, size_t n, size_t column, float top, int bits,            \
-                                          uint64_t key, const float *centre, const uint8_t *tile,                      \
-                                          const uint8_t *table, int first, int last, double *product) {                \
-    multiply(model, n, column, top, bits, key, centre, tile, table, first, last, product, width);                      \
+  ZML_TARGET static void multiply_##width(                                                                             \
+      const float *model, size_t n, size_t column, float top, int bits, uint64_t key, const float *centre,             \
+      const uint8_t *tile, const uint8_t *table, int first, int last, const uint8_t *ahead, double *product) {         \
+    multiply(model, n, column, top, bits, key, centre, tile, table, first, last, ahead, product, width);               \
   }
 DEFINE_BLOCKS(1)
 DEFINE_BLOCKS(2)

@@ -6,9 +6,6 @@
 #include "compiler.h"
 #include "rng.h"
 
-/* Blocks whose steps are taken before the products of any of them. */
-enum { RUN = 1 };
-
 /* Columns of a block: more where there are many, for every block has costs of its own. */
 static size_t block_of(size_t columns) { return columns > 4096 ? ZML_BLOCK : ZML_BLOCK / 2; }
 
@@ -23,12 +20,6 @@ static size_t first_column(size_t columns, int part) {
   const size_t blocks = blocks_of(columns), parts = (size_t)zml_parts(columns);
   const size_t column = blocks * (size_t)part / parts * block_of(columns);
   return column < columns ? column : columns;
-}
-
-/* The part that a block belongs to: first_column's inverse. */
-static int part_at(size_t columns, size_t column) {
-  const size_t blocks = blocks_of(columns), parts = (size_t)zml_parts(columns);
-  return (int)(((column / block_of(columns) + 1) * parts - 1) / blocks);
 }
 
 /* Give a member the parts first..last-1. */
@@ -192,7 +183,7 @@ static float step(const zml_member *m, zml_changes *c, size_t target, size_t col
 
 /* Adds a block's share of the products of a batch with the rounded model, whose largest magnitude is given. */
 static void multiply(const zml_member *m, const zml_rows *rows, size_t target, size_t column, size_t count,
-                     float largest, double *products) {
+                     float largest, const uint8_t *ahead, double *products) {
   const zml_epoch *e = m->epoch;
   const zml_kernels *kernels = e->kernels;
   const float *model = e->model + target * e->columns + column, *centre = e->centre + column;
@@ -201,7 +192,7 @@ static void multiply(const zml_member *m, const zml_rows *rows, size_t target, s
   double shift;
   if (is_packed(e) && e->kernels->multiply[e->width] && is_one_plane(e->model_bits)) {
     kernels->multiply[e->width](model, count, column, largest, e->model_bits, key, centre, samples, table_of(e, column),
-                                rows->first, rows->last, products);
+                                rows->first, rows->last, ahead, products);
   } else if (is_packed(e)) {
     int8_t planes[2][ZML_BLOCK];
     int32_t dots[2][ZML_TILE_ROWS];
@@ -227,39 +218,39 @@ static void multiply(const zml_member *m, const zml_rows *rows, size_t target, s
 }
 
 /* The step of the last batch in a block of a target, if there was one; what the model's largest magnitude is there. */
-static float move_block(zml_member *m, size_t target, size_t column, size_t count, int more) {
+static float move_block(zml_member *m, size_t target, size_t column, size_t count, const uint8_t *ahead, int more) {
   const zml_epoch *e = m->epoch;
   const size_t j = target * e->columns + column;
-  float largest;
-  if (m->batches) {
-    const uint8_t *ahead = target == 0 && more && is_packed(e) ? ahead_of(m, column) : NULL;
-    largest = step(m, &m->changes[target], target, column, count, ahead);
-  } else {
-    largest = e->kernels->largest(e->model + j, count);
-  }
+  float largest = m->batches ? step(m, &m->changes[target], target, column, count, ahead)
+                             : e->kernels->largest(e->model + j, count);
   if (more && e->threshold && !e->lag) /* sgd steps from where the proximal step leads */
     largest = e->kernels->shrink(count, e->threshold + j, e->anchor + j, e->model + j);
   return largest;
 }
 
-/* All the member's columns: the step of the last batch, and the products of the next one, if there is one. */
+/* A block: the step of the last batch, and the products of the next one, if there is one. */
+static void take_block(zml_member *m, const zml_rows *next, int part, size_t column, size_t count) {
+  const zml_epoch *e = m->epoch;
+  for (size_t k = 0; k < e->n_targets; k++) {
+    const uint8_t *ahead = m->batches && next && k == 0 && is_packed(e) ? ahead_of(m, column) : NULL;
+    const float largest = move_block(m, k, column, count, ahead, next != NULL);
+    if (next)
+      multiply(m, next, k, column, count, largest, ahead, part_of(m, m->batches, k, part));
+  }
+}
+
+/* All the member's columns. */
 static void take_blocks(zml_member *m, const zml_rows *next) {
   const zml_epoch *e = m->epoch;
   const size_t block = block_of(e->columns);
-  float largest[RUN];
   for (size_t k = 0; next && k < e->n_targets; k++)
     for (int part = m->first_part; part < m->last_part; part++)
       memset(part_of(m, m->batches, k, part) + next->first * ZML_PLANE_ROWS, 0,
              (size_t)(next->last - next->first) * ZML_PLANE_ROWS * sizeof(double));
-  for (size_t low = m->low; low < m->high; low += RUN * block) {
-    const size_t high = m->high - low < RUN * block ? m->high : low + RUN * block;
-    for (size_t k = 0; k < e->n_targets; k++) {
-      for (size_t column = low, i = 0; column < high; column += block, i++)
-        largest[i] = move_block(m, k, column, high - column < block ? high - column : block, next != NULL);
-      for (size_t column = low, i = 0; next && column < high; column += block, i++)
-        multiply(m, next, k, column, high - column < block ? high - column : block, largest[i],
-                 part_of(m, m->batches, k, part_at(e->columns, column)));
-    }
+  for (int part = m->first_part; part < m->last_part; part++) {
+    const size_t high = first_column(e->columns, part + 1);
+    for (size_t column = first_column(e->columns, part); column < high; column += block)
+      take_block(m, next, part, column, high - column < block ? high - column : block);
   }
 }
 

@@ -49,14 +49,15 @@ typedef void zml_fold(size_t n, const double *pull, double *sum, float *moved, f
 typedef float zml_shrink(size_t n, const float *threshold, const float *anchor, float *offset);
 
 /* The same in one go, where an instruction set gains by it (NULL elsewhere), for packed tiles, at most
- * ZML_FUSED_COLUMNS columns and one plane of 2 to 8 bits: gradient and saga_step; quantize, dot and add_products. */
+ * ZML_FUSED_COLUMNS columns and one plane of 2 to 8 bits: gradient and saga_step; quantize, dot and add_products. They
+ * share what is to be fetched from `ahead`, the same for both. */
 enum { ZML_FUSED_COLUMNS = 1024 };
 typedef float zml_move(const uint8_t *tile, const uint8_t *table, const int8_t *planes, int first, int last,
                        const uint8_t *ahead, const zml_step *rule, const zml_batch *batch, const float *mean,
                        float *drift, float *model);
 typedef void zml_multiply(const float *model, size_t n, size_t column, float top, int bits, uint64_t key,
                           const float *centre, const uint8_t *tile, const uint8_t *table, int first, int last,
-                          double *product);
+                          const uint8_t *ahead, double *product);
 
 struct zml_encoding;
 

@@ -59,10 +59,11 @@ TILE_INLINE __m512i levels_of(__m512i line, size_t group, int plane, __m512i tab
   return width == 4 ? _mm512_permutexvar_epi8(index, table) : _mm512_shuffle_epi8(table, index);
 }
 
-/* Adds the products of `count` planes of a column group to the rows' sums: lane i of an accumulator is row i. */
+/* Adds the products of `count` planes of a column group to the rows' sums: lane i of an accumulator is row i. `fetch`
+ * says whether lines further on are to be fetched. */
 TILE_INLINE void dot_group(const uint8_t *tile, const uint8_t *table, size_t group, const int8_t *planes,
-                           size_t plane_stride, int first, __m512i *high, __m512i *low, int width, int n_planes,
-                           int count) {
+                           size_t plane_stride, int first, __m512i *high, __m512i *low, int fetch, int width,
+                           int n_planes, int count) {
   const __m512i levels = table_of(table, group, width);
   int32_t four, more = 0;
   memcpy(&four, planes + group * ZML_GROUP_COLUMNS, sizeof four);
@@ -71,7 +72,7 @@ TILE_INLINE void dot_group(const uint8_t *tile, const uint8_t *table, size_t gro
   const __m512i m = _mm512_set1_epi32(four), m2 = _mm512_set1_epi32(more);
   for (int p = 0; p < count; p++) {
     const uint8_t *line = line_of(tile, group, first + p, width);
-    if (!zml_is_streamed(width, count) && (p == 0 || width == 8 || (width == 4 && p == 2)))
+    if (fetch && (p == 0 || width == 8 || (width == 4 && p == 2)))
       ZML_PREFETCH(line + AHEAD);
     const __m512i g = levels_of(_mm512_loadu_si512(line), group, first + p, levels, width, 0);
     high[p] = _mm512_dpbusd_epi32(high[p], g, m);
@@ -99,7 +100,8 @@ TILE_INLINE void dot_planes(const uint8_t *tile, const uint8_t *table, size_t co
       high[u][p] = low[u][p] = _mm512_setzero_si512();
   for (size_t start = 0; start < columns / ZML_GROUP_COLUMNS; start += (size_t)turns)
     for (int u = 0; u < turns; u++)
-      dot_group(tile, table, start + (size_t)u, planes, plane_stride, first, high[u], low[u], width, n_planes, count);
+      dot_group(tile, table, start + (size_t)u, planes, plane_stride, first, high[u], low[u],
+                !zml_is_streamed(width, count), width, n_planes, count);
   add_turns(high, count);
   if (n_planes > 1)
     add_turns(low, count);

@@ -70,12 +70,16 @@ ZML_INLINE Grid grid_of(float top, int bits) {
   return grid;
 }
 
-/* Fetches as many bytes of what comes next as `count` planes of the 16 columns of a block have. */
-ZML_INLINE void fetch_ahead(const uint8_t *ahead, size_t block, int width, int count) {
-  const int bytes = 32 * width * count;
+/* Fetches the share of what comes next of a block of 16 columns, so many bytes. */
+ZML_INLINE void fetch_lines(const uint8_t *ahead, size_t block, int bytes) {
   if (ahead)
     for (int k = 0; k < bytes; k += ZML_LINE)
       ZML_PREFETCH_FAR(ahead + block * (size_t)bytes + k);
+}
+
+/* As many bytes as `count` planes of the block have. */
+ZML_INLINE void fetch_ahead(const uint8_t *ahead, size_t block, int width, int count) {
+  fetch_lines(ahead, block, 32 * width * count);
 }
 
 /* The lanes' draws for components first..first+15, and their steps. */
