@@ -283,7 +283,7 @@ def epochs(solver, width, batch_rows, bits):
 
 
 @pytest.mark.parametrize("batch_rows", [16, 32, 48, 64])
-@pytest.mark.parametrize("bits", [0, 1, 8, 12])
+@pytest.mark.parametrize("bits", [0, 1, 3, 8, 12])
 @pytest.mark.parametrize("width", [*WIDTHS, 32])
 @pytest.mark.parametrize("solver", ["saga", "sgd"])
 def test_epochs_give_the_same_coefficients(name, solver, width, bits, batch_rows):

@@ -87,7 +87,8 @@ TILE_INLINE void multiply_planes(const float *model, size_t n, size_t column, Gr
     _mm_storeu_si128((__m128i *)(plane + j), _mm512_cvtepi32_epi8(q));
     part = _mm512_add_ps(part, _mm512_mul_ps(_mm512_loadu_ps(centre + j), _mm512_cvtepi32_ps(q)));
     for (size_t u = 0; u < 4; u++)
-      dot_group(tile, table, j / 4 + u, plane, 0, first, sums[u % (size_t)turns], NULL, count < 4, width, 1, count);
+      dot_group(tile, table, j / 4 + u, plane, 0, first, sums[u % (size_t)turns], NULL, count < 4 && width >= 4, width,
+                1, count);
   }
   add_turns(sums, count);
   const __m512d shift = _mm512_set1_pd(sum_of_floats(part)), scale = _mm512_set1_pd(grid.scale);
