@@ -16,18 +16,23 @@ int zml_parts(size_t columns) {
   return blocks < ZML_MOST_PARTS ? (int)blocks : ZML_MOST_PARTS;
 }
 
-static size_t first_column(size_t columns, int part) {
-  const size_t blocks = blocks_of(columns), parts = (size_t)zml_parts(columns);
-  const size_t column = blocks * (size_t)part / parts * block_of(columns);
-  return column < columns ? column : columns;
+/* Divisions that every batch would repeat. */
+static void divide_columns(zml_member *m) {
+  const size_t columns = m->epoch->columns, blocks = blocks_of(columns);
+  m->block = block_of(columns);
+  m->n_parts = zml_parts(columns);
+  for (int part = 0; part <= m->n_parts; part++) {
+    const size_t column = m->n_parts ? blocks * (size_t)part / (size_t)m->n_parts * m->block : 0;
+    m->starts[part] = column < columns ? column : columns;
+  }
 }
 
 /* Give a member the parts first..last-1. */
 static void own_parts(zml_member *m, int first, int last) {
   m->first_part = first;
   m->last_part = last;
-  m->low = first_column(m->epoch->columns, first);
-  m->high = first_column(m->epoch->columns, last);
+  m->low = m->starts[first];
+  m->high = m->starts[last];
 }
 
 static double *part_of(const zml_member *m, uint32_t batch, size_t target, int part) {
@@ -103,7 +108,7 @@ static const uint8_t *ahead_of(const zml_member *m, size_t column) {
   const zml_epoch *e = m->epoch;
   const zml_rows *rows = &m->rows;
   const size_t planes = (size_t)(rows->last - rows->first), low = m->low, high = m->high;
-  size_t position = rows->position + 1, at = column + block_of(e->columns);
+  size_t position = rows->position + 1, at = column + m->block;
   if (zml_is_streamed(e->width, (int)planes))
     at = column;
   else if (planes < 4)
@@ -242,26 +247,24 @@ static void take_block(zml_member *m, const zml_rows *next, int part, size_t col
 /* All the member's columns. */
 static void take_blocks(zml_member *m, const zml_rows *next) {
   const zml_epoch *e = m->epoch;
-  const size_t block = block_of(e->columns);
   for (size_t k = 0; next && k < e->n_targets; k++)
     for (int part = m->first_part; part < m->last_part; part++)
       memset(part_of(m, m->batches, k, part) + next->first * ZML_PLANE_ROWS, 0,
              (size_t)(next->last - next->first) * ZML_PLANE_ROWS * sizeof(double));
   for (int part = m->first_part; part < m->last_part; part++) {
-    const size_t high = first_column(e->columns, part + 1);
-    for (size_t column = first_column(e->columns, part); column < high; column += block)
-      take_block(m, next, part, column, high - column < block ? high - column : block);
+    const size_t high = m->starts[part + 1];
+    for (size_t column = m->starts[part]; column < high; column += m->block)
+      take_block(m, next, part, column, high - column < m->block ? high - column : m->block);
   }
 }
 
 /* Products of rows start..end-1 of the batch, from the first of them on. */
 static const double *sum_of_parts(const zml_member *m, size_t target, int start, int end, double *sum) {
-  const int parts = zml_parts(m->epoch->columns);
   const double *first = part_of(m, m->batches, target, 0) + start;
-  if (parts == 1)
+  if (m->n_parts == 1)
     return first;
   memcpy(sum, first, (size_t)(end - start) * sizeof *sum);
-  for (int part = 1; part < parts; part++) {
+  for (int part = 1; part < m->n_parts; part++) {
     const double *p = part_of(m, m->batches, target, part) + start;
     for (int i = 0; i < end - start; i++)
       sum[i] += p[i];
@@ -320,8 +323,9 @@ static void keep_lag(const zml_member *m) {
 }
 
 void zml_join(zml_member *m) {
-  const int parts = zml_parts(m->epoch->columns), size = m->team->size;
-  own_parts(m, parts * m->member / size, parts * (m->member + 1) / size);
+  const int size = m->team->size;
+  divide_columns(m);
+  own_parts(m, m->n_parts * m->member / size, m->n_parts * (m->member + 1) / size);
   m->alone = size == 1;
   m->position = 0;
   m->piece = 0;
@@ -339,7 +343,7 @@ zml_progress zml_advance(zml_member *m, size_t batches) {
     if (!m->alone && m->team->last_round == m->batches + 1) {
       if (m->member > 0)
         return ZML_FINISHED;
-      own_parts(m, 0, zml_parts(e->columns));
+      own_parts(m, 0, m->n_parts);
       m->alone = 1;
     }
     keep_lag(m);

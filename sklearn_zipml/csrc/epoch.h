@@ -70,8 +70,11 @@ typedef struct {
   const zml_epoch *epoch;
   zml_team *team;
   int member;
-  double *parts;             /* of the products, shared: (2, targets, ZML_MOST_PARTS, 64) */
-  zml_changes *changes;      /* the member's own, (targets,) */
+  double *parts;        /* of the products, shared: (2, targets, ZML_MOST_PARTS, 64) */
+  zml_changes *changes; /* the member's own, (targets,) */
+  size_t block;         /* columns of a block */
+  int n_parts;          /* of the columns; part p begins at starts[p] */
+  size_t starts[ZML_MOST_PARTS + 1];
   int first_part, last_part; /* it owns first_part..last_part-1 */
   size_t low, high;          /* which are columns low..high-1 */
   int alone;                 /* without a team, or after it */
