@@ -105,9 +105,9 @@ STEP void transpose(const uint32_t *from, size_t stride, uint32_t *to, size_t to
 
 #include "encode_avx512_coordinates.h"
 #include "encode_avx512_round.h"
+#include "encode_avx512_levels.h"
 #include "encode_avx512_narrow.h"
 
-#define LEVEL_VECTOR 64
 #include "encode_functions.h"
 
 const zml_encoding zml_encoding_avx512 = {ZML_ENCODING};

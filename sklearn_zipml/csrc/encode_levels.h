@@ -14,8 +14,8 @@ STEP void begin(Layer *layer, const double *before, int n_positions) {
   }
 }
 
-/* The first cheapest level before each of the positions q..q + 7, among first..last, below it, and not before its
- * choice with one level less. */
+/* The first cheapest level before each of the positions q..q + 7, among first..last and below it. */
+#ifndef best_before
 #ifdef LEVEL_VECTOR /* its bytes */
 typedef double Doubles __attribute__((vector_size(LEVEL_VECTOR)));
 typedef int64_t Masks __attribute__((vector_size(LEVEL_VECTOR)));
@@ -26,60 +26,83 @@ STEP Doubles doubles_at(const double *values) {
   return found;
 }
 
-STEP void best_before(const Layer *layer, int q, int first, int last, double *cost, double *chosen) {
+STEP void best_before(const Layer *layer, int q, int first, int last, double *cost, uint8_t *chosen) {
   enum { LANES_AT_ONCE = LEVEL_VECTOR / sizeof(double) };
   for (int lane = 0; lane < LEVEL_LANES; lane += LANES_AT_ONCE) {
     const Doubles at = doubles_at(layer->position + q + lane), sum = doubles_at(layer->sum + q + lane);
     const Doubles slope = sum - at * doubles_at(layer->count + q + lane);
-    Doubles index, own, number, best;
+    Doubles index, number, best;
     for (int l = 0; l < (int)LANES_AT_ONCE; l++) {
       index[l] = q + lane + l;
-      number[l] = own[l] = first > layer->floor[q + lane + l] ? first : layer->floor[q + lane + l];
+      number[l] = first;
       best[l] = INFINITY;
     }
     for (int p = first; p <= last; p++) {
       const Doubles candidate = layer->fixed[p] + layer->position[p] * slope + at * layer->tilt[p];
       const Doubles here = (double)p - (Doubles){0};
-      const Masks better = (candidate < best) & (here < index) & (here >= own);
+      const Masks better = (candidate < best) & (here < index);
       best = (Doubles)(((Masks)candidate & better) | ((Masks)best & ~better));
       number = (Doubles)(((Masks)here & better) | ((Masks)number & ~better));
     }
     best = best + at * sum - doubles_at(layer->square + q + lane);
     memcpy(cost + lane, &best, sizeof best);
-    memcpy(chosen + lane, &number, sizeof number);
+    for (int l = 0; l < (int)LANES_AT_ONCE; l++)
+      chosen[lane + l] = (uint8_t)number[l];
   }
 }
 #else
-STEP void best_before(const Layer *layer, int q, int first, int last, double *cost, double *chosen) {
+STEP void best_before(const Layer *layer, int q, int first, int last, double *cost, uint8_t *chosen) {
   for (int l = 0; l < LEVEL_LANES; l++) {
     const double at = layer->position[q + l], sum = layer->sum[q + l], slope = sum - at * layer->count[q + l];
     double best = INFINITY;
-    const int own = first > layer->floor[q + l] ? first : layer->floor[q + l];
-    int number = own;
-    for (int p = own; p <= last && p < q + l; p++) {
+    int number = first;
+    for (int p = first; p <= last && p < q + l; p++) {
       const double candidate = layer->fixed[p] + layer->position[p] * slope + at * layer->tilt[p];
       number = candidate < best ? p : number; /* no branch, for it would be guessed wrong */
       best = candidate < best ? candidate : best;
     }
-    chosen[l] = number;
+    chosen[l] = (uint8_t)number;
     cost[l] = best + at * sum - layer->square[q + l];
   }
 }
 #endif
+#endif
+
+/* Level number `level` at the positions end - 7..end, not below `first`, whose choices are not below `low` and not
+ * above `high`. Returns the choice of the lowest of these positions. */
+STEP int solve_block(const Layer *layer, int level, int first, int end, int low, int high) {
+  const int start = end - LEVEL_LANES + 1 > 0 ? end - LEVEL_LANES + 1 : 0, used = start > first ? start : first;
+  double cost[LEVEL_LANES];
+  uint8_t chosen[LEVEL_LANES];
+  low = low > level - 1 ? low : level - 1;
+  low = low > layer->floor[used] ? low : layer->floor[used];
+  best_before(layer, start, low, high < end - 1 ? high : end - 1, cost, chosen);
+  for (int q = used; q <= end; q++) {
+    layer->cost[q] = cost[q - start];
+    layer->choice[q] = chosen[q - start];
+  }
+  return layer->choice[used];
+}
 
 /* Level number `level` at the positions from first to last, the last one first; high is the choice of the position
- * after these, which theirs do not exceed. */
+ * after these, which theirs do not exceed. In the first layers choices with one level less bound them badly: one block
+ * in STRIDE is solved before the others there, and bounds those above it. */
 ZML_TARGET static void solve(const Layer *layer, int level, int first, int last, int high) {
-  for (int end = last; end >= first; end -= LEVEL_LANES) {
-    const int start = end - LEVEL_LANES + 1 > 0 ? end - LEVEL_LANES + 1 : 0, used = start > first ? start : first;
-    const int low = layer->floor[used] > level - 1 ? layer->floor[used] : level - 1;
-    double cost[LEVEL_LANES], chosen[LEVEL_LANES];
-    best_before(layer, start, low, high < end - 1 ? high : end - 1, cost, chosen);
-    for (int q = used; q <= end; q++) {
-      layer->cost[q] = cost[q - start];
-      layer->choice[q] = (uint8_t)chosen[q - start];
-    }
-    high = layer->choice[used];
+  enum { STRIDE = 4, FIRST_LAYERS = 3 };
+  if (level > FIRST_LAYERS) {
+    for (int end = last; end >= first; end -= LEVEL_LANES)
+      high = solve_block(layer, level, first, end, 0, high);
+    return;
+  }
+  int bound = high;
+  for (int end = last - (STRIDE - 1) * LEVEL_LANES; end >= first; end -= STRIDE * LEVEL_LANES)
+    bound = solve_block(layer, level, first, end, 0, bound);
+  for (int end = last, k = 1; end >= first; end -= LEVEL_LANES, k++) {
+    const int below = end - (STRIDE - k % STRIDE) * LEVEL_LANES; /* solved already */
+    if (k % STRIDE)
+      high = solve_block(layer, level, first, end, below >= first ? layer->choice[below] : 0, high);
+    else
+      high = layer->choice[end - LEVEL_LANES + 1 > first ? end - LEVEL_LANES + 1 : first];
   }
 }
 
@@ -117,13 +140,28 @@ ZML_TARGET static int optimal_levels(const double *position, const double *count
 }
 
 /* Whether a value is a whole number of steps above the minimum, up to the rounding of float32 data. A tolerance
- * relative to the range would call anything beside a huge outlier a lattice. */
-STEP int on_lattice(double value, double low, double range, int steps) {
-  const double part = (value - low) / range, t = part * steps, most = 0.5 / ZML_GRID_FRACTION;
+ * relative to the range would call anything beside a huge outlier a lattice. inverse is 1 / range. */
+STEP int on_lattice(double value, double low, double range, double inverse, int steps) {
+  const double part = (value - low) * inverse, t = part * steps, most = 0.5 / ZML_GRID_FRACTION;
   const double size = fabs(value) + (1 - part) * fabs(low) + part * fabs(low + range);
-  const double rounding = 0x1p-20 * size / range * steps;
+  const double rounding = 0x1p-20 * size * inverse * steps;
   const double whole = (t + 0x1.8p52) - 0x1.8p52; /* rint(t), without a call */
   return fabs(t - whole) <= (rounding < most ? rounding : most);
+}
+
+/* The first of the values that is not on the lattice, or n; many are looked at before it is asked which. */
+STEP size_t first_off_lattice(const double *values, size_t n, double low, double range, double inverse, int steps) {
+  enum { AT_ONCE = 64 };
+  for (size_t first = 0; first < n; first += AT_ONCE) {
+    const size_t last = n - first < AT_ONCE ? n : first + AT_ONCE;
+    int64_t off = 0;
+    for (size_t i = first; i < last; i++)
+      off += !on_lattice(values[i], low, range, inverse, steps);
+    for (size_t i = first; off && i < last; i++)
+      if (!on_lattice(values[i], low, range, inverse, steps))
+        return i;
+  }
+  return n;
 }
 
 /* Fewest steps in which every value of the sample is on the lattice; 0 if more than max_steps. One-hot, integer,
@@ -131,20 +169,16 @@ STEP int on_lattice(double value, double low, double range, int steps) {
 ZML_TARGET static int lattice_steps(const double *values, size_t n, double low, double range, int max_steps) {
   enum { MAX_PROBES = 64 };
   double probes[MAX_PROBES]; /* values that ruled out an earlier candidate are tried first */
-  int n_probes = 0;
+  size_t n_probes = 0;
+  const double inverse = 1 / range;
   for (int steps = 1; steps <= max_steps; steps++) {
-    int passed = 1;
-    for (int k = 0; k < n_probes && passed; k++)
-      passed = on_lattice(probes[k], low, range, steps);
-    for (size_t i = 0; i < n && passed; i++) {
-      if (on_lattice(values[i], low, range, steps))
-        continue;
-      passed = 0;
-      if (n_probes < MAX_PROBES)
-        probes[n_probes++] = values[i];
-    }
-    if (passed)
+    if (first_off_lattice(probes, n_probes, low, range, inverse, steps) < n_probes)
+      continue;
+    const size_t off = first_off_lattice(values, n, low, range, inverse, steps);
+    if (off == n)
       return steps;
+    if (n_probes < MAX_PROBES)
+      probes[n_probes++] = values[off];
   }
   return 0;
 }
@@ -172,40 +206,67 @@ ZML_TARGET static double bulk_deviation(const double *count, const double *sum, 
   return all;
 }
 
-/* Numbers and sums of values by grid cell, and the sum of all squares; two sets of them in turn, since one would wait
- * for its own sums. */
-enum { BIN_CHUNK = 256 };
+/* Numbers and sums of values by grid cell, and the sum of all squares. A cell's number and the sum of what its values
+ * exceed it by, in parts of 2^-FRACTION_BITS, share a word, and four sets of words take the values in turn: one would
+ * wait for its own sums. */
+enum { BIN_CHUNK = 256, FRACTION_BITS = 36, NUMBER_SHIFT = 50, BIN_SETS = 4 };
+
+STEP void empty_bins(uint64_t (*bins)[MAX_POSITIONS], int steps, double *count, double *sum) {
+  for (int k = 0; k <= steps; k++) {
+    uint64_t word = 0;
+    for (int s = 0; s < BIN_SETS; s++) {
+      word += bins[s][k];
+      bins[s][k] = 0;
+    }
+    const double number = (double)(int32_t)(word >> NUMBER_SHIFT);
+    count[k] += number;
+    sum[k] += number * k + (double)(int64_t)(word & ((1ull << NUMBER_SHIFT) - 1)) * (1.0 / (1ull << FRACTION_BITS));
+  }
+}
 
 ZML_TARGET static double bin_values(const double *values, size_t n, double low, double scale, int steps, double *count,
                                     double *sum) {
-  struct {
-    double sum;
-    uint64_t count;
-  } bins[2][MAX_POSITIONS] = {{{0, 0}}};
+  uint64_t bins[BIN_SETS][MAX_POSITIONS] = {{0}};
+  const size_t most = (size_t)1 << (64 - NUMBER_SHIFT - 1); /* that the words of a cell count */
+  const double ruler = 0x1p52 / (1ull << FRACTION_BITS);    /* a fraction is the last bits of a sum with it */
+  uint64_t of_ruler;
+  memcpy(&of_ruler, &ruler, sizeof of_ruler);
   double squares[8] = {0};
   for (size_t first = 0; first < n; first += BIN_CHUNK) {
-    double t[BIN_CHUNK] = {0};
+    double t[BIN_CHUNK];
     int32_t cell[BIN_CHUNK];
+    uint64_t word[BIN_CHUNK];
     const size_t length = n - first < BIN_CHUNK ? n - first : BIN_CHUNK;
     for (size_t i = 0; i < length; i++) {
       double at = (values[first + i] - low) * scale;
       at = at > 0 ? at : 0;
       t[i] = at < steps ? at : steps;
     }
+    for (size_t i = length; i < BIN_CHUNK; i++)
+      t[i] = 0;
     for (size_t i = 0; i < BIN_CHUNK; i++)
       cell[i] = (int32_t)t[i];
+    for (size_t i = 0; i < BIN_CHUNK; i++) {
+      const double fraction = t[i] - cell[i] + ruler;
+      memcpy(&word[i], &fraction, sizeof fraction);
+      word[i] += (1ull << NUMBER_SHIFT) - of_ruler;
+    }
     for (size_t i = 0; i < BIN_CHUNK; i += 8)
       for (size_t l = 0; l < 8; l++)
         squares[l] += t[i + l] * t[i + l];
-    for (size_t i = 0; i < length; i++) {
-      bins[i % 2][cell[i]].sum += t[i];
-      bins[i % 2][cell[i]].count++;
+    size_t i = 0;
+    for (; i + BIN_SETS <= length; i += BIN_SETS) {
+      bins[0][cell[i]] += word[i];
+      bins[1][cell[i + 1]] += word[i + 1];
+      bins[2][cell[i + 2]] += word[i + 2];
+      bins[3][cell[i + 3]] += word[i + 3];
     }
+    for (; i < length; i++)
+      bins[0][cell[i]] += word[i];
+    if ((first + BIN_CHUNK) % most == 0)
+      empty_bins(bins, steps, count, sum);
   }
-  for (int k = 0; k <= steps; k++) {
-    count[k] = (double)(bins[0][k].count + bins[1][k].count);
-    sum[k] = bins[0][k].sum + bins[1][k].sum;
-  }
+  empty_bins(bins, steps, count, sum);
   double square = 0;
   for (int l = 0; l < 8; l++)
     square += squares[l];
