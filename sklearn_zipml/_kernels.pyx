@@ -82,6 +82,7 @@ cdef extern from "encode.h" nogil:
         const uint8_t *odds2
         const uint8_t *before
         const uint8_t *after
+        const uint8_t *far
     ctypedef int zml_range_f32(const float *block, ptrdiff_t row_stride, ptrdiff_t column_stride, size_t n_rows,
                                size_t n_columns, float *low, float *high)
     ctypedef int zml_range_f64(const double *block, ptrdiff_t row_stride, ptrdiff_t column_stride, size_t n_rows,
@@ -555,10 +556,11 @@ def cells(const uint8_t[:, ::1] levels, const uint16_t[::1] n_levels, size_t pad
 
 
 def narrow_tiles(Tiles source, uint8_t[:, ::1] tiles, int width, uint64_t seed, uint8_t[:, ::1] base, rise, rise2,
-                 uint8_t[:, :, ::1] odds, odds2, uint8_t[:, ::1] before, after, size_t first, size_t last):
+                 uint8_t[:, :, ::1] odds, odds2, uint8_t[:, ::1] before, after, const uint8_t[::1] far, size_t first,
+                 size_t last):
     """Round the codes of tiles first..last-1 of `source` again, to a smaller width.
 
-    base, rise, rise2, odds, odds2, before, after : see zml_narrowing; rise2 and odds2 may be None, and after with
+    base, rise, rise2, odds, odds2, before, after, far : see zml_narrowing; rise2 and odds2 may be None, and after with
     bytes. Draws are keyed by slot.
 
     Returns sums of the new positions, of their squares and of their squared distances from the old ones, uint64
@@ -573,6 +575,7 @@ def narrow_tiles(Tiles source, uint8_t[:, ::1] tiles, int width, uint64_t seed, 
     plan.n_columns, plan.padded, plan.from_, plan.to = source.n_columns, source.padded, source.width, width
     plan.seed = seed
     plan.base, plan.odds, plan.before, plan.rise = &base[0, 0], &odds[0, 0, 0], &before[0, 0], &rise_view[0, 0]
+    plan.far = &far[0]
     plan.rise2, plan.odds2, plan.after = NULL, NULL, NULL
     if odds2 is not None:
         rise2_view, odds2_view = rise2, odds2

@@ -141,7 +141,7 @@ def _rounding(grid, positions, sampling):
 
 
 def _tables(packed, grid, sample_bits, steps):
-    """Tables of zml_narrowing: base, rise, rise2, odds, odds2, before, after."""
+    """Tables of zml_narrowing: base, rise, rise2, odds, odds2, before, after, far."""
     d, codes = steps[0].index.shape
     padded, wide, pairs = packed._tiles.padded, code_width(sample_bits) == 8, len(steps) == 2
 
@@ -158,10 +158,12 @@ def _tables(packed, grid, sample_bits, steps):
     rises = [table(step.gap // len(steps) if wide else step.gap > 0) for step in steps]
     before = packed._table[:d] if packed._tiles.width < 8 else np.arange(256)[None]
     after = None if wide else _codes_to_positions(packed, grid, sample_bits)
+    far = np.zeros(padded, dtype=np.uint8)
+    far[:d] = np.max([step.gap.max(axis=1) for step in steps], axis=0) > 127
     return (
         *(table(base), rises[0], rises[1] if pairs else None),
         *(odds(steps[0]), odds(steps[1]) if pairs else None),
-        *(table(before), after),
+        *(table(before), after, far),
     )
 
 

@@ -109,29 +109,19 @@ typedef int zml_column_levels(const double *values, size_t n, double low, double
 /* How the codes of a column become fewer: code k goes to base[k], plus rise[k] if a 16-bit random number is below
  * odds[k], plus rise2[k] if another one is below odds2[k] (the second draw of ZML_DOUBLE; NULL if there is none).
  * before[k] and after[code] are the grid positions that codes stand for (after is NULL with 8 bits: codes are
- * positions). All are [padded column][256], but after, [padded column][16]; odds are two planes of bytes, the upper
- * one first. */
+ * positions). All are [padded column][256], but after, [padded column][16], and far, [padded column]: whether positions
+ * may move by more than 127. Odds are two planes of bytes, the upper one first and below 255. */
 typedef struct {
   size_t n_columns, padded;
   int from, to;
   uint64_t seed;
-  const uint8_t *base, *rise, *rise2, *odds, *odds2, *before, *after;
+  const uint8_t *base, *rise, *rise2, *odds, *odds2, *before, *after, *far;
 } zml_narrowing;
 
 /* Narrows n_tiles whole tiles, tile_bytes of either width apart; the first one is number `ordinal`. Adds up, of each
  * column, the new positions, their squares and their squared distances from the old ones. */
 typedef void zml_narrow(const uint8_t *source, uint8_t *tiles, size_t n_tiles, uint64_t ordinal,
                         const zml_narrowing *plan, uint64_t *sum, uint64_t *square, uint64_t *error);
-
-/* Keys of the draws of a tile's rows, in halves: word l is for rows l, 16 + l, 32 + l and 48 + l, a byte each. */
-typedef struct {
-  uint32_t low[16], high[16];
-} zml_lane_keys;
-
-/* Sums of new positions p, of p * (p - 128) and of their squared distances from the old ones, in lanes. */
-typedef struct {
-  uint32_t sum[16], square[16], error[16];
-} zml_narrowing_sums;
 
 /* A tile made of 64 packed rows; missing ones are zero. */
 typedef void zml_tile_of_rows(const uint8_t *rows, int width, size_t padded_columns, uint8_t *tile);

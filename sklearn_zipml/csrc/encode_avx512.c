@@ -93,6 +93,35 @@ STEP void transpose_registers(__m512i *a) {
     a[k] = b[k];
 }
 
+/* Bytes [column][plane] of four columns' words to [plane][column], or back. */
+STEP void swap_registers(const __m512i *from, __m512i *to) {
+  const __m512i words = _mm512_setr_epi32(0, 2, 4, 6, 8, 10, 12, 14, 16, 18, 20, 22, 24, 26, 28, 30);
+  /* bytes 0 and 1, or 2 and 3, of words of two registers in turn: byte 4 l + k of the second one is number 64 + 4 l + k
+   */
+  const __m512i lower = _mm512_add_epi32(_mm512_mullo_epi32(words, set(0x02020202)), set(0x41014000));
+  const __m512i upper = _mm512_add_epi32(lower, set(0x02020202));
+  const __m512i low_halves = _mm512_add_epi32(_mm512_mullo_epi32(words, set(0x00010001)), set(0x00200000));
+  const __m512i high_halves = _mm512_add_epi32(low_halves, set(0x00010001));
+  const __m512i even = _mm512_permutex2var_epi8(from[0], lower, from[1]);
+  const __m512i odd = _mm512_permutex2var_epi8(from[0], upper, from[1]);
+  const __m512i even2 = _mm512_permutex2var_epi8(from[2], lower, from[3]);
+  const __m512i odd2 = _mm512_permutex2var_epi8(from[2], upper, from[3]);
+  to[0] = _mm512_permutex2var_epi16(even, low_halves, even2);
+  to[1] = _mm512_permutex2var_epi16(even, high_halves, even2);
+  to[2] = _mm512_permutex2var_epi16(odd, low_halves, odd2);
+  to[3] = _mm512_permutex2var_epi16(odd, high_halves, odd2);
+}
+
+#define swap_bytes swap_bytes
+STEP void swap_bytes(const uint32_t (*from)[WORDS], uint32_t (*to)[WORDS]) {
+  __m512i given[4], swapped[4];
+  for (int k = 0; k < 4; k++)
+    given[k] = _mm512_load_si512(from[k]);
+  swap_registers(given, swapped);
+  for (int k = 0; k < 4; k++)
+    _mm512_store_si512(to[k], swapped[k]);
+}
+
 #define transpose transpose
 STEP void transpose(const uint32_t *from, size_t stride, uint32_t *to, size_t to_stride) {
   __m512i a[16];

@@ -193,19 +193,6 @@ STEP void round_column_as(const Batch *batch, size_t j, zml_sampling sampling, i
   _mm512_storeu_si512(lanes->hits + 8, hits[1]);
 }
 
-/* Bytes [column][plane] of four columns' words to [plane][column], or back. */
-STEP void swap_registers(const __m512i *from, __m512i *to) {
-  const __m512i even_bytes = set(0x00ff00ff), low_half = set(0xffff);
-  const __m512i even = choose(even_bytes, from[0], _mm512_slli_epi32(from[1], 8));
-  const __m512i odd = choose(even_bytes, _mm512_srli_epi32(from[0], 8), from[1]);
-  const __m512i even2 = choose(even_bytes, from[2], _mm512_slli_epi32(from[3], 8));
-  const __m512i odd2 = choose(even_bytes, _mm512_srli_epi32(from[2], 8), from[3]);
-  to[0] = choose(low_half, even, _mm512_slli_epi32(even2, 16));
-  to[1] = choose(low_half, odd, _mm512_slli_epi32(odd2, 16));
-  to[2] = choose(low_half, _mm512_srli_epi32(even, 16), even2);
-  to[3] = choose(low_half, _mm512_srli_epi32(odd, 16), odd2);
-}
-
 #define join_codes join_codes
 STEP void join_codes(const uint8_t (*codes)[ZML_BLOCK_TILES][ZML_TILE_ROWS], size_t tile, size_t groups, int width,
                      uint32_t *words) {

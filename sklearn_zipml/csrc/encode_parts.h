@@ -85,6 +85,24 @@ typedef struct {
   ZML_ALIGNED uint16_t word[4][ZML_TILE_ROWS];
 } Keys;
 
+/* Narrowing: keys of 64 random bytes in every column, four to a draw. The multipliers are odd. */
+typedef struct {
+  ZML_ALIGNED uint32_t word[WORDS], multiplier[WORDS];
+} ByteKeys;
+
+/* Tiles that are narrowed together, the numbers of the first ones being multiples of NARROW_TILES, with the keys of
+ * their rows and of the 256 codes. AHEAD_GROUPS column groups are fetched ahead. */
+enum { NARROW_TILES = 16, AHEAD_GROUPS = 2 };
+typedef struct {
+  size_t n_tiles;
+  ByteKeys rows[NARROW_TILES], codes[4];
+} NarrowBlock;
+
+/* Sums of new positions, of their squares and of their squared distances from the old ones. */
+typedef struct {
+  uint64_t sum, square, error;
+} NarrowSums;
+
 /* Up to ZML_BLOCK_TILES tiles on their way to codes. While their columns are rounded the values of the next ones are
  * fetched: a share of them with every column. */
 typedef struct {

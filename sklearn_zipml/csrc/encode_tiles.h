@@ -129,8 +129,8 @@ STEP void count_group(const uint32_t (*codes)[WORDS], int width, uint64_t *count
 STEP void count_tiles_as(const uint8_t *tiles, size_t n_tiles, int width, size_t padded_columns, uint64_t *counts) {
   const size_t size = zml_tile_bytes(padded_columns, width);
   const uint32_t mask = 0x01010101u * ((1u << width) - 1);
-  for (size_t first = 0; first < n_tiles; first += BLOCK_TILES) {
-    const size_t last = n_tiles - first < BLOCK_TILES ? n_tiles : first + BLOCK_TILES;
+  for (size_t first = 0; first < n_tiles; first += NARROW_TILES) {
+    const size_t last = n_tiles - first < NARROW_TILES ? n_tiles : first + NARROW_TILES;
     for (size_t group = 0; group < padded_columns / ZML_GROUP_COLUMNS; group++)
       for (size_t t = first; t < last; t++) {
         ZML_ALIGNED uint32_t planes[PLANES][WORDS], codes[ZML_GROUP_COLUMNS][WORDS];
