@@ -8,9 +8,11 @@ errors average out over 1 / coincidence rows at most, which bounds what may be s
 import numpy as np
 
 from . import _kernels
+from ._blocks import take_rows
 
 SAMPLE_ROWS = 4096
 SAMPLE_VALUES = 1 << 21
+ROWS_AT_ONCE = 256  # that stay in the cache
 
 
 def sample_size(n_columns):
@@ -18,11 +20,13 @@ def sample_size(n_columns):
     return min(SAMPLE_ROWS, SAMPLE_VALUES // max(1, n_columns))
 
 
-def of_rows(sample):
-    """Estimate from rows (samples, columns) of a float type drawn at random."""
-    words = np.ascontiguousarray(sample).view(np.uint32)
-    with np.errstate(over="ignore"):
-        keys = words @ _multipliers(words.shape[1])
+def of_rows(X, rows, dtype):
+    """Estimate from the rows of an index array, drawn at random, of X in a float type."""
+    keys = np.empty(len(rows), dtype=np.uint64)
+    multipliers = _multipliers(X.shape[1] * np.dtype(dtype).itemsize // 4)
+    for first in range(0, len(rows), ROWS_AT_ONCE):
+        some = slice(first, first + ROWS_AT_ONCE)
+        _kernels.row_hashes(take_rows(X, rows[some], dtype).view(np.uint32), multipliers, keys[some])
     return of_counts(np.unique(keys, return_counts=True)[1])
 
 

@@ -3,7 +3,7 @@
 import numpy as np
 
 from . import _coincidence, _kernels
-from ._blocks import block_rows, row_block, take_rows
+from ._blocks import block_rows, row_block
 from ._levels import draws_of, find_grid
 from ._packed_matrix import PackedMatrix, aligned_tiles, code_width
 from ._row_order import RowOrder
@@ -62,7 +62,7 @@ def pack_on_grid(X, grid, sample_bits, sampling, levels, seed, *, rows=None, n_j
         total.add(moments)
     in_threads(finish, len(codes), block_rows(d, grid.dtype) // _kernels.TILE_ROWS, n_jobs)
     sample = sampled_rows(n, _coincidence.sample_size(d), _kernels.mix(seed, 4))
-    coincidence = _coincidence.of_rows(take_rows(X, sample if rows is None else rows[sample], grid.dtype))
+    coincidence = _coincidence.of_rows(X, sample if rows is None else rows[sample], grid.dtype)
     return assemble(
         grid,
         codes,

@@ -343,6 +343,34 @@ def inverse_permutation(size_t n, uint64_t seed, const int64_t[::1] rows):
     return slots
 
 
+def rows_below(uint64_t seed, uint64_t first, uint64_t last, uint64_t limit):
+    """Rows among first..last-1 whose random priority is at most `limit`, int64, and these priorities, uint64."""
+    cdef uint64_t row, priority
+    cdef size_t count = 0
+    rows, keys = np.empty(last - first, dtype=np.int64), np.empty(last - first, dtype=np.uint64)
+    cdef int64_t[::1] rows_view = rows
+    cdef uint64_t[::1] keys_view = keys
+    with nogil:
+        for row in range(first, last):
+            priority = zml_mix64(row + seed)
+            if priority <= limit:
+                rows_view[count], keys_view[count] = row, priority
+                count += 1
+    return rows[:count].copy(), keys[:count].copy()  # what was not touched takes no memory
+
+
+def row_hashes(const uint32_t[:, ::1] words, const uint64_t[::1] multipliers, uint64_t[::1] out):
+    """Sums of the words of every row times multipliers, modulo 2^64."""
+    cdef Py_ssize_t i, j
+    cdef uint64_t total
+    with nogil:
+        for i in range(words.shape[0]):
+            total = 0
+            for j in range(words.shape[1]):
+                total += words[i, j] * multipliers[j]
+            out[i] = total
+
+
 cdef class Moments:
     """Exact per-column sums that an encoder gathers; the results of several encoders add up. See zml_moments."""
 

@@ -2,12 +2,12 @@
 
 import numpy as np
 
+from . import _kernels
 from ._blocks import block_dtype
 
 SAMPLE_ROWS = 8192
 SAMPLE_VALUES = 1 << 24
 HIGHEST = np.iinfo(np.uint64).max
-CHUNK = 1 << 14  # keys that stay in the cache
 
 
 def sample_size(n_columns):
@@ -15,22 +15,13 @@ def sample_size(n_columns):
     return max(1024, min(SAMPLE_ROWS, SAMPLE_VALUES // max(1, n_columns)))
 
 
-def priorities(seed, first, last):
-    """Random uint64 keys of the rows first..last-1: SplitMix64, as ``zml_mix64`` in csrc/rng.h."""
-    x = np.arange(first, last, dtype=np.uint64) + np.uint64(seed)
-    x += np.uint64(0x9E3779B97F4A7C15)
-    x = (x ^ (x >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-    x = (x ^ (x >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-    return x ^ (x >> np.uint64(31))
-
-
 def sampled_rows(n, size, seed):
     """The rows among n that a RowSample of that size and seed holds, ascending int64."""
     if n <= size:
         return np.arange(n)
-    rows, keys = _rows_below(n, seed, enough(n, size))
+    rows, keys = _kernels.rows_below(seed, 0, n, enough(n, size))
     if len(rows) < size:
-        rows, keys = _rows_below(n, seed, HIGHEST)
+        rows, keys = _kernels.rows_below(seed, 0, n, HIGHEST)
     return np.sort(rows[np.argpartition(keys, size - 1)[:size]])
 
 
@@ -38,17 +29,6 @@ def enough(n, size):
     """A priority that more than `size` of n rows are below, but for chances of 1e-15."""
     share = (size + 8 * np.sqrt(size) + 8) / max(1, n)
     return np.uint64(share * 2.0**64) if share < 1 else HIGHEST
-
-
-def _rows_below(n, seed, limit):
-    """Rows among n of priorities up to a limit, and those."""
-    rows, keys = [], []
-    for first in range(0, n, CHUNK):
-        found = priorities(seed, first, min(n, first + CHUNK))
-        chosen = np.flatnonzero(found <= limit)
-        rows.append(first + chosen)
-        keys.append(found[chosen])
-    return np.concatenate(rows), np.concatenate(keys)
 
 
 class RowSample:
@@ -79,16 +59,16 @@ class RowSample:
         """Take the next rows, an array (rows, columns), into account."""
         first, last = self.n_seen, self.n_seen + len(X)
         self.n_seen = last
-        keys = priorities(self.seed, first, last)
         highest = self._keys[: self._count].max() if self._count >= self.size else self._limit
-        chosen = np.flatnonzero(keys <= highest)
+        chosen, keys = _kernels.rows_below(self.seed, first, last, highest)
         # what can be chosen of many rows at once is cut first
         if len(chosen) > self.size:
-            chosen = np.sort(chosen[np.argpartition(keys[chosen], self.size - 1)[: self.size]])
+            kept = np.sort(np.argpartition(keys, self.size - 1)[: self.size])
+            chosen, keys = chosen[kept], keys[kept]
         start = self._reserve(len(chosen), X.shape[1], block_dtype(X.dtype))
         where = slice(start, start + len(chosen))
-        self._rows[where], self._keys[where] = first + chosen, keys[chosen]
-        self._values[where] = X[chosen]
+        self._rows[where], self._keys[where] = chosen, keys
+        self._values[where] = X[chosen - first]
         self._count = start + len(chosen)
 
     @property

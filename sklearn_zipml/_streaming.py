@@ -179,7 +179,8 @@ class Packer:
 
     def coincidence(self):
         """Estimate of how many rows are equal; see `_coincidence`."""
-        return _coincidence.of_rows(self.sample.values().astype(self.grid.dtype))
+        values = self.sample.values()
+        return _coincidence.of_rows(values, np.arange(len(values)), self.grid.dtype)
 
     def _check(self, X):
         """Refuse rows of another kind; note the range of rows that the grid was made without."""

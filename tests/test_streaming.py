@@ -2,12 +2,13 @@
 
 import numpy as np
 import pytest
+import reference
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sklearn_zipml import DoubleSamplingQuantizer, PackedMatrix, ZipMLRegressor, _kernels
 from sklearn_zipml._packed_matrix import _ARRAYS
-from sklearn_zipml._row_sample import RowSample, priorities, sampled_rows
+from sklearn_zipml._row_sample import RowSample, sampled_rows
 from sklearn_zipml._row_store import RowStore
 from sklearn_zipml._sketch import ColumnSketch
 
@@ -195,7 +196,7 @@ def test_row_sample_is_the_same_for_all_chunks(size, lengths, seed):
     sample = RowSample(size, seed)
     for chunk in np.split(X, np.cumsum(lengths)[:-1]):
         sample.offer(chunk)
-    keys = priorities(seed, 0, n)
+    keys = reference.mix64(np.arange(n, dtype=np.uint64) + np.uint64(seed))
     expected = np.sort(np.argsort(keys)[:size])
     np.testing.assert_array_equal(sample.values()[:, 0], expected)
     np.testing.assert_array_equal(sampled_rows(n, size, seed), expected)

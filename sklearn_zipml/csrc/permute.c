@@ -34,14 +34,22 @@ static uint64_t forward(uint64_t x, uint64_t seed, uint64_t side) {
   return left * side + right;
 }
 
-static uint64_t backward(uint64_t x, uint64_t seed, uint64_t side) {
-  uint64_t left = x / side, right = x % side;
-  for (int round = ROUNDS - 1; round >= 0; round--) {
-    const uint64_t mixed = below(right + side - shift(seed, round, left, side), side);
-    right = left;
-    left = mixed;
+/* Of LANES points at a time, since each waits for its own products. */
+enum { LANES = 8 };
+static void backward(uint64_t *x, uint64_t seed, uint64_t side) {
+  uint64_t left[LANES], right[LANES];
+  for (int k = 0; k < LANES; k++) {
+    left[k] = x[k] / side;
+    right[k] = x[k] % side;
   }
-  return left * side + right;
+  for (int round = ROUNDS - 1; round >= 0; round--)
+    for (int k = 0; k < LANES; k++) {
+      const uint64_t mixed = below(right[k] + side - shift(seed, round, left[k], side), side);
+      right[k] = left[k];
+      left[k] = mixed;
+    }
+  for (int k = 0; k < LANES; k++)
+    x[k] = left[k] * side + right[k];
 }
 
 static uint64_t image_of(uint64_t x, uint64_t n, uint64_t seed, uint64_t side) {
@@ -59,12 +67,20 @@ void zml_permute(uint64_t n, uint64_t seed, uint64_t first, size_t count, int64_
 
 void zml_permute_back(uint64_t n, uint64_t seed, const int64_t *image, size_t count, int64_t *source) {
   const uint64_t side = grid_side(n);
-  for (size_t k = 0; k < count; k++) {
-    uint64_t x = (uint64_t)image[k];
-    do
-      x = backward(x, seed, side);
-    while (x >= n);
-    source[k] = (int64_t)x;
+  for (size_t first = 0; first < count; first += LANES) {
+    const size_t length = count - first < LANES ? count - first : LANES;
+    uint64_t x[LANES] = {0};
+    for (size_t k = 0; k < length; k++)
+      x[k] = (uint64_t)image[first + k];
+    backward(x, seed, side);
+    for (size_t k = 0; k < length; k++) {
+      while (x[k] >= n) { /* few are outside */
+        uint64_t again[LANES] = {x[k]};
+        backward(again, seed, side);
+        x[k] = again[0];
+      }
+      source[first + k] = (int64_t)x[k];
+    }
   }
 }
 
