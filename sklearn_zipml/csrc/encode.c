@@ -40,8 +40,12 @@ void zml_add_lanes(const zml_codebook *book, const zml_workspace *work, const zm
     moments->square[j] += (uint64_t)(square + 128 * sum);
     for (int l = 0; l < 8; l++)
       moments->variance[j] += lanes->noise[l];
-    for (size_t code = 0; code < codes; code++)
+    for (size_t code = 0; code < codes; code++) {
+      const uint64_t position = book->positions[j * ZML_MAX_CODES + code];
       moments->hits[j * codes + code] += lanes->hits[code];
+      moments->sum[j] += position * lanes->hits[code];
+      moments->square[j] += position * position * lanes->hits[code];
+    }
   }
   memset(work->lanes, 0, zml_padded_columns(book->n_columns) * sizeof *work->lanes);
 }

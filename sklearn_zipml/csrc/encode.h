@@ -43,7 +43,8 @@ typedef struct {
 } zml_moments;
 
 /* Sums over rows of one column, in lanes whose totals count, of at most ZML_FOLD_TILES tiles: grid positions p,
- * p * (p - 128), and squared errors in 1/16384 of a squared step; and how many rows have each code. */
+ * p * (p - 128), and squared errors in 1/16384 of a squared step; and how many rows have each code. Where codes are
+ * counted, which is where errors are and the width is below 8, the first two are left out: they follow. */
 typedef struct {
   int32_t sum[16], square[16];
   uint64_t noise[8];

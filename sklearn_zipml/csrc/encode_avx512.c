@@ -9,7 +9,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define ZML_FEATURES "avx512f,avx512bw,avx512vl,avx512vnni,avx512vbmi,avx512vpopcntdq"
+#define ZML_FEATURES "avx512f,avx512bw,avx512vl,avx512vnni,avx512vbmi,avx512bitalg,gfni"
 #if defined(__clang__)
 #define ZML_TARGET __attribute__((target(ZML_FEATURES)))
 #else

@@ -52,37 +52,48 @@ STEP void goes_up_masks(const Batch *batch, size_t tile, size_t column, int draw
   up[1] |= settle(batch, tile, column, 1, bits2, gap[1], tie2);
 }
 
-/* Rows of codes 0..7 and of 8..15, a lane each: lane k counts those whose bits are the ones of k; zeros has, for bit b,
- * ones in the lanes whose number lacks it, and `of` has the bit in every byte. */
+/* Rows of codes 0..7 and of 8..15, in bytes: byte k of a lane of 8 counts those of its 8 rows whose bits are the ones
+ * of k. A product with a matrix of bits, the codes, repeats bit b of these rows in all bytes; zeros has, for bit b,
+ * ones in the bytes whose number lacks it. */
 typedef struct {
   __m512i bit[3], of[4];
 } Zeros;
 
 STEP Zeros zeros_of_lanes(void) {
-  Zeros zeros = {.bit = {_mm512_setr_epi64(-1, 0, -1, 0, -1, 0, -1, 0), _mm512_setr_epi64(-1, -1, 0, 0, -1, -1, 0, 0),
-                         _mm512_setr_epi64(-1, -1, -1, -1, 0, 0, 0, 0)}};
+  Zeros zeros = {.bit = {_mm512_set1_epi64(0x00ff00ff00ff00ff), _mm512_set1_epi64(0x0000ffff0000ffff),
+                         _mm512_set1_epi64(0x00000000ffffffff)}};
   for (int b = 0; b < 4; b++)
     zeros.of[b] = kept(0x01010101u << b);
   return zeros;
 }
 
-STEP void count_codes(__m512i code, int width, const Zeros *zeros, __m512i *hits) {
-  const __m512i first = _mm512_set1_epi64((long long)_mm512_test_epi8_mask(code, zeros->of[0]));
-  __m512i like = _mm512_xor_si512(first, zeros->bit[0]);
-  if (width > 1) {
-    const __m512i second = _mm512_set1_epi64((long long)_mm512_test_epi8_mask(code, zeros->of[1]));
-    like = _mm512_ternarylogic_epi64(like, second, zeros->bit[1], 0x60); /* a & (b ^ c) */
-  }
+/* Adds to bytes that hold up to 31 calls. */
+STEP void count_codes(__m512i code, int width, const Zeros *zeros, __m512i *counts) {
+  __m512i like = _mm512_xor_si512(_mm512_gf2p8affine_epi64_epi8(zeros->of[0], code, 0), zeros->bit[0]);
+  if (width > 1) /* a & (b ^ c) */
+    like = _mm512_ternarylogic_epi64(like, _mm512_gf2p8affine_epi64_epi8(zeros->of[1], code, 0), zeros->bit[1], 0x60);
   if (width < 4) {
-    const __mmask8 lanes = (__mmask8)((1 << (1 << width)) - 1);
-    hits[0] = _mm512_add_epi64(hits[0], _mm512_maskz_popcnt_epi64(lanes, like));
+    counts[0] = _mm512_add_epi8(counts[0], _mm512_popcnt_epi8(like));
     return;
   }
-  const __m512i third = _mm512_set1_epi64((long long)_mm512_test_epi8_mask(code, zeros->of[2]));
-  const __m512i high = _mm512_set1_epi64((long long)_mm512_test_epi8_mask(code, zeros->of[3]));
-  like = _mm512_ternarylogic_epi64(like, third, zeros->bit[2], 0x60);
-  hits[0] = _mm512_add_epi64(hits[0], _mm512_popcnt_epi64(_mm512_andnot_si512(high, like)));
-  hits[1] = _mm512_add_epi64(hits[1], _mm512_popcnt_epi64(_mm512_and_si512(high, like)));
+  like = _mm512_ternarylogic_epi64(like, _mm512_gf2p8affine_epi64_epi8(zeros->of[2], code, 0), zeros->bit[2], 0x60);
+  const __m512i high = _mm512_gf2p8affine_epi64_epi8(zeros->of[3], code, 0);
+  counts[0] = _mm512_add_epi8(counts[0], _mm512_popcnt_epi8(_mm512_andnot_si512(high, like)));
+  counts[1] = _mm512_add_epi8(counts[1], _mm512_popcnt_epi8(_mm512_and_si512(high, like)));
+}
+
+/* Adds these counts to numbers of 64 bits by code. */
+STEP void add_counts(const __m512i *counts, int width, uint64_t *hits) {
+  const __mmask8 there = (__mmask8)(width < 3 ? (1 << (1 << width)) - 1 : 0xff);
+  const __m512i by_code = _mm512_add_epi8(_mm512_set1_epi64(0x3830282018100800),
+                                          _mm512_setr_epi64(0, 0x0101010101010101, 0x0202020202020202,
+                                                            0x0303030303030303, 0x0404040404040404, 0x0505050505050505,
+                                                            0x0606060606060606, 0x0707070707070707));
+  for (int half = 0; half < (width > 3 ? 2 : 1); half++) {
+    const __m512i sums = _mm512_sad_epu8(_mm512_permutexvar_epi8(by_code, counts[half]), _mm512_setzero_si512());
+    const __m512i before = _mm512_maskz_loadu_epi64(there, hits + 8 * half);
+    _mm512_mask_storeu_epi64(hits + 8 * half, there, _mm512_add_epi64(before, sums));
+  }
 }
 
 /* Rows and errors by code, four sums in turn: one would wait for itself. */
@@ -122,7 +133,12 @@ STEP void round_column_as(const Batch *batch, size_t j, zml_sampling sampling, i
   const __m512i one_bytes = kept(0x01010101), top_bits = kept(0x80808080), zero = _mm512_setzero_si512();
   __m512i sum = _mm512_loadu_si512(lanes->sum), square = _mm512_loadu_si512(lanes->square);
   __m512i noise = _mm512_loadu_si512(lanes->noise);
-  __m512i hits[2] = {_mm512_loadu_si512(lanes->hits), _mm512_loadu_si512(lanes->hits + 8)};
+  __m512i counts[2] = {zero, zero}, squares = zero;
+  /* errors of shorter gaps than 128 add up to less than 2^32 in four tiles */
+  const int far =
+      few ? _mm_movemask_epi8(_mm_loadu_si128((const __m128i *)(book->gaps + ZML_MAX_CODES * j))) != 0
+          : _mm512_movepi8_mask(_mm512_or_si512(_mm512_or_si512(gap_table.quarter[0], gap_table.quarter[1]),
+                                                _mm512_or_si512(gap_table.quarter[2], gap_table.quarter[3]))) != 0;
   const Zeros zeros = zeros_of_lanes();
   for (size_t tile = 0; tile < batch->n_tiles; tile++, from += next) {
     __m512i value[2], above[2], gap[2], error[2];
@@ -166,19 +182,23 @@ STEP void round_column_as(const Batch *batch, size_t j, zml_sampling sampling, i
         error[odd] = _mm512_mask_sub_epi16(near, up[odd], step_up, near);
     }
     _mm512_storeu_si512(codes[tile], code);
-    const __m512i position = few ? _mm512_shuffle_epi8(positions, code) : code;
-    sum = _mm512_dpbusd_epi32(sum, position, one_bytes);
-    square = _mm512_dpbusd_epi32(square, position, _mm512_xor_si512(position, top_bits));
+    if (!few || !noisy) { /* else they follow from the hits */
+      const __m512i position = few ? _mm512_shuffle_epi8(positions, code) : code;
+      sum = _mm512_dpbusd_epi32(sum, position, one_bytes);
+      square = _mm512_dpbusd_epi32(square, position, _mm512_xor_si512(position, top_bits));
+    }
     if (!noisy)
       continue;
-    const __m512i squares =
-        _mm512_dpwssd_epi32(_mm512_madd_epi16(error[0], error[0]), error[1], error[1]); /* below 2^32 */
-    noise = _mm512_add_epi64(noise, _mm512_srli_epi64(squares, 32));
-    noise = _mm512_add_epi64(noise, _mm512_maskz_mov_epi32(0x5555, squares));
+    squares = _mm512_dpwssd_epi32(_mm512_dpwssd_epi32(squares, error[0], error[0]), error[1], error[1]);
+    if (far || tile + 1 == batch->n_tiles) {
+      noise = _mm512_add_epi64(noise, _mm512_srli_epi64(squares, 32));
+      noise = _mm512_add_epi64(noise, _mm512_maskz_mov_epi32(0x5555, squares));
+      squares = zero;
+    }
     if (few && book->width == 4)
-      count_codes(code, 4, &zeros, hits);
+      count_codes(code, 4, &zeros, counts);
     else if (few)
-      count_codes(code, book->width, &zeros, hits);
+      count_codes(code, book->width, &zeros, counts);
     if (few && batch->tally) {
       ZML_ALIGNED int16_t errors[ZML_TILE_ROWS];
       _mm512_store_si512(errors, error[0]);
@@ -189,8 +209,8 @@ STEP void round_column_as(const Batch *batch, size_t j, zml_sampling sampling, i
   _mm512_storeu_si512(lanes->sum, sum);
   _mm512_storeu_si512(lanes->square, square);
   _mm512_storeu_si512(lanes->noise, noise);
-  _mm512_storeu_si512(lanes->hits, hits[0]);
-  _mm512_storeu_si512(lanes->hits + 8, hits[1]);
+  if (few && noisy)
+    add_counts(counts, book->width, lanes->hits);
 }
 
 #define join_codes join_codes
@@ -230,13 +250,8 @@ STEP void count_group(const uint32_t (*codes)[16], int width, uint64_t *counts) 
         to[code[i]]++;
       continue;
     }
-    const __mmask8 there = (__mmask8)(width < 3 ? (1 << (1 << width)) - 1 : 0xff);
-    __m512i hits[2] = {_mm512_maskz_loadu_epi64(there, to), _mm512_setzero_si512()};
-    if (width > 3)
-      hits[1] = _mm512_loadu_si512(to + 8);
-    count_codes(_mm512_load_si512(codes[c]), width, &zeros, hits);
-    _mm512_mask_storeu_epi64(to, there, hits[0]);
-    if (width > 3)
-      _mm512_storeu_si512(to + 8, hits[1]);
+    __m512i sums[2] = {_mm512_setzero_si512(), _mm512_setzero_si512()};
+    count_codes(_mm512_load_si512(codes[c]), width, &zeros, sums);
+    add_counts(sums, width, to);
   }
 }

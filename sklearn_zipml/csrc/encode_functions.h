@@ -121,20 +121,23 @@ STEP void round_any_column_as(const Batch *batch, size_t j, zml_sampling samplin
     }
     for (int i = 0; i < ZML_TILE_ROWS; i++)
       codes[tile][CODE_PLACE(i)] = code[i];
-    if (few)
-      lookup_16(book->positions + ZML_MAX_CODES * j, code, position);
-    else
-      memcpy(position, code, sizeof position);
-    int32_t sum = 0, square = 0;
-    uint64_t noise = 0;
-    for (int i = 0; i < ZML_TILE_ROWS; i++) {
-      sum += position[i];
-      square += position[i] * (position[i] - 128);
+    const int noisy = sampling != ZML_NAIVE && sampling != ZML_NEAREST;
+    if (!few || !noisy) { /* else they follow from the hits */
+      if (few)
+        lookup_16(book->positions + ZML_MAX_CODES * j, code, position);
+      else
+        memcpy(position, code, sizeof position);
+      int32_t sum = 0, square = 0;
+      for (int i = 0; i < ZML_TILE_ROWS; i++) {
+        sum += position[i];
+        square += position[i] * (position[i] - 128);
+      }
+      lanes->sum[0] += sum;
+      lanes->square[0] += square;
     }
-    lanes->sum[0] += sum;
-    lanes->square[0] += square;
-    if (sampling == ZML_NAIVE || sampling == ZML_NEAREST)
+    if (!noisy)
       continue;
+    uint64_t noise = 0;
     for (int i = 0; i < ZML_TILE_ROWS; i++)
       noise += (uint32_t)(error[i] * error[i]);
     lanes->noise[0] += noise;
