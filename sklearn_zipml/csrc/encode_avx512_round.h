@@ -108,6 +108,22 @@ ZML_TARGET static void tally(const uint8_t *codes, const int16_t *errors, uint64
     tallies[code] += sums[0][code] + sums[1][code] + sums[2][code] + sums[3][code];
 }
 
+/* The same of few codes, each in turn: words of even and of odd bytes that have it. */
+ZML_TARGET ZML_APART void tally_few(const uint8_t *codes, const int16_t *errors, int n_codes, uint64_t *tallies) {
+  const __m512i code = _mm512_loadu_si512(codes), error = _mm512_load_si512(errors);
+  const __m512i even = _mm512_and_si512(code, set(0x00ff00ff)), odd = _mm512_srli_epi16(code, 8);
+  const __m512i error2 = _mm512_load_si512(errors + 32);
+  for (int k = 0; k < n_codes; k++) {
+    const __m512i own = _mm512_set1_epi16((short)k);
+    const __mmask32 there = _mm512_cmpeq_epi16_mask(even, own), there2 = _mm512_cmpeq_epi16_mask(odd, own);
+    const __m512i a = _mm512_maskz_mov_epi16(there, error), b = _mm512_maskz_mov_epi16(there2, error2);
+    const __m512i squares = _mm512_dpwssd_epi32(_mm512_madd_epi16(a, a), b, b); /* below 2^32 */
+    const __m512i sums = _mm512_add_epi64(_mm512_srli_epi64(squares, 32), _mm512_maskz_mov_epi32(0x5555, squares));
+    const int hits = __builtin_popcount(there) + __builtin_popcount(there2);
+    tallies[k] += ZML_HIT * (uint64_t)hits + (uint64_t)_mm512_reduce_add_epi64(sums);
+  }
+}
+
 #define round_column_as round_column_as
 STEP void round_column_as(const Batch *batch, size_t j, zml_sampling sampling, int few,
                           uint8_t (*codes)[ZML_TILE_ROWS]) {
@@ -203,7 +219,10 @@ STEP void round_column_as(const Batch *batch, size_t j, zml_sampling sampling, i
       ZML_ALIGNED int16_t errors[ZML_TILE_ROWS];
       _mm512_store_si512(errors, error[0]);
       _mm512_store_si512(errors + 32, error[1]);
-      tally(codes[tile], errors, batch->work->tallies + ZML_MAX_CODES * j);
+      if (book->width < 4)
+        tally_few(codes[tile], errors, 1 << book->width, batch->work->tallies + ZML_MAX_CODES * j);
+      else
+        tally(codes[tile], errors, batch->work->tallies + ZML_MAX_CODES * j);
     }
   }
   _mm512_storeu_si512(lanes->sum, sum);
