@@ -1,11 +1,14 @@
 """Step 5: the solvers (DESIGN section 6). `_quadratic` holds what they minimise."""
 
+from contextlib import nullcontext
+
 import numpy as np
 
 from ._quadratic import Quadratic
 from ._result import Options, Result
 from ._saga import run_saga
 from ._sgd import run_sgd
+from ._threads import one_blas_thread
 
 __all__ = ["Options", "Result", "solve"]
 
@@ -29,9 +32,11 @@ def solve(problem, targets, alpha, options, seed, *, l1=None, start=None, on_epo
     -------
     Result, always finite
     """
-    quadratic = Quadratic(problem, targets, alpha, l1, diagonal=options.solver == "sgd")
-    z = np.zeros((len(targets), problem.d)) if start is None else np.where(problem.unit > 0, start, 0.0)
     on_epoch = on_epoch or (lambda epoch, z, loss: False)
-    if options.solver == "saga":
-        return run_saga(quadratic, options, seed, z, on_epoch)
-    return run_sgd(quadratic, options, seed, z, on_epoch, draw)
+    # products of dense second moments are worth the threads of BLAS, others are small
+    with one_blas_thread() if problem.threads > 1 and not problem.is_dense_cheap() else nullcontext():
+        quadratic = Quadratic(problem, targets, alpha, l1, diagonal=options.solver == "sgd")
+        z = np.zeros((len(targets), problem.d)) if start is None else np.where(problem.unit > 0, start, 0.0)
+        if options.solver == "saga":
+            return run_saga(quadratic, options, seed, z, on_epoch)
+        return run_sgd(quadratic, options, seed, z, on_epoch, draw)

@@ -1,14 +1,15 @@
 """Work shared out among threads."""
 
 import os
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, wait
 from functools import cache
-from itertools import pairwise
-from threading import Thread, current_thread, main_thread
+from threading import current_thread, main_thread
 
 from joblib import cpu_count, effective_n_jobs
 from joblib.parallel import get_active_backend
 from threadpoolctl import ThreadpoolController
+
+MOST_THREADS = 1024  # they are started when needed, and only where all others are busy
 
 
 def threads_of(n_jobs):
@@ -31,13 +32,19 @@ def threads_of(n_jobs):
 
 
 @cache
-def _openmp():
-    """The OpenMP libraries of this process; scikit-learn brings one along wherever it was built with OpenMP."""
-    return ThreadpoolController().select(user_api="openmp").lib_controllers
+def _libraries():
+    """The thread pools of this process; scikit-learn brings OpenMP along wherever it was built with it."""
+    return ThreadpoolController()
 
 
 def _openmp_threads():
-    return max(1, min([cpu_count(), *(library.num_threads for library in _openmp())]))
+    openmp = _libraries().select(user_api="openmp").lib_controllers
+    return max(1, min([cpu_count(), *(library.num_threads for library in openmp)]))
+
+
+def one_blas_thread():
+    """A context in which BLAS has one thread: after a product the others spin for a while, where ours could run."""
+    return _libraries().limit(limits=1, user_api="blas")
 
 
 def in_threads(work, n, block, n_jobs):
@@ -50,40 +57,38 @@ def in_threads(work, n, block, n_jobs):
     if threads <= 1:
         return [work(0, n)]
     bounds = [min(n, blocks * k // threads * block) for k in range(threads + 1)]
-    # not joblib.Parallel, which takes tens of milliseconds to start threads and to notice that they are done
-    (first, last), *others = pairwise(bounds)
-    with ThreadPoolExecutor(threads - 1) as pool:
-        running = [pool.submit(work, *pair) for pair in others]
-        return [work(first, last), *(one.result() for one in running)]
+    return run_team(threads, lambda member: work(bounds[member], bounds[member + 1]), lambda: None)
 
 
 def run_team(size, work, stop):
-    """Results of work(member) of `size` members that wait for each other, so that each has a thread of its own.
+    """Results of work(member) of `size` members that may wait for each other, so that each has a thread of its own.
 
     The calling thread is member 0. stop() makes all members return; it is called if one raises, and then this does.
     """
-    results, errors = [None] * size, []
+    if size == 1:
+        return [work(0)]
 
     def keep(member):
         try:
-            results[member] = work(member)
-        except BaseException as error:  # of a thread, it would be printed and the others would wait for ever
-            errors.append(error)
+            return work(member)
+        except BaseException:  # the others would wait for ever
             stop()
+            raise
 
-    threads = [Thread(target=keep, args=(member,), daemon=True) for member in range(1, size)]
-    started = []
+    others = [_pool().submit(keep, member) for member in range(1, size)]
     try:
-        for thread in threads:
-            thread.start()
-            started.append(thread)
-        keep(0)
-    except BaseException:
-        stop()
-        raise
+        own = keep(0)
     finally:
-        for thread in started:
-            thread.join()
-    if errors:
-        raise errors[0]
-    return results
+        wait(others)
+    return [own, *(other.result() for other in others)]
+
+
+# Not joblib.Parallel, which takes tens of milliseconds to start threads and to notice that they are done. And not new
+# threads: starting one is an exchange of signals, after which Linux tends to leave both threads on one processor.
+@cache
+def _pool():
+    return ThreadPoolExecutor(MOST_THREADS, thread_name_prefix="sklearn_zipml")
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_pool.cache_clear)  # a child has none of its parent's threads

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 from joblib import Parallel, delayed, parallel_config
-from threadpoolctl import threadpool_limits
+from threadpoolctl import ThreadpoolController, threadpool_limits
 
 from sklearn_zipml import _threads
 from sklearn_zipml._threads import in_threads, run_team, threads_of
@@ -13,7 +13,7 @@ from sklearn_zipml._threads import in_threads, run_team, threads_of
 def four_processors(monkeypatch):
     """Four processors, all for OpenMP."""
     monkeypatch.setattr(_threads, "cpu_count", lambda: 4)
-    monkeypatch.setattr(_threads, "_openmp", list)
+    monkeypatch.setattr(_threads, "_libraries", lambda: ThreadpoolController().select(user_api="none"))
 
 
 def test_none_is_what_openmp_takes(four_processors):
@@ -27,7 +27,7 @@ def test_none_is_what_openmp_takes(four_processors):
 
 def test_limits_of_thread_pools():
     """threadpool_limits bounds None, wherever scikit-learn was built with OpenMP."""
-    if not _threads._openmp():
+    if not ThreadpoolController().select(user_api="openmp"):
         pytest.skip("no OpenMP library is loaded")
     with threadpool_limits(1):
         assert threads_of(None) == 1
@@ -63,3 +63,15 @@ def test_errors_end_the_team():
         run_team(3, work, lambda: stopped.append(True))
     assert stopped
     np.testing.assert_array_equal(run_team(3, lambda member: member, lambda: None), [0, 1, 2])
+
+
+def test_one_blas_thread():
+    """Inside, and as many as before behind it."""
+
+    def threads():
+        return [library.num_threads for library in ThreadpoolController().select(user_api="blas").lib_controllers]
+
+    before = threads()
+    with _threads.one_blas_thread():
+        assert set(threads()) <= {1}
+    assert threads() == before
