@@ -163,19 +163,25 @@ def whole_fits(size, repeats):
     tracemalloc.stop()
     packed = DoubleSamplingQuantizer(4, random_state=0).fit_transform(X)
     memory = {"peak_mb": peak / 1e6, "bar_mb": 1.3 * packed.nbytes / 1e6 + 50}
-    return rows, memory, search(X, y)
+    return rows, memory, [searches(X, y, repeats), searches(*mixed_columns(len(y), 3 * X.shape[1] // 10), repeats)]
 
 
-def search(X, y):
-    """Seconds of a search over six widths from one PackedMatrix, and of 30 fits of Ridge(cholesky)."""
-    start = time.perf_counter()
-    packed = DoubleSamplingQuantizer(8, random_state=0).fit_transform(X)
-    grid = {"sample_bits": [1, 2, 3, 4, 6, 8]}
-    GridSearchCV(ZipMLRegressor(random_state=0), grid, cv=5, refit=False).fit(packed, y)
-    seconds, start = time.perf_counter() - start, time.perf_counter()
+def searches(X, y, repeats):
+    """Seconds of searches over six widths from one PackedMatrix, over six alphas of Ridge, and of 30 Ridge(cholesky)."""
+
+    def of_widths():
+        packed = DoubleSamplingQuantizer(8, random_state=0).fit_transform(X)
+        grid = {"sample_bits": [1, 2, 3, 4, 6, 8]}
+        GridSearchCV(ZipMLRegressor(random_state=0), grid, cv=5, refit=False).fit(packed, y)
+
+    def of_alphas():
+        GridSearchCV(Ridge(), {"alpha": [0.01, 0.1, 1, 10, 100, 1000]}, cv=5, refit=False).fit(X, y)
+
     rows = len(y) * 4 // 5
-    Ridge(solver="cholesky").fit(X[:rows], y[:rows])
-    return {"seconds": seconds, "ridge": 30 * (time.perf_counter() - start)}
+    cholesky = Ridge(solver="cholesky")
+    calls = {"widths": of_widths, "alphas": of_alphas, "fits": lambda: cholesky.fit(X[:rows], y[:rows])}
+    seconds = {name: best_seconds(call, repeats)[0] for name, call in calls.items()}
+    return {"columns": X.shape[1], **seconds, "fits": 30 * seconds["fits"]}
 
 
 def machine():
@@ -210,7 +216,12 @@ def page(results, intro):
         rate_rows.append([r["columns"], r["bits"], r["batch"], *ratios, verdict(r)])
     fits = [[r["name"], f"{r['seconds']:.2f}", f"{r['score']:.4f}", "yes" if r["gets_there"] else "no"]
             for r in results["fits"]]  # fmt: skip
-    grid, memory = results["search"], results["memory"]
+    memory = results["memory"]
+    search_rows = [
+        [s["columns"], *(f"{x:.1f}" for x in (s["widths"], s["alphas"], s["fits"]))]
+        + [f"{s['widths'] / s['fits']:.2f}", f"{s['widths'] / s['alphas']:.2f}"]
+        for s in results["searches"]
+    ]
     thread_rows = [
         [r["columns"], r["bits"], *(f"{x:.1f}" for x in (r["one"], r["two"], r["two"] / r["one"], r["per_float32"]))]
         for r in results["threads"]
@@ -231,8 +242,11 @@ def page(results, intro):
         f"Whole fits, {results['shape'][0]} x {results['shape'][1]} float32\n{'-' * 40}\n",
         table(["estimator", "seconds", "R²", f"within {FITTED} of the best"], fits),
         f"Peak memory of a 4-bit fit above X: {memory['peak_mb']:.0f} MB (bar {memory['bar_mb']:.0f} MB).\n",
-        f"GridSearchCV of six widths and five folds from one PackedMatrix, packing included: {grid['seconds']:.1f} s, "
-        f"{grid['ridge'] / grid['seconds']:.2f} times as fast as 30 fits of Ridge(cholesky) ({grid['ridge']:.1f} s).\n",
+        f"Searches, {results['shape'][0]} rows, seconds\n{'-' * 40}\n",
+        "GridSearchCV of six widths and five folds from one PackedMatrix, packing included; of six alphas of Ridge; 30 fits "
+        "of Ridge(cholesky) on four fifths of the rows. Bars: a fifth of the 30 fits at 1000 columns, a third of Ridge's "
+        "search at 300.\n",
+        table(["columns", "widths", "alphas of Ridge", "30 fits", "of the 30 fits", "of Ridge's search"], search_rows),
     ]
     return "\n".join(parts)
 
@@ -270,12 +284,8 @@ on this kind of machine), and the multiples are half as large beside it. The bar
 float32 rate, of SGDRegressor's) are, at batches of 64, (25, 4, 50) for 2 and 4 bits and (15, -, -) for 8; at batches of
 16, (15, -, 30) for 2 and 4 bits.
 
-What limits a pass on a Zen 4 core: times of single kernels on data in the cache, in cycles of an assumed 3.6 GHz. At
-batches of 64, 256 values of 2 or 4 bits take about 9 cycles of dot product and 12 of gradient (17 and 20 instructions
-of 512 bits, at most two a cycle); rounding the model and the step add about 20 cycles for every 16 columns, once a
-batch (the step: 7 loads and 2 stores of 64 bytes). At 16 rows those 20 cycles meet only 256 values, with 13 of dot
-product and 21 of gradient: 54 cycles or 17 G values/s if nothing waits for memory. With 4 bits such a batch also reads,
-twice, decode tables as large as the lines it uses. Narrow matrices pay calls and the rounding of residuals every batch.
+Whole fits and searches take as many threads as the machine has, as the peers' BLAS does. What limits a pass is told in
+:doc:`internals`.
 """
 
 
@@ -292,7 +302,7 @@ def main():
     warnings.simplefilter("ignore", ConvergenceWarning)
     results = {"machine": machine(), "shape": size["fit"], "rates": rates(size, repeats)}
     results["kernels"], results["threads"] = kernel_rates(size, repeats), thread_rates(size, repeats)
-    results["fits"], results["memory"], results["search"] = whole_fits(size, repeats)
+    results["fits"], results["memory"], results["searches"] = whole_fits(size, repeats)
     intro = INTRO
     if options.plot and options.rst:
         intro += f"\n.. image:: {os.path.relpath(options.plot, os.path.dirname(options.rst) or '.')}\n"

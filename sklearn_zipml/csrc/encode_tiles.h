@@ -1,5 +1,13 @@
 /* Tiles made of packed rows and back, and counted; part of encode_functions.h. */
 
+/* Codes of 8 bits are words of rows as they are; an instruction set's own transpose takes them from memory to memory.
+ */
+#ifdef transpose
+enum { TURNS_BYTES = 1 };
+#else
+enum { TURNS_BYTES = 0 };
+#endif
+
 STEP void distribute_words(const uint32_t *words, size_t word, size_t groups, int plane, int width, uint8_t *tile) {
   const size_t fields = 8 / (size_t)width, first = word * fields;
   const uint32_t mask = 0x01010101u * ((1u << width) - 1);
@@ -22,6 +30,11 @@ STEP void tile_of_rows_as(const uint8_t *rows, int width, size_t padded_columns,
     for (size_t word = 0; word < n_words; word += WORDS) {
       const size_t count = n_words - word < WORDS ? n_words - word : WORDS;
       ZML_ALIGNED uint32_t by_row[WORDS][WORDS], by_word[WORDS][WORDS];
+      if (TURNS_BYTES && width == 8 && count == WORDS) {
+        uint8_t *lines = tile + ZML_LINE * zml_line_of(word, plane, width);
+        transpose((const uint32_t *)(first + 4 * word), row_bytes / 4, (uint32_t *)lines, PLANES * WORDS);
+        continue;
+      }
       for (size_t i = 0; i < WORDS; i++) {
         if (count == WORDS)
           memcpy(by_row[i], first + i * row_bytes + 4 * word, sizeof by_row[i]);
@@ -78,6 +91,11 @@ STEP void rows_of_tile_as(const uint8_t *tile, int width, size_t padded_columns,
     uint8_t *first = rows + (size_t)(plane * ZML_PLANE_ROWS) * row_bytes;
     for (size_t word = 0; word < n_words; word += WORDS) {
       const size_t count = n_words - word < WORDS ? n_words - word : WORDS;
+      if (TURNS_BYTES && width == 8 && count == WORDS) {
+        const uint8_t *lines = tile + ZML_LINE * zml_line_of(word, plane, width);
+        transpose((const uint32_t *)lines, PLANES * WORDS, (uint32_t *)(first + 4 * word), row_bytes / 4);
+        continue;
+      }
       ZML_ALIGNED uint32_t by_word[WORDS][WORDS] = {{0}}, by_row[WORDS][WORDS];
       for (size_t k = 0; k < count; k++)
         collect_words(tile, word + k, groups, plane, width, by_word[k]);
