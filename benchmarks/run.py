@@ -167,7 +167,7 @@ def whole_fits(size, repeats):
 
 
 def searches(X, y, repeats):
-    """Seconds of searches over six widths from one PackedMatrix, over six alphas of Ridge, and of 30 Ridge(cholesky)."""
+    """Seconds of searches: over six widths from one PackedMatrix, over six alphas of Ridge; of 30 Ridge(cholesky)."""
 
     def of_widths():
         packed = DoubleSamplingQuantizer(8, random_state=0).fit_transform(X)
@@ -217,11 +217,11 @@ def page(results, intro):
     fits = [[r["name"], f"{r['seconds']:.2f}", f"{r['score']:.4f}", "yes" if r["gets_there"] else "no"]
             for r in results["fits"]]  # fmt: skip
     memory = results["memory"]
-    search_rows = [
-        [s["columns"], *(f"{x:.1f}" for x in (s["widths"], s["alphas"], s["fits"]))]
-        + [f"{s['widths'] / s['fits']:.2f}", f"{s['widths'] / s['alphas']:.2f}"]
-        for s in results["searches"]
-    ]
+    search_rows = []
+    for s in results["searches"]:
+        times = s["widths"], s["alphas"], s["fits"]
+        ratios = s["widths"] / s["fits"], s["widths"] / s["alphas"]
+        search_rows.append([s["columns"], *(f"{x:.1f}" for x in times), *(f"{x:.2f}" for x in ratios)])
     thread_rows = [
         [r["columns"], r["bits"], *(f"{x:.1f}" for x in (r["one"], r["two"], r["two"] / r["one"], r["per_float32"]))]
         for r in results["threads"]
@@ -243,9 +243,9 @@ def page(results, intro):
         table(["estimator", "seconds", "R²", f"within {FITTED} of the best"], fits),
         f"Peak memory of a 4-bit fit above X: {memory['peak_mb']:.0f} MB (bar {memory['bar_mb']:.0f} MB).\n",
         f"Searches, {results['shape'][0]} rows, seconds\n{'-' * 40}\n",
-        "GridSearchCV of six widths and five folds from one PackedMatrix, packing included; of six alphas of Ridge; 30 fits "
-        "of Ridge(cholesky) on four fifths of the rows. Bars: a fifth of the 30 fits at 1000 columns, a third of Ridge's "
-        "search at 300.\n",
+        "GridSearchCV of six widths and five folds from one PackedMatrix, packing included; of six alphas of Ridge; 30 "
+        "fits of Ridge(cholesky) on four fifths of the rows. Bars: a fifth of the 30 fits at 1000 columns, a third of "
+        "Ridge's search at 300.\n",
         table(["columns", "widths", "alphas of Ridge", "30 fits", "of the 30 fits", "of Ridge's search"], search_rows),
     ]
     return "\n".join(parts)
