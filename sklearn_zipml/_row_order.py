@@ -3,8 +3,10 @@
 import numpy as np
 
 from . import _kernels
+from ._threads import in_threads
 
-CHUNK = 1 << 16
+CHUNK = 1 << 17
+THREAD_ROWS = 1 << 14
 
 
 class RowOrder:
@@ -54,18 +56,18 @@ class RowOrder:
         for start, n, seed in self._spans():
             begin, end = max(first, start), min(last, start + n)
             if begin < end:
-                found.append(start + _kernels.permutation(n, seed, begin - start, end - begin))
+                found.extend(start + rows for rows in _permuted(n, seed, begin - start, end - begin))
         return found[-1] if len(found) <= 2 else np.concatenate(found)
 
     def slots(self, rows):
         """Slots of the given rows, int64."""
         rows = np.ascontiguousarray(rows, dtype=np.int64)
         if len(self.parts) == 1:
-            return _kernels.inverse_permutation(self.n, self.seed, rows)
+            return _slots(self.n, self.seed, rows)
         out = np.empty_like(rows)
         for start, n, seed in self._spans():
             own = (rows >= start) & (rows < start + n)
-            out[own] = start + _kernels.inverse_permutation(n, seed, rows[own] - start)
+            out[own] = start + _slots(n, seed, rows[own] - start)
         return out
 
     def to_slots(self, values, n_slots, dtype):
@@ -83,3 +85,18 @@ class RowOrder:
             rows = self.rows(first, first + CHUNK)
             out[..., rows] = values[..., first : first + len(rows)]
         return out
+
+
+def _permuted(n, seed, begin, count):
+    """Rows of `count` slots from `begin` on, in pieces."""
+    return in_threads(
+        lambda first, last: _kernels.permutation(n, seed, begin + first, last - first), count, THREAD_ROWS, None
+    )
+
+
+def _slots(n, seed, rows):
+    """Slots of some rows."""
+    found = in_threads(
+        lambda first, last: _kernels.inverse_permutation(n, seed, rows[first:last]), len(rows), THREAD_ROWS, None
+    )
+    return found[0] if len(found) == 1 else np.concatenate(found)

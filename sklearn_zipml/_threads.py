@@ -9,6 +9,7 @@ from joblib import cpu_count, effective_n_jobs
 from joblib.parallel import get_active_backend
 from threadpoolctl import ThreadpoolController
 
+POOL = "sklearn_zipml"
 MOST_THREADS = 1024  # they are started when needed, and only where all others are busy
 
 
@@ -20,6 +21,8 @@ def threads_of(n_jobs):
     process its share of the processors, bound them; in a thread of another `Parallel` it is one. Numbers are joblib's,
     and bound by that share too.
     """
+    if current_thread().name.startswith(POOL):
+        return 1
     backend, configured = get_active_backend()
     is_thread = current_thread() is not main_thread() and backend.nesting_level
     if n_jobs is None and configured is None and not is_thread:
@@ -87,7 +90,7 @@ def run_team(size, work, stop):
 # threads: starting one is an exchange of signals, after which Linux tends to leave both threads on one processor.
 @cache
 def _pool():
-    return ThreadPoolExecutor(MOST_THREADS, thread_name_prefix="sklearn_zipml")
+    return ThreadPoolExecutor(MOST_THREADS, thread_name_prefix=POOL)
 
 
 if hasattr(os, "register_at_fork"):

@@ -50,6 +50,11 @@ def test_all_is_done_once(n, block, n_jobs):
     assert all(one.start % block == 0 for one in ranges) and len(ranges) <= n_jobs
 
 
+def test_no_threads_inside_threads(four_processors):
+    """A member of a team has one."""
+    assert in_threads(lambda first, last: threads_of(4), 4, 1, 4) == [4, 1, 1, 1]
+
+
 def test_errors_end_the_team():
     """A member's error is raised after the others were stopped."""
     stopped = []
