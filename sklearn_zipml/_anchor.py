@@ -110,11 +110,12 @@ class Anchor:
 
         def add(bounds, first, last):
             for part in range(first, last):
-                tiles = bounds[part], bounds[part + 1]
-                residual = -q.targets[k, tiles[0] * _kernels.TILE_ROWS : tiles[1] * _kernels.TILE_ROWS]
-                weighted = problem.unit_weights(*tiles) * residual
-                sums[part, : problem.d] = problem.column_sums(weighted, *tiles, limbs=2)
-                totals[part], losses[part] = weighted.sum(), weighted @ residual.astype(np.float64) / 2
+                for tiles in problem.spans(bounds[part], bounds[part + 1]):
+                    residual = -q.targets[k, tiles[0] * _kernels.TILE_ROWS : tiles[1] * _kernels.TILE_ROWS]
+                    weighted = problem.unit_weights(*tiles) * residual
+                    sums[part, : problem.d] += problem.column_sums(weighted, *tiles, limbs=2)
+                    totals[part] += weighted.sum()
+                    losses[part] += weighted @ residual.astype(np.float64) / 2
 
         problem.in_parts(add)
         self.passes += 1

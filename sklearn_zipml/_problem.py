@@ -21,7 +21,7 @@ DENSE_COLUMNS = 1024
 SAMPLE_ROWS = 8192
 SMALLEST = 1e-15
 LANCZOS = 8
-SPAN_TILES = 4096
+SPAN_TILES = 1024
 # Sums over rows are made in so many parts, whatever the number of threads.
 PARTS = 8
 # Starting threads for a pass over fewer values costs more than they save.
