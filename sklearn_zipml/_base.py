@@ -123,7 +123,7 @@ class ZipMLModel(StableState, DocumentationLink, CallbackSupportMixin, BaseEstim
             total = len(train_targets) if train_weights is None else train_weights.sum()
         train_targets, mean, scale = _standardize(train_targets, train_weights, self.fit_intercept)
         problem = Problem(matrix, train_weights, self.fit_intercept, threads_of(self.n_jobs))
-        slots = matrix._order.to_slots(train_targets.T, problem.n_slots, np.float32)
+        slots = matrix._order.to_slots(train_targets.T, problem.n_slots, np.float32, self.n_jobs)
         del train_targets  # 8 bytes a row and target
 
         def coefficients(z):
@@ -267,7 +267,7 @@ class ZipMLModel(StableState, DocumentationLink, CallbackSupportMixin, BaseEstim
             return None
         from ._requantize import requantize
 
-        return lambda epoch: requantize(matrix, self.sample_bits, _kernels.mix(seed, 1000 + epoch))
+        return lambda epoch: requantize(matrix, self.sample_bits, _kernels.mix(seed, 1000 + epoch), self.n_jobs)
 
     def _start(self, n_outputs, problem, scale):
         """Initial z: the last solution if warm_start, else zero."""

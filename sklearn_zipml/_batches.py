@@ -44,6 +44,14 @@ def tile_order(tiles, batches, seed, epoch):
     return tiles[tiles < n]
 
 
+def epoch_arguments(quadratic, tiles, rule, rows, seed, epoch):
+    """What an epoch of either solver begins with, see `_epochs`: `rows` a batch of tiles, by a Rule."""
+    problem = quadratic.problem
+    batches = n_batches(problem, rows)
+    order = tile_order(problem.tiles, batches, seed, epoch)
+    return tiles, quadratic.rows, order, rows, quadratic.centre, rule.keep, rule.step, batches / problem.n
+
+
 def sweeps(batches):
     """Times an epoch visits every row: few rows several times, for an epoch is at least 32 steps."""
     return -(-MIN_STEPS // batches)

@@ -13,7 +13,7 @@ from . import _kernels
 from ._coincidence import of_subset
 from ._row_order import RowOrder
 from ._state import check_format
-from ._take import take_rows
+from ._take import fill_tiles
 
 if TYPE_CHECKING:
     from ._typing import Levels, RandomState, Sampling
@@ -360,8 +360,8 @@ class PackedMatrix:
         order = RowOrder(len(rows), seed)
         codes = aligned_tiles(len(rows), self.shape[1], self._tiles.width)
         if self.shape[1] and len(rows):
-            slots = self._order.slots(rows[order.rows()])
-            take_rows(self._tiles, slots, codes)
+            slots = self._order.slots(rows[order.rows(n_jobs=None)], None)
+            fill_tiles(self._tiles, slots, codes)
         parts = {name: getattr(self, "_" + name) for name in _ARRAYS if name not in _STATISTICS}
         parts |= {name: getattr(self, name) for name in (*_KIND, "feature_names")}
         parts |= {"codes": codes, "shape": (len(rows), self.shape[1]), "row_seed": seed}

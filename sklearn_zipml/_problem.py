@@ -104,11 +104,6 @@ class Problem:
         last = self.tiles.n_tiles if last is None else last
         return _loops.row_sums(self.tiles, weights, first, last, limbs)[: self.d]
 
-    def predict(self, z, first=0, last=None, limbs=2):
-        """Centred predictions sum_j (g_ij - centre_j) z_j, float64 in slot order."""
-        last = self.tiles.n_tiles if last is None else last
-        return _loops.products(self.tiles, z, first, last, limbs) - self.centre @ z
-
     def unit_weights(self, first=0, last=None):
         """Weights of the slots of tiles first..last-1, float64: ones for equal weights, zero in padding; mean one.
 

@@ -114,9 +114,9 @@ class Quadratic:
 
         Half the Newton decrement g' H^-1 g / 2, g being the subgradient of least magnitude in every component (the
         gradient, without an l1 penalty): the objective lies above its quadratic model there. Exact where the
-        second-moment matrix is cheap, else from below, by conjugate gradients on a sample of the rows. `gradient` is
-        that of the mean loss at z, (targets, columns). Conjugate gradients
-        end early where it is plain that all targets together gain less than `enough`, or more.
+        second-moment matrix is cheap, else from below, by conjugate gradients on a sample of the rows; they end early
+        where it is plain that all targets together gain less than `enough`, or more. `gradient` is that of the mean
+        loss at z, (targets, columns).
         """
         problem = self.problem
         diagonal = self.ridge - self.noise

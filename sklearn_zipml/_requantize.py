@@ -11,10 +11,9 @@ from ._encoder import assemble, decode_table, keeps_noise
 from ._levels import Grid, n_levels
 from ._packed_matrix import aligned_tiles, code_width
 from ._statistics import code_noise, column_levels, pair_levels
-from ._threads import in_threads
+from ._threads import THREAD_TILES, in_threads
 
 SAMPLE_ROWS = 8192  # whose codes place the levels
-THREAD_TILES = 64
 
 
 def requantize(packed, sample_bits, seed, n_jobs=None):

@@ -6,8 +6,6 @@ import numpy as np
 
 # Times that a step size which diverges is halved.
 HALVINGS = 30
-# A rise of the objective above the best by this part of its start is a divergence.
-RISE = 0.05
 
 
 @dataclass(frozen=True)

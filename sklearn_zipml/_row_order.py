@@ -49,32 +49,32 @@ class RowOrder:
             yield start, rows, seed
             start += rows
 
-    def rows(self, first=0, last=None):
+    def rows(self, first=0, last=None, n_jobs=1):
         """Rows in slots first..last-1, int64."""
         last = self.n if last is None else min(last, self.n)
         found = [np.empty(0, dtype=np.int64)]
         for start, n, seed in self._spans():
             begin, end = max(first, start), min(last, start + n)
             if begin < end:
-                found.extend(start + rows for rows in _permuted(n, seed, begin - start, end - begin))
+                found.extend(start + rows for rows in _permuted(n, seed, begin - start, end - begin, n_jobs))
         return found[-1] if len(found) <= 2 else np.concatenate(found)
 
-    def slots(self, rows):
+    def slots(self, rows, n_jobs=1):
         """Slots of the given rows, int64."""
         rows = np.ascontiguousarray(rows, dtype=np.int64)
         if len(self.parts) == 1:
-            return _slots(self.n, self.seed, rows)
+            return _slots(self.n, self.seed, rows, n_jobs)
         out = np.empty_like(rows)
         for start, n, seed in self._spans():
             own = (rows >= start) & (rows < start + n)
-            out[own] = start + _slots(n, seed, rows[own] - start)
+            out[own] = start + _slots(n, seed, rows[own] - start, n_jobs)
         return out
 
-    def to_slots(self, values, n_slots, dtype):
+    def to_slots(self, values, n_slots, dtype, n_jobs=1):
         """Values of rows, (..., n), rearranged into slots, (..., n_slots), zero behind the last row."""
         out = np.zeros((*values.shape[:-1], n_slots), dtype=dtype)
         for first in range(0, self.n, CHUNK):
-            rows = self.rows(first, first + CHUNK)
+            rows = self.rows(first, first + CHUNK, n_jobs)
             out[..., first : first + len(rows)] = values[..., rows]
         return out
 
@@ -87,16 +87,20 @@ class RowOrder:
         return out
 
 
-def _permuted(n, seed, begin, count):
+def _permuted(n, seed, begin, count, n_jobs):
     """Rows of `count` slots from `begin` on, in pieces."""
-    return in_threads(
-        lambda first, last: _kernels.permutation(n, seed, begin + first, last - first), count, THREAD_ROWS, None
-    )
+
+    def rows(first, last):
+        return _kernels.permutation(n, seed, begin + first, last - first)
+
+    return in_threads(rows, count, THREAD_ROWS, n_jobs)
 
 
-def _slots(n, seed, rows):
+def _slots(n, seed, rows, n_jobs):
     """Slots of some rows."""
-    found = in_threads(
-        lambda first, last: _kernels.inverse_permutation(n, seed, rows[first:last]), len(rows), THREAD_ROWS, None
-    )
+
+    def slots(first, last):
+        return _kernels.inverse_permutation(n, seed, rows[first:last])
+
+    found = in_threads(slots, len(rows), THREAD_ROWS, n_jobs)
     return found[0] if len(found) == 1 else np.concatenate(found)

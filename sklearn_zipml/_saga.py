@@ -4,7 +4,7 @@ import numpy as np
 
 from . import _epochs, _kernels, _subspace
 from ._anchor import Anchor
-from ._batches import batch_rows, n_batches, pass_bytes, sweeps, tile_order, worthwhile_threads
+from ._batches import batch_rows, epoch_arguments, n_batches, pass_bytes, sweeps, worthwhile_threads
 from ._convergence import FLOOR, Stopping
 from ._float_matrix import FLOAT_WIDTH
 from ._quadratic import Rule
@@ -52,14 +52,7 @@ def run_saga(quadratic, options, seed, z, on_epoch):
         lag[:] = 0  # the table holds the residuals at the anchor
         offset = _offset(anchor, position)
         finite = _epochs.saga_epoch(
-            problem.tiles,
-            quadratic.rows,
-            tile_order(problem.tiles, batches, seed, epoch),
-            rows,
-            quadratic.centre,
-            rule.keep,
-            rule.step,
-            batches / problem.n,
+            *epoch_arguments(quadratic, problem.tiles, rule, rows, seed, epoch),
             1 / problem.n,
             options.model_bits or bits,
             options.gradient_bits or bits,
@@ -84,7 +77,7 @@ def run_saga(quadratic, options, seed, z, on_epoch):
         if halvings < HALVINGS and np.any(rise > NOTICED * options.tol * scale):  # half as far is better
             halvings += 1
             step_size /= 2
-        factors = _subspace.factors(anchor, direction, past, (begun, position, ended))
+        factors = _subspace.factors(anchor, direction, past, (begun, position, ended), rise)
         past = anchor.advance(direction, factors, past)
         begun, position = position, _position(anchor, position, ended, factors)
         record(epoch)

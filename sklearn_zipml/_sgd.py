@@ -4,11 +4,14 @@ import numpy as np
 
 from . import _epochs, _kernels
 from ._anchor import Anchor
-from ._batches import batch_rows, n_batches, pass_bytes, sweeps, tile_order, worthwhile_threads
+from ._batches import batch_rows, epoch_arguments, n_batches, pass_bytes, sweeps, worthwhile_threads
 from ._convergence import FLOOR
 from ._quadratic import Rule
-from ._result import HALVINGS, RISE, Result, step_size_of
+from ._result import HALVINGS, Result, step_size_of
 from ._schedule import Schedule
+
+# A rise of the objective above the best by this part of its start is a divergence.
+RISE = 0.05
 
 
 class _Run:
@@ -72,14 +75,7 @@ def run_sgd(quadratic, options, seed, z, on_epoch, draw):
         sample = draw(epoch)
         rule = Rule.of(run.step_size * schedule.factor(epoch), quadratic, _sample_noise(quadratic, sample))
         finite = _epochs.sgd_epoch(
-            sample._tiles,
-            quadratic.rows,
-            tile_order(problem.tiles, batches, seed, epoch),
-            rows,
-            quadratic.centre,
-            rule.keep,
-            rule.step,
-            batches / problem.n,
+            *epoch_arguments(quadratic, sample._tiles, rule, rows, seed, epoch),
             options.model_bits or 0,
             options.gradient_bits or 0,
             _kernels.mix(seed, epoch << 16 | 1),

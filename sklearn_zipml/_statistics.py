@@ -8,9 +8,8 @@ import numpy as np
 
 from . import _loops
 from ._levels import Grid, n_levels
-from ._threads import in_threads
+from ._threads import THREAD_TILES, in_threads
 
-THREAD_TILES = 64
 ERROR_UNITS = 1 << 14  # squared errors are summed in such parts of a squared step
 
 

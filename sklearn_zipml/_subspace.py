@@ -10,7 +10,7 @@ import numpy as np
 FLAT = 1e-9
 
 
-def factors(anchor, direction, past, points):
+def factors(anchor, direction, past, points, rise):
     """Of the past move and the direction for every target, float64 (targets, 2), that minimise the objective.
 
     Parameters
@@ -22,6 +22,7 @@ def factors(anchor, direction, past, points):
         Where the past move and the epoch began, and where the epoch ended; with an l1 penalty with their exact zeros.
         With one, the objective is as smooth as without while no sign changes. Where one does, the epoch's end is
         taken as it is, if it is lower.
+    rise : float64 (targets,), of the objective to the end of the direction
     """
     slopes, q = anchor.slope(), anchor.quadratic
     out = np.zeros((len(slopes), 2))
@@ -40,7 +41,7 @@ def factors(anchor, direction, past, points):
             if np.array_equal(np.sign(points[1][k] + found @ moves) * now, np.abs(now)):
                 out[k, -len(moves) :] = found
                 continue
-        out[k, 1] = anchor.rise_to_end(direction)[k] <= 0
+        out[k, 1] = rise[k] <= 0
     return out
 
 

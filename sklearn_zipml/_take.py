@@ -1,12 +1,10 @@
 """Rows of some tiles, in the tiles of others."""
 
 from . import _kernels
-from ._threads import in_threads
-
-THREAD_TILES = 64
+from ._threads import THREAD_TILES, in_threads
 
 
-def take_rows(source, slots, tiles):
+def fill_tiles(source, slots, tiles):
     """Fill tiles with rows of others.
 
     Parameters

@@ -10,6 +10,7 @@ from joblib.parallel import get_active_backend
 from threadpoolctl import ThreadpoolController
 
 POOL = "sklearn_zipml"
+THREAD_TILES = 64  # tiles that a thread is given at least
 MOST_THREADS = 1024  # they are started when needed, and only where all others are busy
 
 

@@ -74,7 +74,7 @@ def test_lowest_point_of_the_plane(bits):
     past = anchor.advance(anchor.toward(some_z(quadratic, 1)), [(0, 1.0)] * 2)
     direction = anchor.toward(some_z(quadratic, 2))
     here = anchor.z[:, :12].copy()
-    found = _subspace.factors(anchor, direction, past, (here, here, here))
+    found = _subspace.factors(anchor, direction, past, (here, here, here), anchor.rise_to_end(direction))
     moves = np.stack([past.move, direction.move], axis=1)[:, :, :12]
 
     def objective(factors):
@@ -84,7 +84,7 @@ def test_lowest_point_of_the_plane(bits):
     for change in np.random.default_rng(0).normal(size=(20, 2, 2)) * 0.1:
         assert np.all(objective(found + change) > lowest)
     start = anchor.objective
-    alone = _subspace.factors(anchor, direction, None, (here, here, here))
+    alone = _subspace.factors(anchor, direction, None, (here, here, here), anchor.rise_to_end(direction))
     anchor.advance(direction, found, past)
     np.testing.assert_allclose(anchor.objective, lowest, rtol=1e-5)
     assert np.all(lowest <= objective(alone)) and np.all(objective(alone) < start)
@@ -109,7 +109,8 @@ def test_signs_decide_with_l1():
     best = np.zeros_like(here)
 
     def factors(end):
-        return _subspace.factors(anchor, anchor.toward(end), None, (here, here, end))
+        direction = anchor.toward(end)
+        return _subspace.factors(anchor, direction, None, (here, here, end), anchor.rise_to_end(direction))
 
     np.testing.assert_array_equal(factors(best), [[0, 1]] * 2)
     np.testing.assert_array_equal(factors(-100 * here), [[0, 0]] * 2)
