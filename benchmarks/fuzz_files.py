@@ -58,17 +58,24 @@ NUMBERS = [
 
 
 def good_files():
-    """Bytes of small files of every width and of several samplings."""
+    """Bytes of small files of every width, of several samplings, and of taken rows."""
     rng = np.random.default_rng(0)
     kinds = ((1, "naive", 2), (2, "double", 2), (4, "compensated", 2), (6, "double", 2), (8, "compensated", 2))
     for bits, sampling, n_draws in (*kinds, (4, "double", 5), (7, "double", 3)):
         X = rng.standard_normal((130, 7))
         settings = {"sample_bits": bits, "sampling": sampling, "n_draws": n_draws, "random_state": 0}
         packed = PackedMatrix.from_chunks(X, X.sum(axis=1), **settings)
-        with tempfile.TemporaryDirectory() as folder:
-            path = pathlib.Path(folder) / "good"
-            packed.save(path)
-            yield path.read_bytes()
+        yield saved(packed)
+    X = rng.standard_normal((130, 67))  # rows of 64 bytes or more, taken, list their order
+    yield saved(PackedMatrix.from_chunks(X, X.sum(axis=1), sample_bits=8, random_state=0)[5:])
+
+
+def saved(packed):
+    """Bytes of the file of a container."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = pathlib.Path(folder) / "good"
+        packed.save(path)
+        return path.read_bytes()
 
 
 def blind(content, rng):

@@ -105,6 +105,8 @@ cdef extern from "encode.h" nogil:
                              const zml_narrowing *plan, uint64_t *sum, uint64_t *square, uint64_t *error)
     ctypedef void zml_tile_of_rows(const uint8_t *rows, int width, size_t padded_columns, uint8_t *tile)
     ctypedef void zml_rows_of_tile(const uint8_t *tile, int width, size_t padded_columns, uint8_t *rows)
+    ctypedef void zml_take_rows(
+        const uint8_t *tile, int width, size_t padded_columns, const uint8_t *rows, int count, int at, uint8_t *out)
     ctypedef void zml_count_tiles(const uint8_t *tiles, size_t n_tiles, int width, size_t padded_columns,
                                   uint64_t *counts)
     ctypedef struct zml_encoding:
@@ -119,6 +121,7 @@ cdef extern from "encode.h" nogil:
         zml_narrow *narrow
         zml_tile_of_rows *tile_of_rows
         zml_rows_of_tile *rows_of_tile
+        zml_take_rows *take_rows
         zml_count_tiles *count_tiles
     void zml_add_lanes(const zml_codebook *book, const zml_workspace *work, const zml_moments *moments)
     void zml_add_tallies(const zml_codebook *book, const zml_workspace *work, uint64_t weight,
@@ -743,6 +746,26 @@ def gather_rows(Tiles source, const int64_t[::1] slots, uint8_t[:, ::1] tiles, s
                 memcpy(start + <size_t> order[k] * size, &spare[(<size_t> slots[order[k]] - t * ZML_TILE_ROWS) * size],
                        size)
             k = end[t - first]
+
+
+def take_rows(Tiles source, const int64_t[::1] slots, uint8_t[:, ::1] tiles, size_t first, size_t last):
+    """Fill the zeroed tiles first..last-1 with rows of the source: slot k gets that of slots[k], which ascend."""
+    cdef size_t t, tile, k, end
+    cdef uint8_t rows[ZML_TILE_ROWS]
+    cdef int count, at
+    cdef const zml_encoding *encoding = <const zml_encoding *> active.encoding
+    with nogil:
+        for t in range(first, last):
+            k, end = t * ZML_TILE_ROWS, min((t + 1) * ZML_TILE_ROWS, <size_t> slots.shape[0])
+            at = 0
+            while k < end:
+                tile, count = slots[k] // ZML_TILE_ROWS, 0
+                while k < end and <size_t> slots[k] // ZML_TILE_ROWS == tile:
+                    rows[count] = slots[k] % ZML_TILE_ROWS
+                    count += 1
+                    k += 1
+                encoding.take_rows(source.tile(tile), source.width, source.padded, rows, count, at, &tiles[t, 0])
+                at += count
 
 
 def row_bytes(size_t n_columns, int width):

@@ -37,7 +37,7 @@ def _read(file, mmap, verify):
     size = os.fstat(file.fileno()).st_size
     metadata, end = _read_metadata(file, size)
     kind = _check_kind(metadata)
-    expected = _expected_sections(kind, metadata["sections"])
+    expected = _expected_sections(kind, metadata["row_parts"][0][0], metadata["sections"])
     spans = _check_sections(metadata["sections"], expected, end)
     # one mapping serves all sections, and lives as long as one of them does
     mapping = memory_map.mmap(file.fileno(), size, access=memory_map.ACCESS_READ)
@@ -56,7 +56,6 @@ def _read(file, mmap, verify):
         **kind,
         row_seed=[tuple(pair) for pair in metadata["row_parts"]],
         feature_names=None if names is None else names.tolist(),
-        target=parts.pop("target", None),
         **parts,
     )
 
@@ -124,8 +123,11 @@ def _check_kind(metadata):
     return kind | {"shape": shape, "n_draws": n_draws}
 
 
-def _expected_sections(kind, sections):
-    """The dtype and shape that every section has to have; None where the file may choose."""
+def _expected_sections(kind, first_rows, sections):
+    """The dtype and shape that every section has to have; None where the file may choose.
+
+    first_rows is the number of rows in the first part.
+    """
     n, d = kind["shape"]
     bits, sampling = kind["sample_bits"], kind["sampling"]
     width, padded = code_width(bits), _kernels.padded_columns(d)
@@ -145,6 +147,8 @@ def _expected_sections(kind, sections):
         "noise": ("<f2", (d, noise)),
         "coincidence": ("<f8", (1,)),
     }
+    if "row_list" in sections:
+        expected["row_list"] = ("<i4" if first_rows < 1 << 31 else "<i8", (first_rows,))
     if "target" in sections:
         expected["target"] = (None, None)
     if "feature_names" in sections:
@@ -197,6 +201,14 @@ def _section_dtype(name, text, expected):
     return dtype
 
 
+def _is_permutation(rows):
+    if (rows < 0).any() or (rows >= len(rows)).any():
+        return False
+    seen = np.zeros(len(rows), dtype=bool)
+    seen[rows] = True
+    return bool(seen.all())
+
+
 def _view(mapping, dtype, shape, offset):
     count = prod(shape)
     if count == 0:
@@ -244,6 +256,8 @@ def _check_values(kind, parts):
     levels = parts["grid_levels"] if parts["grid_levels"].shape[1] else parts["table"][:d]
     if levels.shape[1] and (np.diff(levels.astype(np.int16), axis=1) < 0).any():
         raise _Damaged("the levels of its columns do not ascend")
+    if "row_list" in parts and not _is_permutation(parts["row_list"]):
+        raise _Damaged("its list of rows is not an order of them")
     if "target" in parts and len(parts["target"]) != n:
         raise _Damaged("its target does not fit its rows")
     for name in ("feature_names", "target"):

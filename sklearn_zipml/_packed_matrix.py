@@ -13,12 +13,12 @@ from . import _kernels
 from ._coincidence import of_subset
 from ._row_order import RowOrder
 from ._state import check_format
-from ._take import fill_tiles
+from ._take import take
 
 if TYPE_CHECKING:
     from ._typing import Levels, RandomState, Sampling
 
-FORMAT = 3
+FORMAT = 4
 _KIND = ("shape", "dtype", "sample_bits", "sampling", "levels", "n_draws")
 _ARRAYS = (
     "codes",
@@ -117,6 +117,7 @@ class PackedMatrix:
         sampling,
         levels,
         row_seed,
+        row_list=None,
         n_draws=None,
         target=None,
         feature_names=None,
@@ -131,7 +132,7 @@ class PackedMatrix:
             "sampling": str(sampling),
             "levels": str(levels),
             "n_draws": int(n_draws),
-            "_order": RowOrder(shape[0], row_seed),
+            "_order": RowOrder(shape[0], row_seed, None if row_list is None else _frozen(row_list)),
             "target": None if target is None else _frozen(target),
             "feature_names": None if feature_names is None else tuple(str(name) for name in feature_names),
         }
@@ -164,7 +165,7 @@ class PackedMatrix:
         parts = {name: getattr(self, "_" + name) for name in _ARRAYS}
         for name in (*_KIND, "target", "feature_names"):
             parts[name] = getattr(self, name)
-        return parts | {"row_seed": self._order.parts}
+        return parts | {"row_seed": self._order.parts, "row_list": self._order.listed}
 
     def __reduce__(self):
         return _restore, (FORMAT, self._parts())
@@ -189,6 +190,8 @@ class PackedMatrix:
     def nbytes(self) -> int:
         """Memory of everything the container holds: tiles, level tables, per-column statistics, target; in bytes.
 
+        Rows that were taken out of another container may add 4 bytes each, for their order.
+
         Examples
         --------
         >>> import numpy as np
@@ -198,7 +201,8 @@ class PackedMatrix:
         >>> X.nbytes // packed.nbytes, X.nbytes // packed.requantize(2, random_state=0).nbytes
         (7, 26)
         """
-        return sum(getattr(self, "_" + name).nbytes for name in _ARRAYS) + getattr(self.target, "nbytes", 0)
+        parts = [getattr(self, "_" + name) for name in _ARRAYS]
+        return sum(getattr(part, "nbytes", 0) for part in (*parts, self.target, self._order.listed))
 
     @property
     def rounding_variance(self) -> np.ndarray:
@@ -356,19 +360,17 @@ class PackedMatrix:
     # Rows
 
     def _take(self, rows):
-        seed = _kernels.mix(self._order.seed, len(rows))
-        order = RowOrder(len(rows), seed)
         codes = aligned_tiles(len(rows), self.shape[1], self._tiles.width)
-        if self.shape[1] and len(rows):
-            slots = self._order.slots(rows[order.rows(n_jobs=None)], None)
-            fill_tiles(self._tiles, slots, codes)
+        order, distinct = take(self._tiles, self._order, rows, codes)
         parts = {name: getattr(self, "_" + name) for name in _ARRAYS if name not in _STATISTICS}
         parts |= {name: getattr(self, name) for name in (*_KIND, "feature_names")}
-        parts |= {"codes": codes, "shape": (len(rows), self.shape[1]), "row_seed": seed}
+        parts |= {"codes": codes, "shape": (len(rows), self.shape[1])}
+        parts |= {"row_seed": order.parts, "row_list": order.listed}
         parts["target"] = None if self.target is None else self.target[rows]
         if not self._noise.shape[1]:  # the same for every code
             parts["variance"] = self._variance
-        parts["coincidence"] = np.array([of_subset(float(self._coincidence[0]), rows)])
+        coincidence = self._coincidence if distinct else [of_subset(float(self._coincidence[0]), rows)]
+        parts["coincidence"] = np.array(coincidence)
         return PackedMatrix(**parts)
 
     @classmethod

@@ -38,7 +38,7 @@ def requantize(packed, sample_bits, seed, n_jobs=None):
     shared = of_narrowed(float(packed._coincidence[0]), packed._variance, statistics["variance"])
     statistics["coincidence"] = np.array([shared])
     kind = (sample_bits, packed.sampling, packed.levels)
-    along = {"target": packed.target, "feature_names": packed.feature_names}
+    along = {"target": packed.target, "feature_names": packed.feature_names, "row_list": packed._order.listed}
     return assemble(grid, codes, statistics, packed.shape, packed.dtype, *kind, packed._order.parts, **along)
 
 

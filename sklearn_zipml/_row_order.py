@@ -12,50 +12,59 @@ THREAD_ROWS = 1 << 14
 class RowOrder:
     """Keyed pseudo-random permutation of n rows, computed when asked for: an index array would cost 4 bytes a row.
 
-    Rows that were appended later have a permutation of their own, behind the others.
+    Rows that were appended later have a permutation of their own, behind the others. Rows that were taken out of a
+    matrix may keep the order they had there, which is as random; then it is listed.
 
     Parameters
     ----------
     n : int
     seed : int of 64 bits, or tuple of (rows, seed) pairs, one for each part that was packed at once
+    listed : int32 or int64 array of the rows of the first part in the order of slots, or None for the permutation
 
     Attributes
     ----------
     n : int
     parts : tuple of (rows, seed) pairs
+    listed : array or None
     seed : int, 64 bits, to derive other seeds from
     """
 
-    __slots__ = ("n", "parts", "seed")
+    __slots__ = ("listed", "n", "parts", "seed")
 
-    def __init__(self, n, seed):
+    def __init__(self, n, seed, listed=None):
         parts = ((n, seed),) if np.ndim(seed) == 0 else seed
         self.n, self.parts = int(n), tuple((int(rows), int(part)) for rows, part in parts)
         if sum(rows for rows, _ in self.parts) != self.n:
             raise ValueError(f"the parts {self.parts} do not make {self.n} rows")
-        self.seed = self.parts[0][1]
+        if listed is not None and len(listed) != self.parts[0][0]:
+            raise ValueError(f"{len(listed)} rows are listed of a part of {self.parts[0][0]}")
+        self.listed, self.seed = listed, self.parts[0][1]
         for rows, part in self.parts[1:]:
             self.seed = _kernels.mix(self.seed, part ^ rows)
 
     def followed_by(self, n, seed):
         """The order of these rows and n more with a permutation of their own."""
         parts = (*self.parts, (n, seed)) if self.n else ((n, seed),)
-        return RowOrder(self.n + n, parts)
+        return RowOrder(self.n + n, parts, self.listed if self.n else None)
 
     def _spans(self):
-        """First row, number of rows and seed of every part."""
-        start = 0
+        """First row, number of rows, seed and list of every part."""
+        start, listed = 0, self.listed
         for rows, seed in self.parts:
-            yield start, rows, seed
-            start += rows
+            yield start, rows, seed, listed
+            start, listed = start + rows, None
 
     def rows(self, first=0, last=None, n_jobs=1):
         """Rows in slots first..last-1, int64."""
         last = self.n if last is None else min(last, self.n)
         found = [np.empty(0, dtype=np.int64)]
-        for start, n, seed in self._spans():
+        for start, n, seed, listed in self._spans():
             begin, end = max(first, start), min(last, start + n)
-            if begin < end:
+            if begin >= end:
+                continue
+            if listed is not None:
+                found.append(listed[begin:end].astype(np.int64))
+            else:
                 found.extend(start + rows for rows in _permuted(n, seed, begin - start, end - begin, n_jobs))
         return found[-1] if len(found) <= 2 else np.concatenate(found)
 
@@ -63,11 +72,11 @@ class RowOrder:
         """Slots of the given rows, int64."""
         rows = np.ascontiguousarray(rows, dtype=np.int64)
         if len(self.parts) == 1:
-            return _slots(self.n, self.seed, rows, n_jobs)
+            return _slots(self.n, self.seed, self.listed, rows, n_jobs)
         out = np.empty_like(rows)
-        for start, n, seed in self._spans():
+        for start, n, seed, listed in self._spans():
             own = (rows >= start) & (rows < start + n)
-            out[own] = start + _slots(n, seed, rows[own] - start, n_jobs)
+            out[own] = start + _slots(n, seed, listed, rows[own] - start, n_jobs)
         return out
 
     def to_slots(self, values, n_slots, dtype, n_jobs=1):
@@ -96,8 +105,12 @@ def _permuted(n, seed, begin, count, n_jobs):
     return in_threads(rows, count, THREAD_ROWS, n_jobs)
 
 
-def _slots(n, seed, rows, n_jobs):
+def _slots(n, seed, listed, rows, n_jobs):
     """Slots of some rows."""
+    if listed is not None:
+        places = np.empty(n, dtype=np.int64)
+        places[listed] = np.arange(n)
+        return places[rows]
 
     def slots(first, last):
         return _kernels.inverse_permutation(n, seed, rows[first:last])

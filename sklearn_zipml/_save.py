@@ -12,8 +12,9 @@ import numpy as np
 from ._packed_matrix import _ARRAYS
 
 MAGIC = b"\x93ZIPML\r\n"
-VERSION = 2
-TWO_DRAWS = 1  # version of files that hold at most two draws of a value, which older readers know
+VERSION = 3
+# what older readers know: files of at most two draws of a value, and those without a list of rows
+TWO_DRAWS, NO_LIST = 1, 2
 # magic, version, CRC of the metadata, bytes of the file, offset and bytes of the metadata, reserved, CRC of the header
 HEADER = struct.Struct("<8sIIQQQ20xI")
 ALIGNMENT = 64
@@ -73,7 +74,9 @@ def _write_all(file, parts, code_pieces):
     kind = {name: parts[name] for name in ("sample_bits", "sampling", "levels")}
     version = TWO_DRAWS
     if parts["n_draws"] > 2:
-        version, kind["n_draws"] = VERSION, parts["n_draws"]
+        version, kind["n_draws"] = NO_LIST, parts["n_draws"]
+    if parts["row_list"] is not None:
+        version = VERSION
     metadata = {
         "shape": list(parts["shape"]),
         "dtype": parts["dtype"].name,
@@ -99,8 +102,9 @@ def _sections(parts, code_pieces):
             yield name, [parts[name]]
     if parts["feature_names"] is not None:
         yield "feature_names", [np.array(parts["feature_names"], dtype=np.str_)]
-    if parts["target"] is not None:
-        yield "target", [parts["target"]]
+    for name in ("row_list", "target"):
+        if parts[name] is not None:
+            yield name, [parts[name]]
     yield "codes", code_pieces
 
 

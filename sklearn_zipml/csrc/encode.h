@@ -130,6 +130,10 @@ typedef void zml_tile_of_rows(const uint8_t *rows, int width, size_t padded_colu
 /* The inverse: 64 packed rows of a tile. */
 typedef void zml_rows_of_tile(const uint8_t *tile, int width, size_t padded_columns, uint8_t *rows);
 
+/* Rows at..at+count-1 of a tile whose bits are zero there get rows rows[0..count-1] of another tile. */
+typedef void zml_take_rows(const uint8_t *tile, int width, size_t padded_columns, const uint8_t *rows, int count,
+                           int at, uint8_t *out);
+
 /* counts[column][code] += how many rows of whole tiles have the code, 2^width codes. */
 typedef void zml_count_tiles(const uint8_t *tiles, size_t n_tiles, int width, size_t padded_columns, uint64_t *counts);
 
@@ -145,6 +149,7 @@ typedef struct zml_encoding {
   zml_narrow *narrow;
   zml_tile_of_rows *tile_of_rows;
   zml_rows_of_tile *rows_of_tile;
+  zml_take_rows *take_rows;
   zml_count_tiles *count_tiles;
 } zml_encoding;
 

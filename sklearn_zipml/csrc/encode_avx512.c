@@ -136,6 +136,7 @@ STEP void transpose(const uint32_t *from, size_t stride, uint32_t *to, size_t to
 #include "encode_avx512_round.h"
 #include "encode_avx512_levels.h"
 #include "encode_avx512_narrow.h"
+#include "encode_avx512_take.h"
 
 #include "encode_functions.h"
 

@@ -322,9 +322,11 @@ DEFINE_ENCODE(f64, double)
 
 #include "encode_narrow.h"
 #include "encode_tiles.h"
+#include "encode_take.h"
 
 /* A table of these functions. */
 #define ZML_ENCODING                                                                                                   \
   .range_f32 = range_f32, .range_f64 = range_f64, .optimal_levels = optimal_levels, .column_levels = column_levels,    \
   .gather_f32 = gather_f32, .gather_f64 = gather_f64, .encode_f32 = encode_f32, .encode_f64 = encode_f64,              \
-  .narrow = narrow, .tile_of_rows = tile_of_rows, .rows_of_tile = rows_of_tile, .count_tiles = count_tiles
+  .narrow = narrow, .tile_of_rows = tile_of_rows, .rows_of_tile = rows_of_tile, .take_rows = take_rows,                \
+  .count_tiles = count_tiles

@@ -103,6 +103,12 @@ typedef struct {
   uint64_t sum, square, error;
 } NarrowSums;
 
+/* Which of the 64 rows of a tile become rows at..end-1 of another one: row i is row from[i]. */
+typedef struct {
+  ZML_ALIGNED uint32_t from[ZML_TILE_ROWS];
+  int at, end;
+} Taking;
+
 /* Up to ZML_BLOCK_TILES tiles on their way to codes. While their columns are rounded the values of the next ones are
  * fetched: a share of them with every column. */
 typedef struct {
