@@ -26,7 +26,7 @@ def append(path, source, seed, n_jobs=None):
     packer.warn_outside(old.feature_names)
     target = _joined_target(old, packer.targets, more)
     order = old._order.followed_by(more, _kernels.mix(seed, 1))
-    tiles = packer.store.into_tiles(order.parts[-1][1], fixed=rest)
+    tiles = packer.store.into_tiles(order.parts[-1][1], rest, n_jobs)
     hits = old._tiles.counts() if old._noise.shape[1] else np.zeros((d, 0))
     new = from_moments(packer.moments, more, packer.coincidence(), old._table)
     parts = old._parts() | joined(old, n, hits, new, more, packer.moments.hits)

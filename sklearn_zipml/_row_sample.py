@@ -68,7 +68,10 @@ class RowSample:
         start = self._reserve(len(chosen), X.shape[1], block_dtype(X.dtype))
         where = slice(start, start + len(chosen))
         self._rows[where], self._keys[where] = chosen, keys
-        self._values[where] = X[chosen - first]
+        if X.dtype == self._values.dtype:
+            np.take(X, chosen - first, axis=0, out=self._values[where], mode="clip")  # "raise" would copy twice
+        else:
+            self._values[where] = X[chosen - first]
         self._count = start + len(chosen)
 
     @property
@@ -91,7 +94,9 @@ class RowSample:
             self._compact()
         capacity = self._count + count
         if capacity > len(self._rows):
-            capacity = max(capacity, min(2 * capacity, self.size + self.size // 4))
+            most = self.size + self.size // 4
+            # where few are copied in vain there is an end in sight
+            capacity = max(capacity, most if self._limit < HIGHEST else min(2 * capacity, most))
             self._rows, self._keys = np.resize(self._rows, capacity), np.resize(self._keys, capacity)
             grown = np.zeros((capacity, n_columns), dtype=self._values.dtype)  # what is left over may be cast
             grown[: self._count] = self._values[: self._count]

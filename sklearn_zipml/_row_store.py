@@ -5,6 +5,7 @@ import ctypes
 import numpy as np
 
 from . import _kernels
+from ._threads import THREAD_TILES, in_threads
 
 LINE = 64
 
@@ -33,7 +34,7 @@ class RowStore:
             self._resize(self.n_rows + self.n_rows // 8, keep=first)
         return self.rows(self.n_rows)[first:]
 
-    def into_tiles(self, seed, fixed=0):
+    def into_tiles(self, seed, fixed=0, n_jobs=None):
         """Make tiles of the rows; with a seed, those behind the first `fixed` are shuffled by its permutation.
 
         The store must not be used again.
@@ -44,8 +45,13 @@ class RowStore:
         rows[n:] = 0
         if seed is not None:
             _kernels.shuffle_rows(rows[fixed:n], seed)
-        _kernels.rows_to_tiles(rows, self.n_columns, self.width)
-        return rows.reshape(padded // _kernels.TILE_ROWS, -1)
+        tiles = rows.reshape(padded // _kernels.TILE_ROWS, -1)
+
+        def finish(first, last):
+            _kernels.rows_to_tiles(tiles[first:last], self.n_columns, self.width)
+
+        in_threads(finish, len(tiles), THREAD_TILES, n_jobs)
+        return tiles
 
     def _bytes(self, n_rows):
         return n_rows * self._row_bytes + LINE

@@ -206,7 +206,7 @@ class Packer:
         row_seed = _kernels.mix(self.seed, 1)
         return assemble(
             self.grid,
-            self.store.into_tiles(row_seed if self.order is None else None),
+            self.store.into_tiles(row_seed if self.order is None else None, n_jobs=self.n_jobs),
             from_moments(self.moments, n, self.coincidence(), decode_table(self.grid, *self.kind[:2])),
             (n, self.n_columns),
             decoded_dtype(self.dtype),
