@@ -10,7 +10,7 @@ import numpy as np
 
 from sklearn_zipml import _epochs, _kernels, _loops
 from sklearn_zipml._batches import tile_order
-from sklearn_zipml._packed_matrix import aligned_tiles
+from sklearn_zipml._tiles import aligned_tiles
 
 PLANES = {"8-bit": 8, "16-bit": 0}  # model and gradient: one plane, or the default of two
 

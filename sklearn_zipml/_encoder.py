@@ -5,11 +5,12 @@ import numpy as np
 from . import _coincidence, _kernels
 from ._blocks import block_rows, row_block
 from ._levels import draws_of, find_grid
-from ._packed_matrix import PackedMatrix, aligned_tiles, code_width
+from ._packed_matrix import PackedMatrix
 from ._row_order import RowOrder
 from ._row_sample import sample_size, sampled_rows
 from ._statistics import from_moments
 from ._threads import in_threads
+from ._tiles import aligned_tiles, code_width
 
 
 def pack(X, sample_bits, sampling, levels, seed, *, rows=None, column_names=None, n_jobs=None, n_draws=2):

@@ -7,8 +7,8 @@ import numpy as np
 from . import _kernels
 from ._blocks import block_rows, sequential_blocks, take_rows
 from ._levels import column_range, constant_step, listed
-from ._packed_matrix import aligned_tiles
 from ._row_order import RowOrder
+from ._tiles import aligned_tiles
 
 FLOAT_WIDTH = 32
 CENTRE_ROWS = 1024

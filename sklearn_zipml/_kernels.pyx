@@ -5,7 +5,7 @@ import os
 import numpy as np
 
 cimport cython
-from libc.string cimport memcpy
+from libc.string cimport memcpy, memset
 
 cdef extern from "rng.h" nogil:
     uint64_t zml_mix64(uint64_t x)
@@ -26,6 +26,7 @@ cdef extern from "encode.h" nogil:
         ZML_MAX_CODES
         ZML_FOLD_TILES
         ZML_BLOCK_TILES
+        ZML_NARROW_TILES
     ctypedef enum zml_sampling:
         ZML_NAIVE
         ZML_NEAREST
@@ -588,11 +589,13 @@ def cells(const uint8_t[:, ::1] levels, const uint16_t[::1] n_levels, size_t pad
 
 def narrow_tiles(Tiles source, uint8_t[:, ::1] tiles, int width, uint64_t seed, uint8_t[:, ::1] base, rise, rise2,
                  uint8_t[:, :, ::1] odds, odds2, uint8_t[:, ::1] before, after, const uint8_t[::1] far, size_t first,
-                 size_t last):
+                 size_t last, const int64_t[::1] slots=None):
     """Round the codes of tiles first..last-1 of `source` again, to a smaller width.
 
     base, rise, rise2, odds, odds2, before, after, far : see zml_narrowing; rise2 and odds2 may be None, and after with
-    bytes. Draws are keyed by slot.
+    bytes. Draws are keyed by slot. With `slots`, which ascend, the tiles narrowed are those that `take_rows` would make
+    of the source, of which no more than what stays in the cache is made at a time; first is then a multiple of
+    ZML_NARROW_TILES.
 
     Returns sums of the new positions, of their squares and of their squared distances from the old ones, uint64
     (3, columns).
@@ -614,10 +617,22 @@ def narrow_tiles(Tiles source, uint8_t[:, ::1] tiles, int width, uint64_t seed, 
     if after is not None:
         after_view = after
         plan.after = &after_view[0, 0]
-    if first < last:
-        with nogil:
+    cdef size_t t, k, count, n = 0 if slots is None else slots.shape[0]
+    cdef size_t size = zml_tile_bytes(source.padded, source.width)
+    cdef uint8_t[::1] spare = None if slots is None else aligned_zeros(ZML_NARROW_TILES * size)
+    with nogil:
+        if n == 0 and first < last:
             encoding.narrow(source.tile(first), &tiles[first, 0], last - first, first, &plan, &view[0, 0], &view[1, 0],
                             &view[2, 0])
+        elif n:
+            t = first
+            while t < last:
+                count = min(<size_t> ZML_NARROW_TILES, last - t)
+                memset(&spare[0], 0, count * size)
+                for k in range(count):
+                    take_tile(encoding, source, slots, t + k, &spare[k * size])
+                encoding.narrow(&spare[0], &tiles[t, 0], count, t, &plan, &view[0, 0], &view[1, 0], &view[2, 0])
+                t += count
     return sums
 
 
@@ -748,24 +763,27 @@ def gather_rows(Tiles source, const int64_t[::1] slots, uint8_t[:, ::1] tiles, s
             k = end[t - first]
 
 
+cdef void take_tile(const zml_encoding *encoding, Tiles source, const int64_t[::1] slots, size_t tile,
+                    uint8_t *out) noexcept nogil:
+    """One tile of `take_rows`."""
+    cdef uint8_t rows[ZML_TILE_ROWS]
+    cdef size_t start = tile * ZML_TILE_ROWS, end = min(start + ZML_TILE_ROWS, <size_t> slots.shape[0])
+    cdef size_t k = start, first, source_tile
+    while k < end:
+        first, source_tile = k, slots[k] // ZML_TILE_ROWS
+        while k < end and <size_t> slots[k] // ZML_TILE_ROWS == source_tile:
+            rows[k - first] = slots[k] % ZML_TILE_ROWS
+            k += 1
+        encoding.take_rows(source.tile(source_tile), source.width, source.padded, rows, k - first, first - start, out)
+
+
 def take_rows(Tiles source, const int64_t[::1] slots, uint8_t[:, ::1] tiles, size_t first, size_t last):
     """Fill the zeroed tiles first..last-1 with rows of the source: slot k gets that of slots[k], which ascend."""
-    cdef size_t t, tile, k, end
-    cdef uint8_t rows[ZML_TILE_ROWS]
-    cdef int count, at
+    cdef size_t t
     cdef const zml_encoding *encoding = <const zml_encoding *> active.encoding
     with nogil:
         for t in range(first, last):
-            k, end = t * ZML_TILE_ROWS, min((t + 1) * ZML_TILE_ROWS, <size_t> slots.shape[0])
-            at = 0
-            while k < end:
-                tile, count = slots[k] // ZML_TILE_ROWS, 0
-                while k < end and <size_t> slots[k] // ZML_TILE_ROWS == tile:
-                    rows[count] = slots[k] % ZML_TILE_ROWS
-                    count += 1
-                    k += 1
-                encoding.take_rows(source.tile(tile), source.width, source.padded, rows, count, at, &tiles[t, 0])
-                at += count
+            take_tile(encoding, source, slots, t, &tiles[t, 0])
 
 
 def row_bytes(size_t n_columns, int width):

@@ -11,8 +11,9 @@ import numpy as np
 
 from . import _kernels
 from ._levels import draws_of, n_levels
-from ._packed_matrix import PackedMatrix, code_width
+from ._packed_matrix import PackedMatrix
 from ._save import ALIGNMENT, HEADER, MAGIC, MOST_METADATA, PIECE, VERSION
+from ._tiles import code_width
 
 SAMPLINGS = ("compensated", "double", "naive", "nearest")
 # Read whole only when asked for: everything else is small and always checked.

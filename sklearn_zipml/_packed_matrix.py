@@ -13,7 +13,8 @@ from . import _kernels
 from ._coincidence import of_subset
 from ._row_order import RowOrder
 from ._state import check_format
-from ._take import take
+from ._take import Selection, take
+from ._tiles import code_width
 
 if TYPE_CHECKING:
     from ._typing import Levels, RandomState, Sampling
@@ -35,19 +36,7 @@ _ARRAYS = (
 )
 # Made when asked for, of rows that were taken: a fold is narrowed, or predicted on, more often than trained on.
 _STATISTICS = ("mean", "deviation", "variance")
-
-
-def code_width(sample_bits):
-    """Bits a code takes in a tile: 3 bits live in 4, and 5 to 7 in 8."""
-    return next(width for width in (1, 2, 4, 8) if sample_bits <= width)
-
-
-def aligned_tiles(n_rows, n_columns, width):
-    """Zeroed uint8 tiles, (tiles, bytes of a tile), that start on a 64-byte line."""
-    n_tiles, size = -(-n_rows // _kernels.TILE_ROWS), _kernels.tile_bytes(n_columns, width)
-    raw = np.zeros(n_tiles * size + 64, dtype=np.uint8)
-    start = -raw.ctypes.data % 64
-    return raw[start : start + n_tiles * size].reshape(n_tiles, size)
+_TILES = ("_codes", "_tiles")
 
 
 class PackedMatrix:
@@ -60,7 +49,8 @@ class PackedMatrix:
     estimator decodes it.
 
     A value of column j is ``offset_[j] + step_[j] * g`` with g an integer from 0 to 255, the grid position of its
-    code. Rows are shuffled once inside; row i of the container is row i of the matrix it was made from.
+    code. Rows are shuffled once inside; row i of the container is row i of the matrix it was made from. Rows that are
+    taken out of it are copied when they are first used, and keep it alive until then.
 
     Attributes
     ----------
@@ -97,6 +87,7 @@ class PackedMatrix:
     __slots__ = (
         *("_" + name for name in _ARRAYS),
         "_order",
+        "_selection",
         "_tiles",
         "dtype",
         "feature_names",
@@ -118,6 +109,7 @@ class PackedMatrix:
         levels,
         row_seed,
         row_list=None,
+        selection=None,
         n_draws=None,
         target=None,
         feature_names=None,
@@ -133,18 +125,29 @@ class PackedMatrix:
             "levels": str(levels),
             "n_draws": int(n_draws),
             "_order": RowOrder(shape[0], row_seed, None if row_list is None else _frozen(row_list)),
+            "_selection": selection,
             "target": None if target is None else _frozen(target),
             "feature_names": None if feature_names is None else tuple(str(name) for name in feature_names),
         }
+        codes = arrays.pop("codes") if selection is None else None
         for name in _ARRAYS:
-            if name in arrays or name not in _STATISTICS:
+            if name in arrays or name not in ("codes", *_STATISTICS):
                 values["_" + name] = _frozen(arrays.pop(name))
         if arrays:
             raise TypeError(f"PackedMatrix has no parts {sorted(arrays)}")
-        width = code_width(values["sample_bits"])
-        values["_tiles"] = _kernels.Tiles(values["_codes"], values["_table"].reshape(-1), *values["shape"], width)
+        self._keep(values)
+        if selection is None:
+            self._keep(self._tiled(codes))
+
+    def _keep(self, values):
         for name, value in values.items():
             object.__setattr__(self, name, value)
+
+    def _tiled(self, codes):
+        """The attributes that hold the codes."""
+        codes = _frozen(codes)
+        table = self._table.reshape(-1)
+        return {"_codes": codes, "_tiles": _kernels.Tiles(codes, table, *self.shape, self._width)}
 
     def __setattr__(self, name, value):
         raise AttributeError(f"PackedMatrix is immutable: cannot set {name!r}")
@@ -152,13 +155,16 @@ class PackedMatrix:
     __delattr__ = None
 
     def __getattr__(self, name):
+        if name in _TILES:
+            selection = self._selection
+            if selection is not None:  # unless another thread has just been here
+                self._keep(self._tiled(selection.copy()) | {"_selection": None})
+            return object.__getattribute__(self, name)
         if name[1:] not in _STATISTICS:
             raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}", name=name, obj=self)
         from ._statistics import subset_statistics
 
-        found = subset_statistics(self)
-        for part, array in found.items():
-            object.__setattr__(self, "_" + part, _frozen(array))
+        self._keep({"_" + part: _frozen(array) for part, array in subset_statistics(self).items()})
         return getattr(self, name)
 
     def _parts(self):
@@ -183,6 +189,10 @@ class PackedMatrix:
         parts = dict(state)
         check_format("PackedMatrix", parts.pop("format"), FORMAT)
         self.__init__(**parts)
+
+    @property
+    def _width(self):
+        return code_width(self.sample_bits)
 
     # What numpy and scikit-learn ask of an array
 
@@ -332,7 +342,7 @@ class PackedMatrix:
     @property
     def _high(self):
         """Highest grid position of each column; the lowest is 0."""
-        if self._tiles.width < 8:
+        if self._width < 8:
             return self._table[: self.shape[1]].max(axis=1, initial=0)
         if self._grid_levels.shape[1]:
             return self._grid_levels[:, -1]
@@ -360,16 +370,16 @@ class PackedMatrix:
     # Rows
 
     def _take(self, rows):
-        codes = aligned_tiles(len(rows), self.shape[1], self._tiles.width)
-        order, distinct = take(self._tiles, self._order, rows, codes)
-        parts = {name: getattr(self, "_" + name) for name in _ARRAYS if name not in _STATISTICS}
+        taken, order = take(self, rows)
+        selected = isinstance(taken, Selection)
+        parts = {name: getattr(self, "_" + name) for name in _ARRAYS if name not in ("codes", *_STATISTICS)}
         parts |= {name: getattr(self, name) for name in (*_KIND, "feature_names")}
-        parts |= {"codes": codes, "shape": (len(rows), self.shape[1])}
+        parts |= {"selection" if selected else "codes": taken, "shape": (len(rows), self.shape[1])}
         parts |= {"row_seed": order.parts, "row_list": order.listed}
         parts["target"] = None if self.target is None else self.target[rows]
         if not self._noise.shape[1]:  # the same for every code
             parts["variance"] = self._variance
-        coincidence = self._coincidence if distinct else [of_subset(float(self._coincidence[0]), rows)]
+        coincidence = self._coincidence if selected else [of_subset(float(self._coincidence[0]), rows)]
         parts["coincidence"] = np.array(coincidence)
         return PackedMatrix(**parts)
 

@@ -9,9 +9,9 @@ from . import _kernels
 from ._coincidence import of_narrowed
 from ._encoder import assemble, decode_table, keeps_noise
 from ._levels import Grid, n_levels
-from ._packed_matrix import aligned_tiles, code_width
 from ._statistics import code_noise, column_levels, pair_levels
 from ._threads import THREAD_TILES, in_threads
+from ._tiles import aligned_tiles, code_width
 
 SAMPLE_ROWS = 8192  # whose codes place the levels
 
@@ -29,13 +29,16 @@ def requantize(packed, sample_bits, seed, n_jobs=None):
     steps = [_rounding(grid, positions, packed.sampling) for positions in draws[: 1 + (packed.sampling == "double")]]
     tables = _tables(packed, grid, sample_bits, steps)
     codes = aligned_tiles(n, d, width)
+    # rows that were taken, and of which nothing has been asked, are narrowed as they are taken
+    before, selection = packed._variance, packed._selection
+    source, slots = (packed._tiles, None) if selection is None else (selection.source, selection.slots)
 
     def narrow(first, last):
-        return _kernels.narrow_tiles(packed._tiles, codes, width, _kernels.mix(seed, 2), *tables, first, last)
+        return _kernels.narrow_tiles(source, codes, width, _kernels.mix(seed, 2), *tables, first, last, slots)
 
     sums = sum(in_threads(narrow, len(codes), THREAD_TILES, n_jobs))
     statistics = _statistics(packed, grid, sample_bits, sums, draws, steps, weights)
-    shared = of_narrowed(float(packed._coincidence[0]), packed._variance, statistics["variance"])
+    shared = of_narrowed(float(packed._coincidence[0]), before, statistics["variance"])
     statistics["coincidence"] = np.array([shared])
     kind = (sample_bits, packed.sampling, packed.levels)
     along = {"target": packed.target, "feature_names": packed.feature_names, "row_list": packed._order.listed}
@@ -63,7 +66,7 @@ def _draws(packed):
     """Grid positions of both draws of every code."""
     if packed.sampling == "double":
         lower, upper = pair_levels(packed)
-    elif packed._tiles.width == 8:
+    elif packed._width == 8:
         lower = upper = np.tile(np.arange(256, dtype=np.uint8), (packed.shape[1], 1))
     else:
         lower = upper = packed._table[: packed.shape[1]]
@@ -72,12 +75,12 @@ def _draws(packed):
 
 def _sample_weights(packed):
     """How many rows have each code, float64 (columns, codes), of all rows or of tiles evenly spread among many."""
-    tiles, rows = packed._tiles, len(packed)
-    if rows > SAMPLE_ROWS:
-        chosen = np.linspace(0, rows // _kernels.TILE_ROWS - 1, SAMPLE_ROWS // _kernels.TILE_ROWS).astype(int)
-        rows = SAMPLE_ROWS
-        tiles = _kernels.Tiles(packed._codes[chosen], packed._table.reshape(-1), rows, packed.shape[1], tiles.width)
-    return tiles.counts()
+    rows, selection = len(packed), packed._selection
+    if rows <= SAMPLE_ROWS:
+        return packed._tiles.counts()
+    chosen = np.linspace(0, rows // _kernels.TILE_ROWS - 1, SAMPLE_ROWS // _kernels.TILE_ROWS).astype(int)
+    codes = packed._codes[chosen] if selection is None else selection.of_tiles(chosen).copy()
+    return _kernels.Tiles(codes, packed._table.reshape(-1), SAMPLE_ROWS, packed.shape[1], packed._width).counts()
 
 
 def _narrower_grid(packed, sample_bits, lower, upper, weights):
@@ -142,7 +145,7 @@ def _rounding(grid, positions, sampling):
 def _tables(packed, grid, sample_bits, steps):
     """Tables of zml_narrowing: base, rise, rise2, odds, odds2, before, after, far."""
     d, codes = steps[0].index.shape
-    padded, wide, pairs = packed._tiles.padded, code_width(sample_bits) == 8, len(steps) == 2
+    padded, wide, pairs = _kernels.padded_columns(d), code_width(sample_bits) == 8, len(steps) == 2
 
     def table(values):
         out = np.zeros((padded, 256), dtype=np.uint8)
@@ -155,7 +158,7 @@ def _tables(packed, grid, sample_bits, steps):
     # a byte holds the position, for a pair of draws the mean of theirs; levels of pairs are an even number of steps
     base = sum(step.position if wide else step.index for step in steps) // (len(steps) if wide else 1)
     rises = [table(step.gap // len(steps) if wide else step.gap > 0) for step in steps]
-    before = packed._table[:d] if packed._tiles.width < 8 else np.arange(256)[None]
+    before = packed._table[:d] if packed._width < 8 else np.arange(256)[None]
     after = None if wide else _codes_to_positions(packed, grid, sample_bits)
     far = np.zeros(padded, dtype=np.uint8)
     far[:d] = np.max([step.gap.max(axis=1) for step in steps], axis=0) > 127

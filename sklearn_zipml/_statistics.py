@@ -70,7 +70,7 @@ def joined(packed, n, hits, other, more, other_hits):
 
 def code_noise(packed):
     """Rounding variance that each code stands for, (columns, codes), in squared steps."""
-    codes = 1 << packed._tiles.width
+    codes = 1 << packed._width
     d = packed.shape[1]
     if packed._noise.shape[1]:
         return packed._noise.astype(np.float64)
@@ -79,10 +79,10 @@ def code_noise(packed):
 
 def pair_levels(packed):
     """Lower and upper draw of every code of a double store, grid positions (columns, codes), uint8."""
-    d, codes = packed.shape[1], 1 << packed._tiles.width
+    d, codes = packed.shape[1], 1 << packed._width
     lower = np.zeros((d, codes), dtype=np.uint8)
     upper = np.zeros((d, codes), dtype=np.uint8)
-    if packed._tiles.width == 8:
+    if packed._width == 8:
         positions = np.arange(codes)
         for j, levels in enumerate(column_levels(packed)):
             below = np.clip(np.searchsorted(levels, positions, side="right") - 1, 0, len(levels) - 1)
@@ -100,7 +100,7 @@ def pair_levels(packed):
 def column_levels(packed):
     """Grid positions of the levels of every column, a list of uint8 arrays."""
     stride = packed.n_draws
-    if packed._tiles.width < 8:
+    if packed._width < 8:
         return [row[: stride * used : stride] for row, used in zip(packed._table, packed._used, strict=False)]
     if packed.sample_bits == 8:  # every grid position is a level
         return [np.arange(used, dtype=np.uint8) * np.uint8(stride) for used in packed._used]
@@ -115,7 +115,7 @@ def weighted(packed, weights=None):
         counts = _loops.code_weights(packed._tiles, weights)
     total = max(counts[0].sum(), np.finfo(float).tiny) if len(counts) else 1.0
     d = packed.shape[1]
-    if packed._tiles.width == 8:
+    if packed._width == 8:
         positions = np.tile(np.arange(256.0), (d, 1))
     else:
         positions = packed._table[:d].astype(np.float64)

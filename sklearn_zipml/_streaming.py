@@ -12,7 +12,7 @@ from . import _coincidence, _kernels
 from ._blocks import block_dtype, block_rows, row_block
 from ._encoder import assemble, decode_table, decoded_dtype, encoder_of, keeps_noise
 from ._levels import listed, widen_range
-from ._packed_matrix import check_target, code_width
+from ._packed_matrix import check_target
 from ._row_order import RowOrder
 from ._row_sample import RowSample, sample_size
 from ._row_store import RowStore
@@ -20,6 +20,7 @@ from ._seeds import draw_seed
 from ._sketch import ColumnSketch
 from ._statistics import from_moments
 from ._threads import in_threads
+from ._tiles import code_width
 from ._validation import check_settings
 
 

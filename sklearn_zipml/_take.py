@@ -5,6 +5,7 @@ import numpy as np
 from . import _kernels
 from ._row_order import RowOrder
 from ._threads import THREAD_TILES, in_threads
+from ._tiles import aligned_tiles, code_width
 
 # Rows so short that a list of them would count beside them are shuffled anew.
 LEAST_ROW_BYTES = 64
@@ -12,43 +13,66 @@ LEAST_ROW_BYTES = 64
 MOST_SLOTS = 8
 
 
-def take(source, order, rows, tiles):
-    """Fill tiles with some rows of others.
+class Selection:
+    """Distinct rows of some tiles that keep their order, to be copied when they are asked for.
+
+    Attributes
+    ----------
+    source : Tiles
+    slots : int64, their slots in the source, ascending
+    """
+
+    __slots__ = ("slots", "source")
+
+    def __init__(self, source, slots):
+        self.source, self.slots = source, slots
+
+    def copy(self):
+        """The rows as tiles, uint8 (n_tiles, bytes of a tile)."""
+        tiles = aligned_tiles(len(self.slots), self.source.n_columns, self.source.width)
+
+        def fill(first, last):
+            _kernels.take_rows(self.source, self.slots, tiles, first, last)
+
+        in_threads(fill, len(tiles), THREAD_TILES, None)
+        return tiles
+
+    def of_tiles(self, tiles):
+        """The rows that some of these tiles would hold, given as an ascending array, the last of which is full."""
+        slots = self.slots[: len(self.slots) // _kernels.TILE_ROWS * _kernels.TILE_ROWS]
+        return Selection(self.source, slots.reshape(-1, _kernels.TILE_ROWS)[tiles].reshape(-1))
+
+
+def take(matrix, rows):
+    """Some rows of a PackedMatrix.
 
     Rows that stand in random slots stay in random slots if they keep the order they have. That takes one pass over
-    both matrices. Rows that occur several times are shuffled, lest the same ones meet in a batch.
+    both matrices, or none but that which narrows them. Rows that occur several times are shuffled, lest the same ones
+    meet in a batch.
 
     Parameters
     ----------
-    source : Tiles
-    order : RowOrder of the source
+    matrix : PackedMatrix
     rows : int64, the rows to take
-    tiles : uint8 (n_tiles, bytes of a tile), zeroed
 
     Returns
     -------
-    RowOrder of the tiles, and whether all rows are known to be distinct
+    a Selection, or tiles; the RowOrder in either
     """
+    (n, d), order, width = matrix.shape, matrix._order, code_width(matrix.sample_bits)
     seed = _kernels.mix(order.seed, len(rows))
     shuffled = RowOrder(len(rows), seed)
-    if not tiles.size:
-        return shuffled, False
-    if _kernels.row_bytes(source.n_columns, source.width) < LEAST_ROW_BYTES or MOST_SLOTS * len(rows) < order.n:
-        _scatter(source, order.slots(rows[shuffled.rows(n_jobs=None)], None), tiles)
-        return shuffled, False
+    if d == 0 or len(rows) == 0:
+        return aligned_tiles(len(rows), d, width), shuffled
+    if _kernels.row_bytes(d, width) < LEAST_ROW_BYTES or MOST_SLOTS * len(rows) < n:
+        return _scattered(matrix._tiles, order.slots(rows[shuffled.rows(n_jobs=None)], None)), shuffled
     slots = order.slots(rows, None)
-    taken = np.zeros(order.n, dtype=bool)
+    taken = np.zeros(n, dtype=bool)
     taken[slots] = True
     ascending = np.flatnonzero(taken)
     if len(ascending) < len(rows):
-        _scatter(source, slots[shuffled.rows(n_jobs=None)], tiles)
-        return shuffled, False
-
-    def fill(first, last):
-        _kernels.take_rows(source, ascending, tiles, first, last)
-
-    in_threads(fill, len(tiles), THREAD_TILES, None)
-    return RowOrder(len(rows), seed, _listed(taken, slots)), True
+        return _scattered(matrix._tiles, slots[shuffled.rows(n_jobs=None)]), shuffled
+    return Selection(matrix._tiles, ascending), RowOrder(len(rows), seed, _listed(taken, slots))
 
 
 def _listed(taken, slots):
@@ -60,8 +84,9 @@ def _listed(taken, slots):
     return listed
 
 
-def _scatter(source, slots, tiles):
-    """Give each slot of the tiles the row of one of the source's slots."""
+def _scattered(source, slots):
+    """Tiles whose slots get the rows of the given slots of the source."""
+    tiles = aligned_tiles(len(slots), source.n_columns, source.width)
 
     def gather(first, last):
         _kernels.gather_rows(source, slots, tiles, first, last)
@@ -71,3 +96,4 @@ def _scatter(source, slots, tiles):
 
     in_threads(gather, source.n_tiles, THREAD_TILES, None)
     in_threads(finish, len(tiles), THREAD_TILES, None)
+    return tiles

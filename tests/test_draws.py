@@ -17,7 +17,8 @@ from sklearn_zipml import DoubleSamplingQuantizer, PackedMatrix, ZipMLLSSVC, Zip
 from sklearn_zipml._cli import main
 from sklearn_zipml._encoder import pack, pack_on_grid
 from sklearn_zipml._levels import Grid, find_grid, n_levels
-from sklearn_zipml._packed_matrix import _restore, code_width
+from sklearn_zipml._packed_matrix import _restore
+from sklearn_zipml._tiles import code_width
 
 ERROR_RATE = 1e-6
 # every width, the most draws it holds among them

@@ -11,7 +11,7 @@ from scipy import stats
 from sklearn_zipml import _blocks, _dispatch, _kernels
 from sklearn_zipml._encoder import pack, pack_on_grid
 from sklearn_zipml._levels import column_range, find_grid
-from sklearn_zipml._packed_matrix import code_width
+from sklearn_zipml._tiles import code_width
 
 SAMPLINGS = ["naive", "nearest", "double", "compensated"]
 KINDS = [(sampling, bits) for sampling in SAMPLINGS for bits in range(1, 9) if (sampling, bits) != ("double", 1)]

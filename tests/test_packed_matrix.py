@@ -14,9 +14,10 @@ from scipy import stats
 
 from sklearn_zipml import _kernels
 from sklearn_zipml._encoder import pack
-from sklearn_zipml._packed_matrix import PackedMatrix, aligned_tiles, code_width
+from sklearn_zipml._packed_matrix import PackedMatrix
 from sklearn_zipml._row_order import RowOrder
 from sklearn_zipml._statistics import column_levels
+from sklearn_zipml._tiles import aligned_tiles, code_width
 
 SAMPLINGS = ["naive", "nearest", "double", "compensated"]
 KINDS = [(sampling, bits) for sampling in SAMPLINGS for bits in range(1, 9) if (sampling, bits) != ("double", 1)]

@@ -1,6 +1,7 @@
 """Rows taken out of a container: the values, the order they stand in, and what is done with them."""
 
 import pickle
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -91,6 +92,37 @@ def test_a_list_has_the_rows_of_its_part():
     """Anything else is an error of ours."""
     with pytest.raises(ValueError, match="3 rows are listed of a part of 4"):
         RowOrder(4, 0, np.arange(3))
+
+
+@pytest.mark.parametrize(("bits", "to"), [(8, 1), (8, 3), (8, 6), (4, 2)])
+@pytest.mark.parametrize("n", [100, 12_345])
+def test_rows_are_narrowed_as_they_are_taken(bits, to, n):
+    """To the codes that a copy of them gets; they are copied when asked for, and let go of their source then."""
+    packed, values = wide(n, bits)
+    rows = np.delete(np.arange(n), slice(n // 3, n // 2))
+    taken, copied = packed[rows], packed[rows]
+    np.testing.assert_array_equal(np.asarray(copied), values[rows])
+    assert copied._selection is None
+    narrow = taken.requantize(to, random_state=0)
+    assert narrow == copied.requantize(to, random_state=0)
+    for name in ("_mean", "_variance", "_noise", "_coincidence"):
+        np.testing.assert_array_equal(
+            getattr(narrow, name), getattr(copied.requantize(to, random_state=0), name), err_msg=name
+        )
+    if bits == 8 and n > 10_000:
+        assert taken._selection is not None
+    assert taken.nbytes == copied.nbytes
+
+
+def test_taken_rows_are_copied_once_by_threads():
+    """That ask for them at the same time."""
+    packed, values = wide(5000, 8)
+    for _ in range(20):
+        taken = packed[1:]
+        with ThreadPoolExecutor(4) as pool:
+            parts = list(pool.map(lambda _, taken=taken: np.asarray(taken), range(4)))
+        for part in parts:
+            np.testing.assert_array_equal(part, values[1:])
 
 
 def test_narrowing_and_copies_keep_the_order():

@@ -107,6 +107,9 @@ typedef int zml_optimal_levels(const double *position, const double *count, cons
 typedef int zml_column_levels(const double *values, size_t n, double low, double high, int n_levels, int max_steps,
                               int stride, uint8_t *levels, int *top, double *deviation);
 
+/* Tiles that are narrowed together. */
+enum { ZML_NARROW_TILES = 16 };
+
 /* How the codes of a column become fewer: code k goes to base[k], plus rise[k] if a 16-bit random number is below
  * odds[k], plus rise2[k] if another one is below odds2[k] (the second draw of ZML_DOUBLE; NULL if there is none).
  * before[k] and after[code] are the grid positions that codes stand for (after is NULL with 8 bits: codes are

@@ -92,7 +92,7 @@ typedef struct {
 
 /* Tiles that are narrowed together, the numbers of the first ones being multiples of NARROW_TILES, with the keys of
  * their rows and of the 256 codes. AHEAD_GROUPS column groups are fetched ahead. */
-enum { NARROW_TILES = 16, AHEAD_GROUPS = 2 };
+enum { NARROW_TILES = ZML_NARROW_TILES, AHEAD_GROUPS = 2 };
 typedef struct {
   size_t n_tiles;
   ByteKeys rows[NARROW_TILES], codes[4];
