@@ -146,8 +146,21 @@ class PackedMatrix:
     def _tiled(self, codes):
         """The attributes that hold the codes."""
         codes = _frozen(codes)
-        table = self._table.reshape(-1)
-        return {"_codes": codes, "_tiles": _kernels.Tiles(codes, table, *self.shape, self._width)}
+        return {"_codes": codes, "_tiles": self._tiles_of(codes, len(self))}
+
+    def _tiles_of(self, codes, n_rows):
+        return _kernels.Tiles(codes, self._table.reshape(-1), n_rows, self.shape[1], self._width)
+
+    def _pieces(self, first, last, at_once):
+        """Tiles first..last-1, so many at a time if the rows were taken and have not been copied yet."""
+        selection = self._selection
+        if selection is None:
+            yield self._tiles, first, last
+            return
+        for start in range(first, last, at_once):
+            some = selection.between(start, min(last, start + at_once))
+            codes = some.copy(n_jobs=1)
+            yield self._tiles_of(codes, len(some.slots)), 0, len(codes)
 
     def __setattr__(self, name, value):
         raise AttributeError(f"PackedMatrix is immutable: cannot set {name!r}")

@@ -4,11 +4,14 @@ import numpy as np
 
 from . import _loops
 from ._blocks import sequential_blocks
+from ._kernels import TILE_ROWS
 from ._packed_matrix import PackedMatrix
 from ._threads import in_threads
 
-# Tiles that a thread takes at a time, for the least.
-SPAN_TILES = 1024
+# Values that a thread takes for the least.
+SPAN_VALUES = 1 << 22
+# Tiles of taken rows that are copied at a time.
+AT_ONCE = 16
 
 
 def linear_predictions(X, coef, intercept, n_jobs=None):
@@ -38,10 +41,12 @@ def linear_predictions(X, coef, intercept, n_jobs=None):
 
 def _packed_predictions(packed, coef, n_jobs):
     """Offsets and grid positions apart: sum_j offset_j x_j + sum_j g_ij step_j x_j."""
-    z, tiles = coef * packed._step, packed._tiles
+    z, n_tiles = coef * packed._step, -(-len(packed) // TILE_ROWS)
 
     def share(first, last):
-        return [_loops.products(tiles, row, first, last) for row in z]
+        pieces = packed._pieces(first, last, AT_ONCE)
+        return np.concatenate([[_loops.products(tiles, row, *span) for row in z] for tiles, *span in pieces], axis=1)
 
-    parts = np.concatenate(in_threads(share, tiles.n_tiles, SPAN_TILES, n_jobs), axis=1)
+    span = max(1, SPAN_VALUES // (TILE_ROWS * max(1, packed.shape[1])))
+    parts = np.concatenate(in_threads(share, n_tiles, span, n_jobs), axis=1)
     return packed._order.to_rows(parts).T + packed._offset @ coef.T

@@ -80,7 +80,7 @@ def _sample_weights(packed):
         return packed._tiles.counts()
     chosen = np.linspace(0, rows // _kernels.TILE_ROWS - 1, SAMPLE_ROWS // _kernels.TILE_ROWS).astype(int)
     codes = packed._codes[chosen] if selection is None else selection.of_tiles(chosen).copy()
-    return _kernels.Tiles(codes, packed._table.reshape(-1), SAMPLE_ROWS, packed.shape[1], packed._width).counts()
+    return packed._tiles_of(codes, SAMPLE_ROWS).counts()
 
 
 def _narrower_grid(packed, sample_bits, lower, upper, weights):

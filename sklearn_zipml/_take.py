@@ -27,20 +27,24 @@ class Selection:
     def __init__(self, source, slots):
         self.source, self.slots = source, slots
 
-    def copy(self):
+    def copy(self, n_jobs=None):
         """The rows as tiles, uint8 (n_tiles, bytes of a tile)."""
         tiles = aligned_tiles(len(self.slots), self.source.n_columns, self.source.width)
 
         def fill(first, last):
             _kernels.take_rows(self.source, self.slots, tiles, first, last)
 
-        in_threads(fill, len(tiles), THREAD_TILES, None)
+        in_threads(fill, len(tiles), THREAD_TILES, n_jobs)
         return tiles
 
     def of_tiles(self, tiles):
         """The rows that some of these tiles would hold, given as an ascending array, the last of which is full."""
         slots = self.slots[: len(self.slots) // _kernels.TILE_ROWS * _kernels.TILE_ROWS]
         return Selection(self.source, slots.reshape(-1, _kernels.TILE_ROWS)[tiles].reshape(-1))
+
+    def between(self, first, last):
+        """The rows of tiles first..last-1."""
+        return Selection(self.source, self.slots[first * _kernels.TILE_ROWS : last * _kernels.TILE_ROWS])
 
 
 def take(matrix, rows):

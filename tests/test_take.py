@@ -10,6 +10,7 @@ from sklearn_zipml import PackedMatrix, ZipMLRegressor, _dispatch
 from sklearn_zipml._coincidence import of_subset
 from sklearn_zipml._encoder import pack
 from sklearn_zipml._load import load
+from sklearn_zipml._predict import linear_predictions
 from sklearn_zipml._row_order import RowOrder
 
 WIDTHS = [1, 2, 4, 8]
@@ -112,6 +113,21 @@ def test_rows_are_narrowed_as_they_are_taken(bits, to, n):
     if bits == 8 and n > 10_000:
         assert taken._selection is not None
     assert taken.nbytes == copied.nbytes
+
+
+@pytest.mark.parametrize("bits", WIDTHS)
+@pytest.mark.parametrize("n_jobs", [1, 3])
+def test_predictions_need_no_copy(bits, n_jobs):
+    """Those of rows that were taken are those of their copy, in the order asked for."""
+    packed, values = wide(9000, bits)
+    rows = np.random.default_rng(3).permutation(9000)[:5000]
+    coef = np.random.default_rng(4).normal(size=(2, values.shape[1]))
+    taken, copied = packed[rows], packed[rows]
+    np.testing.assert_allclose(np.asarray(copied) @ coef.T, values[rows] @ coef.T)
+    predictions = linear_predictions(taken, coef, np.ones(2), n_jobs)
+    np.testing.assert_array_equal(predictions, linear_predictions(copied, coef, np.ones(2), n_jobs))
+    np.testing.assert_allclose(predictions, values[rows] @ coef.T + 1, rtol=1e-4, atol=1e-3)
+    assert taken._selection is not None and copied._selection is None
 
 
 def test_taken_rows_are_copied_once_by_threads():
