@@ -106,6 +106,8 @@ cdef extern from "encode.h" nogil:
                              const zml_narrowing *plan, uint64_t *sum, uint64_t *square, uint64_t *error)
     ctypedef void zml_tile_of_rows(const uint8_t *rows, int width, size_t padded_columns, uint8_t *tile)
     ctypedef void zml_rows_of_tile(const uint8_t *tile, int width, size_t padded_columns, uint8_t *rows)
+    ctypedef void zml_sum_bytes(
+        const uint8_t *tiles, size_t n_tiles, size_t padded_columns, uint64_t *sum, uint64_t *square)
     ctypedef void zml_take_rows(
         const uint8_t *tile, int width, size_t padded_columns, const uint8_t *rows, int count, int at, uint8_t *out)
     ctypedef void zml_count_tiles(const uint8_t *tiles, size_t n_tiles, int width, size_t padded_columns,
@@ -124,6 +126,7 @@ cdef extern from "encode.h" nogil:
         zml_rows_of_tile *rows_of_tile
         zml_take_rows *take_rows
         zml_count_tiles *count_tiles
+        zml_sum_bytes *sum_bytes
     void zml_add_lanes(const zml_codebook *book, const zml_workspace *work, const zml_moments *moments)
     void zml_add_tallies(const zml_codebook *book, const zml_workspace *work, uint64_t weight,
                          const zml_moments *moments)
@@ -714,6 +717,18 @@ cdef class Tiles:
                         for j in range(self.padded):
                             view[j, rest[i, j]] += 1
         return out[: self.n_columns].astype(np.float64)
+
+    def sums(self, size_t first, size_t last):
+        """Sums of each column's codes, and of their squares, in tiles first..last-1 of bytes: uint64 (2, columns)."""
+        cdef const zml_encoding *encoding = <const zml_encoding *> active.encoding
+        out = np.zeros((2, self.padded), dtype=np.uint64)
+        cdef uint64_t[:, ::1] view = out
+        if self.width != 8:
+            raise ValueError(f"codes of {self.width} bits are not grid positions")
+        if first < last and self.padded:
+            with nogil:
+                encoding.sum_bytes(self.tile(first), last - first, self.padded, &view[0, 0], &view[1, 0])
+        return out[:, : self.n_columns]
 
     def lookup(self, size_t tile, const int64_t[::1] columns, const double[:, ::1] values):
         """Sums over some columns of a value that each code stands for, float64 (rows of the tile,)."""

@@ -127,11 +127,21 @@ def weighted(packed, weights=None):
     return mean, deviation, (share * code_noise(packed)).sum(axis=1)
 
 
+def _of_bytes(packed):
+    """Mean and deviation over all rows of 8 bits, whose codes are grid positions."""
+    tiles = packed._tiles
+    total, square = sum(in_threads(tiles.sums, tiles.n_tiles, THREAD_TILES, None)) / max(1, len(packed))
+    return total, np.sqrt(np.maximum(0, square - total**2))
+
+
 def subset_statistics(packed):
     """PackedMatrix parts for a container of some rows of another: statistics of its own rows.
 
     Without the noise of codes its rounding variance is the other's, and is left out.
     """
+    if packed._width == 8:
+        mean, deviation = _of_bytes(packed)
+        return {"mean": mean.astype(np.float32), "deviation": deviation.astype(np.float32)}
     mean, deviation, variance = weighted(packed)
     found = {"mean": mean, "deviation": deviation} | ({"variance": variance} if packed._noise.shape[1] else {})
     return {name: array.astype(np.float32) for name, array in found.items()}

@@ -12,7 +12,7 @@ import pytest
 import reference
 from scipy import stats
 
-from sklearn_zipml import _kernels
+from sklearn_zipml import _dispatch, _kernels
 from sklearn_zipml._encoder import pack
 from sklearn_zipml._packed_matrix import PackedMatrix
 from sklearn_zipml._row_order import RowOrder
@@ -440,3 +440,19 @@ def test_counts_of_tiles_add_up(bits):
     np.testing.assert_array_equal(sum(parts), tiles.counts())
     np.testing.assert_array_equal(tiles.counts(4), parts[2])
     assert parts[2].sum() == 3 * (300 - 4 * 64)
+
+
+@pytest.mark.parametrize("kernels", _dispatch.available_kernels())
+@pytest.mark.parametrize("shape", [(300, 3), (1, 1), (130, 300), (64 * 4096 + 70, 1)])
+def test_sums_of_bytes(kernels, shape):
+    """Are those of the decoded codes, exactly: more columns than a block, more tiles than lanes hold."""
+    positions = np.random.default_rng(0).integers(0, 256, size=shape)
+    packed = pack(positions, 8, "nearest", "optimal", 0)
+    with _dispatch.kernels(kernels):
+        found = packed._tiles.sums(0, packed._tiles.n_tiles)
+        first = packed._tiles.sums(0, 1)
+    positions = packed._positions(0, packed._tiles.n_tiles).astype(np.uint64)
+    np.testing.assert_array_equal(found, [positions.sum(axis=0), (positions**2).sum(axis=0)])
+    np.testing.assert_array_equal(first[0], positions[:64].sum(axis=0))
+    with pytest.raises(ValueError, match="codes of 4 bits"):
+        make(bits=4)._tiles.sums(0, 1)

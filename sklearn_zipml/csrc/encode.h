@@ -140,6 +140,10 @@ typedef void zml_take_rows(const uint8_t *tile, int width, size_t padded_columns
 /* counts[column][code] += how many rows of whole tiles have the code, 2^width codes. */
 typedef void zml_count_tiles(const uint8_t *tiles, size_t n_tiles, int width, size_t padded_columns, uint64_t *counts);
 
+/* Adds up the codes of every column of whole tiles of 8 bits, and their squares. */
+typedef void zml_sum_bytes(const uint8_t *tiles, size_t n_tiles, size_t padded_columns, uint64_t *sum,
+                           uint64_t *square);
+
 typedef struct zml_encoding {
   zml_range_f32 *range_f32;
   zml_range_f64 *range_f64;
@@ -154,6 +158,7 @@ typedef struct zml_encoding {
   zml_rows_of_tile *rows_of_tile;
   zml_take_rows *take_rows;
   zml_count_tiles *count_tiles;
+  zml_sum_bytes *sum_bytes;
 } zml_encoding;
 
 extern const zml_encoding zml_encoding_avx512, zml_encoding_avx2, zml_encoding_neon, zml_encoding_portable;

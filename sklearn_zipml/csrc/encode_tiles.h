@@ -180,3 +180,48 @@ ZML_TARGET static void count_tiles(const uint8_t *tiles, size_t n_tiles, int wid
     count_tiles_as(tiles, n_tiles, 8, padded_columns, counts);
   }
 }
+
+/* Sums of the codes of tiles of bytes, by blocks of columns so narrow that their lanes stay in the cache, and of no
+ * more tiles at a time than lanes can hold. */
+enum { SUMMED_COLUMNS = 128, SUMMED_TILES = 1 << 12 };
+typedef struct {
+  ZML_ALIGNED uint32_t sum[SUMMED_COLUMNS][WORDS], square[SUMMED_COLUMNS][WORDS];
+} SumLanes;
+
+STEP void add_tile(const uint8_t *block, size_t n_columns, SumLanes *lanes) {
+  for (size_t first = 0; first < n_columns; first += ZML_GROUP_COLUMNS) {
+    ZML_ALIGNED uint32_t words[PLANES][WORDS];
+    memcpy(words, block + first * ZML_TILE_ROWS, sizeof words);
+    for (size_t c = 0; c < ZML_GROUP_COLUMNS; c++) {
+      ZML_WORDS(l) {
+        uint32_t sum = lanes->sum[first + c][l], square = lanes->square[first + c][l];
+        ZML_PLANES(p) {
+          const uint32_t code = words[p][l] >> 8 * c & 255;
+          sum += code;
+          square += code * code;
+        }
+        lanes->sum[first + c][l] = sum;
+        lanes->square[first + c][l] = square;
+      }
+    }
+  }
+}
+
+ZML_TARGET static void sum_bytes(const uint8_t *tiles, size_t n_tiles, size_t padded_columns, uint64_t *sum,
+                                 uint64_t *square) {
+  const size_t size = zml_tile_bytes(padded_columns, 8);
+  for (size_t start = 0; start < n_tiles; start += SUMMED_TILES) {
+    const size_t end = n_tiles - start < SUMMED_TILES ? n_tiles : start + SUMMED_TILES;
+    for (size_t first = 0; first < padded_columns; first += SUMMED_COLUMNS) {
+      const size_t left = padded_columns - first, count = left < SUMMED_COLUMNS ? left : SUMMED_COLUMNS;
+      SumLanes lanes = {0};
+      for (size_t t = start; t < end; t++)
+        add_tile(tiles + t * size + first * ZML_TILE_ROWS, count, &lanes);
+      for (size_t j = 0; j < count; j++)
+        for (size_t l = 0; l < WORDS; l++) {
+          sum[first + j] += lanes.sum[j][l];
+          square[first + j] += lanes.square[j][l];
+        }
+    }
+  }
+}

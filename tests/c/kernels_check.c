@@ -141,6 +141,7 @@ static void check_encoder(const zml_kernels *kernels, zml_sampling sampling, int
   static zml_lanes lanes[2][PADDED];
   static uint64_t tallies[2][PADDED * 16], counts[2][PADDED * 256];
   static uint8_t rows[2][192 * PADDED], tiles[2][192 * PADDED], back[2][192 * PADDED];
+  static uint64_t sums[2][2][PADDED];
   static uint8_t taken[2][64 * PADDED], chosen[40];
   fill(multipliers, sizeof multipliers);
   fill(draw_keys, sizeof draw_keys);
@@ -181,6 +182,7 @@ static void check_encoder(const zml_kernels *kernels, zml_sampling sampling, int
   memset(back, 0, sizeof back);
   memset(tiles, 0, sizeof tiles);
   memset(taken, 0, sizeof taken);
+  memset(sums, 0, sizeof sums);
   const zml_kernels *both[2] = {kernels, &zml_portable};
   uint64_t totals[2][4] = {{0}};
   for (int k = 0; k < 2; k++) {
@@ -198,6 +200,8 @@ static void check_encoder(const zml_kernels *kernels, zml_sampling sampling, int
     both[k]->encoding->take_rows(tiles[k], width, PADDED, chosen, 40, 0, taken[k]);
     both[k]->encoding->take_rows(tiles[k] + 64 * size, width, PADDED, chosen + 7, 24, 40, taken[k]);
     both[k]->encoding->count_tiles(tiles[k], 3, width, PADDED, counts[k]);
+    if (width == 8)
+      both[k]->encoding->sum_bytes(tiles[k], 3, PADDED, sums[k][0], sums[k][1]);
     for (int j = 0; j < COLUMNS; j++)
       for (int l = 0; l < 16; l++) {
         totals[k][0] += (uint64_t)(lanes[k][j].sum[l] * (j + 1));
@@ -211,6 +215,7 @@ static void check_encoder(const zml_kernels *kernels, zml_sampling sampling, int
   expect_same(kernels->name, "rows out of tiles of width", width, back[0], rows[1], sizeof rows[1]);
   expect_same(kernels->name, "taken rows of width", width, taken[0], taken[1], sizeof taken[0]);
   expect_same(kernels->name, "counts of width", width, counts[0], counts[1], sizeof counts[0]);
+  expect_same(kernels->name, "sums of bytes of width", width, sums[0], sums[1], sizeof sums[0]);
   expect_same(kernels->name, "tallies of width", width, tallies[0], tallies[1], sizeof tallies[0]);
   expect_same(kernels->name, "sums of width", width, totals[0], totals[1], sizeof totals[0]);
 }
