@@ -191,7 +191,8 @@ static void check_encoder(const zml_kernels *kernels, zml_sampling sampling, int
       both[k]->encoding->tile_of_rows(rows[k] + t * 64 * size, width, PADDED, tiles[k] + t * 64 * size);
       both[k]->encoding->rows_of_tile(tiles[k] + t * 64 * size, width, PADDED, back[k] + t * 64 * size);
     }
-    both[k]->encoding->count_tiles(tiles[k], 3, width, PADDED, counts[k]);
+    const uint8_t *const tile[3] = {tiles[k], tiles[k] + 64 * size, tiles[k] + 128 * size};
+    both[k]->encoding->count_tiles(tile, 3, width, 0, PADDED / 4, counts[k]);
     for (int j = 0; j < COLUMNS; j++)
       for (int l = 0; l < 16; l++) {
         totals[k][0] += (uint64_t)(lanes[k][j].sum[l] * (j + 1));
