@@ -7,9 +7,10 @@ from glob import glob
 from setuptools import Extension, setup
 
 CSRC = "sklearn_zipml/csrc"
-# The epochs hold no state; all the other C files are linked into the one module that does.
+# These hold no state; all the other C files are linked into the one module that does.
 EPOCH_SOURCES = [f"{CSRC}/epoch.c", f"{CSRC}/team.c"]
-C_SOURCES = sorted(set(glob(f"{CSRC}/*.c")) - set(EPOCH_SOURCES))
+NARROW_SOURCES = [f"{CSRC}/narrow_plan.c"]
+C_SOURCES = sorted(set(glob(f"{CSRC}/*.c")) - set(EPOCH_SOURCES) - set(NARROW_SOURCES))
 # Named here, these files are part of the sdist and a change in one of them triggers a rebuild.
 HEADERS = sorted(glob(f"{CSRC}/*.h") + glob("sklearn_zipml/*.pxd"))
 
@@ -51,6 +52,7 @@ setup(
         extension("_kernels", *C_SOURCES),
         extension("_loops"),
         extension("_epochs", *EPOCH_SOURCES),
+        extension("_narrow", *NARROW_SOURCES),
         extension("_kernel_hooks"),
     ],
     options={"build_ext": {"cython_directives": CYTHON_DIRECTIVES}},

@@ -91,3 +91,9 @@ cdef class Tiles:
     cdef const uint8_t *tile(self, size_t index) noexcept nogil
     cdef int rows_in(self, size_t index) noexcept nogil
     cdef void unpack(self, size_t index, uint8_t *codes) noexcept nogil
+    # Fills zeroed tile number `tile` of those that `take_rows` makes.
+    cdef void take(self, const int64_t[::1] slots, size_t tile, uint8_t *out) noexcept nogil
+    # Adds how many rows of some tiles have each code, [column of the groups][code].
+    cdef void count(self, const int64_t[::1] chosen, size_t first_group, size_t last_group,
+                    uint64_t *counts) noexcept nogil
+    cdef void count_last(self, size_t index, size_t first_group, size_t last_group, uint64_t *counts) noexcept nogil

@@ -5,7 +5,7 @@ import os
 import numpy as np
 
 cimport cython
-from libc.string cimport memcpy, memset
+from libc.string cimport memcpy
 
 cdef extern from "rng.h" nogil:
     uint64_t zml_mix64(uint64_t x)
@@ -26,7 +26,6 @@ cdef extern from "encode.h" nogil:
         ZML_MAX_CODES
         ZML_FOLD_TILES
         ZML_BLOCK_TILES
-        ZML_NARROW_TILES
     ctypedef enum zml_sampling:
         ZML_NAIVE
         ZML_NEAREST
@@ -70,20 +69,6 @@ cdef extern from "encode.h" nogil:
         uint32_t *coordinates
         zml_lanes *lanes
         uint64_t *tallies
-    ctypedef struct zml_narrowing:
-        size_t n_columns
-        size_t padded
-        int from_ "from"
-        int to
-        uint64_t seed
-        const uint8_t *base
-        const uint8_t *rise
-        const uint8_t *rise2
-        const uint8_t *odds
-        const uint8_t *odds2
-        const uint8_t *before
-        const uint8_t *after
-        const uint8_t *far
     ctypedef int zml_range_f32(const float *block, ptrdiff_t row_stride, ptrdiff_t column_stride, size_t n_rows,
                                size_t n_columns, float *low, float *high)
     ctypedef int zml_range_f64(const double *block, ptrdiff_t row_stride, ptrdiff_t column_stride, size_t n_rows,
@@ -102,16 +87,14 @@ cdef extern from "encode.h" nogil:
     ctypedef void zml_encode_f64(const double *block, ptrdiff_t row_stride, ptrdiff_t column_stride, size_t n_rows,
                                  const zml_codebook *book, const zml_affine_f64 *affine, const zml_workspace *work,
                                  int tally, uint8_t **rows)
-    ctypedef void zml_narrow(const uint8_t *source, uint8_t *tiles, size_t n_tiles, uint64_t ordinal,
-                             const zml_narrowing *plan, uint64_t *sum, uint64_t *square, uint64_t *error)
     ctypedef void zml_tile_of_rows(const uint8_t *rows, int width, size_t padded_columns, uint8_t *tile)
     ctypedef void zml_rows_of_tile(const uint8_t *tile, int width, size_t padded_columns, uint8_t *rows)
     ctypedef void zml_sum_bytes(
         const uint8_t *tiles, size_t n_tiles, size_t padded_columns, uint64_t *sum, uint64_t *square)
     ctypedef void zml_take_rows(
         const uint8_t *tile, int width, size_t padded_columns, const uint8_t *rows, int count, int at, uint8_t *out)
-    ctypedef void zml_count_tiles(const uint8_t *tiles, size_t n_tiles, int width, size_t padded_columns,
-                                  uint64_t *counts)
+    ctypedef void zml_count_tiles(const uint8_t *const *tiles, size_t n_tiles, int width, size_t first_group,
+                                  size_t last_group, uint64_t *counts)
     ctypedef struct zml_encoding:
         zml_range_f32 *range_f32
         zml_range_f64 *range_f64
@@ -121,7 +104,6 @@ cdef extern from "encode.h" nogil:
         zml_gather_f64 *gather_f64
         zml_encode_f32 *encode_f32
         zml_encode_f64 *encode_f64
-        zml_narrow *narrow
         zml_tile_of_rows *tile_of_rows
         zml_rows_of_tile *rows_of_tile
         zml_take_rows *take_rows
@@ -136,10 +118,18 @@ cdef extern from "encode.h" nogil:
     void zml_permute(uint64_t n, uint64_t seed, uint64_t first, size_t count, int64_t *image)
     void zml_permute_back(uint64_t n, uint64_t seed, const int64_t *image, size_t count, int64_t *source)
 
+cdef extern from "tile.h" nogil:
+    enum:
+        ZML_GROUP_COLUMNS
+    void zml_unpack_group(const uint8_t *tile, size_t group, int width, uint8_t *codes)
+
 cdef extern from "rows.h" nogil:
     size_t zml_row_bytes(size_t padded_columns, int width)
     void zml_tile_to_rows(const uint8_t *tile, int width, size_t padded_columns, size_t n_rows, uint8_t *rows)
     void zml_shuffle_rows(uint8_t *rows, size_t size, uint64_t n, uint64_t seed, uint8_t *visited, uint8_t *spare)
+
+cdef enum:
+    COUNTED_TILES = 64
 
 ctypedef fused real:
     float
@@ -226,36 +216,6 @@ def optimal_levels(const double[::1] position, const double[::1] count, const do
     with nogil:
         used = encoding.optimal_levels(&position[0], &count[0], &sums[0], &squares[0], n, n_levels, &out[0])
     return chosen[:used]
-
-
-def optimal_level_sets(list positions, const double[:, :, ::1] below, int n_levels):
-    """Positions of the optimal levels of many columns, uint8 (columns, n_levels), the last repeated; how many differ.
-
-    positions : uint8 arrays, the candidates of each column
-    below : (3, columns, 256), count, sum and sum of squares of the values below each grid position
-    """
-    cdef size_t d = len(positions), j
-    cdef int k, count, n
-    cdef double[256] position
-    cdef double[3][256] sums
-    cdef uint8_t[256] chosen
-    cdef const uint8_t[::1] own
-    cdef const zml_encoding *encoding = <const zml_encoding *> active.encoding
-    levels, used = np.zeros((d, n_levels), dtype=np.uint8), np.ones(d, dtype=np.uint16)
-    cdef uint8_t[:, ::1] levels_view = levels
-    cdef uint16_t[::1] used_view = used
-    for j in range(d):
-        own = positions[j]
-        n = <int> own.shape[0]
-        with nogil:
-            for k in range(n):
-                position[k] = own[k]
-                sums[0][k], sums[1][k], sums[2][k] = below[0, j, own[k]], below[1, j, own[k]], below[2, j, own[k]]
-            count = encoding.optimal_levels(position, sums[0], sums[1], sums[2], n, n_levels, chosen)
-            for k in range(n_levels):
-                levels_view[j, k] = own[chosen[k if k < count else count - 1]]
-        used_view[j] = count
-    return levels, used
 
 
 def column_levels(const real[:, ::1] samples, const double[::1] low, const double[::1] high, int n_levels,
@@ -590,55 +550,6 @@ def cells(const uint8_t[:, ::1] levels, const uint16_t[::1] n_levels, size_t pad
     return interval, below, gap
 
 
-def narrow_tiles(Tiles source, uint8_t[:, ::1] tiles, int width, uint64_t seed, uint8_t[:, ::1] base, rise, rise2,
-                 uint8_t[:, :, ::1] odds, odds2, uint8_t[:, ::1] before, after, const uint8_t[::1] far, size_t first,
-                 size_t last, const int64_t[::1] slots=None):
-    """Round the codes of tiles first..last-1 of `source` again, to a smaller width.
-
-    base, rise, rise2, odds, odds2, before, after, far : see zml_narrowing; rise2 and odds2 may be None, and after with
-    bytes. Draws are keyed by slot. With `slots`, which ascend, the tiles narrowed are those that `take_rows` would make
-    of the source, of which no more than what stays in the cache is made at a time; first is then a multiple of
-    ZML_NARROW_TILES.
-
-    Returns sums of the new positions, of their squares and of their squared distances from the old ones, uint64
-    (3, columns).
-    """
-    cdef zml_narrowing plan
-    cdef const uint8_t[:, ::1] rise_view = rise, rise2_view, after_view
-    cdef const uint8_t[:, :, ::1] odds2_view
-    cdef const zml_encoding *encoding = <const zml_encoding *> active.encoding
-    sums = np.zeros((3, source.n_columns), dtype=np.uint64)
-    cdef uint64_t[:, ::1] view = sums
-    plan.n_columns, plan.padded, plan.from_, plan.to = source.n_columns, source.padded, source.width, width
-    plan.seed = seed
-    plan.base, plan.odds, plan.before, plan.rise = &base[0, 0], &odds[0, 0, 0], &before[0, 0], &rise_view[0, 0]
-    plan.far = &far[0]
-    plan.rise2, plan.odds2, plan.after = NULL, NULL, NULL
-    if odds2 is not None:
-        rise2_view, odds2_view = rise2, odds2
-        plan.rise2, plan.odds2 = &rise2_view[0, 0], &odds2_view[0, 0, 0]
-    if after is not None:
-        after_view = after
-        plan.after = &after_view[0, 0]
-    cdef size_t t, k, count, n = 0 if slots is None else slots.shape[0]
-    cdef size_t size = zml_tile_bytes(source.padded, source.width)
-    cdef uint8_t[::1] spare = None if slots is None else aligned_zeros(ZML_NARROW_TILES * size)
-    with nogil:
-        if n == 0 and first < last:
-            encoding.narrow(source.tile(first), &tiles[first, 0], last - first, first, &plan, &view[0, 0], &view[1, 0],
-                            &view[2, 0])
-        elif n:
-            t = first
-            while t < last:
-                count = min(<size_t> ZML_NARROW_TILES, last - t)
-                memset(&spare[0], 0, count * size)
-                for k in range(count):
-                    take_tile(encoding, source, slots, t + k, &spare[k * size])
-                encoding.narrow(&spare[0], &tiles[t, 0], count, t, &plan, &view[0, 0], &view[1, 0], &view[2, 0])
-                t += count
-    return sums
-
-
 cdef zml_moments pointers(Moments moments):
     cdef uint64_t[::1] total = moments.sum, square = moments.square, variance = moments.variance
     cdef uint64_t[:, ::1] hits = moments.hits, noise = moments.noise, tallied = moments.tallied
@@ -700,22 +611,54 @@ cdef class Tiles:
                                 &view[(t - first) * ZML_TILE_ROWS, 0], self.rows_in(t))
         return out
 
+    cdef void take(self, const int64_t[::1] slots, size_t tile, uint8_t *out) noexcept nogil:
+        cdef const zml_encoding *encoding = <const zml_encoding *> active.encoding
+        cdef uint8_t rows[ZML_TILE_ROWS]
+        cdef size_t start = tile * ZML_TILE_ROWS, end = min(start + ZML_TILE_ROWS, <size_t> slots.shape[0])
+        cdef size_t k = start, first, source
+        while k < end:
+            first, source = k, slots[k] // ZML_TILE_ROWS
+            while k < end and <size_t> slots[k] // ZML_TILE_ROWS == source:
+                rows[k - first] = slots[k] % ZML_TILE_ROWS
+                k += 1
+            encoding.take_rows(self.tile(source), self.width, self.padded, rows, k - first, first - start, out)
+
+    cdef void count(self, const int64_t[::1] chosen, size_t first_group, size_t last_group,
+                    uint64_t *counts) noexcept nogil:
+        cdef const zml_encoding *encoding = <const zml_encoding *> active.encoding
+        cdef const uint8_t *whole[COUNTED_TILES]
+        cdef Py_ssize_t k
+        cdef size_t n = 0
+        for k in range(chosen.shape[0]):
+            if <size_t> chosen[k] < self.n_rows // ZML_TILE_ROWS:
+                whole[n] = self.tile(chosen[k])
+                n += 1
+            else:
+                self.count_last(chosen[k], first_group, last_group, counts)
+            if n == COUNTED_TILES or k + 1 == chosen.shape[0]:
+                encoding.count_tiles(whole, n, self.width, first_group, last_group, counts)
+                n = 0
+
+    cdef void count_last(self, size_t index, size_t first_group, size_t last_group, uint64_t *counts) noexcept nogil:
+        cdef uint8_t[ZML_TILE_ROWS * ZML_GROUP_COLUMNS] codes
+        cdef size_t group, c
+        cdef int i
+        for group in range(first_group, last_group):
+            zml_unpack_group(self.tile(index), group, self.width, codes)
+            for i in range(self.rows_in(index)):
+                for c in range(ZML_GROUP_COLUMNS):
+                    counts[(c << self.width) + codes[ZML_GROUP_COLUMNS * i + c]] += 1
+            counts += <size_t> ZML_GROUP_COLUMNS << self.width
+
     def counts(self, size_t first=0, last=None):
         """How many rows of tiles first..last-1 have each code, float64 (columns, codes)."""
-        cdef size_t end = self.n_tiles if last is None else last, whole = min(end, self.n_rows // ZML_TILE_ROWS), i, j
-        cdef const zml_encoding *encoding = <const zml_encoding *> active.encoding
         out = np.zeros((self.padded, 1 << self.width), dtype=np.uint64)
         cdef uint64_t[:, ::1] view = out
-        cdef uint8_t[:, ::1] rest = np.empty((ZML_TILE_ROWS, self.padded), dtype=np.uint8)
-        if self.padded and self.n_rows:
+        cdef size_t end = self.n_tiles if last is None else min(<size_t> last, self.n_tiles)
+        cdef const int64_t[::1] chosen = np.arange(first, end, dtype=np.int64)
+        if self.padded:
             with nogil:
-                if first < whole:
-                    encoding.count_tiles(self.tile(first), whole - first, self.width, self.padded, &view[0, 0])
-                if first <= whole < end and self.n_rows > whole * ZML_TILE_ROWS:
-                    self.unpack(whole, &rest[0, 0])
-                    for i in range(self.n_rows - whole * ZML_TILE_ROWS):
-                        for j in range(self.padded):
-                            view[j, rest[i, j]] += 1
+                self.count(chosen, 0, self.padded // ZML_GROUP_COLUMNS, &view[0, 0])
         return out[: self.n_columns].astype(np.float64)
 
     def sums(self, size_t first, size_t last):
@@ -778,27 +721,12 @@ def gather_rows(Tiles source, const int64_t[::1] slots, uint8_t[:, ::1] tiles, s
             k = end[t - first]
 
 
-cdef void take_tile(const zml_encoding *encoding, Tiles source, const int64_t[::1] slots, size_t tile,
-                    uint8_t *out) noexcept nogil:
-    """One tile of `take_rows`."""
-    cdef uint8_t rows[ZML_TILE_ROWS]
-    cdef size_t start = tile * ZML_TILE_ROWS, end = min(start + ZML_TILE_ROWS, <size_t> slots.shape[0])
-    cdef size_t k = start, first, source_tile
-    while k < end:
-        first, source_tile = k, slots[k] // ZML_TILE_ROWS
-        while k < end and <size_t> slots[k] // ZML_TILE_ROWS == source_tile:
-            rows[k - first] = slots[k] % ZML_TILE_ROWS
-            k += 1
-        encoding.take_rows(source.tile(source_tile), source.width, source.padded, rows, k - first, first - start, out)
-
-
 def take_rows(Tiles source, const int64_t[::1] slots, uint8_t[:, ::1] tiles, size_t first, size_t last):
     """Fill the zeroed tiles first..last-1 with rows of the source: slot k gets that of slots[k], which ascend."""
     cdef size_t t
-    cdef const zml_encoding *encoding = <const zml_encoding *> active.encoding
     with nogil:
         for t in range(first, last):
-            take_tile(encoding, source, slots, t, &tiles[t, 0])
+            source.take(slots, t, &tiles[t, 0])
 
 
 def row_bytes(size_t n_columns, int width):

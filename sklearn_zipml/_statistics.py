@@ -74,27 +74,7 @@ def code_noise(packed):
     d = packed.shape[1]
     if packed._noise.shape[1]:
         return packed._noise.astype(np.float64)
-    return np.tile(packed._variance.astype(np.float64)[:, None], (1, codes)) if d else np.zeros((0, codes))
-
-
-def pair_levels(packed):
-    """Lower and upper draw of every code of a double store, grid positions (columns, codes), uint8."""
-    d, codes = packed.shape[1], 1 << packed._width
-    lower = np.zeros((d, codes), dtype=np.uint8)
-    upper = np.zeros((d, codes), dtype=np.uint8)
-    if packed._width == 8:
-        positions = np.arange(codes)
-        for j, levels in enumerate(column_levels(packed)):
-            below = np.clip(np.searchsorted(levels, positions, side="right") - 1, 0, len(levels) - 1)
-            exact = levels[below] == positions
-            lower[j] = levels[below]
-            upper[j] = np.where(exact, levels[below], levels[np.minimum(below + 1, len(levels) - 1)])
-        return lower, upper
-    table = packed._table[:d]
-    pairs = np.arange(codes)
-    even = np.minimum(pairs // 2 * 2, codes - 2)
-    odd_up = np.minimum(pairs + pairs % 2, codes - 2)
-    return table[:, even], table[:, odd_up]
+    return np.broadcast_to(packed._variance.astype(np.float64)[:, None], (d, codes))
 
 
 def column_levels(packed):

@@ -38,9 +38,9 @@ class Selection:
         return tiles
 
     def of_tiles(self, tiles):
-        """The rows that some of these tiles would hold, given as an ascending array, the last of which is full."""
-        slots = self.slots[: len(self.slots) // _kernels.TILE_ROWS * _kernels.TILE_ROWS]
-        return Selection(self.source, slots.reshape(-1, _kernels.TILE_ROWS)[tiles].reshape(-1))
+        """The rows that some of these tiles would hold, given as an ascending array; all but the last one full."""
+        slots = (tiles[:, None] * _kernels.TILE_ROWS + np.arange(_kernels.TILE_ROWS)).reshape(-1)
+        return Selection(self.source, self.slots[slots[slots < len(self.slots)]])
 
     def between(self, first, last):
         """The rows of tiles first..last-1."""

@@ -112,9 +112,9 @@ enum { ZML_NARROW_TILES = 16 };
 
 /* How the codes of a column become fewer: code k goes to base[k], plus rise[k] if a 16-bit random number is below
  * odds[k], plus rise2[k] if another one is below odds2[k] (the second draw of ZML_DOUBLE; NULL if there is none).
- * before[k] and after[code] are the grid positions that codes stand for (after is NULL with 8 bits: codes are
- * positions). All are [padded column][256], but after, [padded column][16], and far, [padded column]: whether positions
- * may move by more than 127. Odds are two planes of bytes, the upper one first and below 255. */
+ * before[k] and after[code] are the grid positions that codes stand for, NULL with 8 bits: codes are positions. All are
+ * [padded column][256], but before and after, [padded column][16], and far, [padded column]: whether positions may move
+ * by more than 127. Odds are two planes of bytes, the upper one first and below 255. */
 typedef struct {
   size_t n_columns, padded;
   int from, to;
@@ -137,8 +137,9 @@ typedef void zml_rows_of_tile(const uint8_t *tile, int width, size_t padded_colu
 typedef void zml_take_rows(const uint8_t *tile, int width, size_t padded_columns, const uint8_t *rows, int count,
                            int at, uint8_t *out);
 
-/* counts[column][code] += how many rows of whole tiles have the code, 2^width codes. */
-typedef void zml_count_tiles(const uint8_t *tiles, size_t n_tiles, int width, size_t padded_columns, uint64_t *counts);
+/* counts[column][code] += how many rows of whole tiles have the code, 2^width codes, for the columns of some groups. */
+typedef void zml_count_tiles(const uint8_t *const *tiles, size_t n_tiles, int width, size_t first_group,
+                             size_t last_group, uint64_t *counts);
 
 /* Adds up the codes of every column of whole tiles of 8 bits, and their squares. */
 typedef void zml_sum_bytes(const uint8_t *tiles, size_t n_tiles, size_t padded_columns, uint64_t *sum,

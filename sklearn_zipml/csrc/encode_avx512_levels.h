@@ -1,7 +1,7 @@
 /* One step of the search for levels in AVX-512; part of encode_avx512.c. See encode_levels.h. */
 
 #define best_before best_before
-STEP void best_before(const Layer *layer, int q, int first, int last, double *cost, uint8_t *chosen) {
+STEP int best_before(const Layer *layer, int q, int first, int last) {
   const __m512d at = _mm512_loadu_pd(layer->position + q), sum = _mm512_loadu_pd(layer->sum + q);
   const __m512d slope = _mm512_sub_pd(sum, _mm512_mul_pd(at, _mm512_loadu_pd(layer->count + q)));
   const __m512i index = _mm512_add_epi64(_mm512_set1_epi64(q), _mm512_setr_epi64(0, 1, 2, 3, 4, 5, 6, 7));
@@ -17,6 +17,7 @@ STEP void best_before(const Layer *layer, int q, int first, int last, double *co
     here = _mm512_add_epi64(here, _mm512_set1_epi64(1));
   }
   best = _mm512_sub_pd(_mm512_add_pd(best, _mm512_mul_pd(at, sum)), _mm512_loadu_pd(layer->square + q));
-  _mm512_storeu_pd(cost, best);
-  _mm_storel_epi64((__m128i *)chosen, _mm512_cvtepi64_epi8(number));
+  _mm512_storeu_pd(layer->cost + q, best);
+  _mm_storel_epi64((__m128i *)(layer->choice + q), _mm512_cvtepi64_epi8(number));
+  return _mm_cvtsi128_si32(_mm512_castsi512_si128(number));
 }

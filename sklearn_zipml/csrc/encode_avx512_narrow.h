@@ -41,7 +41,7 @@ STEP void narrow_column(const zml_narrowing *plan, size_t j, const NarrowBlock *
                         uint32_t (*words)[ZML_GROUP_COLUMNS][WORDS], NarrowSums *sums) {
   const Table base = table_of_codes(plan->base + 256 * j, from);
   const __m512i positions = to ? set(0) : four_times(plan->after + ZML_MAX_CODES * j);
-  const __m512i old_positions = from ? set(0) : four_times(plan->before + 256 * j);
+  const __m512i old_positions = from ? set(0) : four_times(plan->before + ZML_MAX_CODES * j);
   const __m512i ones = kept(0x01010101), top_bits = kept(0x80808080);
   const int far = plan->far[j];
   __m512i keys[2];

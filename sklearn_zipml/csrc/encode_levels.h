@@ -7,14 +7,14 @@
  * last position to the first, few candidates are left between the choice with one level less and that of the position
  * after. Eight positions at a time share their candidates, for a search of each would guess its branches wrong. */
 
-STEP void begin(Layer *layer, const double *before, int n_positions) {
+STEP void begin(Layer *layer, int n_positions) {
   for (int p = 0; p < n_positions; p++) {
-    layer->fixed[p] = before[p] - layer->position[p] * layer->sum[p] + layer->square[p];
+    layer->fixed[p] = layer->cost[p] - layer->position[p] * layer->sum[p] + layer->square[p];
     layer->tilt[p] = layer->position[p] * layer->count[p] - layer->sum[p];
   }
 }
 
-/* The first cheapest level before each of the positions q..q + 7, among first..last and below it. */
+/* The first cheapest level before each of the positions q..q + 7, among first..last and below it; returns that of q. */
 #ifndef best_before
 #ifdef LEVEL_VECTOR /* its bytes */
 typedef double Doubles __attribute__((vector_size(LEVEL_VECTOR)));
@@ -26,7 +26,7 @@ STEP Doubles doubles_at(const double *values) {
   return found;
 }
 
-STEP void best_before(const Layer *layer, int q, int first, int last, double *cost, uint8_t *chosen) {
+STEP int best_before(const Layer *layer, int q, int first, int last) {
   enum { LANES_AT_ONCE = LEVEL_VECTOR / sizeof(double) };
   for (int lane = 0; lane < LEVEL_LANES; lane += LANES_AT_ONCE) {
     const Doubles at = doubles_at(layer->position + q + lane), sum = doubles_at(layer->sum + q + lane);
@@ -45,43 +45,37 @@ STEP void best_before(const Layer *layer, int q, int first, int last, double *co
       number = (Doubles)(((Masks)here & better) | ((Masks)number & ~better));
     }
     best = best + at * sum - doubles_at(layer->square + q + lane);
-    memcpy(cost + lane, &best, sizeof best);
+    memcpy(layer->cost + q + lane, &best, sizeof best);
     for (int l = 0; l < (int)LANES_AT_ONCE; l++)
-      chosen[lane + l] = (uint8_t)number[l];
+      layer->choice[q + lane + l] = (uint8_t)number[l];
   }
+  return layer->choice[q];
 }
 #else
-STEP void best_before(const Layer *layer, int q, int first, int last, double *cost, uint8_t *chosen) {
-  for (int l = 0; l < LEVEL_LANES; l++) {
-    const double at = layer->position[q + l], sum = layer->sum[q + l], slope = sum - at * layer->count[q + l];
+STEP int best_before(const Layer *layer, int q, int first, int last) {
+  for (int l = q; l < q + LEVEL_LANES; l++) {
+    const double at = layer->position[l], sum = layer->sum[l], slope = sum - at * layer->count[l];
     double best = INFINITY;
     int number = first;
-    for (int p = first; p <= last && p < q + l; p++) {
+    for (int p = first; p <= last && p < l; p++) {
       const double candidate = layer->fixed[p] + layer->position[p] * slope + at * layer->tilt[p];
       number = candidate < best ? p : number; /* no branch, for it would be guessed wrong */
       best = candidate < best ? candidate : best;
     }
-    chosen[l] = (uint8_t)number;
-    cost[l] = best + at * sum - layer->square[q + l];
+    layer->choice[l] = (uint8_t)number;
+    layer->cost[l] = best + at * sum - layer->square[l];
   }
+  return layer->choice[q];
 }
 #endif
 #endif
 
-/* Level number `level` at the positions end - 7..end, not below `first`, whose choices are not below `low` and not
- * above `high`. Returns the choice of the lowest of these positions. */
+/* Level number `level` at the positions end - 7..end, those below `first` without meaning, whose choices are not below
+ * `low` and not above `high`. Returns the choice of the lowest of these positions. */
 STEP int solve_block(const Layer *layer, int level, int first, int end, int low, int high) {
-  const int start = end - LEVEL_LANES + 1 > 0 ? end - LEVEL_LANES + 1 : 0, used = start > first ? start : first;
-  double cost[LEVEL_LANES];
-  uint8_t chosen[LEVEL_LANES];
+  const int start = end - LEVEL_LANES + 1, lowest = layer->floor[start > first ? start : first];
   low = low > level - 1 ? low : level - 1;
-  low = low > layer->floor[used] ? low : layer->floor[used];
-  best_before(layer, start, low, high < end - 1 ? high : end - 1, cost, chosen);
-  for (int q = used; q <= end; q++) {
-    layer->cost[q] = cost[q - start];
-    layer->choice[q] = chosen[q - start];
-  }
-  return layer->choice[used];
+  return best_before(layer, start, low > lowest ? low : lowest, high < end - 1 ? high : end - 1);
 }
 
 /* Level number `level` at the positions from first to last, the last one first; high is the choice of the position
@@ -113,27 +107,30 @@ ZML_TARGET static int optimal_levels(const double *position, const double *count
       chosen[k] = (uint8_t)k;
     return n_positions;
   }
-  double padded[4][MAX_POSITIONS + LEVEL_LANES] = {{0}}, cost[MAX_POSITIONS] = {0};
+  enum { PADDED = LEVEL_LANES + MAX_POSITIONS }; /* blocks reach below position 0 */
+  double padded[4][PADDED] = {{0}}, cost[PADDED] = {0};
   const double *given[4] = {position, count, sum, square};
-  uint8_t choices[MAX_POSITIONS]
-                 [MAX_POSITIONS + LEVEL_LANES]; /* choices[l][q]: the level before q, when q is level l */
+  uint8_t choices[MAX_POSITIONS][PADDED]; /* choices[l][8 + q]: the level before q, when q is level l */
   for (int k = 0; k < 4; k++)
-    memcpy(padded[k], given[k], (size_t)n_positions * sizeof(double));
-  Layer layer = {.position = padded[0], .count = padded[1], .sum = padded[2], .square = padded[3], .cost = cost};
+    memcpy(padded[k] + LEVEL_LANES, given[k], (size_t)n_positions * sizeof(double));
+  Layer layer = {.position = padded[0] + LEVEL_LANES,
+                 .count = padded[1] + LEVEL_LANES,
+                 .sum = padded[2] + LEVEL_LANES,
+                 .square = padded[3] + LEVEL_LANES,
+                 .cost = cost + LEVEL_LANES};
   const int end = n_positions - 1;
   memset(choices[0], 0, sizeof choices[0]);
   for (int l = 1; l < n_levels; l++) {
-    begin(&layer, cost, n_positions);
-    memset(choices[l], 0, sizeof choices[l]);
-    layer.floor = choices[l - 1];
-    layer.choice = choices[l];
+    begin(&layer, n_positions);
+    layer.floor = choices[l - 1] + LEVEL_LANES;
+    layer.choice = choices[l] + LEVEL_LANES;
     /* the last layer is needed at the end only */
     solve(&layer, l, l < n_levels - 1 ? l : end, end, l == 1 ? 0 : end - 1);
   }
   int q = end;
   for (int l = n_levels - 1; l > 0; l--) {
     chosen[l] = (uint8_t)q;
-    q = choices[l][q];
+    q = choices[l][LEVEL_LANES + q];
   }
   chosen[0] = (uint8_t)q;
   return n_levels;

@@ -87,7 +87,7 @@ STEP void narrow_column(const zml_narrowing *plan, size_t j, const NarrowBlock *
     if (from)
       memcpy(before, codes, sizeof before);
     else
-      lookup(plan->before + 256 * j, codes, 0, before);
+      lookup(plan->before + ZML_MAX_CODES * j, codes, 0, before);
     if (to)
       memcpy(after, fewer, sizeof after);
     else

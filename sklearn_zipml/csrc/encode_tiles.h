@@ -144,40 +144,40 @@ STEP void count_group(const uint32_t (*codes)[WORDS], int width, uint64_t *count
 }
 #endif
 
-STEP void count_tiles_as(const uint8_t *tiles, size_t n_tiles, int width, size_t padded_columns, uint64_t *counts) {
-  const size_t size = zml_tile_bytes(padded_columns, width);
+STEP void count_tiles_as(const uint8_t *const *tiles, size_t n_tiles, int width, size_t first_group, size_t last_group,
+                         uint64_t *counts) {
   const uint32_t mask = 0x01010101u * ((1u << width) - 1);
   for (size_t first = 0; first < n_tiles; first += NARROW_TILES) {
     const size_t last = n_tiles - first < NARROW_TILES ? n_tiles : first + NARROW_TILES;
-    for (size_t group = 0; group < padded_columns / ZML_GROUP_COLUMNS; group++)
+    for (size_t group = first_group; group < last_group; group++)
       for (size_t t = first; t < last; t++) {
         ZML_ALIGNED uint32_t planes[PLANES][WORDS], codes[ZML_GROUP_COLUMNS][WORDS];
         ZML_PLANES(p) {
           const int shift = zml_shift_of(group, p, width);
-          memcpy(planes[p], tiles + t * size + ZML_LINE * zml_line_of(group, p, width), ZML_LINE);
+          memcpy(planes[p], tiles[t] + ZML_LINE * zml_line_of(group, p, width), ZML_LINE);
           ZML_WORDS(l)
           planes[p][l] = planes[p][l] >> shift & mask;
         }
         swap_bytes(planes, codes);
-        count_group(codes, width, counts + ((size_t)ZML_GROUP_COLUMNS << width) * group);
+        count_group(codes, width, counts + ((size_t)ZML_GROUP_COLUMNS << width) * (group - first_group));
       }
   }
 }
 
-ZML_TARGET static void count_tiles(const uint8_t *tiles, size_t n_tiles, int width, size_t padded_columns,
-                                   uint64_t *counts) {
+ZML_TARGET static void count_tiles(const uint8_t *const *tiles, size_t n_tiles, int width, size_t first_group,
+                                   size_t last_group, uint64_t *counts) {
   switch (width) {
   case 1:
-    count_tiles_as(tiles, n_tiles, 1, padded_columns, counts);
+    count_tiles_as(tiles, n_tiles, 1, first_group, last_group, counts);
     break;
   case 2:
-    count_tiles_as(tiles, n_tiles, 2, padded_columns, counts);
+    count_tiles_as(tiles, n_tiles, 2, first_group, last_group, counts);
     break;
   case 4:
-    count_tiles_as(tiles, n_tiles, 4, padded_columns, counts);
+    count_tiles_as(tiles, n_tiles, 4, first_group, last_group, counts);
     break;
   default:
-    count_tiles_as(tiles, n_tiles, 8, padded_columns, counts);
+    count_tiles_as(tiles, n_tiles, 8, first_group, last_group, counts);
   }
 }
 

@@ -199,7 +199,8 @@ static void check_encoder(const zml_kernels *kernels, zml_sampling sampling, int
       chosen[i] = (uint8_t)(i * 64 / 40);
     both[k]->encoding->take_rows(tiles[k], width, PADDED, chosen, 40, 0, taken[k]);
     both[k]->encoding->take_rows(tiles[k] + 64 * size, width, PADDED, chosen + 7, 24, 40, taken[k]);
-    both[k]->encoding->count_tiles(tiles[k], 3, width, PADDED, counts[k]);
+    const uint8_t *const tile[3] = {tiles[k], tiles[k] + 64 * size, tiles[k] + 128 * size};
+    both[k]->encoding->count_tiles(tile, 3, width, 0, PADDED / 4, counts[k]);
     if (width == 8)
       both[k]->encoding->sum_bytes(tiles[k], 3, PADDED, sums[k][0], sums[k][1]);
     for (int j = 0; j < COLUMNS; j++)
