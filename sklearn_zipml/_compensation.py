@@ -9,15 +9,22 @@ found.
 from dataclasses import dataclass
 
 import numpy as np
+from scipy.linalg.lapack import dsygvd
 
 from ._coincidence import effective_rows
 from ._kernels import TILE_ROWS
 from ._statistics import code_noise
+from ._threads import in_threads
 
 SAMPLE_TILES = 64
+LOOKUP_TILES = 16  # that a thread is given at least
 # Rows a column, steps, and relative residual of an estimate of the smallest ratio of wide matrices.
 SAMPLE_BY_COLUMN = 8
 LANCZOS_STEPS = 40
+# What of tau need not be known: the search for the smallest ratio ends where it is.
+NEAR_TAU = 0.05
+# Columns with at most this part of noise need no search, and get no more than this tau then.
+SLIGHT, MOST_UNSEEN = 0.1, 0.8
 # Directions that fall short by less are left to the next epoch.
 LEAST_GAIN = 1.02
 NEAR = 0.02
@@ -59,7 +66,8 @@ def compensation(problem, ridge, diagonal=False):
 
     Where the second-moment matrix is cheap it is that of `dense_compensation`. Else, or if it has to be diagonal, tau =
     min(1 - 4 R, 0.9 mu, mu - sqrt(R)), not below 0, and nothing is lifted. mu is the smallest generalized eigenvalue of
-    (H + ridge, D), columns without noise eliminated.
+    (H + ridge, D), columns without noise eliminated; where no column has much noise, it is taken to be as small as that
+    of nothing but noise, (1 - sqrt(R))², for any tau will do.
 
     Parameters
     ----------
@@ -76,8 +84,10 @@ def compensation(problem, ridge, diagonal=False):
     if not noisy.any():
         return Compensation.even(0.0, noise)
     ratio = noise_ratio(problem, noisy)
+    if not problem.is_dense_cheap() and np.all(noise <= SLIGHT * (problem.diagonal + ridge)):
+        return Compensation.even(min(MOST_UNSEEN, tau_of(ratio, lambda: (1 - np.sqrt(ratio)) ** 2)), noise)
     if diagonal or ratio >= 0.25 or not problem.is_dense_cheap():
-        return Compensation.even(tau_of(ratio, lambda: smallest_ratio(problem, ridge, noise, noisy)), noise)
+        return Compensation.even(tau_of(ratio, lambda: smallest_ratio(problem, ridge, noise, noisy, ratio)), noise)
     return dense_compensation(problem.dense_curvature() + np.diag(ridge), noise, noisy, ratio)
 
 
@@ -125,11 +135,12 @@ def noise_ratio(problem, noisy):
     count = int(noisy.sum())
     rows = independent_rows(problem, problem.tiles.n_tiles)
     table = code_noise(problem.matrix)[noisy] / problem.variance[noisy, None]
-    totals = [
-        problem.tiles.lookup(tile, np.flatnonzero(noisy), table)
-        for tile in range(min(problem.tiles.n_tiles, SAMPLE_TILES))
-    ]
-    total = np.concatenate(totals)
+    columns, last = np.flatnonzero(noisy), min(problem.tiles.n_tiles, SAMPLE_TILES)
+
+    def totals(*tiles):
+        return problem.tiles.lookup(*tiles, columns, table)
+
+    total = np.concatenate(in_threads(totals, last, LOOKUP_TILES, problem.threads))
     return max(count / rows, float((total**2).mean()) / (rows * count))
 
 
@@ -142,17 +153,28 @@ def independent_rows(problem, last):
     return 1 / (own + (1 - own) * coincidence)
 
 
-def smallest_ratio(problem, ridge, noise, noisy):
-    """Smallest generalized eigenvalue of (H + ridge, D): min over x of x'(H + ridge)x / x'Dx."""
+def smallest_ratio(problem, ridge, noise, noisy, ratio):
+    """Smallest generalized eigenvalue of (H + ridge, D), min of x'(H + ridge)x / x'Dx, as far as tau needs it."""
     if problem.is_dense_cheap():
         return dense_ratio(problem.dense_curvature() + np.diag(ridge), noise, noisy)
     last = problem.sample_tiles(by_column=SAMPLE_BY_COLUMN)
+    rows = [independent_rows(problem, tiles) for tiles in (last, problem.tiles.n_tiles)]
+
+    def of_all(value):
+        return value if value >= 1 or last == problem.tiles.n_tiles else of_all_rows(value, *rows)
+
+    def is_known(least, most):
+        """Whether the ratio in the sample, between two bounds, gives about the same tau."""
+        low, high = (tau_of(ratio, lambda value=value: of_all(value)) for value in (least, most))
+        return most < 1 and high - low <= NEAR_TAU
+
     value = iterative_ratio(
-        lambda v: problem.curvature(v, 0, last) + ridge * v, np.where(noisy, noise, 0.0), problem.diagonal + ridge
+        lambda v: problem.curvature(v, 0, last) + ridge * v,
+        np.where(noisy, noise, 0.0),
+        problem.diagonal + ridge,
+        is_known,
     )
-    if value >= 1 or last == problem.tiles.n_tiles:
-        return value
-    return of_all_rows(value, independent_rows(problem, last), independent_rows(problem, problem.tiles.n_tiles))
+    return of_all(value)
 
 
 def of_all_rows(value, sample, rows):
@@ -182,12 +204,12 @@ def in_units_of_noise(gram, noise, noisy):
     return reduced / scale[:, None] / scale
 
 
-def iterative_ratio(curvature, noise, diagonal, iterations=LANCZOS_STEPS):
+def iterative_ratio(curvature, noise, diagonal, is_known=lambda least, most: False):
     """The same for wide matrices by a locally optimal conjugate gradient descent of the quotient.
 
     Every quotient is an upper bound; the residual of its vector is subtracted, but no more than a fifth. The descent is
     slow where few directions are without signal; but then their noise spreads little, and the ratio is near 1.
-    `diagonal` is that of H + ridge; noise is zero in columns without.
+    `diagonal` is that of H + ridge; noise is zero in columns without. is_known(least, most) ends it early.
 
     A. Knyazev, Toward the optimal preconditioned eigensolver, SIAM J. Sci. Comput. 23 (2001).
     """
@@ -199,12 +221,14 @@ def iterative_ratio(curvature, noise, diagonal, iterations=LANCZOS_STEPS):
     images = curvature(x)
     direction = image = None
     value = left = np.inf
-    for _ in range(iterations):
+    for _ in range(LANCZOS_STEPS):
         value = x @ images
         residual = images - value * noise * x
         left = np.sqrt((residual[noisy] ** 2 / noise[noisy]).sum())
         # the rest of the residual is what columns without noise can still take off the quotient
         if left <= NEAR * value and residual[~noisy] ** 2 @ inverse[~noisy] <= NEAR * value:
+            break
+        if is_known(max(value - left, 0.8 * value), value):
             break
         search = inverse * residual
         search /= np.sqrt(search @ (diagonal * search))
@@ -226,11 +250,23 @@ def iterative_ratio(curvature, noise, diagonal, iterations=LANCZOS_STEPS):
 def _best_combination(basis, products, noise):
     """Coefficients of the combination of a few vectors with the smallest quotient."""
     h = basis @ products.T
-    h = (h + h.T) / 2
-    size = np.sqrt(np.maximum(np.diag(h), 1e-300))
-    values, vectors = np.linalg.eigh(h / size[:, None] / size)
-    keep = values > 1e-9 * values[-1]
-    root = vectors[:, keep] / np.sqrt(values[keep]) / size[:, None]
+    inverse = 1 / np.sqrt(np.maximum(h.diagonal(), 1e-300))
+    scale = inverse[:, None] * inverse
+    h = (h + h.T) * (scale / 2)
+    d = (basis * noise) @ basis.T * scale
     # largest x'Dx / x'Hx: H is positive definite where D need not be
-    _, inner = np.linalg.eigh(root.T @ (basis * noise) @ basis.T @ root)
-    return root @ inner[:, -1]
+    if _volume(h) > 1e-6:
+        return inverse * dsygvd(d, h)[1][:, -1]
+    values, vectors = np.linalg.eigh(h)
+    keep = values > 1e-9 * values[-1]
+    root = vectors[:, keep] / np.sqrt(values[keep])
+    _, inner = np.linalg.eigh(root.T @ d @ root)
+    return inverse * (root @ inner[:, -1])
+
+
+def _volume(h):
+    """Determinant of a matrix with unit diagonal of two or three vectors."""
+    if len(h) == 2:
+        return 1 - h[0, 1] ** 2
+    a, b, c = h[0, 1], h[0, 2], h[1, 2]
+    return 1 + 2 * a * b * c - a * a - b * b - c * c

@@ -673,17 +673,20 @@ cdef class Tiles:
                 encoding.sum_bytes(self.tile(first), last - first, self.padded, &view[0, 0], &view[1, 0])
         return out[:, : self.n_columns]
 
-    def lookup(self, size_t tile, const int64_t[::1] columns, const double[:, ::1] values):
-        """Sums over some columns of a value that each code stands for, float64 (rows of the tile,)."""
+    def lookup(self, size_t first, size_t last, const int64_t[::1] columns, const double[:, ::1] values):
+        """Sums over some columns of a value that each code stands for, float64 (rows of tiles first..last-1,)."""
         cdef uint8_t[:, ::1] codes = np.empty((ZML_TILE_ROWS, self.padded), dtype=np.uint8)
+        cdef size_t tile
         cdef Py_ssize_t k
-        cdef int i, rows = self.rows_in(tile)
-        out = np.zeros(rows)
+        cdef int i
+        out = np.zeros(max(0, min(self.n_rows, last * ZML_TILE_ROWS) - first * ZML_TILE_ROWS))
         cdef double[::1] view = out
-        self.unpack(tile, &codes[0, 0])
-        for k in range(columns.shape[0]):
-            for i in range(rows):
-                view[i] += values[k, codes[i, columns[k]]]
+        with nogil:
+            for tile in range(first, last):
+                self.unpack(tile, &codes[0, 0])
+                for k in range(columns.shape[0]):
+                    for i in range(self.rows_in(tile)):
+                        view[(tile - first) * ZML_TILE_ROWS + i] += values[k, codes[i, columns[k]]]
         return out
 
 

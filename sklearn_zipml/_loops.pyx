@@ -241,29 +241,28 @@ def row_sums(Tiles tiles, const double[::1] weights, size_t first, size_t last, 
     return out
 
 
-def row_norms(Tiles tiles, const float[::1] centre, const float[::1] unit):
-    """Squared norms of the rows (g_ij - centre_j) * unit_j of tiles of bytes or floats, float32 in slot order.
+def row_norms(Tiles tiles, const float[::1] centre, const float[::1] unit, size_t first, size_t last):
+    """Squared norms of the rows (g_ij - centre_j) * unit_j of tiles first..last-1 of bytes or floats, float32.
 
     centre and unit have an element for every padded column.
     """
     cdef size_t t
-    out = np.zeros(tiles.n_tiles * TILE, dtype=np.float32)
+    out = np.zeros((last - first) * TILE, dtype=np.float32)
     cdef float[::1] view = out
     if tiles.width < 8:
         raise ValueError("codes are not grid positions")
-    if tiles.padded == 0:
+    if tiles.padded == 0 or last <= first:
         return out
     with nogil:
-        for t in range(tiles.n_tiles):
+        for t in range(first, last):
             if t % tiles_between_signals(tiles) == 0:
                 with gil:
                     PyErr_CheckSignals()
             if tiles.width == 32:
                 zml_add_squares_of_floats(<const float *> tiles.tile(t), tiles.padded, &centre[0], &unit[0],
-                                          &view[t * TILE])
+                                          &view[(t - first) * TILE])
             else:
-                zml_add_squares_of_bytes(tiles.tile(t), tiles.padded, &centre[0], &unit[0], &view[t * TILE])
-    out[tiles.n_rows :] = 0
+                zml_add_squares_of_bytes(tiles.tile(t), tiles.padded, &centre[0], &unit[0], &view[(t - first) * TILE])
     return out
 
 

@@ -14,7 +14,7 @@ from . import _kernels, _loops
 from ._float_matrix import FLOAT_WIDTH
 from ._levels import listed
 from ._statistics import weighted
-from ._threads import run_team
+from ._threads import THREAD_TILES, in_threads, run_team
 
 DENSE_FLOPS = 2e9
 DENSE_COLUMNS = 1024
@@ -174,7 +174,10 @@ class Problem:
         return float(self.diagonal.sum())
 
     def _norms(self):
-        return _loops.row_norms(self.tiles, self.padded(self.centre), self.padded(self.unit))
+        def norms(first, last):
+            return _loops.row_norms(self.tiles, self.padded(self.centre), self.padded(self.unit), first, last)
+
+        return np.concatenate(in_threads(norms, self.tiles.n_tiles, THREAD_TILES, self.threads))
 
     def _norms_by_table(self):
         """Sums of squares as products with a matrix that has the same codes for the squares of values."""
@@ -186,7 +189,11 @@ class Problem:
         codes = np.rint(share).astype(np.uint8).reshape(-1)
         squares = _kernels.Tiles(self.matrix._codes, codes, self.n, self.d, self.tiles.width)
         z = self.unit**2 * largest[: self.d, 0] / 255
-        return _loops.products(squares, z, 0, squares.n_tiles, 1)
+
+        def products(first, last):
+            return _loops.products(squares, z, first, last, 1)
+
+        return np.concatenate(in_threads(products, squares.n_tiles, THREAD_TILES, self.threads))
 
     def scaled_block(self, first, last):
         """Scaled rows of tiles first..last-1 times the root of their weights, float64."""

@@ -11,6 +11,8 @@ MOST_RIDGE = 1e10
 # Rows that the curvature of the gap is taken from: of fewer, what is left of it after the compensation is noise.
 GAP_ROWS = 32768
 GAP_ROWS_BY_COLUMN = 64
+# Columns of nothing but noise keep none, and no step would be small enough.
+LEAST_KEPT = 1 / 16
 # Finite stand-in for an l1 penalty that leaves nothing.
 MOST_L1 = 1e300
 
@@ -96,6 +98,14 @@ class Quadratic:
         out = np.zeros((*values.shape[:-1], self.padded))
         out[..., : values.shape[-1]] = values
         return out
+
+    def kept_curvature(self):
+        """Part of the curvature that the steps of an epoch keep along a noisy column, the mean by noise."""
+        noise, diagonal = self.problem.variance * self.problem.unit**2, self.problem.diagonal + self.ridge
+        if not self.steady_noise.any():
+            return 1.0
+        share = np.divide(self.steady_noise, diagonal, out=np.zeros_like(noise), where=diagonal > 0)
+        return max(LEAST_KEPT, float(noise @ (1 - np.minimum(share, 1)) / noise.sum()))
 
     def pull(self, anchor):
         """Gradient of l2 penalty and compensation at z = anchor, float64 (targets, columns)."""

@@ -16,6 +16,8 @@ SAGA_BITS = 8
 FINE = 1e-6
 # An epoch that rises by less than this part of tol has just converged.
 NOTICED = 1e-3
+# Part of the gain of an epoch that noise is to be, and what the step size is multiplied with to get there.
+NOISE, LEAST_LEFT, MOST_LEFT = 1 / 3, 1 / 16, 1 / 2
 # Part of the step that rounding the model's offset, or the change of the residuals, to so few bits leaves stable.
 MODEL_STEP = {1: 0.2, 2: 0.35, 3: 0.6}
 GRADIENT_STEP = {1: 0.5, 2: 0.2}
@@ -27,6 +29,7 @@ def run_saga(quadratic, options, seed, z, on_epoch):
     rows = batch_rows(problem, options)
     batches = n_batches(problem, rows)
     calm = min(MODEL_STEP.get(options.model_bits, 1), GRADIENT_STEP.get(options.gradient_bits, 1))
+    calm *= quadratic.kept_curvature() ** 2  # the noise of a batch is that of all, its pull only what is kept
     step_size = step_size_of(options, calm / (3 * (quadratic.top + problem.largest_norm() * batches / problem.n)))
     team = _epochs.Team(quadratic.padded, rows, worthwhile_threads(problem, batches))
     anchor = Anchor(quadratic, z, 1 if options.tol > FINE else 2)
@@ -74,9 +77,9 @@ def run_saga(quadratic, options, seed, z, on_epoch):
             record(epoch)
             continue
         rise = anchor.rise_to_end(direction)
-        if halvings < HALVINGS and np.any(rise > NOTICED * options.tol * scale):  # half as far is better
+        if halvings < HALVINGS and np.any(rise > NOTICED * options.tol * scale):  # less far is better
             halvings += 1
-            step_size /= 2
+            step_size *= _reduction(anchor, direction)
         factors = _subspace.factors(anchor, direction, past, (begun, position, ended), rise)
         past = anchor.advance(direction, factors, past)
         begun, position = position, _position(anchor, position, ended, factors)
@@ -87,6 +90,18 @@ def run_saga(quadratic, options, seed, z, on_epoch):
             if not converged and stop.last == 0:
                 break  # stuck at the resolution of the arithmetic
     return Result(position, epoch, converged or options.tol <= 0, losses, bytes_read)
+
+
+def _reduction(anchor, direction):
+    """Factor of the step size after an epoch that rose, whose direction has its lowest point a part `reach` of it away.
+
+    Epochs that step too far are mostly noise, in proportion to the step: 1 / reach - 1 times what they gain.
+    """
+    bend, slope = (float((direction.move * bent).sum()) for bent in (direction.bend, anchor.slope()))
+    if anchor.quadratic.has_l1 or bend <= 0:
+        return MOST_LEFT
+    reach = min(-slope / bend, 0.5)
+    return min(MOST_LEFT, max(LEAST_LEFT, NOISE * reach / (1 - reach)))
 
 
 def _offset(anchor, position):

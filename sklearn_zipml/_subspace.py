@@ -46,10 +46,16 @@ def factors(anchor, direction, past, points, rise):
 
 
 def _minimum(curvature, slope):
-    """The c that minimises slope @ c + c @ curvature @ c / 2, without the directions that are flat."""
+    """The c that minimises slope @ c + c @ curvature @ c / 2 for one or two directions, without those that are flat."""
     size = np.sqrt(np.maximum(np.diag(curvature), 0))
     inverse = np.divide(1.0, size, out=np.zeros_like(size), where=size > 0)
-    values, vectors = np.linalg.eigh((curvature + curvature.T) / 2 * inverse * inverse[:, None])
-    bent = values > FLAT
-    along = vectors[:, bent].T @ (inverse * slope)
-    return -inverse * (vectors[:, bent] @ (along / values[bent]))
+    slope = inverse * slope
+    if len(slope) == 1:
+        return -inverse * slope
+    # directions of unit curvature: their sum and difference are the axes of the plane, with curvature 1 +- angle
+    angle = (curvature[0, 1] + curvature[1, 0]) / 2 * inverse[0] * inverse[1]
+    if not size.all():
+        return -inverse * slope
+    together = (slope[0] + slope[1]) / (1 + angle) / 2 if 1 + angle > FLAT else 0.0
+    apart = (slope[0] - slope[1]) / (1 - angle) / 2 if 1 - angle > FLAT else 0.0
+    return -inverse * (together + apart, together - apart)

@@ -129,3 +129,15 @@ def test_what_is_not_finite():
     assert anchor.toward(z) is None and not anchor.move(z)
     for now, then in zip(known(anchor), before, strict=True):
         np.testing.assert_array_equal(now, then)
+
+
+@pytest.mark.parametrize("angle", [0.0, 0.5, -0.999, 1.0, -1.0])
+def test_minimum_over_a_plane(angle):
+    """That of the pseudo-inverse: directions that are one, or none, are not divided by."""
+    size = np.array([3.0, 1e-4])
+    for sizes in (size, size[::-1], np.array([0.0, 2.0])):
+        curvature = np.array([[1, angle], [angle, 1]]) * sizes[:, None] * sizes
+        slope = curvature @ np.array([0.7, -1.3])
+        units = np.divide(1, sizes, out=np.zeros(2), where=sizes > 0)
+        expected = -units * (np.linalg.pinv(curvature * units[:, None] * units, 1e-9) @ (units * slope))
+        np.testing.assert_allclose(_subspace._minimum(curvature, slope), expected, rtol=1e-8)

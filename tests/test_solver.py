@@ -8,7 +8,7 @@ import pytest
 import reference
 from scipy import stats
 
-from sklearn_zipml import _epochs, _kernels
+from sklearn_zipml import _epochs, _kernels, _problem
 from sklearn_zipml._anchor import Anchor
 from sklearn_zipml._compensation import dense_ratio, iterative_ratio
 from sklearn_zipml._encoder import pack
@@ -393,3 +393,21 @@ def test_lifted_directions_converge(bits, centred):
     result = solve(problem, targets, 1e-6, Options(tol=1e-9, max_iter=200), 0)
     assert result.converged and excess(problem, targets, 1e-6, result.z).max() < 1e-6
     assert solve(problem, targets, 1e-6, Options(), 0).n_iter < 60
+
+
+@pytest.mark.parametrize("full_step", [False, True])
+def test_steps_heed_what_compensation_leaves(full_step, monkeypatch):
+    """At 1 bit most of the curvature is noise: with longer steps epochs gain nothing, and the step size finds down."""
+    monkeypatch.setattr(_problem, "DENSE_FLOPS", 0)
+    rng = np.random.default_rng(0)
+    X = rng.standard_normal((20000, 64))
+    problem = Problem(pack(X, 1, "compensated", "optimal", 0), None, True)
+    y = X @ rng.standard_normal(64)
+    targets = problem.matrix._order.to_slots((y / np.abs(y).max())[None], problem.n_slots, np.float32)
+    kept = Quadratic(problem, targets, 0.0).kept_curvature()
+    assert 0 < kept < 0.6
+    if full_step:
+        monkeypatch.setattr(Quadratic, "kept_curvature", lambda _: 3.0)
+    result = solve(problem, targets, 0.0, Options(), 0)
+    assert result.converged
+    assert result.n_iter <= (10 if full_step else 5)
