@@ -263,12 +263,6 @@ STEP void count_group(const uint32_t (*codes)[16], int width, uint64_t *counts) 
   const Zeros zeros = zeros_of_lanes();
   for (size_t c = 0; c < 4; c++) {
     uint64_t *to = counts + (c << width);
-    if (width > 4) {
-      const uint8_t *code = (const uint8_t *)codes[c];
-      for (int i = 0; i < ZML_TILE_ROWS; i++)
-        to[code[i]]++;
-      continue;
-    }
     __m512i sums[2] = {_mm512_setzero_si512(), _mm512_setzero_si512()};
     count_codes(_mm512_load_si512(codes[c]), width, &zeros, sums);
     add_counts(sums, width, to);

@@ -51,14 +51,30 @@ static void positions_of(const zml_plan *plan, const zml_old_column *old, const 
   }
 }
 
+/* Those of n candidates that draws stand on, and the ends, in place: between two of them costs are linear in the place
+ * of a level, so that optimal levels are found without the others. All, if too few are left. */
+static int occupied(const double *weight, int n, int n_levels, uint8_t *candidates) {
+  uint8_t left[POSITIONS];
+  int count = 0;
+  for (int k = 0; k < n; k++) {
+    left[count] = candidates[k];
+    count += weight[candidates[k]] > 0 || k == 0 || k == n - 1;
+  }
+  if (count <= n_levels)
+    return n;
+  memcpy(candidates, left, (size_t)count);
+  return count;
+}
+
 /* Levels out of `n` candidates, by the moments of the draws below each; they are whole numbers of halves. */
 static void choose_levels(const zml_plan *plan, const zml_old_column *old, const uint8_t (*positions)[POSITIONS],
-                          const uint8_t *candidates, int n, const zml_new_column *made) {
+                          uint8_t *candidates, int n, const zml_new_column *made) {
   double weight[POSITIONS] = {0}, candidate[POSITIONS], below[3][POSITIONS];
   uint8_t chosen[POSITIONS];
-  for (int k = 0; k < plan->n_codes; k++)
-    for (int draw = 0; draw < 2; draw++)
+  for (int draw = 0; draw < 2; draw++)
+    for (int k = 0; k < plan->n_codes; k++)
       weight[positions[draw][k]] += 0.5 * (double)old->counts[k];
+  n = occupied(weight, n, plan->n_levels, candidates);
   double count = 0, sum = 0, square = 0;
   for (int k = 0, position = 0; k < n; k++) {
     for (; position < candidates[k]; position++) {
@@ -104,19 +120,25 @@ static void round_codes(const zml_plan *plan, const uint8_t *levels, int used, c
 /* A byte holds the position, for two draws the mean of theirs; their levels are an even number of steps apart. */
 static void fill_tables(const zml_plan *plan, const Rounding *roundings, const zml_new_column *made) {
   const int bytes = plan->n_new_codes == POSITIONS, draws = 1 + plan->pairs;
-  *made->far = 0;
-  for (int k = 0; k < plan->n_codes; k++) {
-    int base = 0;
-    for (int draw = 0; draw < draws; draw++) {
-      const Rounding *of = roundings + draw;
-      base += bytes ? of->position[k] : of->index[k];
-      made->rise[draw][k] = (uint8_t)(bytes ? of->gap[k] / draws : of->gap[k] > 0);
-      made->odds[draw][k] = (uint8_t)(of->odds[k] >> 8);
-      made->odds[draw][POSITIONS + k] = (uint8_t)of->odds[k];
-      *made->far |= of->gap[k] > 127;
+  int base[POSITIONS] = {0}, far = 0;
+  for (int draw = 0; draw < draws; draw++) {
+    const Rounding *of = roundings + draw;
+    uint8_t *rise = made->rise[draw], *odds = made->odds[draw];
+    for (int k = 0; k < plan->n_codes; k++) {
+      base[k] += bytes ? of->position[k] : of->index[k];
+      far |= of->gap[k] > 127;
     }
-    made->base[k] = (uint8_t)(bytes ? base / draws : base);
+    for (int k = 0; k < plan->n_codes; k++)
+      rise[k] = (uint8_t)(bytes ? of->gap[k] / draws : of->gap[k] > 0);
+    for (int k = 0; k < plan->n_codes; k++)
+      odds[k] = (uint8_t)(of->odds[k] >> 8);
+    for (int k = 0; k < plan->n_codes; k++)
+      odds[POSITIONS + k] = (uint8_t)of->odds[k];
   }
+  uint8_t *to = made->base;
+  for (int k = 0; k < plan->n_codes; k++)
+    to[k] = (uint8_t)(bytes ? base[k] / draws : base[k]);
+  *made->far = (uint8_t)far;
   for (int code = 0; code < plan->n_new_codes && !bytes; code++) { /* those beyond the last level repeat it */
     const int at = least(code, draws * (plan->n_levels - 1)), index = at / draws, up = at % draws;
     const int gap = up ? made->levels[index + 1] - made->levels[index] : 0;
@@ -130,29 +152,36 @@ static void expect_noise(const zml_plan *plan, const zml_old_column *old, const 
                          const Rounding *roundings, double *noise) {
   enum { MOST_CODES = ZML_MAX_CODES };
   const int draws = 1 + plan->pairs;
+  const double share = 1.0 / draws;
   double hits[MOST_CODES] = {0}, errors[MOST_CODES] = {0};
   for (int ups = 0; ups < 1 << draws; ups++) {
-    double own_hits[MOST_CODES] = {0}, own_errors[MOST_CODES] = {0};
-    for (int k = 0; k < plan->n_codes; k++) {
-      double chance = (double)old->counts[k] + 1e-3, now = 0, before = 0;
-      int code = 0;
-      for (int draw = 0; draw < draws; draw++) {
-        const Rounding *of = roundings + draw;
-        const int up = ups >> (draws - 1 - draw) & 1;
-        const double odds = of->odds[k] / 65536.0;
-        chance *= up ? odds : 1 - odds;
-        code += of->index[k] + (up && of->gap[k]);
-        now += (double)(of->position[k] + up * of->gap[k]) / draws;
-        before += (double)positions[draw][k] / draws;
+    double chance[POSITIONS], moved[POSITIONS] = {0};
+    int code[POSITIONS] = {0};
+    for (int k = 0; k < plan->n_codes; k++)
+      chance[k] = (double)old->counts[k] + 1e-3;
+    for (int draw = 0; draw < draws; draw++) {
+      const Rounding *of = roundings + draw;
+      const int up = ups >> (draws - 1 - draw) & 1;
+      const double sign = up ? 1 : -1, none = up ? 0 : 1;
+      for (int k = 0; k < plan->n_codes; k++) {
+        chance[k] *= none + sign * (of->odds[k] / 65536.0);
+        code[k] += of->index[k] + (of->gap[k] > 0) * up;
+        moved[k] += (of->position[k] + of->gap[k] * up - positions[draw][k]) * share;
       }
-      if (code >= plan->n_new_codes) /* beyond the last level, for which the chance is nothing */
-        continue;
-      own_hits[code] += chance;
-      own_errors[code] += chance * ((now - before) * (now - before) + old->carried[k]);
     }
-    for (int code = 0; code < plan->n_new_codes; code++) {
-      hits[code] += own_hits[code];
-      errors[code] += own_errors[code];
+    for (int k = 0; k < plan->n_codes; k++)
+      moved[k] = chance[k] * (moved[k] * moved[k] + old->carried[k]);
+    for (int k = 0; k < plan->n_codes;) { /* codes do not decrease but for the last ones, which repeat others */
+      const int now = code[k];
+      double own_hits = 0, own_errors = 0;
+      for (; k < plan->n_codes && code[k] == now; k++) {
+        own_hits += chance[k];
+        own_errors += moved[k];
+      }
+      if (now >= plan->n_new_codes) /* beyond the last level, for which the chance is nothing */
+        continue;
+      hits[now] += own_hits;
+      errors[now] += own_errors;
     }
   }
   for (int code = 0; code < plan->n_new_codes; code++)
