@@ -676,10 +676,10 @@ cdef class Tiles:
     def lookup(self, size_t first, size_t last, const int64_t[::1] columns, const double[:, ::1] values):
         """Sums over some columns of a value that each code stands for, float64 (rows of tiles first..last-1,)."""
         cdef uint8_t[:, ::1] codes = np.empty((ZML_TILE_ROWS, self.padded), dtype=np.uint8)
-        cdef size_t tile
+        cdef size_t tile, end = min(<size_t> self.n_rows, last * <size_t> ZML_TILE_ROWS)
         cdef Py_ssize_t k
         cdef int i
-        out = np.zeros(max(0, min(self.n_rows, last * ZML_TILE_ROWS) - first * ZML_TILE_ROWS))
+        out = np.zeros(end - min(end, first * ZML_TILE_ROWS))
         cdef double[::1] view = out
         with nogil:
             for tile in range(first, last):
