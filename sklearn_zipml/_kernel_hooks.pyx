@@ -122,7 +122,7 @@ def rows(str name, str solver, const double[::1] product, const float[::1] weigh
     cdef int8_t[:, ::1] view = planes
     cdef float[::1] moved_view = moved
     if solver == "saga":
-        scale = kernels.saga_rows(&product[0], w, &moved_view[0], count, end, bits, key, &view[0, 0], &total)
+        scale = kernels.saga_rows(&product[0], w, &lag[0], count, end, bits, key, &view[0, 0], &moved_view[0], &total)
     else:
         scale = kernels.sgd_rows(&product[0], w, &moved_view[0], count, end, &view[0, 0], &total)
     return scale, planes, total, moved

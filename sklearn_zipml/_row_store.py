@@ -21,6 +21,8 @@ class RowStore:
 
     def __init__(self, n_columns, width, capacity=0):
         self.n_columns, self.width, self.n_rows = n_columns, width, 0
+        # whole tiles at once: memory for which NumPy asked for huge pages grows by a copy, and loses them
+        capacity = _padded(capacity)
         self._row_bytes = _kernels.row_bytes(n_columns, width)
         self._raw = np.zeros(self._bytes(capacity), dtype=np.uint8)
         self._start = -self._raw.ctypes.data % LINE
@@ -39,7 +41,7 @@ class RowStore:
 
         The store must not be used again.
         """
-        n, padded = self.n_rows, -(-self.n_rows // _kernels.TILE_ROWS) * _kernels.TILE_ROWS
+        n, padded = self.n_rows, _padded(self.n_rows)
         self._resize(padded, keep=n)
         rows = self.rows(padded)
         rows[n:] = 0
@@ -69,3 +71,8 @@ class RowStore:
             ctypes.memmove(base + start, base + self._start, keep * self._row_bytes)
             self._raw[start + keep * self._row_bytes :] = 0
             self._start = start
+
+
+def _padded(n_rows):
+    """Rows of the tiles that hold so many."""
+    return -(-n_rows // _kernels.TILE_ROWS) * _kernels.TILE_ROWS

@@ -266,3 +266,12 @@ def test_store_grows(capacity):
     np.testing.assert_array_equal(back[:3], rows[:3])
     np.testing.assert_array_equal(back[3:3001], rows[3:][_kernels.permutation(2998, 5, 0, 2998)])
     assert not back[3001:].any()
+
+
+@pytest.mark.parametrize("missing", [0, 1000])
+def test_rows_of_known_number_stay_where_they_are(missing):
+    """The last tile's padding, or rows that did not come, must not move the store: it would be held twice."""
+    store = RowStore(1024, 8, 10_001)
+    place = store.append(10_001 - missing).ctypes.data
+    tiles = store.into_tiles(3)
+    assert tiles.ctypes.data == place

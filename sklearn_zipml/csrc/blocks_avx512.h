@@ -100,22 +100,22 @@ TILE_INLINE void multiply_planes(const float *model, size_t n, size_t column, Gr
 }
 
 /* saga_rows of one plane of 2 to 8 bits. */
-TILE_INLINE float rows_planes(const double *product, const float *weights, float *lag, int count, int bits,
-                              uint64_t key, int8_t *planes, float *total, int n_planes) {
+TILE_INLINE float rows_planes(const double *product, const float *weights, const float *lag, int count, int bits,
+                              uint64_t key, int8_t *planes, float *left, float *total, int n_planes) {
   uint32_t first_random[LANES], steps[LANES];
   first_draws(key, 0, first_random, steps);
   __m512i random = _mm512_loadu_si512(first_random), step = _mm512_loadu_si512(steps);
   __m512 value[4];
   __m512i top = _mm512_setzero_si512(), sum = _mm512_setzero_si512();
   for (int p = 0; p < n_planes; p++) {
-    const int left = count - 16 * p;
+    const int rest = count - 16 * p;
     const __m256 low = _mm512_cvtpd_ps(_mm512_loadu_pd(product + 16 * p));
     const __m256 high = _mm512_cvtpd_ps(_mm512_loadu_pd(product + 16 * p + 8));
     value[p] =
         _mm512_castpd_ps(_mm512_insertf64x4(_mm512_castps_pd(_mm512_castps256_ps512(low)), _mm256_castps_pd(high), 1));
     if (weights)
       value[p] = _mm512_mul_ps(_mm512_loadu_ps(weights + 16 * p), value[p]);
-    const __mmask16 here = left >= 16 ? 0xffff : left > 0 ? (__mmask16)((1 << left) - 1) : 0;
+    const __mmask16 here = rest >= 16 ? 0xffff : rest > 0 ? (__mmask16)((1 << rest) - 1) : 0;
     value[p] = _mm512_maskz_add_ps(here, _mm512_loadu_ps(lag + 16 * p), value[p]);
     top = _mm512_max_epi32(top, magnitudes(value[p]));
   }
@@ -130,25 +130,25 @@ TILE_INLINE float rows_planes(const double *product, const float *weights, float
     _mm_storeu_si128((__m128i *)(planes + 16 * p), _mm512_cvtepi32_epi8(q));
     sum = _mm512_add_epi32(sum, q);
     const __m512 kept = _mm512_mul_ps(scales, _mm512_cvtepi32_ps(q));
-    _mm512_storeu_ps(lag + 16 * p, _mm512_sub_ps(_mm512_loadu_ps(lag + 16 * p), kept));
+    _mm512_storeu_ps(left + 16 * p, _mm512_sub_ps(_mm512_loadu_ps(lag + 16 * p), kept));
   }
   *total = scale * (float)_mm512_reduce_add_epi32(sum);
   return scale;
 }
 
-ZML_TARGET static float rows(const double *product, const float *weights, float *lag, int count, int end, int bits,
-                             uint64_t key, int8_t *planes, float *total) {
+ZML_TARGET static float rows(const double *product, const float *weights, const float *lag, int count, int end,
+                             int bits, uint64_t key, int8_t *planes, float *left, float *total) {
   if (bits < 2 || zml_grid_planes(bits) == 2)
-    return saga_rows(product, weights, lag, count, end, bits, key, planes, total);
+    return saga_rows(product, weights, lag, count, end, bits, key, planes, left, total);
   switch (end / ZML_PLANE_ROWS) {
   case 1:
-    return rows_planes(product, weights, lag, count, bits, key, planes, total, 1);
+    return rows_planes(product, weights, lag, count, bits, key, planes, left, total, 1);
   case 2:
-    return rows_planes(product, weights, lag, count, bits, key, planes, total, 2);
+    return rows_planes(product, weights, lag, count, bits, key, planes, left, total, 2);
   case 3:
-    return rows_planes(product, weights, lag, count, bits, key, planes, total, 3);
+    return rows_planes(product, weights, lag, count, bits, key, planes, left, total, 3);
   default:
-    return rows_planes(product, weights, lag, count, bits, key, planes, total, 4);
+    return rows_planes(product, weights, lag, count, bits, key, planes, left, total, 4);
   }
 }
 

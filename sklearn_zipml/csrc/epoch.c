@@ -283,15 +283,14 @@ static int change_rows(zml_member *m, size_t target) {
   const uint64_t key = key_of(e, m->batches, target, 1);
   double sum[ZML_TILE_ROWS];
   const double *products = sum_of_parts(m, target, start, end, sum);
-  if (e->lag)
-    memcpy(c->lag, e->lag + row, (size_t)(end - start) * sizeof(float));
   if (is_packed(e)) {
     c->batch.n_planes = e->lag ? zml_grid_planes(e->gradient_bits) : 2;
     c->batch.stride = ZML_BLOCK;
-    c->batch.scale = e->lag ? e->kernels->saga_rows(products, weights, c->lag, count, end - start, e->gradient_bits,
-                                                    key, &c->planes[0][start], &c->batch.total)
-                            : e->kernels->sgd_rows(products, weights, e->targets + row, count, end - start,
-                                                   &c->planes[0][start], &c->batch.total);
+    c->batch.scale = e->lag
+                         ? e->kernels->saga_rows(products, weights, e->lag + row, count, end - start, e->gradient_bits,
+                                                 key, &c->planes[0][start], c->lag, &c->batch.total)
+                         : e->kernels->sgd_rows(products, weights, e->targets + row, count, end - start,
+                                                &c->planes[0][start], &c->batch.total);
     return isfinite(c->batch.scale);
   }
   float *values = c->values + start;
@@ -299,14 +298,15 @@ static int change_rows(zml_member *m, size_t target) {
   for (int i = 0; i < end - start; i++) {
     const float weight = i < count && weights ? weights[i] : 1;
     const float product = e->lag ? (float)products[i] : (float)(products[i] - e->targets[row + (size_t)i]);
-    values[i] = i < count ? (e->lag ? c->lag[i] : 0) + weight * product : 0;
+    values[i] = i < count ? (e->lag ? e->lag[row + (size_t)i] : 0) + weight * product : 0;
   }
   if (e->lag && e->gradient_bits)
     e->kernels->round(values, NULL, (size_t)(end - start), 0, e->gradient_bits, key);
   for (int i = count; i < end - start; i++) /* one bit knows no zero */
     values[i] = 0;
   for (int i = 0; i < count; i++) {
-    c->lag[i] -= values[i];
+    if (e->lag)
+      c->lag[i] = e->lag[row + (size_t)i] - values[i];
     total += values[i];
   }
   c->batch.n_planes = 0;

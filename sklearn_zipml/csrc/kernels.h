@@ -36,8 +36,8 @@ typedef void zml_round(float *values, const float *unit, size_t n, size_t first,
 typedef void zml_add_products(const int32_t *sums, int n_planes, int first, int last, double scale, double shift,
                               double *product);
 typedef void zml_add_sums(const int32_t *sums, size_t stride, int n_planes, size_t n, float scale, double *total);
-typedef float zml_saga_rows(const double *product, const float *weights, float *lag, int count, int end, int bits,
-                            uint64_t key, int8_t *planes, float *total);
+typedef float zml_saga_rows(const double *product, const float *weights, const float *lag, int count, int end, int bits,
+                            uint64_t key, int8_t *planes, float *left, float *total);
 typedef float zml_sgd_rows(const double *product, const float *weights, const float *targets, int count, int end,
                            int8_t *planes, float *total);
 typedef void zml_batch_gradient(const zml_batch *batch, size_t n, float *gradient);

@@ -16,8 +16,8 @@
  *             product[row] += (dot - shift) * scale for the rows of planes first..last-1, out of what dot gives.
  * add_sums    total[column] += scale * sum, out of what gradient gives.
  * saga_rows   what a batch does to its rows: quantizes lag + weight * product, with `count` rows and zeros up to `end`
- *             (a multiple of 16), and takes what the planes stand for out of the lag. Returns their scale, NaN if a
- *             value was not finite; total becomes the sum of the quantized values. weights may be NULL: all one.
+ *             (a multiple of 16); `left` becomes the lag without what the planes stand for. Returns their scale, NaN
+ *             if a value was not finite; total becomes the sum of the quantized values. weights may be NULL: all one.
  * sgd_rows    the same for weight * (product - target), to nearest.
  * batch_gradient, batch_gradient_float
  *             centred gradient of a batch out of its sums: scale * (256 * first + second) - centre * total.

@@ -273,14 +273,14 @@ ZML_INLINE float quantize_rows(float *value, int count, int end, int bits, uint6
   return scale;
 }
 
-ZML_TARGET static float saga_rows(const double *product, const float *weights, float *lag, int count, int end, int bits,
-                                  uint64_t key, int8_t *planes, float *total) {
+ZML_TARGET static float saga_rows(const double *product, const float *weights, const float *lag, int count, int end,
+                                  int bits, uint64_t key, int8_t *planes, float *left, float *total) {
   float value[ZML_TILE_ROWS];
   for (int i = 0; i < end; i++)
     value[i] = lag[i] + (weights ? weights[i] * (float)product[i] : (float)product[i]);
   const float scale = quantize_rows(value, count, end, bits, key, planes, total);
   for (int i = 0; i < end; i++)
-    lag[i] -= value[i];
+    left[i] = lag[i] - value[i];
   return scale;
 }
 

@@ -90,8 +90,7 @@ static void check_vectors(const zml_kernels *kernels, int bits) {
     top[k] = use->saga_step(&rule, &batch, v[3], moved[k], model[k]);
     top[k] += use->sgd_step(&rule, &batch, model[k], moved[k]);
     top[k] += use->shrink(COLUMNS, v[1], v[3], model[k]);
-    memcpy(lag[k], v[1], sizeof lag[k]);
-    scale[k] += use->saga_rows(product, v[0], lag[k], 61, 64, bits, 7, rows[k], &total[k]);
+    scale[k] += use->saga_rows(product, v[0], v[1], 61, 64, bits, 7, rows[k], lag[k], &total[k]);
     use->add_products(integers, 2, 0, 4, 0.3, 17.5, dots[k]);
     use->add_sums(integers, 64, 2, 64, 0.3f, sums[k]);
     use->fold(64, product, sums[k], lag[k], rounded[k]);
