@@ -16,11 +16,20 @@ SAMPLE_ROWS = 8192  # whose codes place the levels
 
 def requantize(packed, sample_bits, seed, n_jobs=None):
     """See PackedMatrix.requantize."""
+    return narrower(packed, sample_bits, n_jobs)(seed)
+
+
+def narrower(packed, sample_bits, n_jobs=None):
+    """The same as a function of the seed, for draws made again and again: levels and odds do not depend on it."""
     check_narrower(packed, sample_bits)
     if sample_bits == packed.sample_bits:
-        return packed
-    n, d = packed.shape
+        return lambda seed: packed
     narrowing = _planned(packed, sample_bits, n_jobs)
+    return lambda seed: _narrowed(packed, sample_bits, narrowing, seed, n_jobs)
+
+
+def _narrowed(packed, sample_bits, narrowing, seed, n_jobs):
+    n, d = packed.shape
     codes = aligned_tiles(n, d, code_width(sample_bits))
 
     def narrow(first, last):
