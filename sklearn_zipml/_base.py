@@ -265,9 +265,10 @@ class ZipMLModel(StableState, DocumentationLink, CallbackSupportMixin, BaseEstim
         """Fresh samples for every epoch, if asked for."""
         if self.resample is None:
             return None
-        from ._requantize import requantize
+        from ._requantize import narrower
 
-        return lambda epoch: requantize(matrix, self.sample_bits, _kernels.mix(seed, 1000 + epoch), self.n_jobs)
+        draw = narrower(matrix, self.sample_bits, self.n_jobs)
+        return lambda epoch: draw(_kernels.mix(seed, 1000 + epoch))
 
     def _start(self, n_outputs, problem, scale):
         """Initial z: the last solution if warm_start, else zero."""

@@ -16,12 +16,20 @@ SAMPLE_ROWS = 8192  # whose codes place the levels
 
 def requantize(packed, sample_bits, seed, n_jobs=None):
     """See PackedMatrix.requantize."""
+    return narrower(packed, sample_bits, n_jobs)(seed)
+
+
+def narrower(packed, sample_bits, n_jobs=None):
+    """The same as a function of the seed, for draws made again and again: levels and odds do not depend on it."""
     check_narrower(packed, sample_bits)
     if sample_bits == packed.sample_bits:
-        return packed
-    n, d = packed.shape
-    before = packed._variance  # which may have to be counted
+        return lambda seed: packed
     narrowing = _planned(packed, sample_bits, n_jobs)
+    return lambda seed: _narrowed(packed, sample_bits, narrowing, seed, n_jobs)
+
+
+def _narrowed(packed, sample_bits, narrowing, seed, n_jobs):
+    n, d = packed.shape
     codes = aligned_tiles(n, d, code_width(sample_bits))
 
     def narrow(first, last):
@@ -29,7 +37,7 @@ def requantize(packed, sample_bits, seed, n_jobs=None):
 
     sums = sum(in_threads(narrow, len(codes), THREAD_TILES, n_jobs))
     statistics = _statistics(packed, sums, narrowing.noise)
-    shared = of_narrowed(float(packed._coincidence[0]), before, statistics["variance"])
+    shared = of_narrowed(float(packed._coincidence[0]), packed._variance, statistics["variance"])
     statistics["coincidence"] = np.array([shared])
     grid = Grid(packed._offset, packed._step, narrowing.levels, narrowing.used, np.float64)
     kind = (sample_bits, packed.sampling, packed.levels)
@@ -56,6 +64,7 @@ def check_narrower(packed, sample_bits):
 
 def _planned(packed, sample_bits, n_jobs):
     """Levels for fewer bits, a subset of the levels there are; offset and step stay."""
+    _ = packed._variance  # of rows that were taken it may have to be counted first
     width, selection, chosen = code_width(sample_bits), packed._selection, _sample_tiles(len(packed))
     # rows that were taken, and of which nothing has been asked, are narrowed as they are taken
     if selection is None:

@@ -15,6 +15,7 @@ from scipy import stats
 from sklearn_zipml import _dispatch, _kernels
 from sklearn_zipml._encoder import pack
 from sklearn_zipml._packed_matrix import PackedMatrix
+from sklearn_zipml._requantize import narrower, requantize
 from sklearn_zipml._row_order import RowOrder
 from sklearn_zipml._statistics import column_levels
 from sklearn_zipml._tiles import aligned_tiles, code_width
@@ -343,6 +344,32 @@ def test_narrowing_is_unbiased_and_variances_add_up(sampling, wide, narrow):
     error = moved.std(axis=0, ddof=1) / np.sqrt(n_seeds)
     bound = stats.t.isf(ERROR_RATE / 2 / moved[0].size, n_seeds - 1)
     assert np.all(np.abs(moved.mean(axis=0)) <= bound * error + 1e-12)
+
+
+@pytest.mark.parametrize("bits", [2, 4])
+def test_narrow_levels_are_optimal(bits):
+    """No levels among all 256 positions round with less variance, though few positions occur."""
+    packed = pack(np.random.default_rng(2).standard_t(2, size=(3000, 4)), 8, "compensated", "optimal", 0)
+    positions = packed._positions_by_row().astype(float)
+    grid = np.arange(256.0)
+    for values, levels in zip(positions.T, column_levels(packed.requantize(bits, random_state=0)), strict=True):
+        moments = [np.array([(values[values < g] ** power).sum() for g in grid]) for power in range(3)]
+        best = grid[_kernels.optimal_levels(grid, *moments, 1 << bits)]
+        found, least = (
+            ((own[index] - values) * (values - own[index - 1])).sum()
+            for own in (levels.astype(float), best)
+            for index in [np.clip(np.searchsorted(own, values), 1, len(own) - 1)]
+        )
+        assert found == least
+
+
+def test_narrowing_again_and_again():
+    """Levels found once, draws by the seed."""
+    packed = make(bits=8)
+    again = narrower(packed, 3)
+    assert [again(seed) == requantize(packed, 3, seed) for seed in (1, 2)] == [True, True]
+    assert again(1) != again(2)
+    assert narrower(packed, 8)(1) is packed
 
 
 def test_narrowed_pairs_are_independent():

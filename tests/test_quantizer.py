@@ -335,6 +335,7 @@ def test_threads_change_nothing(monkeypatch, sampling):
     """Levels, codes and statistics, narrowing too, whether n_jobs or a joblib configuration asks for threads."""
     monkeypatch.setattr(_blocks, "BLOCK_BYTES", 1 << 12)
     monkeypatch.setattr(_requantize, "THREAD_TILES", 1)
+    monkeypatch.setattr(_requantize, "THREAD_COLUMNS", 4)
     X = np.random.default_rng(0).normal(size=(1000, 9))
     quantizer = DoubleSamplingQuantizer(8, sampling=sampling, random_state=0)
     alone = quantizer.fit_transform(X)

@@ -193,14 +193,15 @@ STEP void narrow_as(const uint8_t *source, uint8_t *tiles, size_t n_tiles, uint6
     start_block(plan, ordinal + first, count, &block);
     for (size_t group = 0; group < groups; group++) {
       ZML_ALIGNED uint32_t codes[NARROW_TILES][ZML_GROUP_COLUMNS][WORDS];
-      /* a group's lines are a tile apart, which no processor expects */
-      for (size_t t = first; group + AHEAD_GROUPS < groups && t < first + count; t++)
-        for (size_t k = 0; k < (from ? PLANES * ZML_LINE : 2 * ZML_LINE); k += ZML_LINE)
-          ZML_PREFETCH_FAR(source + t * size + ZML_LINE * zml_line_of(group + AHEAD_GROUPS, 0, plan->from) + k);
       split_group(source + first * size, size, group, from ? 8 : plan->from, count, codes);
       for (size_t c = 0; c < ZML_GROUP_COLUMNS; c++) {
         const size_t j = group * ZML_GROUP_COLUMNS + c;
         NarrowSums sums = {0, 0, 0};
+        /* a group's lines are a tile apart, which no processor expects; all at once they would wait for each other */
+        if (group + AHEAD_GROUPS < groups && (from || c < 2))
+          for (size_t t = first; t < first + count; t++)
+            ZML_PREFETCH_FAR(source + t * size +
+                             ZML_LINE * (zml_line_of(group + AHEAD_GROUPS, 0, from ? 8 : plan->from) + c));
         narrow_column(plan, j, &block, from, to, pairs, (uint32_t (*)[ZML_GROUP_COLUMNS][WORDS])(codes[0] + c), &sums);
         if (j >= plan->n_columns)
           continue;
