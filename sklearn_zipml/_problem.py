@@ -167,21 +167,29 @@ class Problem:
 
     def largest_norm(self):
         """Largest weighted squared norm of a scaled row; with fewer than 8 bits, squares are rounded to 1/255."""
-        norms = (self._norms_by_table() if self.tiles.width < 8 else self._norms())[: self.n]
-        return float((norms * self.weights[: self.n] if len(self.weights) else norms).max(initial=0))
+        norms = self._norms_by_table() if self.tiles.width < 8 else self._norms
+
+        def largest(first, last):
+            found = [0.0]
+            for start in range(first, last, SPAN_TILES):  # never an array of all rows
+                slot = start * _kernels.TILE_ROWS
+                some = norms(start, min(start + SPAN_TILES, last))[: self.n - slot]
+                if len(self.weights):
+                    some = some * self.weights[slot : slot + len(some)]
+                found.append(float(some.max(initial=0)))
+            return max(found)
+
+        return max(in_threads(largest, self.tiles.n_tiles, THREAD_TILES, self.threads))
 
     def mean_norm(self):
         """Mean of the same, over rows."""
         return float(self.diagonal.sum())
 
-    def _norms(self):
-        def norms(first, last):
-            return _loops.row_norms(self.tiles, self.padded(self.centre), self.padded(self.unit), first, last)
-
-        return np.concatenate(in_threads(norms, self.tiles.n_tiles, THREAD_TILES, self.threads))
+    def _norms(self, first, last):
+        return _loops.row_norms(self.tiles, self.padded(self.centre), self.padded(self.unit), first, last)
 
     def _norms_by_table(self):
-        """Sums of squares as products with a matrix that has the same codes for the squares of values."""
+        """Squared norms as products with a matrix that has the same codes for the squares of values."""
         table = self.matrix._table
         square = np.zeros(table.shape)
         square[: self.d] = (table[: self.d] - self.centre[:, None]) ** 2
@@ -191,10 +199,7 @@ class Problem:
         squares = _kernels.Tiles(self.matrix._codes, codes, self.n, self.d, self.tiles.width)
         z = self.unit**2 * largest[: self.d, 0] / 255
 
-        def products(first, last):
-            return _loops.products(squares, z, first, last, 1)
-
-        return np.concatenate(in_threads(products, squares.n_tiles, THREAD_TILES, self.threads))
+        return lambda first, last: _loops.products(squares, z, first, last, 1)
 
     def scaled_block(self, first, last):
         """Scaled rows of tiles first..last-1 times the root of their weights, float64."""
