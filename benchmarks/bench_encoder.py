@@ -81,7 +81,7 @@ def narrowing_and_taking(options):
                 print(f"requantize {bits} -> {fewer} bits: {speed:.2f} G values/s", flush=True)
         for name, key in rows.items():
             n = len(packed[key])
-            speed = rate(n * X.shape[1], lambda p=packed, k=key: p[k], options.repeats)
+            speed = rate(n * X.shape[1], lambda p=packed, k=key: p[k]._codes, options.repeats)  # copied when used
             print(f"take {name} at {bits} bits: {speed:.2f} G values/s taken", flush=True)
 
 
