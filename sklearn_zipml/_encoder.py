@@ -10,7 +10,7 @@ from ._row_order import RowOrder
 from ._row_sample import sample_size, sampled_rows
 from ._statistics import from_moments
 from ._threads import in_threads
-from ._tiles import aligned_tiles, code_width
+from ._tiles import aligned_tiles, code_width, turn_rows
 
 
 def pack(X, sample_bits, sampling, levels, seed, *, rows=None, column_names=None, n_jobs=None, n_draws=2):
@@ -55,13 +55,10 @@ def pack_on_grid(X, grid, sample_bits, sampling, levels, seed, *, rows=None, n_j
             encoder.encode(block, codes, moments, order.slots(np.arange(start, stop)), start, work)
         return moments
 
-    def finish(first, last):
-        _kernels.rows_to_tiles(codes[first:last], d, width)
-
     total = _kernels.Moments(d, width, by_code)
     for moments in in_threads(encode, n, block_rows(d, grid.dtype), n_jobs):
         total.add(moments)
-    in_threads(finish, len(codes), block_rows(d, grid.dtype) // _kernels.TILE_ROWS, n_jobs)
+    turn_rows(codes, d, width, n_jobs)
     sample = sampled_rows(n, _coincidence.sample_size(d), _kernels.mix(seed, 4))
     coincidence = _coincidence.of_rows(X, sample if rows is None else rows[sample], grid.dtype)
     return assemble(

@@ -5,7 +5,7 @@ import ctypes
 import numpy as np
 
 from . import _kernels
-from ._threads import THREAD_TILES, in_threads
+from ._tiles import turn_rows
 
 LINE = 64
 
@@ -48,11 +48,7 @@ class RowStore:
         if seed is not None:
             _kernels.shuffle_rows(rows[fixed:n], seed)
         tiles = rows.reshape(padded // _kernels.TILE_ROWS, -1)
-
-        def finish(first, last):
-            _kernels.rows_to_tiles(tiles[first:last], self.n_columns, self.width)
-
-        in_threads(finish, len(tiles), THREAD_TILES, n_jobs)
+        turn_rows(tiles, self.n_columns, self.width, n_jobs)
         return tiles
 
     def _bytes(self, n_rows):

@@ -5,7 +5,7 @@ import numpy as np
 from . import _kernels
 from ._row_order import RowOrder
 from ._threads import THREAD_TILES, in_threads
-from ._tiles import aligned_tiles, code_width
+from ._tiles import aligned_tiles, code_width, turn_rows
 
 # Rows so short that a list of them would count beside them are shuffled anew.
 LEAST_ROW_BYTES = 64
@@ -95,9 +95,6 @@ def _scattered(source, slots):
     def gather(first, last):
         _kernels.gather_rows(source, slots, tiles, first, last)
 
-    def finish(first, last):
-        _kernels.rows_to_tiles(tiles[first:last], source.n_columns, source.width)
-
     in_threads(gather, source.n_tiles, THREAD_TILES, None)
-    in_threads(finish, len(tiles), THREAD_TILES, None)
+    turn_rows(tiles, source.n_columns, source.width, None)
     return tiles

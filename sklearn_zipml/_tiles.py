@@ -3,6 +3,7 @@
 import numpy as np
 
 from . import _kernels
+from ._threads import THREAD_TILES, in_threads
 
 
 def code_width(sample_bits):
@@ -16,3 +17,12 @@ def aligned_tiles(n_rows, n_columns, width):
     raw = np.zeros(n_tiles * size + 64, dtype=np.uint8)
     start = -raw.ctypes.data % 64
     return raw[start : start + n_tiles * size].reshape(n_tiles, size)
+
+
+def turn_rows(tiles, n_columns, width, n_jobs):
+    """Make tiles, in place, of the packed rows that an array (tiles, bytes of a tile) holds."""
+
+    def turn(first, last):
+        _kernels.rows_to_tiles(tiles[first:last], n_columns, width)
+
+    in_threads(turn, len(tiles), THREAD_TILES, n_jobs)
