@@ -6,7 +6,7 @@ from . import _kernels
 
 MIN_STEPS = 32
 # Tiles are shuffled in runs of at most so many bytes, and in at least so many runs.
-RUN_BYTES = 1 << 17
+RUN_BYTES = 1 << 20
 MIN_RUNS = 256
 # Rows of a mini-batch, and when large ones need no more epochs.
 SMALL_BATCH, LARGE_BATCH = 16, 64

@@ -54,6 +54,7 @@ cdef extern from "epoch.h" nogil:
         const float *unit
         float batch_weight
         float table_weight
+        float *reaches
         int model_bits
         int gradient_bits
         uint64_t seed
@@ -72,6 +73,7 @@ cdef extern from "epoch.h" nogil:
         ZML_NOT_FINITE
         ZML_STOPPED
     int zml_parts(size_t columns)
+    size_t zml_blocks(size_t columns)
     void zml_join(zml_member *member)
     zml_progress zml_advance(zml_member *member, size_t batches)
 
@@ -128,6 +130,7 @@ cdef class Epoch:
     cdef Team team
     cdef object kept
     cdef double[:, :, :, ::1] parts
+    cdef float[:, ::1] reaches
     cdef readonly unsigned int batches
 
     def __init__(self, Tiles tiles, Rows rows, const int64_t[::1] order, int batch_rows, const float[::1] centre,
@@ -150,6 +153,8 @@ cdef class Epoch:
             e.centre, e.keep, e.step = &centre[0], &keep[0], &step[0]
         if l1 is not None and e.columns:
             e.threshold, e.anchor = &l1.threshold[0, 0], &l1.anchor[0, 0]
+        self.reaches = np.zeros((max(1, e.n_targets), max(<size_t> 1, zml_blocks(e.columns))), dtype=np.float32)
+        e.reaches = &self.reaches[0, 0]
         self.parts = on_lines(np.zeros((2, max(1, e.n_targets), ZML_MOST_PARTS, TILE)))
         self.team = Team() if team is None else team
 

@@ -208,9 +208,9 @@ def _to_grid(scaled, bits, key, first):
     return (fixed + (random >> (32 - _fraction(bits)))) >> _fraction(bits)
 
 
-def _scale(magnitudes, bits):
-    """A grid's step, and what makes a value the argument of _to_grid, or 0."""
-    top, steps = F32(magnitudes.max(initial=0)), F32(grid_steps(bits))
+def _scale(top, bits):
+    """The step of a grid up to `top`, and what makes a value the argument of _to_grid, or 0."""
+    top, steps = F32(top), F32(grid_steps(bits))
     scale, most = top * (F32(1) / steps), steps
     if bits:
         most = steps * F32(2 ** _fraction(bits)) * F32(1 - 2**-22)
@@ -219,9 +219,9 @@ def _scale(magnitudes, bits):
     return scale, inverse if np.isfinite(inverse) else F32(0)
 
 
-def quantize(values, bits, key, first=0):
-    """Integers and the float32 scale that stand for a float32 vector."""
-    scale, inverse = _scale(np.abs(values), bits)
+def quantize(values, bits, key, first=0, reach=None):
+    """Integers and the float32 scale that stand for a float32 vector, on a grid up to `reach` or its largest element."""
+    scale, inverse = _scale(np.abs(values).max(initial=0) if reach is None else reach, bits)
     if not inverse > 0:
         return np.zeros(len(values), dtype=np.int64), F32(0)
     return _to_grid(values * inverse, bits, key, first), scale
@@ -238,7 +238,7 @@ def planes(q, bits):
 def round_floats(values, unit, bits, key, first=0):
     """The same rounding for a float32 vector, every component in its own unit."""
     unit = np.ones(len(values), dtype=F32) if unit is None else unit
-    scale, inverse = _scale(np.abs(values * unit), bits)
+    scale, inverse = _scale(np.abs(values * unit).max(initial=0), bits)
     if not inverse > 0:
         return np.zeros_like(values)
     q = _to_grid(values * unit * inverse, bits, key, first).astype(F32)
@@ -271,17 +271,33 @@ def blocks(columns):
     return [(b * size, min(columns, b * size + size), ((b + 1) * parts - 1) // count) for b in range(count)]
 
 
-def _dot(rows, values, centre, bits, key):
+def grids_last(width, batch_rows, columns, bits):
+    """Whether a block's grid is kept from batch to batch."""
+    pays = batch_rows <= PLANE_ROWS if width == 4 else width == 8 and batch_rows == TILE and columns > 4096
+    return pays and bits == 8
+
+
+def _reach(values, reaches, first):
+    """What the grid of a block reaches to; `reaches`, by its first column, are what they did before."""
+    top = F32(np.abs(values).max())
+    reach = reaches.get(first, F32(0))
+    if not (F32(0.75) * reach <= top <= reach):
+        reach = reaches[first] = top * F32(1.125)
+    return reach
+
+
+def _dot(rows, values, centre, bits, key, reaches=None):
     """Centred products of rows with a float32 vector, double; rows are integers or float32."""
     parts = {}
     for first, last, part in blocks(len(values)):
         block = slice(first, last)
-        product = _dot_of_block(rows[:, block], values[block], centre[block], bits, key, first)
+        reach = None if reaches is None else _reach(values[block], reaches, first)
+        product = _dot_of_block(rows[:, block], values[block], centre[block], bits, key, first, reach)
         parts[part] = parts.get(part, 0.0) + product
     return sum(parts.values())
 
 
-def _dot_of_block(rows, values, centre, bits, key, first):
+def _dot_of_block(rows, values, centre, bits, key, first, reach):
     if rows.dtype == F32:
         vector = round_floats(values, None, bits, key, first) if bits else values
         shift, out = 0.0, np.zeros(len(rows))
@@ -289,7 +305,7 @@ def _dot_of_block(rows, values, centre, bits, key, first):
             shift = shift + float(centre[j]) * float(vector[j])
             out = out + rows[:, j].astype(float) * float(vector[j])
         return out - shift
-    q, scale = quantize(values, bits, key, first)
+    q, scale = quantize(values, bits, key, first, reach)
     return ((rows @ q).astype(float) - _centre_sum(centre, q, bits)) * float(scale)
 
 
@@ -344,8 +360,13 @@ def saga_epoch(
     offset,
     threshold=None,
     anchor=None,
+    lasts=False,
 ):
-    """One epoch of anchored SAGA (DESIGN section 6). Returns the new lag, mean and offset, (targets, ...)."""
+    """One epoch of anchored SAGA (DESIGN section 6). Returns the new lag, mean and offset, (targets, ...).
+
+    lasts says whether grids of the model do (grids_last).
+    """
+    reaches = [{} if lasts else None for _ in offset]
     lag, mean, offset = lag.copy(), mean.copy(), offset.copy()
     rows = rows if rows.dtype == F32 else rows.astype(np.int64)
     drift, total = np.zeros_like(offset), np.zeros_like(offset)
@@ -358,7 +379,7 @@ def saga_epoch(
         batch = slice(slot, slot + count)
         for k in range(len(offset)):
             counter += 1
-            product = _dot(rows[batch], offset[k], centre, bits[0], mix64(seed + 2 * counter)).astype(F32)
+            product = _dot(rows[batch], offset[k], centre, bits[0], mix64(seed + 2 * counter), reaches[k]).astype(F32)
             change = lag[k, batch] + weights[batch] * product
             kept, gradient = _batch(rows[batch], change, centre, slot % TILE, bits[1], mix64(seed + 2 * counter + 1))
             lag[k, batch] -= kept

@@ -35,13 +35,28 @@ def problem(width, d, n=150, seed=0):
     return tiles, stored, targets, weights, (centre, keep, step), model
 
 
-def saga(width, d, batch, bits, n=150):
-    """Found by teams of every size, and expected: lag, mean, offset."""
+def saga(width, d, batch, bits, n=150, start=1):
+    """Found by teams of every size, and expected: lag, mean, offset. It begins at `start` times a random offset."""
     tiles, stored, targets, weights, constants, model = problem(width, d, n)
+    model *= start
     order = np.random.default_rng(1).permutation(tiles.n_tiles)
     pull, mean = np.full(model.shape, 1e-3), np.zeros(model.shape)
     constants = (*constants, batch / n, 1 / n)
-    expected = reference.saga_epoch(stored, n, weights, order, batch, *constants, bits, 7, targets, pull, mean, model)
+    expected = reference.saga_epoch(
+        stored,
+        n,
+        weights,
+        order,
+        batch,
+        *constants,
+        bits,
+        7,
+        targets,
+        pull,
+        mean,
+        model,
+        lasts=reference.grids_last(width, batch, tiles.padded, bits[0]),
+    )
     for threads in (1, 2, 3, 8):
         found = targets.copy(), mean.copy(), model.copy()
         team = _epochs.Team(tiles.padded, batch, threads)
@@ -68,7 +83,8 @@ def sgd(width, d, batch, bits, n=150):
 
 @pytest.mark.parametrize("bits", [(0, 0), (8, 8), (3, 12)])
 @pytest.mark.parametrize(
-    ("width", "d", "batch"), [(1, 1040, 64), (2, 530, 48), (2, 9300, 64), (4, 1600, 16), (8, 1030, 64), (32, 1100, 32)]
+    ("width", "d", "batch"),
+    [(1, 1040, 64), (2, 530, 48), (2, 9300, 64), (4, 1600, 16), (8, 1030, 64), (8, 4112, 64), (32, 1100, 32)],
 )
 @pytest.mark.parametrize("solver", [saga, sgd])
 def test_blocks_and_teams_equal_the_twin(solver, width, d, batch, bits):
@@ -77,6 +93,15 @@ def test_blocks_and_teams_equal_the_twin(solver, width, d, batch, bits):
         for a, b in zip(found, expected, strict=True):
             np.testing.assert_array_equal(a, b)
         assert np.isfinite(found[0]).all()
+
+
+@pytest.mark.parametrize(("width", "d", "batch"), [(4, 600, 16), (8, 4112, 64)])
+def test_grids_that_last_follow_the_model(width, d, batch):
+    """From nothing the model grows beyond them, and later it stays; in one loop with the step or after it."""
+    for found, expected in saga(width, d, batch, (8, 8), n=1000, start=0):
+        for a, b in zip(found, expected, strict=True):
+            np.testing.assert_array_equal(a, b)
+        assert found[2].any()
 
 
 def test_size_of_a_team():

@@ -75,7 +75,9 @@ def test_saga_epoch_equals_the_twin(sample_bits, model_bits, gradient_bits, batc
     own = problem.weights if weighted else np.ones(problem.n_slots, dtype=np.float32)
     arrays = (lag, pull, anchor.gradient, offset)
     l1 = (rule.threshold, anchor.z.astype(np.float32))
-    expected = reference.saga_epoch(stored_rows(problem), n, own, order, batch, *constants, bits, 99, *arrays, *l1)
+    lasts = reference.grids_last(problem.tiles.width, batch, quadratic.padded, bits[0])
+    rows = stored_rows(problem)
+    expected = reference.saga_epoch(rows, n, own, order, batch, *constants, bits, 99, *arrays, *l1, lasts)
     assert _epochs.saga_epoch(
         problem.tiles, quadratic.rows, order, batch, *constants, *bits, 99, *arrays, rule.shrinkage(anchor.z)
     )

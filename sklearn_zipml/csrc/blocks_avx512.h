@@ -14,33 +14,71 @@ ZML_INLINE int fetched_by_move(int width, int count) {
   return zml_is_streamed(width, count) || count < 4 ? 32 * width * count : 16 * width * count;
 }
 
+/* What a step works with. */
+typedef struct {
+  __m512 scale, total, batch_weight, table_weight;
+  const float *keep, *step, *centre, *mean;
+  float *drift, *model;
+} Move;
+
+/* The step of 16 columns, whose sums are given. Returns the model. */
+TILE_INLINE __m512 step_of_16(const Move *m, size_t j, __m512i sums) {
+  const __m512 gradient = _mm512_sub_ps(_mm512_mul_ps(_mm512_cvtepi32_ps(sums), m->scale),
+                                        _mm512_mul_ps(_mm512_loadu_ps(m->centre + j), m->total));
+  const __m512 moved = _mm512_castsi512_ps(read_once(_mm512_loadu_si512(m->drift + j)));
+  const __m512 direction =
+      _mm512_add_ps(_mm512_add_ps(_mm512_mul_ps(m->batch_weight, gradient), moved), _mm512_loadu_ps(m->mean + j));
+  const __m512 value = _mm512_sub_ps(_mm512_mul_ps(_mm512_loadu_ps(m->keep + j), _mm512_loadu_ps(m->model + j)),
+                                     _mm512_mul_ps(_mm512_loadu_ps(m->step + j), direction));
+  _mm512_storeu_ps(m->model + j, value);
+  _mm512_storeu_ps(m->drift + j, _mm512_add_ps(moved, _mm512_mul_ps(m->table_weight, gradient)));
+  return value;
+}
+
+TILE_INLINE Move move_of(const zml_step *rule, const zml_batch *batch, const float *mean, float *drift, float *model) {
+  const Move m = {_mm512_set1_ps(batch->scale),
+                  _mm512_set1_ps(batch->total),
+                  _mm512_set1_ps(rule->batch_weight),
+                  _mm512_set1_ps(rule->table_weight),
+                  rule->keep,
+                  rule->step,
+                  batch->centre,
+                  mean,
+                  drift,
+                  model};
+  return m;
+}
+
+/* Blocks of 16 columns go through three stages, of which every turn of the loop takes one of each of three blocks: so
+ * their latencies overlap. */
 TILE_INLINE float move_planes(const uint8_t *tile, const uint8_t *table, const int8_t *planes, int first,
-                              const uint8_t *ahead, const zml_step *rule, const zml_batch *batch,
-                              const float *restrict mean, float *restrict drift, float *restrict model, int width,
-                              int count) {
-  const __m512i transpose = transposition();
-  const __m512 scale = _mm512_set1_ps(batch->scale), total = _mm512_set1_ps(batch->total);
-  const __m512 batch_weight = _mm512_set1_ps(rule->batch_weight), table_weight = _mm512_set1_ps(rule->table_weight);
-  const float *restrict keep = rule->keep, *restrict step = rule->step, *restrict centre = batch->centre;
-  __m512i r[4], top = _mm512_setzero_si512();
+                              const uint8_t *ahead, const zml_step *rule, const zml_batch *batch, const float *mean,
+                              float *drift, float *model, int width, int count) {
+  const __m512i transpose[2] = {transposition(0), transposition(1)};
+  const Move m = move_of(rule, batch, mean, drift, model);
+  const int fetched = fetched_by_move(width, count);
+  const size_t blocks = rule->n / LANES;
+  Halves r[4];
+  __m512i parts[2], sums, top = _mm512_setzero_si512();
   for (int p = 0; p < count; p++)
     r[p] = residuals_of(planes + (first + p) * ZML_PLANE_ROWS);
-  for (size_t block = 0; block < rule->n / 16; block++) {
-    const size_t j = 16 * block;
-    fetch_lines(ahead, block, fetched_by_move(width, count));
-    const __m512 sums =
-        _mm512_cvtepi32_ps(sums_of_16(tile, table, block, r, r, transpose, first, NULL, width, 1, count));
-    const __m512 gradient =
-        _mm512_sub_ps(_mm512_mul_ps(sums, scale), _mm512_mul_ps(_mm512_loadu_ps(centre + j), total));
-    const __m512 moved = _mm512_loadu_ps(drift + j);
-    const __m512 direction =
-        _mm512_add_ps(_mm512_add_ps(_mm512_mul_ps(batch_weight, gradient), moved), _mm512_loadu_ps(mean + j));
-    const __m512 value = _mm512_sub_ps(_mm512_mul_ps(_mm512_loadu_ps(keep + j), _mm512_loadu_ps(model + j)),
-                                       _mm512_mul_ps(_mm512_loadu_ps(step + j), direction));
-    _mm512_storeu_ps(model + j, value);
-    _mm512_storeu_ps(drift + j, _mm512_add_ps(moved, _mm512_mul_ps(table_weight, gradient)));
-    top = _mm512_max_epi32(top, magnitudes(value));
+  fetch_lines(ahead, 0, fetched);
+  parts_of_16(tile, table, 0, r, r, transpose, first, parts, NULL, width, 1, count);
+  sums = sums_of(parts);
+  if (blocks > 1) {
+    fetch_lines(ahead, 1, fetched);
+    parts_of_16(tile, table, 1, r, r, transpose, first, parts, NULL, width, 1, count);
+    for (size_t block = 2; block < blocks; block++) {
+      fetch_lines(ahead, block, fetched);
+      const __m512i before = sums;
+      sums = sums_of(parts);
+      parts_of_16(tile, table, block, r, r, transpose, first, parts, NULL, width, 1, count);
+      top = _mm512_max_epi32(top, magnitudes(step_of_16(&m, LANES * (block - 2), before)));
+    }
+    top = _mm512_max_epi32(top, magnitudes(step_of_16(&m, LANES * (blocks - 2), sums)));
+    sums = sums_of(parts);
   }
+  top = _mm512_max_epi32(top, magnitudes(step_of_16(&m, LANES * (blocks - 1), sums)));
   return as_float(largest_lane(top));
 }
 
@@ -64,6 +102,16 @@ TILE_INLINE double sum_of_floats(__m512 lanes) {
 TILE_INLINE void add_scaled(__m256i sums, __m512d shift, __m512d scale, double *product) {
   const __m512d centred = _mm512_sub_pd(_mm512_cvtepi32_pd(sums), shift);
   _mm512_storeu_pd(product, _mm512_add_pd(_mm512_loadu_pd(product), _mm512_mul_pd(centred, scale)));
+}
+
+/* Adds the products of `count` planes of rows, whose dot products with the grid's integers are given. */
+TILE_INLINE void add_dots(const __m512i *dots, double shift, double scale, double *product, int count) {
+  const __m512d shifts = _mm512_set1_pd(shift), scales = _mm512_set1_pd(scale);
+  for (int p = 0; p < count; p++) {
+    double *rows = product + p * ZML_PLANE_ROWS;
+    add_scaled(_mm512_castsi512_si256(dots[p]), shifts, scales, rows);
+    add_scaled(_mm512_extracti64x4_epi64(dots[p], 1), shifts, scales, rows + 8);
+  }
 }
 
 TILE_INLINE void multiply_planes(const float *model, size_t n, size_t column, Grid grid, uint64_t key,
@@ -91,12 +139,89 @@ TILE_INLINE void multiply_planes(const float *model, size_t n, size_t column, Gr
                 1, count);
   }
   add_turns(sums, count);
-  const __m512d shift = _mm512_set1_pd(sum_of_floats(part)), scale = _mm512_set1_pd(grid.scale);
+  add_dots(sums[0], sum_of_floats(part), grid.scale, product + first * ZML_PLANE_ROWS, count);
+}
+
+/* What a sweep works with. */
+typedef struct {
+  const uint8_t *table, *ahead, *tile, *next;
+  int first, next_first, fetched, fraction;
+  __m512i transpose[2], parts[2], sums, top, random, random_step, dots[4];
+  __m512 inverse, shift;
+  Halves r[4];
+  Move move;
+  int8_t *plane;
+} Sweep;
+
+/* Its stages, each of which takes up in `block`, 16 columns, what the one before left there. */
+TILE_INLINE void sum_rows(Sweep *s, size_t block, int width, int count) {
+  fetch_lines(s->ahead, block, s->fetched);
+  parts_of_16(s->tile, s->table, block, s->r, s->r, s->transpose, s->first, s->parts, NULL, width, 1, count);
+}
+
+TILE_INLINE void step_and_round(Sweep *s, size_t block) {
+  const size_t j = 16 * block;
+  const __m512 value = step_of_16(&s->move, j, s->sums);
+  s->top = _mm512_max_epi32(s->top, magnitudes(value));
+  const __m512i q = to_grid(value, s->inverse, &s->random, s->random_step, s->fraction);
+  _mm_storeu_si128((__m128i *)(s->plane + j), _mm512_cvtepi32_epi8(q));
+  s->shift = _mm512_add_ps(s->shift, _mm512_mul_ps(_mm512_loadu_ps(s->move.centre + j), _mm512_cvtepi32_ps(q)));
+}
+
+TILE_INLINE void sum_columns(Sweep *s, size_t block, int width, int count) {
+  for (size_t u = 0; u < 4; u++)
+    dot_group(s->next, s->table, 4 * block + u, s->plane, 0, s->next_first, s->dots, NULL, 0, width, 1, count);
+}
+
+/* Every turn of the loop takes four blocks of 16 columns one stage further, so that their latencies overlap. */
+TILE_INLINE float sweep_planes(const zml_block *b, const int8_t *planes, int width, int count) {
+  const Grid grid = grid_of(b->reach, b->bits);
+  const size_t n = b->rule->n / LANES;
+  uint32_t first_random[LANES], steps[LANES];
+  int8_t plane[ZML_FUSED_COLUMNS];
+  first_draws(b->key, b->column, first_random, steps);
+  Sweep s = {.table = b->table,
+             .ahead = b->ahead,
+             .tile = b->tile,
+             .next = b->next,
+             .first = b->first,
+             .next_first = b->next_first,
+             .fetched = 32 * width * count,
+             .fraction = grid.fraction,
+             .transpose = {transposition(0), transposition(1)},
+             .top = _mm512_setzero_si512(),
+             .random = _mm512_loadu_si512(first_random),
+             .random_step = _mm512_loadu_si512(steps),
+             .inverse = _mm512_set1_ps(grid.inverse),
+             .shift = _mm512_setzero_ps(),
+             .move = move_of(b->rule, b->batch, b->mean, b->drift, b->model),
+             .plane = plane};
   for (int p = 0; p < count; p++) {
-    double *rows = product + (first + p) * ZML_PLANE_ROWS;
-    add_scaled(_mm512_castsi512_si256(sums[0][p]), shift, scale, rows);
-    add_scaled(_mm512_extracti64x4_epi64(sums[0][p], 1), shift, scale, rows + 8);
+    s.r[p] = residuals_of(planes + (b->first + p) * ZML_PLANE_ROWS);
+    s.dots[p] = _mm512_setzero_si512();
   }
+  sum_rows(&s, 0, width, count);
+  s.sums = sums_of(s.parts);
+  sum_rows(&s, 1, width, count);
+  step_and_round(&s, 0);
+  s.sums = sums_of(s.parts);
+  sum_rows(&s, 2, width, count);
+  for (size_t block = 3; block < n; block++) {
+    sum_columns(&s, block - 3, width, count);
+    step_and_round(&s, block - 2);
+    s.sums = sums_of(s.parts);
+    sum_rows(&s, block, width, count);
+  }
+  sum_columns(&s, n - 3, width, count);
+  step_and_round(&s, n - 2);
+  s.sums = sums_of(s.parts);
+  sum_columns(&s, n - 2, width, count);
+  step_and_round(&s, n - 1);
+  sum_columns(&s, n - 1, width, count);
+  const float largest_value = as_float(largest_lane(s.top));
+  if (zml_is_in_reach(largest_value, b->reach) && grid.inverse > 0)
+    add_dots(s.dots, sum_of_floats(s.shift), grid.scale, b->product + b->next_first * ZML_PLANE_ROWS, count);
+  return largest_value;
 }
 
 /* saga_rows of one plane of 2 to 8 bits. */
@@ -189,6 +314,14 @@ TILE_INLINE void multiply(const float *model, size_t n, size_t column, float top
   default:
     multiply_planes(model, n, column, grid, key, centre, tile, table, 0, ahead, product, width, 4);
   }
+}
+
+ZML_TARGET static float sweep_4(const zml_block *block, const int8_t *planes) {
+  return sweep_planes(block, planes, 4, 1);
+}
+
+ZML_TARGET static float sweep_8(const zml_block *block, const int8_t *planes) {
+  return sweep_planes(block, planes, 8, 4);
 }
 
 #define DEFINE_BLOCKS(width)                                                                                           \

@@ -6,10 +6,14 @@
 #include "compiler.h"
 #include "rng.h"
 
+enum { MANY_COLUMNS = 4096, LASTING_BITS = 8, FEWEST_SWEPT = 64 };
+
 /* Columns of a block: more where there are many, for every block has costs of its own. */
-static size_t block_of(size_t columns) { return columns > 4096 ? ZML_BLOCK : ZML_BLOCK / 2; }
+static size_t block_of(size_t columns) { return columns > MANY_COLUMNS ? ZML_BLOCK : ZML_BLOCK / 2; }
 
 static size_t blocks_of(size_t columns) { return (columns + block_of(columns) - 1) / block_of(columns); }
+
+size_t zml_blocks(size_t columns) { return blocks_of(columns); }
 
 int zml_parts(size_t columns) {
   const size_t blocks = blocks_of(columns);
@@ -20,6 +24,7 @@ int zml_parts(size_t columns) {
 static void divide_columns(zml_member *m) {
   const size_t columns = m->epoch->columns, blocks = blocks_of(columns);
   m->block = block_of(columns);
+  m->n_blocks = blocks;
   m->n_parts = zml_parts(columns);
   for (int part = 0; part <= m->n_parts; part++) {
     const size_t column = m->n_parts ? blocks * (size_t)part / (size_t)m->n_parts * m->block : 0;
@@ -159,6 +164,12 @@ static float saga_step(const zml_member *m, zml_changes *c, const zml_step *rule
   return e->kernels->saga_step(rule, &c->batch, e->total + j, e->drift + j, e->model + j);
 }
 
+/* Folds single-precision sums of a block, of whose vectors the first element is j, into double precision. */
+static void open_fold(const zml_epoch *e, size_t j, size_t count) {
+  e->kernels->fold(count, e->pull ? e->pull + j : NULL, e->sum + j, (e->lag ? e->drift : e->total) + j,
+                   e->lag ? e->total + j : NULL);
+}
+
 /* The step of the last batch in a block; returns the model's largest magnitude there. */
 static float step(const zml_member *m, zml_changes *c, size_t target, size_t column, size_t count,
                   const uint8_t *ahead) {
@@ -169,8 +180,7 @@ static float step(const zml_member *m, zml_changes *c, size_t target, size_t col
   int32_t sums[2][ZML_BLOCK];
   float floats[ZML_BLOCK];
   if (m->rows.opens_fold)
-    kernels->fold(count, e->pull ? e->pull + j : NULL, e->sum + j, (e->lag ? e->drift : e->total) + j,
-                  e->lag ? e->total + j : NULL);
+    open_fold(e, j, count);
   if (e->lag) {
     const float largest = saga_step(m, c, &rule, column, j, ahead);
     return e->threshold ? kernels->shrink(count, e->threshold + j, e->anchor + j, e->model + j) : largest;
@@ -186,6 +196,27 @@ static float step(const zml_member *m, zml_changes *c, size_t target, size_t col
   return kernels->sgd_step(&rule, &rounded, e->model + j, e->total + j);
 }
 
+/* Whether grids last: where the model then can be rounded in the loop that makes it, and that was found to pay. */
+static int grids_last(const zml_epoch *e) {
+  const int pays = e->width == 4 ? e->batch_rows <= ZML_PLANE_ROWS
+                                 : e->width == 8 && e->batch_rows == ZML_TILE_ROWS && e->columns > MANY_COLUMNS;
+  return pays && e->lag && e->model_bits == LASTING_BITS;
+}
+
+static float *reach_of(const zml_member *m, size_t target, size_t column) {
+  return &m->epoch->reaches[target * m->n_blocks + column / m->block];
+}
+
+/* What the grid of a block reaches to: its largest magnitude, or, if it lasts, somewhat more than that once was. */
+static float reach_for(const zml_member *m, size_t target, size_t column, float largest) {
+  float *reach = reach_of(m, target, column);
+  if (!grids_last(m->epoch))
+    return largest;
+  if (!zml_is_in_reach(largest, *reach))
+    *reach = largest * ZML_ROOM;
+  return *reach;
+}
+
 /* Adds a block's share of the products of a batch with the rounded model, whose largest magnitude is given. */
 static void multiply(const zml_member *m, const zml_rows *rows, size_t target, size_t column, size_t count,
                      float largest, const uint8_t *ahead, double *products) {
@@ -195,6 +226,7 @@ static void multiply(const zml_member *m, const zml_rows *rows, size_t target, s
   const uint8_t *samples = tile_of(e, rows->tile, column);
   const uint64_t key = key_of(e, m->batches, target, 0);
   double shift;
+  largest = reach_for(m, target, column, largest);
   if (is_packed(e) && e->kernels->multiply[e->width] && is_one_plane(e->model_bits)) {
     kernels->multiply[e->width](model, count, column, largest, e->model_bits, key, centre, samples, table_of(e, column),
                                 rows->first, rows->last, ahead, products);
@@ -233,11 +265,49 @@ static float move_block(zml_member *m, size_t target, size_t column, size_t coun
   return largest;
 }
 
+/* Both in one go: the step of the last batch, and the products of the next one. 0 if that is not possible. */
+static int sweep(zml_member *m, const zml_rows *next, size_t target, size_t column, size_t count, const uint8_t *ahead,
+                 double *products) {
+  const zml_epoch *e = m->epoch;
+  const zml_rows *rows = &m->rows;
+  zml_changes *c = &m->changes[target];
+  if (!m->batches || !grids_last(e) || !e->kernels->sweep[e->width] || c->batch.n_planes != 1 || e->threshold ||
+      count < FEWEST_SWEPT)
+    return 0;
+  const size_t j = target * e->columns + column;
+  const zml_step rule = {count, e->keep + column, e->step + column, e->batch_weight, e->table_weight};
+  if (rows->opens_fold)
+    open_fold(e, j, count);
+  c->batch.centre = e->centre + column;
+  const zml_block block = {.tile = tile_of(e, rows->tile, column),
+                           .next = tile_of(e, next->tile, column),
+                           .table = table_of(e, column),
+                           .ahead = ahead,
+                           .first = rows->first,
+                           .next_first = next->first,
+                           .rule = &rule,
+                           .batch = &c->batch,
+                           .mean = e->total + j,
+                           .drift = e->drift + j,
+                           .model = e->model + j,
+                           .column = column,
+                           .reach = *reach_of(m, target, column),
+                           .bits = e->model_bits,
+                           .key = key_of(e, m->batches, target, 0),
+                           .product = products};
+  const float largest = e->kernels->sweep[e->width](&block, c->planes[0]);
+  if (!zml_is_in_reach(largest, block.reach))
+    multiply(m, next, target, column, count, largest, NULL, products);
+  return 1;
+}
+
 /* A block: the step of the last batch, and the products of the next one, if there is one. */
 static void take_block(zml_member *m, const zml_rows *next, int part, size_t column, size_t count) {
   const zml_epoch *e = m->epoch;
   for (size_t k = 0; k < e->n_targets; k++) {
     const uint8_t *ahead = m->batches && next && k == 0 && is_packed(e) ? ahead_of(m, column) : NULL;
+    if (next && sweep(m, next, k, column, count, ahead, part_of(m, m->batches, k, part)))
+      continue;
     const float largest = move_block(m, k, column, count, ahead, next != NULL);
     if (next)
       multiply(m, next, k, column, count, largest, ahead, part_of(m, m->batches, k, part));

@@ -46,6 +46,7 @@ typedef struct {
   /* Factors of every column */
   const float *keep, *step, *unit;
   float batch_weight, table_weight;
+  float *reaches; /* of the grids, (targets, blocks); zero before an epoch */
   int model_bits, gradient_bits;
   uint64_t seed;
 } zml_epoch;
@@ -70,10 +71,10 @@ typedef struct {
   const zml_epoch *epoch;
   zml_team *team;
   int member;
-  double *parts;        /* of the products, shared: (2, targets, ZML_MOST_PARTS, 64) */
-  zml_changes *changes; /* the member's own, (targets,) */
-  size_t block;         /* columns of a block */
-  int n_parts;          /* of the columns; part p begins at starts[p] */
+  double *parts;          /* of the products, shared: (2, targets, ZML_MOST_PARTS, 64) */
+  zml_changes *changes;   /* the member's own, (targets,) */
+  size_t block, n_blocks; /* columns of a block, and blocks */
+  int n_parts;            /* of the columns; part p begins at starts[p] */
   size_t starts[ZML_MOST_PARTS + 1];
   int first_part, last_part; /* it owns first_part..last_part-1 */
   size_t low, high;          /* which are columns low..high-1 */
@@ -88,6 +89,9 @@ typedef enum { ZML_GOES_ON, ZML_FINISHED, ZML_NOT_FINITE, ZML_STOPPED } zml_prog
 
 /* Parts into which a sum over so many columns is divided. */
 int zml_parts(size_t columns);
+
+/* Blocks of so many columns. */
+size_t zml_blocks(size_t columns);
 
 /* Put a member, whose pointers and number are set, at the beginning. */
 void zml_join(zml_member *member);

@@ -59,6 +59,24 @@ typedef void zml_multiply(const float *model, size_t n, size_t column, float top
                           const float *centre, const uint8_t *tile, const uint8_t *table, int first, int last,
                           const uint8_t *ahead, double *product);
 
+/* Both at once, step with one batch and products of the next one, for codes of 4 bits in batches of 16 rows and of 8
+ * bits in batches of 64, and at least 64 columns. The model is rounded on a grid that reaches to `reach`; if that is
+ * not in use (zml_is_in_reach of the model's largest magnitude, which is returned), there are no products. */
+typedef struct {
+  const uint8_t *tile, *next, *table, *ahead;
+  int first, next_first; /* planes of rows, as many as the batch has */
+  const zml_step *rule;
+  const zml_batch *batch;
+  const float *mean;
+  float *drift, *model;
+  size_t column;
+  float reach;
+  int bits;
+  uint64_t key;
+  double *product;
+} zml_block;
+typedef float zml_sweep(const zml_block *block, const int8_t *planes);
+
 struct zml_encoding;
 
 typedef struct {
@@ -66,6 +84,7 @@ typedef struct {
   const struct zml_encoding *encoding; /* see encode.h */
   zml_dot *dot[9];                     /* by code width: 1, 2, 4, 8 */
   zml_gradient *gradient[9];
+  zml_sweep *sweep[9];
   zml_move *move[9];
   zml_multiply *multiply[9];
   zml_dot_float *dot_float;

@@ -17,6 +17,12 @@
 
 #define TILE_INLINE ZML_INLINE ZML_TARGET
 
+/* Keeps a compiler from reading what is used twice from memory twice. */
+TILE_INLINE __m512i read_once(__m512i v) {
+  __asm__("" : "+v"(v));
+  return v;
+}
+
 /* How far ahead of the loop a tile is fetched; tiles come in random order, so the first lines are never there. */
 enum { AHEAD = 2048 };
 
@@ -32,13 +38,10 @@ TILE_INLINE __m512i table_of(const uint8_t *table, size_t group, int width) {
   return width == 4 ? _mm512_loadu_si512(table + 64 * group) : _mm512_setzero_si512();
 }
 
-/* Bytes column << width. In a tile the column varies fastest; transposed, it is the number of the 16-byte lane. */
-TILE_INLINE __m512i column_bits(int width, int transposed) {
+/* Bytes column << width, the column varying fastest. */
+TILE_INLINE __m512i column_bits(int width) {
   const int step = width == 4 ? 0x10 : 1 << width;
-  const int one = 0x01010101 * step, four = 0x03020100 * step;
-  return transposed ? _mm512_setr_epi32(0, 0, 0, 0, one, one, one, one, 2 * one, 2 * one, 2 * one, 2 * one, 3 * one,
-                                        3 * one, 3 * one, 3 * one)
-                    : _mm512_set1_epi32(four);
+  return _mm512_set1_epi32(0x03020100 * step);
 }
 
 /* The line that holds a plane: zml_line_of and zml_shift_of with the plane's part taken out of loops over groups. */
@@ -48,14 +51,22 @@ TILE_INLINE const uint8_t *line_of(const uint8_t *tile, size_t group, int plane,
   return tile + (size_t)(32 * width) * group + ZML_LINE * (plane * width / 8);
 }
 
+/* Bits from where the codes of a plane begin in the line that holds it. */
+TILE_INLINE int shift_of(size_t group, int plane, int width) {
+  return width == 1 ? (int)(group % 2) * 4 + plane : plane * width % 8;
+}
+
+/* Where to look up the codes of a plane: bytes column | code. */
+TILE_INLINE __m512i index_of(__m512i line, int shift, __m512i columns, int width) {
+  const __m512i shifted = _mm512_srlv_epi16(line, _mm512_set1_epi16((short)shift));
+  return _mm512_ternarylogic_epi32(shifted, _mm512_set1_epi8((char)((1 << width) - 1)), columns, 0xea); /* & then | */
+}
+
 /* Levels of a plane out of the line that holds it. */
-TILE_INLINE __m512i levels_of(__m512i line, size_t group, int plane, __m512i table, int width, int transposed) {
+TILE_INLINE __m512i levels_of(__m512i line, size_t group, int plane, __m512i table, int width) {
   if (width == 8)
     return line;
-  const int shift = width == 1 ? (int)(group % 2) * 4 + plane : plane * width % 8;
-  const __m512i shifted = _mm512_srlv_epi16(line, _mm512_set1_epi16((short)shift));
-  const __m512i mask = _mm512_set1_epi8((char)((1 << width) - 1));
-  const __m512i index = _mm512_ternarylogic_epi32(shifted, mask, column_bits(width, transposed), 0xea); /* & then | */
+  const __m512i index = index_of(line, shift_of(group, plane, width), column_bits(width), width);
   return width == 4 ? _mm512_permutexvar_epi8(index, table) : _mm512_shuffle_epi8(table, index);
 }
 
@@ -74,7 +85,7 @@ TILE_INLINE void dot_group(const uint8_t *tile, const uint8_t *table, size_t gro
     const uint8_t *line = line_of(tile, group, first + p, width);
     if (fetch && (p == 0 || width == 8 || (width == 4 && p == 2)))
       ZML_PREFETCH(line + AHEAD);
-    const __m512i g = levels_of(_mm512_loadu_si512(line), group, first + p, levels, width, 0);
+    const __m512i g = levels_of(_mm512_loadu_si512(line), group, first + p, levels, width);
     high[p] = _mm512_dpbusd_epi32(high[p], g, m);
     if (n_planes > 1)
       low[p] = _mm512_dpbusd_epi32(low[p], g, m2);
@@ -112,58 +123,109 @@ TILE_INLINE void dot_planes(const uint8_t *tile, const uint8_t *table, size_t co
   }
 }
 
-/* Sums of 16 columns out of four registers that hold 4 partial sums for each of 4 columns. */
-TILE_INLINE __m512i sums_of(const __m512i *part) {
-  const __m512i order = _mm512_setr_epi32(0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15);
-  const __m512i a = _mm512_add_epi32(_mm512_unpacklo_epi32(part[0], part[1]), _mm512_unpackhi_epi32(part[0], part[1]));
-  const __m512i b = _mm512_add_epi32(_mm512_unpacklo_epi32(part[2], part[3]), _mm512_unpackhi_epi32(part[2], part[3]));
-  return _mm512_permutexvar_epi32(order, _mm512_add_epi32(_mm512_unpacklo_epi64(a, b), _mm512_unpackhi_epi64(a, b)));
+/* For sums over rows, lines of two column groups become two of 8 columns x 8 rows, four rows of a column side by side:
+ * 16-byte lanes 0 and 2 hold the columns of the first group, 1 and 3 those of the second one; 2 and 3 rows 4 to 7.
+ * Bytes 64 * group + 4 * row + column, of `half` the rows, say where they come from. */
+TILE_INLINE __m512i transposition(int half) {
+  const __m512i column =
+      _mm512_setr_epi32(0x0c080400, 0x0d090501, 0x0e0a0602, 0x0f0b0703, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0);
+  const __m512i lane = _mm512_setr_epi64(0, 0, 0x4040404040404040, 0x4040404040404040, 0x1010101010101010,
+                                         0x1010101010101010, 0x5050505050505050, 0x5050505050505050);
+  return _mm512_add_epi8(_mm512_add_epi8(_mm512_shuffle_i32x4(column, column, 0), lane),
+                         _mm512_set1_epi8((char)(half ? 0x20 : 0)));
 }
 
-/* 16 x 4 -> 4 x 16: byte 16 * column + row comes from 4 * row + column. */
-TILE_INLINE __m512i transposition(void) {
-  const __m512i by_row =
-      _mm512_setr_epi32(0x0c080400, 0x1c181410, 0x2c282420, 0x3c383430, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0);
-  return _mm512_add_epi8(_mm512_shuffle_i32x4(by_row, by_row, 0),
-                         _mm512_setr_epi32(0, 0, 0, 0, 0x01010101, 0x01010101, 0x01010101, 0x01010101, 0x02020202,
-                                           0x02020202, 0x02020202, 0x02020202, 0x03030303, 0x03030303, 0x03030303,
-                                           0x03030303));
+typedef struct {
+  __m512i half[2];
+} Halves;
+
+/* 16 residuals as they meet with these. */
+TILE_INLINE Halves residuals_of(const int8_t *rows) {
+  const __m512i four = _mm512_broadcast_i32x4(_mm_loadu_si128((const __m128i *)rows));
+  const Halves r = {
+      {_mm512_permutexvar_epi32(_mm512_setr_epi32(0, 0, 0, 0, 0, 0, 0, 0, 1, 1, 1, 1, 1, 1, 1, 1), four),
+       _mm512_permutexvar_epi32(_mm512_setr_epi32(2, 2, 2, 2, 2, 2, 2, 2, 3, 3, 3, 3, 3, 3, 3, 3), four)}};
+  return r;
 }
 
-/* 16 residuals for every column of a group. */
-TILE_INLINE __m512i residuals_of(const int8_t *rows) {
-  return _mm512_broadcast_i32x4(_mm_loadu_si128((const __m128i *)rows));
+/* Bytes column << width of these, and which of two 64-byte tables it is in with 4 bits. */
+TILE_INLINE __m512i transposed_columns(int width) {
+  const int step = width == 4 ? 0x10 : 1 << width, one = 0x01010101 * step;
+  const int next = width == 4 ? 0x40404040 : width == 1 ? 0x08080808 : 0;
+  return _mm512_setr_epi32(0, one, 2 * one, 3 * one, next, next + one, next + 2 * one, next + 3 * one, 0, one, 2 * one,
+                           3 * one, next, next + one, next + 2 * one, next + 3 * one);
 }
 
-/* Sums over the rows of `count` planes for 16 columns; those of the second plane of residuals are in `low`. */
-TILE_INLINE __m512i sums_of_16(const uint8_t *tile, const uint8_t *table, size_t block, const __m512i *r,
-                               const __m512i *r2, __m512i transpose, int first, __m512i *low_sums, int width,
-                               int n_planes, int count) {
-  __m512i high[4], low[4];
-  for (int u = 0; u < 4; u++) {
-    const size_t group = 4 * block + (size_t)u;
-    const __m512i levels = table_of(table, group, width);
-    high[u] = low[u] = _mm512_setzero_si512();
-    __m512i line = levels;
+/* Decode tables of the two column groups of a pair. */
+typedef struct {
+  __m512i table[2];
+} Tables;
+
+TILE_INLINE Tables tables_of(const uint8_t *table, size_t pair, int width) {
+  Tables t;
+  t.table[0] = t.table[1] = _mm512_setzero_si512();
+  if (width == 1)
+    t.table[0] = _mm512_broadcast_i32x4(_mm_loadu_si128((const __m128i *)(table + 16 * pair)));
+  else if (width == 2)
+    t.table[0] = _mm512_broadcast_i64x4(_mm256_loadu_si256((const __m256i *)(table + 32 * pair)));
+  else if (width == 4) {
+    t.table[0] = read_once(_mm512_loadu_si512(table + 128 * pair));
+    t.table[1] = read_once(_mm512_loadu_si512(table + 128 * pair + 64));
+  }
+  return t;
+}
+
+/* Lines of both groups that hold a plane, transposed. */
+TILE_INLINE Halves halves_of(const uint8_t *tile, size_t pair, int plane, const __m512i transpose[2], int width) {
+  const __m512i one = read_once(_mm512_loadu_si512(line_of(tile, 2 * pair, plane, width)));
+  const __m512i other =
+      width == 1 ? _mm512_srli_epi16(one, 4) : read_once(_mm512_loadu_si512(line_of(tile, 2 * pair + 1, plane, width)));
+  const Halves h = {
+      {_mm512_permutex2var_epi8(one, transpose[0], other), _mm512_permutex2var_epi8(one, transpose[1], other)}};
+  return h;
+}
+
+/* Partial sums over the rows of `count` planes for 16 columns, what sums_of takes. */
+TILE_INLINE void parts_of_16(const uint8_t *tile, const uint8_t *table, size_t block, const Halves *r, const Halves *r2,
+                             const __m512i transpose[2], int first, __m512i *high, __m512i *low, int width,
+                             int n_planes, int count) {
+  const __m512i columns = transposed_columns(width);
+  for (int u = 0; u < 2; u++) {
+    const size_t pair = 2 * block + (size_t)u;
+    const Tables levels = tables_of(table, pair, width);
+    high[u] = _mm512_setzero_si512();
+    if (n_planes > 1)
+      low[u] = _mm512_setzero_si512();
+    Halves lines;
     for (int p = 0; p < count; p++) {
-      if (p == 0 || width == 8 || (width == 4 && p % 2 == first % 2)) /* else still the line of the plane before */
-        line = _mm512_permutexvar_epi8(transpose, _mm512_loadu_si512(line_of(tile, group, first + p, width)));
-      const __m512i g = levels_of(line, group, first + p, levels, width, 1);
-      high[u] = _mm512_dpbusd_epi32(high[u], g, r[p]);
-      if (n_planes > 1)
-        low[u] = _mm512_dpbusd_epi32(low[u], g, r2[p]);
+      if (p == 0 || width == 8 || (width == 4 && p % 2 == first % 2)) /* else still the lines of the plane before */
+        lines = halves_of(tile, pair, first + p, transpose, width);
+      for (int k = 0; k < 2; k++) {
+        __m512i g = lines.half[k];
+        if (width < 8) {
+          const __m512i index = index_of(g, shift_of(0, first + p, width), columns, width);
+          g = width == 4 ? _mm512_permutex2var_epi8(levels.table[0], index, levels.table[1])
+                         : _mm512_shuffle_epi8(levels.table[0], index);
+        }
+        high[u] = _mm512_dpbusd_epi32(high[u], g, r[p].half[k]);
+        if (n_planes > 1)
+          low[u] = _mm512_dpbusd_epi32(low[u], g, r2[p].half[k]);
+      }
     }
   }
-  if (n_planes > 1)
-    *low_sums = sums_of(low);
-  return sums_of(high);
+}
+
+/* Sums of 16 columns out of the partial ones. */
+TILE_INLINE __m512i sums_of(const __m512i part[2]) {
+  return _mm512_add_epi32(_mm512_shuffle_i64x2(part[0], part[1], 0x44), _mm512_shuffle_i64x2(part[0], part[1], 0xee));
 }
 
 TILE_INLINE void gradient_planes(const uint8_t *tile, const uint8_t *table, size_t columns, const int8_t *planes,
                                  int first, int32_t *out, size_t out_stride, const uint8_t *ahead, int width,
                                  int n_planes, int count) {
-  const __m512i transpose = transposition();
-  __m512i r[4], r2[4], low = _mm512_setzero_si512();
+  const __m512i transpose[2] = {transposition(0), transposition(1)};
+  Halves r[4], r2[4];
+  __m512i high[2], low[2];
   for (int p = 0; p < count; p++) {
     const int8_t *row = planes + (first + p) * ZML_PLANE_ROWS;
     r[p] = residuals_of(row);
@@ -171,10 +233,10 @@ TILE_INLINE void gradient_planes(const uint8_t *tile, const uint8_t *table, size
   }
   for (size_t block = 0; block < columns / 16; block++) {
     fetch_ahead(ahead, block, width, count);
-    const __m512i sums = sums_of_16(tile, table, block, r, r2, transpose, first, &low, width, n_planes, count);
-    _mm512_storeu_si512(out + 16 * block, sums);
+    parts_of_16(tile, table, block, r, r2, transpose, first, high, low, width, n_planes, count);
+    _mm512_storeu_si512(out + 16 * block, sums_of(high));
     if (n_planes > 1)
-      _mm512_storeu_si512(out + out_stride + 16 * block, low);
+      _mm512_storeu_si512(out + out_stride + 16 * block, sums_of(low));
   }
 }
 
@@ -243,6 +305,7 @@ const zml_kernels zml_avx512 = {
     .dot = {[1] = dot_1, [2] = dot_2, [4] = dot_4, [8] = dot_8},
     .gradient = {[1] = gradient_1, [2] = gradient_2, [4] = gradient_4, [8] = gradient_8},
     .saga_rows = rows,
+    .sweep = {[4] = sweep_4, [8] = sweep_8},
     .move = {[1] = move_1, [2] = move_2, [4] = move_4, [8] = move_8},
     .multiply = {[1] = multiply_1, [2] = multiply_2, [4] = multiply_4, [8] = multiply_8},
     ZML_VECTOR_FUNCTIONS,

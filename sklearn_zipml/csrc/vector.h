@@ -49,6 +49,14 @@ static inline int32_t zml_grid_steps(int bits) {
 
 static inline int zml_grid_planes(int bits) { return bits >= 1 && bits <= 8 ? 1 : 2; }
 
+/* Grids that last reach beyond the largest magnitude when they are made, and are used as long as it is below that and
+ * not much smaller. */
+#define ZML_ROOM 1.125f
+#define ZML_LEAST_USE 0.75f
+static inline int zml_is_in_reach(float largest, float reach) {
+  return largest <= reach && largest >= ZML_LEAST_USE * reach;
+}
+
 typedef struct {
   size_t n;           /* columns, padded */
   const float *keep;  /* (1 + step * tau * noise) / (1 + step * ridge) */
