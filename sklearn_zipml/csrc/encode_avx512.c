@@ -133,6 +133,7 @@ STEP void transpose(const uint32_t *from, size_t stride, uint32_t *to, size_t to
 }
 
 #include "encode_avx512_coordinates.h"
+#include "encode_avx512_range.h"
 #include "encode_avx512_round.h"
 #include "encode_avx512_levels.h"
 #include "encode_avx512_narrow.h"

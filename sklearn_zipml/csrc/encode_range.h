@@ -1,7 +1,7 @@
 /* What levels are placed by: smallest and largest values of columns, columns of a sample of rows; part of
  * encode_functions.h. */
 
-#define DEFINE_RANGE(name, real)                                                                                       \
+#define DEFINE_RANGE_OF_ROWS(name, real)                                                                               \
   ZML_TARGET static int name##_of_rows(const real *block, ptrdiff_t stride, size_t n_rows, size_t n_columns,           \
                                        real *restrict low, real *restrict high) {                                      \
     int bad = 0;                                                                                                       \
@@ -15,7 +15,13 @@
       }                                                                                                                \
     }                                                                                                                  \
     return bad;                                                                                                        \
-  }                                                                                                                    \
+  }
+#ifndef ZML_OWN_RANGE
+DEFINE_RANGE_OF_ROWS(range_f32, float)
+#endif
+DEFINE_RANGE_OF_ROWS(range_f64, double)
+
+#define DEFINE_RANGE(name, real)                                                                                       \
   ZML_TARGET static int name##_of_column(const real *column, size_t n_rows, real *low, real *high) {                   \
     real least[WORDS], most[WORDS];                                                                                    \
     int bad[WORDS] = {0}, any = 0;                                                                                     \
