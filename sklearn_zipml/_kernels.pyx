@@ -218,9 +218,9 @@ def optimal_levels(const double[::1] position, const double[::1] count, const do
     return chosen[:used]
 
 
-def column_levels(const real[:, ::1] samples, const double[::1] low, const double[::1] high, int n_levels,
+def column_levels(const real[:, :] samples, const double[::1] low, const double[::1] high, int n_levels,
                   int max_steps, int stride):
-    """Levels of many columns from samples of their values, [column][sample].
+    """Levels of many columns from samples of their values, [column][sample], the values of a column contiguous.
 
     Returns levels (columns, n_levels), how many of them are used, top grid positions and standard deviations in
     grid steps (infinite where the column is stored without loss).
@@ -238,13 +238,15 @@ def column_levels(const real[:, ::1] samples, const double[::1] low, const doubl
     cdef double[::1] deviation_view = deviation, column = np.empty(max(m, <size_t> 1))
     cdef uint8_t[256] chosen
     cdef int k, count
+    cdef const real *values
     cdef const zml_encoding *encoding = <const zml_encoding *> active.encoding
     with nogil:
         for j in range(d):
             if not low[j] < high[j]:
                 continue
+            values = &samples[j, 0] if m else NULL
             for i in range(m):
-                column[i] = samples[j, i]
+                column[i] = values[i]
             count = encoding.column_levels(&column[0], m, low[j], high[j], n_levels, max_steps, stride, chosen, &top_j,
                                            &deviation_view[j])
             for k in range(n_levels):
@@ -254,22 +256,23 @@ def column_levels(const real[:, ::1] samples, const double[::1] low, const doubl
     return levels, used, top, deviation
 
 
-def gather_columns(const real[:, :] block, const int64_t[::1] rows, real[:, ::1] out, size_t first):
+def gather_columns(const real[:, :] block, const int64_t[::1] rows, real[:, :] out, size_t first):
     """out[:, first : first + len(rows)] = block[rows].T
 
-    The elements of the block's rows or those of its columns have to be contiguous.
+    The elements of the block's rows or those of its columns have to be contiguous, and those of out's rows.
     """
     cdef const zml_encoding *encoding = <const zml_encoding *> active.encoding
     cdef ptrdiff_t row_stride = block.strides[0] // <ptrdiff_t> sizeof(real)
     cdef ptrdiff_t column_stride = block.strides[1] // <ptrdiff_t> sizeof(real)
+    cdef size_t stride = out.strides[0] // <ptrdiff_t> sizeof(real)
     if rows.shape[0] and block.shape[1]:
         with nogil:
             if real is float:
                 encoding.gather_f32(&block[0, 0], row_stride, column_stride, block.shape[1], &rows[0], rows.shape[0],
-                                    &out[0, first], out.shape[1])
+                                    &out[0, first], stride)
             else:
                 encoding.gather_f64(&block[0, 0], row_stride, column_stride, block.shape[1], &rows[0], rows.shape[0],
-                                    &out[0, first], out.shape[1])
+                                    &out[0, first], stride)
 
 
 def block_range(const real[:, :] block, real[::1] low, real[::1] high):

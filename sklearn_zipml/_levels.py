@@ -97,11 +97,16 @@ def block_ranges(X, rows=None, n_jobs=None, sample=None):
 def columns_of_rows(X, rows):
     """The rows of an index array as contiguous columns of the block type, (columns, rows)."""
     dtype = block_dtype(X.dtype)
-    out = np.empty((X.shape[1], len(rows)), dtype=dtype)
+    out = empty_columns(X.shape[1], len(rows), dtype)
     for first in range(0, len(rows), GATHERED_ROWS):
         block = row_block(X, rows[first : first + GATHERED_ROWS], dtype)
         _kernels.gather_columns(block, np.arange(len(block)), out, first)
     return out
+
+
+def empty_columns(n_columns, n_rows, dtype):
+    """An array (columns, rows) with a line between columns: caches keep few lines that are multiples of 4096 apart."""
+    return np.empty((n_columns, n_rows + 64 // np.dtype(dtype).itemsize), dtype=dtype)[:, :n_rows]
 
 
 def widen_range(block, low, high):
@@ -139,7 +144,7 @@ def find_grid(X, sample_bits, sampling, levels, sample_rows, rows=None, column_n
     """
     if rows is None:
         sample_rows = np.sort(sample_rows)
-        sample = np.empty((X.shape[1], len(sample_rows)), dtype=block_dtype(X.dtype))
+        sample = empty_columns(X.shape[1], len(sample_rows), block_dtype(X.dtype))
         low, high = column_range(X, None, column_names, n_jobs, (sample_rows, sample))
     else:
         low, high = column_range(X, rows, column_names, n_jobs)

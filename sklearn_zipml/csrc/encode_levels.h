@@ -146,11 +146,11 @@ STEP int on_lattice(double value, double low, double range, double inverse, int 
   return fabs(t - whole) <= (rounding < most ? rounding : most);
 }
 
-/* The first of the values that is not on the lattice, or n; many are looked at before it is asked which. */
-STEP size_t first_off_lattice(const double *values, size_t n, double low, double range, double inverse, int steps) {
-  enum { AT_ONCE = 64 };
-  for (size_t first = 0; first < n; first += AT_ONCE) {
-    const size_t last = n - first < AT_ONCE ? n : first + AT_ONCE;
+/* The first of the values that is not on the lattice, or n; `at_once` are looked at before it is asked which. */
+STEP size_t first_off_lattice(const double *values, size_t n, size_t at_once, double low, double range, double inverse,
+                              int steps) {
+  for (size_t first = 0; first < n; first += at_once) {
+    const size_t last = n - first < at_once ? n : first + at_once;
     int64_t off = 0;
     for (size_t i = first; i < last; i++)
       off += !on_lattice(values[i], low, range, inverse, steps);
@@ -164,14 +164,14 @@ STEP size_t first_off_lattice(const double *values, size_t n, double low, double
 /* Fewest steps in which every value of the sample is on the lattice; 0 if more than max_steps. One-hot, integer,
  * standardized integer and many few-valued columns are found so and stored without loss. */
 ZML_TARGET static int lattice_steps(const double *values, size_t n, double low, double range, int max_steps) {
-  enum { MAX_PROBES = 64 };
-  double probes[MAX_PROBES]; /* values that ruled out an earlier candidate are tried first */
+  enum { MAX_PROBES = 64, FIRST = 8 }; /* most candidates are ruled out by the first few */
+  double probes[MAX_PROBES];           /* values that ruled out an earlier candidate are tried first */
   size_t n_probes = 0;
   const double inverse = 1 / range;
   for (int steps = 1; steps <= max_steps; steps++) {
-    if (first_off_lattice(probes, n_probes, low, range, inverse, steps) < n_probes)
+    if (first_off_lattice(probes, n_probes, FIRST, low, range, inverse, steps) < n_probes)
       continue;
-    const size_t off = first_off_lattice(values, n, low, range, inverse, steps);
+    const size_t off = first_off_lattice(values, n, MAX_PROBES, low, range, inverse, steps);
     if (off == n)
       return steps;
     if (n_probes < MAX_PROBES)

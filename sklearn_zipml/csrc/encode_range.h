@@ -95,11 +95,17 @@ ZML_TARGET static void gather_f32(const float *block, ptrdiff_t row_stride, ptrd
     const size_t count = n_rows - k < WORDS ? n_rows - k : WORDS;
     for (size_t j = 0; j < squares; j += WORDS) {
       ZML_ALIGNED uint32_t by_row[WORDS][WORDS], by_column[WORDS][WORDS];
+      for (size_t i = 0; i < WORDS && k + WORDS + i < n_rows; i++) /* rows stand anywhere: no processor expects them */
+        ZML_PREFETCH(block + rows[k + WORDS + i] * row_stride + (ptrdiff_t)j);
       for (size_t i = 0; i < WORDS; i++)
         memcpy(by_row[i], block + rows[k + (i < count ? i : 0)] * row_stride + (ptrdiff_t)j, sizeof by_row[i]);
       transpose(by_row[0], WORDS, by_column[0], WORDS);
-      for (size_t c = 0; c < WORDS; c++)
-        memcpy(out + (j + c) * stride + k, by_column[c], count * sizeof(float));
+      for (size_t c = 0; c < WORDS; c++) {
+        if (count == WORDS)
+          memcpy(out + (j + c) * stride + k, by_column[c], sizeof by_column[c]);
+        else
+          memcpy(out + (j + c) * stride + k, by_column[c], count * sizeof(float));
+      }
     }
   }
   gather_f32_one_by_one(block, row_stride, column_stride, squares, n_columns, rows, n_rows, out, stride);
