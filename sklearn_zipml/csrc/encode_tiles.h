@@ -25,11 +25,14 @@ STEP void distribute_words(const uint32_t *words, size_t word, size_t groups, in
 STEP void tile_of_rows_as(const uint8_t *rows, int width, size_t padded_columns, uint8_t *tile) {
   const size_t groups = padded_columns / ZML_GROUP_COLUMNS, row_bytes = zml_row_bytes(padded_columns, width);
   const size_t n_words = row_bytes / 4;
+  const uint8_t *ahead = tile + ZML_TILE_ROWS * row_bytes; /* the next tile's, which come after */
   for (int plane = 0; plane < PLANES; plane++) {
     const uint8_t *first = rows + (size_t)(plane * ZML_PLANE_ROWS) * row_bytes;
     for (size_t word = 0; word < n_words; word += WORDS) {
       const size_t count = n_words - word < WORDS ? n_words - word : WORDS;
       ZML_ALIGNED uint32_t by_row[WORDS][WORDS], by_word[WORDS][WORDS];
+      for (size_t k = 0; k < WORDS; k++, ahead += ZML_LINE)
+        ZML_PREFETCH_FAR(ahead);
       if (TURNS_BYTES && width == 8 && count == WORDS) {
         uint8_t *lines = tile + ZML_LINE * zml_line_of(word, plane, width);
         transpose((const uint32_t *)(first + 4 * word), row_bytes / 4, (uint32_t *)lines, PLANES * WORDS);
