@@ -41,6 +41,7 @@ cdef extern from "encode.h" nogil:
         zml_sampling sampling
         uint32_t n_draws
         int width
+        int every_position
         uint64_t seed
         const uint32_t *multipliers[2]
         const uint32_t *draw_keys[2]
@@ -399,6 +400,7 @@ cdef class Encoder:
         cdef zml_codebook *book = &self.book
         book.n_columns, book.sampling, book.width, book.seed = d, SAMPLING_CODES[sampling], width, seed
         book.n_draws = n_draws
+        book.every_position = width == 8 and n_draws == 1 and np.array_equal(n_levels, np.asarray(top) + 1)
         if n_draws > 2:
             book.sampling = ZML_DRAWS
         for k in range(2):

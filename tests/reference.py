@@ -8,7 +8,7 @@ import numpy as np
 
 F32 = np.float32
 TILE, PLANE_ROWS, GROUP, LINE = 64, 16, 4, 64
-FRACTION = 4096
+FRACTION = 256
 FOLD = 16
 
 
@@ -121,7 +121,7 @@ def row_keys(t, seed):
     content = np.zeros(len(t), dtype=np.uint64)
     for k in range(2):
         odd = (keys >> 16 * k & 0xFFFF | 1).astype(np.uint16).view(np.int16).astype(np.int64)
-        total = (((t >> 4).astype(np.uint16).view(np.int16).astype(np.int64)) * odd).sum(axis=1) % (1 << 32)
+        total = ((t.astype(np.uint16).view(np.int16).astype(np.int64)) * odd).sum(axis=1) % (1 << 32)
         content |= total.astype(np.uint64) << np.uint64(32 * k)
     return mix64(content ^ mix64(seed))
 

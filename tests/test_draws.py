@@ -86,7 +86,7 @@ def test_draws_are_binomial(bits, n_draws):
     grid = grid_of(X, bits, n_draws)
     t = reference.coordinates(X, grid)
     _, low, gap = reference.intervals(t, grid)
-    p = (t / 4096 - low) / gap
+    p = (t / reference.FRACTION - low) / gap
     stored = [pack_on_grid(X, grid, bits, "double", "optimal", seed)._positions_by_row() for seed in range(n_seeds)]
     ups = (np.array(stored, dtype=float) - low) / gap * n_draws
     np.testing.assert_allclose(ups, np.rint(ups), atol=1e-9)

@@ -213,9 +213,10 @@ def test_rounding_is_unbiased_and_binomial(sampling, bits):
     n_seeds, X = 300, np.random.default_rng(2).normal(size=(40, 3))
     grid = grid_of(X, bits, sampling)
     t = reference.coordinates(X, grid)
-    np.testing.assert_allclose(t / 4096, (X - grid.offset) / grid.step, rtol=0, atol=0.5 / 4096 + 1e-9)
+    exact = (X - grid.offset) / grid.step * reference.FRACTION
+    np.testing.assert_allclose(t, exact, rtol=0, atol=0.5 + 1e-6)
     _, low, gap = reference.intervals(t, grid)
-    p = (t / 4096 - low) / gap
+    p = (t / reference.FRACTION - low) / gap
     per_value = 2 if sampling == "double" else 1
     ups = np.rint((draws(X, grid, bits, sampling, n_seeds) - low) / gap * per_value)
     assert ups.min() >= 0 and ups.max() <= per_value
@@ -235,8 +236,8 @@ def test_nearest_is_biased_and_nearest():
     grid = grid_of(X, 2, "nearest")
     drawn = draws(X, grid, 2, "nearest", 5)
     assert np.ptp(drawn, axis=0).max() == 0
-    error = np.abs(drawn[0] - reference.coordinates(X, grid) / 4096)
-    levels = grid.levels.astype(float)[None] - (reference.coordinates(X, grid) / 4096)[:, :, None]
+    error = np.abs(drawn[0] - reference.coordinates(X, grid) / reference.FRACTION)
+    levels = grid.levels.astype(float)[None] - (reference.coordinates(X, grid) / reference.FRACTION)[:, :, None]
     np.testing.assert_array_equal(error, np.abs(levels).min(axis=2))
     assert error.mean() > 1
 
@@ -252,7 +253,7 @@ def test_variance_is_what_was_drawn(sampling, bits):
     grid = grid_of(X, bits, sampling)
     t = reference.coordinates(X, grid)
     _, low, gap = reference.intervals(t, grid)
-    above = t / 4096 - low
+    above = t / reference.FRACTION - low
     expected = (above * (gap - above)).mean(axis=0) / (2 if sampling == "double" else 1)
     stored = np.empty((n_seeds, 3))
     for seed in range(n_seeds):

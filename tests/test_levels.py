@@ -169,7 +169,7 @@ def test_few_valued_columns_are_stored_without_loss(name, column, bits, sampling
     exact = column.dtype.kind in "biu"
     tolerance = 0 if exact else (1e-6 if column.dtype == np.float32 else 1e-12) * np.abs(column).max()
     np.testing.assert_allclose(decoded, column.astype(float), rtol=0, atol=tolerance)
-    # what the type's rounding leaves: coordinates are integers up to half a unit of 1/4096
+    # what the type's rounding leaves: coordinates are integers up to half a unit of 1/256
     assert packed._variance[0] <= 1e-6
 
 

@@ -34,12 +34,14 @@ STEP Map_f64 map_along_f64(const zml_affine_f64 *a, size_t j) {
   return (Map_f64){{offset, offset}, {scale, scale}, {top, top}};
 }
 
-/* Coordinates of 16 values, short of their last bits; 0 where there is no value. */
+/* Coordinates of 16 values; 0 where there is no value. Numbers that are not negative compare as integers do, and of
+ * integers a processor compares more at a time. */
 STEP __m512i shorts_f32(const float *values, __mmask16 there, const Map_f32 *map) {
   const __m512 value = there == 0xffff ? _mm512_loadu_ps(values) : _mm512_maskz_loadu_ps(there, values);
-  __m512 t = _mm512_mul_ps(_mm512_sub_ps(value, map->offset), map->scale);
-  t = _mm512_min_ps(_mm512_max_ps(t, _mm512_setzero_ps()), map->top);
-  const __m512i shorts = _mm512_srli_epi32(_mm512_cvtps_epi32(t), SHORT_SHIFT);
+  const __m512 t = _mm512_mul_ps(_mm512_sub_ps(value, map->offset), map->scale);
+  const __m512i inside =
+      _mm512_min_epi32(_mm512_max_epi32(_mm512_castps_si512(t), _mm512_setzero_si512()), _mm512_castps_si512(map->top));
+  const __m512i shorts = _mm512_cvtps_epi32(_mm512_castsi512_ps(inside));
   return there == 0xffff ? shorts : _mm512_maskz_mov_epi32(there, shorts);
 }
 
@@ -52,8 +54,7 @@ STEP __m512i shorts_f64(const double *values, __mmask16 there, const Map_f64 *ma
     t = _mm512_min_pd(_mm512_max_pd(t, _mm512_setzero_pd()), map->top[k]);
     half[k] = _mm512_cvtpd_epi32(t);
   }
-  const __m512i shorts =
-      _mm512_srli_epi32(_mm512_inserti64x4(_mm512_castsi256_si512(half[0]), half[1], 1), SHORT_SHIFT);
+  const __m512i shorts = _mm512_inserti64x4(_mm512_castsi256_si512(half[0]), half[1], 1);
   return there == 0xffff ? shorts : _mm512_maskz_mov_epi32(there, shorts);
 }
 
@@ -91,8 +92,8 @@ STEP __m512i shorts_f64(const double *values, __mmask16 there, const Map_f64 *ma
                                                       const zml_codebook *book, const zml_affine_##suffix *affine,     \
                                                       uint32_t *pairs, Content *content) {                             \
     const size_t n_columns = book->n_columns, padded = zml_padded_columns(n_columns);                                  \
-    for (size_t j = 0; j < padded; j += 32)                                                                            \
-      for (size_t first = 0; first < ZML_TILE_ROWS; first += 16) {                                                     \
+    for (size_t first = 0; first < ZML_TILE_ROWS; first += 16)                                                         \
+      for (size_t j = 0; j < padded; j += 32) {                                                                        \
         const real *rows = block + (ptrdiff_t)first * stride;                                                          \
         const size_t count = n_rows > first ? n_rows - first : 0;                                                      \
         const uint32_t *keys = book->multipliers[0] + j / 2, *keys2 = book->multipliers[1] + j / 2;                    \

@@ -1,9 +1,9 @@
 /* Grid coordinates and the content of rows; part of encode_functions.h.
  *
- * A coordinate is a fixed-point number with 12 bits of fraction, at most 20 bits; its upper 16 are kept, and the others
- * computed again where they decide. The workspace holds words of two columns, [pair][row], the first column's lower;
- * missing rows and columns are 0. The arithmetic is the block's own, so float32 rows cost float32 work; adding and
- * taking away `magic`, which leaves no bits for a fraction, rounds to nearest, ties to even. */
+ * A coordinate is a fixed-point number of 16 bits, 8 of them fraction. The workspace holds words of two columns,
+ * [pair][row], the first column's lower; missing rows and columns are 0. The arithmetic is the block's own, so float32
+ * rows cost float32 work; adding and taking away `magic`, which leaves no bits for a fraction, rounds to nearest, ties
+ * to even. */
 
 #ifndef ZML_OWN_COORDINATES
 /* content += coordinates of one pair of columns times their multipliers */
@@ -43,8 +43,7 @@ STEP void add_content(const uint32_t *pair, const zml_codebook *book, size_t ind
           for (size_t half = 0; half < width; half += WORDS)                                                           \
             ZML_WORDS(l)                                                                                               \
           shorts[half + l] =                                                                                           \
-              (uint16_t)(coordinate_##suffix(row[half + l], offset[half + l], scale[half + l], top[half + l]) >>       \
-                         SHORT_SHIFT);                                                                                 \
+              (uint16_t)coordinate_##suffix(row[half + l], offset[half + l], scale[half + l], top[half + l]);          \
           memcpy(square[i], shorts, sizeof shorts);                                                                    \
         }                                                                                                              \
         ZML_ALIGNED uint32_t turned[WORDS][WORDS];                                                                     \
@@ -67,7 +66,7 @@ STEP void add_content(const uint32_t *pair, const zml_codebook *book, size_t ind
         const real *column = block + (ptrdiff_t)(j + k) * stride;                                                      \
         const real offset = affine->offset[j + k], scale = affine->scale[j + k], top = affine->top[j + k];             \
         for (size_t i = 0; i < n_rows; i++)                                                                            \
-          to[i] |= (coordinate_##suffix(column[i], offset, scale, top) >> SHORT_SHIFT) << (16 * k);                    \
+          to[i] |= coordinate_##suffix(column[i], offset, scale, top) << (16 * k);                                     \
       }                                                                                                                \
       add_content(to, book, j / 2, content);                                                                           \
     }                                                                                                                  \

@@ -55,26 +55,20 @@ STEP void keys_of_rows(const Content *content, uint64_t seed, Keys *keys) {
 /* Rounding */
 
 /* 1 with probability above / gap, decided by 16 random bits, the lowest one set, so that the odds are rounded to
- * nearest. `above` lacks the last bits of the fraction, which are computed again where they decide. */
+ * nearest. */
 STEP void goes_up(const Batch *batch, size_t tile, size_t column, uint32_t draw, const uint16_t *above,
                   const uint8_t *gap, uint8_t *up) {
   const Keys *keys = &batch->keys[tile];
   const uint32_t key = draw < 2 ? batch->book->draw_keys[draw][column] : zml_draw_key((uint32_t)column, draw);
   const uint16_t *words = keys->word[2 + draw % 2];
   uint16_t bits[ZML_TILE_ROWS], share[ZML_TILE_ROWS];
-  unsigned ties = 0;
   for (int i = 0; i < ZML_TILE_ROWS; i++)
     bits[i] = zml_row_draw(keys->word[0][KEY_PLACE(i)], keys->word[1][KEY_PLACE(i)], words[KEY_PLACE(i)], key) | 1;
-  for (int i = 0; i < ZML_TILE_ROWS; i++) {
+  /* apart from the comparison: compilers make shorter vectors of both together */
+  for (int i = 0; i < ZML_TILE_ROWS; i++)
     share[i] = (uint16_t)((uint32_t)bits[i] * gap[i] >> 8);
+  for (int i = 0; i < ZML_TILE_ROWS; i++)
     up[i] = share[i] < above[i];
-    ties |= share[i] == above[i];
-  }
-  for (size_t i = 0; ties && i < ZML_TILE_ROWS; i++)
-    if (share[i] == above[i]) {
-      const uint32_t rest = whole_coordinate(&batch->source, tile * ZML_TILE_ROWS + i, column) << SHORT_SHIFT & 255;
-      up[i] = (bits[i] * gap[i] & 255) < rest;
-    }
 }
 
 /* Codes of one column of all tiles of a batch, and what is learnt from them; `few` levels are up to 16. */
@@ -286,12 +280,6 @@ ZML_TARGET static void encode_coordinates(const Batch *batch, size_t n_rows, uin
                                          const zml_workspace *work, int tally, uint8_t *const *rows) {                 \
     Batch batch = {.book = book, .work = work, .tally = tally};                                                        \
     batch.n_tiles = (n_rows + ZML_TILE_ROWS - 1) / ZML_TILE_ROWS;                                                      \
-    batch.source = (Source){.suffix = block,                                                                           \
-                            .affine_##suffix = affine,                                                                 \
-                            .row_stride = row_stride,                                                                  \
-                            .column_stride = column_stride,                                                            \
-                            .n_rows = n_rows,                                                                          \
-                            .n_columns = book->n_columns};                                                             \
     if (column_stride == 1) {                                                                                          \
       batch.ahead = (const char *)(block + (ptrdiff_t)n_rows * row_stride);                                            \
       batch.ahead_bytes = n_rows * (size_t)(row_stride < 0 ? 0 : row_stride) * sizeof(real) / book->n_columns;         \

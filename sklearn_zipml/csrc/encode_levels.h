@@ -139,7 +139,7 @@ ZML_TARGET static int optimal_levels(const double *position, const double *count
 /* Whether a value is a whole number of steps above the minimum, up to the rounding of float32 data. A tolerance
  * relative to the range would call anything beside a huge outlier a lattice. inverse is 1 / range. */
 STEP int on_lattice(double value, double low, double range, double inverse, int steps) {
-  const double part = (value - low) * inverse, t = part * steps, most = 0.5 / ZML_GRID_FRACTION;
+  const double part = (value - low) * inverse, t = part * steps, most = 0x1p-13;
   const double size = fabs(value) + (1 - part) * fabs(low) + part * fabs(low + range);
   const double rounding = 0x1p-20 * size * inverse * steps;
   const double whole = (t + 0x1.8p52) - 0x1.8p52; /* rint(t), without a call */

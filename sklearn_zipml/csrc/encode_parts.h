@@ -28,8 +28,6 @@ enum { WORDS = 16, PLANES = 4, BLOCK_ROWS = ZML_BLOCK_TILES * ZML_TILE_ROWS };
 #define ZML_ALIGNED
 #endif
 
-enum { SHORT_SHIFT = 4 }; /* bits of a coordinate's fraction that are not kept, see encode_coordinates.h */
-
 /* One layer of the search for levels, see encode_levels.h. With c, s, r the count, sum and sum of squares of the values
  * below a position, the best cost of level q after level p, before[p] + (p + q)(s[q] - s[p]) - p q (c[q] - c[p]) -
  * (r[q] - r[p]), is fixed[p] + p * slope(q) + q * tilt[p] and a constant of q. */
@@ -41,16 +39,6 @@ typedef struct {
   double *cost;
   uint8_t *choice;
 } Layer;
-
-/* What the rows were, to compute coordinates again. */
-typedef struct {
-  const float *f32;
-  const double *f64;
-  const zml_affine_f32 *affine_f32;
-  const zml_affine_f64 *affine_f64;
-  ptrdiff_t row_stride, column_stride;
-  size_t n_rows, n_columns;
-} Source;
 
 /* Sums of a row's coordinates times the multipliers of the columns, signed 16-bit numbers, modulo 2^32. */
 typedef struct {
@@ -66,19 +54,6 @@ typedef struct {
   }
 DEFINE_COORDINATE(f32, float, 0x1.8p23f)
 DEFINE_COORDINATE(f64, double, 0x1.8p52)
-
-/* The whole coordinate of one value. */
-ZML_TARGET static uint32_t whole_coordinate(const Source *source, size_t row, size_t column) {
-  if (row >= source->n_rows || column >= source->n_columns)
-    return 0;
-  const ptrdiff_t at = (ptrdiff_t)row * source->row_stride + (ptrdiff_t)column * source->column_stride;
-  if (source->f32) {
-    const zml_affine_f32 *a = source->affine_f32;
-    return coordinate_f32(source->f32[at], a->offset[column], a->scale[column], a->top[column]);
-  }
-  const zml_affine_f64 *a = source->affine_f64;
-  return coordinate_f64(source->f64[at], a->offset[column], a->scale[column], a->top[column]);
-}
 
 /* Four words of a row's key, what its draws come from; in the order of rows, unless an instruction set has its own. */
 typedef struct {
@@ -114,7 +89,6 @@ typedef struct {
 typedef struct {
   const zml_codebook *book;
   const zml_workspace *work;
-  Source source;
   size_t n_tiles;
   int tally;
   const char *ahead;

@@ -4,7 +4,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* Fixed-point units of a grid step: grid coordinates are integers in 1/4096 of a step. */
-enum { ZML_GRID_SHIFT = 12, ZML_GRID_FRACTION = 1 << ZML_GRID_SHIFT };
+/* Fixed-point units of a grid step: grid coordinates are integers in 1/256 of a step, 16 bits. */
+enum { ZML_GRID_SHIFT = 8, ZML_GRID_FRACTION = 1 << ZML_GRID_SHIFT };
 
 #endif

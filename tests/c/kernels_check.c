@@ -9,6 +9,7 @@
 
 #include "dispatch.h"
 #include "encode.h"
+#include "levels.h"
 #include "rows.h"
 #include "rng.h"
 #include "tile.h"
@@ -147,8 +148,8 @@ static void check_encoder(const zml_kernels *kernels, zml_sampling sampling, int
   fill_floats(values, ROWS * COLUMNS);
   for (int j = 0; j < PADDED; j++) {
     offset[j] = -1;
-    scale[j] = j < COLUMNS ? 120 * 4096.0f : 0;
-    top[j] = j < COLUMNS ? 240 * 4096.0f : 0;
+    scale[j] = j < COLUMNS ? 120.0f * ZML_GRID_FRACTION : 0;
+    top[j] = j < COLUMNS ? 240.0f * ZML_GRID_FRACTION : 0;
     for (int k = 0; k < 256; k++) {
       interval[j * 256 + k] = (uint8_t)(k / 16 < 14 ? k / 16 : 14);
       /* levels of pairs are an even number of steps apart */
@@ -163,6 +164,7 @@ static void check_encoder(const zml_kernels *kernels, zml_sampling sampling, int
   const zml_codebook book = {.n_columns = COLUMNS,
                              .sampling = sampling,
                              .width = width,
+                             .every_position = sampling != ZML_DOUBLE,
                              .seed = 5,
                              .multipliers = {multipliers[0], multipliers[1]},
                              .draw_keys = {draw_keys[0], draw_keys[1]},
