@@ -220,7 +220,7 @@ def _scale(top, bits):
 
 
 def quantize(values, bits, key, first=0, reach=None):
-    """Integers and the float32 scale that stand for a float32 vector, on a grid up to `reach` or its largest element."""
+    """Integers and the float32 scale that stand for a float32 vector, on a grid up to `reach` or its largest."""
     scale, inverse = _scale(np.abs(values).max(initial=0) if reach is None else reach, bits)
     if not inverse > 0:
         return np.zeros(len(values), dtype=np.int64), F32(0)
