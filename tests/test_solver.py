@@ -272,17 +272,23 @@ def test_huge_penalty(alpha, solver, sample_bits):
 @pytest.mark.parametrize("solver", ["saga", "sgd"])
 @pytest.mark.parametrize("sample_bits", [None, 8, 2])
 def test_divergence_recovers(learning_rate, solver, sample_bits):
-    """Steps are halved until it goes down again; nothing that is not finite comes out, whatever the step."""
+    """Steps are halved until it goes down again; nothing that is not finite comes out, whatever the step.
+
+    The noise floor that sgd ends at is above .02 for one seed in twenty at 2 bits: the median of five is one in a
+    thousand times.
+    """
     X, y = data(500, 6)
-    problem, targets = problem_of(X, y, sample_bits)
-    result = solve(
-        problem, targets, 1e-3, Options(solver=solver, learning_rate=learning_rate, tol=1e-6, max_iter=400), 0
-    )
-    assert np.isfinite(result.z).all() and np.isfinite(result.losses).all()
+    excesses = []
+    for seed in range(5):
+        problem, targets = problem_of(X, y, sample_bits, seed=seed)
+        options = Options(solver=solver, learning_rate=learning_rate, tol=1e-6, max_iter=400)
+        result = solve(problem, targets, 1e-3, options, seed)
+        assert np.isfinite(result.z).all() and np.isfinite(result.losses).all()
+        excesses.append(excess(problem, targets, 1e-3, result.z)[0])
     if learning_rate <= 1000:
-        assert excess(problem, targets, 1e-3, result.z)[0] < 0.05  # of 40 seeds at 2 bits the worst has .025
+        assert np.median(excesses) < 0.02
     else:
-        assert excess(problem, targets, 1e-3, result.z)[0] <= 1 + 1e-6
+        assert max(excesses) <= 1 + 1e-6
 
 
 def test_constant_columns_and_single_rows():
