@@ -90,6 +90,14 @@ TILE_INLINE __m512i to_grid(__m512 values, __m512 inverse, __m512i *random, __m5
   return _mm512_sra_epi32(_mm512_add_epi32(fixed, up), _mm_cvtsi32_si128(fraction));
 }
 
+/* 16 values as bytes of a plane; adds their products with the centre to the lanes of `shift`. */
+TILE_INLINE void round_16(__m512 values, __m512 inverse, __m512i *random, __m512i step, int fraction,
+                          const float *centre, int8_t *plane, __m512 *shift) {
+  const __m512i q = to_grid(values, inverse, random, step, fraction);
+  _mm_storeu_si128((__m128i *)plane, _mm512_cvtepi32_epi8(q));
+  *shift = _mm512_add_ps(*shift, _mm512_mul_ps(_mm512_loadu_ps(centre), _mm512_cvtepi32_ps(q)));
+}
+
 /* sum_of_lanes of single-precision lanes. */
 TILE_INLINE double sum_of_floats(__m512 lanes) {
   const __m256 upper = _mm256_castpd_ps(_mm512_extractf64x4_pd(_mm512_castps_pd(lanes), 1));
@@ -131,9 +139,7 @@ TILE_INLINE void multiply_planes(const float *model, size_t n, size_t column, Gr
       sums[u][p] = _mm512_setzero_si512();
   for (size_t j = 0; j < n; j += LANES) {
     fetch_lines(rest, j / LANES, fetched);
-    const __m512i q = to_grid(_mm512_loadu_ps(model + j), inverse, &random, step, grid.fraction);
-    _mm_storeu_si128((__m128i *)(plane + j), _mm512_cvtepi32_epi8(q));
-    part = _mm512_add_ps(part, _mm512_mul_ps(_mm512_loadu_ps(centre + j), _mm512_cvtepi32_ps(q)));
+    round_16(_mm512_loadu_ps(model + j), inverse, &random, step, grid.fraction, centre + j, plane + j, &part);
     for (size_t u = 0; u < 4; u++)
       dot_group(tile, table, j / 4 + u, plane, 0, first, sums[u % (size_t)turns], NULL, count < 4 && width >= 4, width,
                 1, count);
@@ -163,9 +169,7 @@ TILE_INLINE void step_and_round(Sweep *s, size_t block) {
   const size_t j = 16 * block;
   const __m512 value = step_of_16(&s->move, j, s->sums);
   s->top = _mm512_max_epi32(s->top, magnitudes(value));
-  const __m512i q = to_grid(value, s->inverse, &s->random, s->random_step, s->fraction);
-  _mm_storeu_si128((__m128i *)(s->plane + j), _mm512_cvtepi32_epi8(q));
-  s->shift = _mm512_add_ps(s->shift, _mm512_mul_ps(_mm512_loadu_ps(s->move.centre + j), _mm512_cvtepi32_ps(q)));
+  round_16(value, s->inverse, &s->random, s->random_step, s->fraction, s->move.centre + j, s->plane + j, &s->shift);
 }
 
 TILE_INLINE void sum_columns(Sweep *s, size_t block, int width, int count) {

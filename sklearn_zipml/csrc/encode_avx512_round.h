@@ -150,8 +150,8 @@ STEP void round_to_steps(const Batch *batch, size_t j, int noisy, uint8_t (*code
   for (size_t tile = 0; tile < batch->n_tiles; tile++, from += next) {
     __m512i value[2], raised[2];
     take_column(from, order, value);
-    for (int odd = 0; odd < 2;
-         odd++) { /* 255 less the upper byte of the draw: it goes up if that is below the fraction */
+    /* added is 255 less the upper byte of the draw: it goes up if that is below the fraction */
+    for (int odd = 0; odd < 2; odd++) {
       const __m512i bits = _mm512_xor_si512(drawn(&batch->keys[tile], odd, 0, key), all);
       raised[odd] = _mm512_add_epi16(value[odd], _mm512_srli_epi16(bits, 8));
       const __m512i error = _mm512_sub_epi16(_mm512_and_si512(raised[odd], upper_bytes), value[odd]);

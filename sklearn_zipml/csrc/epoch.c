@@ -11,18 +11,16 @@ enum { MANY_COLUMNS = 4096, LASTING_BITS = 8, FEWEST_SWEPT = 64 };
 /* Columns of a block: more where there are many, for every block has costs of its own. */
 static size_t block_of(size_t columns) { return columns > MANY_COLUMNS ? ZML_BLOCK : ZML_BLOCK / 2; }
 
-static size_t blocks_of(size_t columns) { return (columns + block_of(columns) - 1) / block_of(columns); }
-
-size_t zml_blocks(size_t columns) { return blocks_of(columns); }
+size_t zml_blocks(size_t columns) { return (columns + block_of(columns) - 1) / block_of(columns); }
 
 int zml_parts(size_t columns) {
-  const size_t blocks = blocks_of(columns);
+  const size_t blocks = zml_blocks(columns);
   return blocks < ZML_MOST_PARTS ? (int)blocks : ZML_MOST_PARTS;
 }
 
 /* Divisions that every batch would repeat. */
 static void divide_columns(zml_member *m) {
-  const size_t columns = m->epoch->columns, blocks = blocks_of(columns);
+  const size_t columns = m->epoch->columns, blocks = zml_blocks(columns);
   m->block = block_of(columns);
   m->n_blocks = blocks;
   m->n_parts = zml_parts(columns);
@@ -164,6 +162,11 @@ static float saga_step(const zml_member *m, zml_changes *c, const zml_step *rule
   return e->kernels->saga_step(rule, &c->batch, e->total + j, e->drift + j, e->model + j);
 }
 
+/* How a step is taken in a block. */
+static zml_step rule_of(const zml_epoch *e, size_t column, size_t count) {
+  return (zml_step){count, e->keep + column, e->step + column, e->batch_weight, e->table_weight};
+}
+
 /* Folds single-precision sums of a block, of whose vectors the first element is j, into double precision. */
 static void open_fold(const zml_epoch *e, size_t j, size_t count) {
   e->kernels->fold(count, e->pull ? e->pull + j : NULL, e->sum + j, (e->lag ? e->drift : e->total) + j,
@@ -176,7 +179,7 @@ static float step(const zml_member *m, zml_changes *c, size_t target, size_t col
   const zml_epoch *e = m->epoch;
   const zml_kernels *kernels = e->kernels;
   const size_t j = target * e->columns + column;
-  const zml_step rule = {count, e->keep + column, e->step + column, e->batch_weight, e->table_weight};
+  const zml_step rule = rule_of(e, column, count);
   int32_t sums[2][ZML_BLOCK];
   float floats[ZML_BLOCK];
   if (m->rows.opens_fold)
@@ -275,7 +278,7 @@ static int sweep(zml_member *m, const zml_rows *next, size_t target, size_t colu
       count < FEWEST_SWEPT)
     return 0;
   const size_t j = target * e->columns + column;
-  const zml_step rule = {count, e->keep + column, e->step + column, e->batch_weight, e->table_weight};
+  const zml_step rule = rule_of(e, column, count);
   if (rows->opens_fold)
     open_fold(e, j, count);
   c->batch.centre = e->centre + column;
