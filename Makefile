@@ -38,5 +38,5 @@ ci:  ## everything .ci/run does, on the committed state
 
 clean:  ## remove what builds and tools leave behind
 	rm -rf build dist *.egg-info .pytest_cache .ruff_cache doc/_build doc/api.rst doc/auto_examples doc/generated
-	rm -f sklearn_zipml/*.c sklearn_zipml/*.html sklearn_zipml/*.so sklearn_zipml/*.pyd
+	rm -f $(addprefix sklearn_zipml/_kernels/,*.c *.html *.so *.pyd)
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

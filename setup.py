@@ -12,7 +12,7 @@ EPOCH_SOURCES = [f"{CSRC}/epoch.c", f"{CSRC}/team.c"]
 NARROW_SOURCES = [f"{CSRC}/narrow_plan.c"]
 C_SOURCES = sorted(set(glob(f"{CSRC}/*.c")) - set(EPOCH_SOURCES) - set(NARROW_SOURCES))
 # Named here, these files are part of the sdist and a change in one of them triggers a rebuild.
-HEADERS = sorted(glob(f"{CSRC}/*.h") + glob("sklearn_zipml/*.pxd"))
+HEADERS = sorted(glob(f"{CSRC}/*.h") + glob("sklearn_zipml/_kernels/*.pxd"))
 
 CYTHON_DIRECTIVES = {
     "language_level": 3,
@@ -37,8 +37,8 @@ else:
 def extension(name, *c_sources):
     """Make the module `name` from its .pyx file and, if given, C files linked into it."""
     return Extension(
-        f"sklearn_zipml.{name}",
-        [f"sklearn_zipml/{name}.pyx", *c_sources],
+        f"sklearn_zipml._kernels.{name}",
+        [f"sklearn_zipml/_kernels/{name}.pyx", *c_sources],
         depends=HEADERS,
         include_dirs=[CSRC],
         extra_compile_args=COMPILE_ARGS,
@@ -49,11 +49,11 @@ def extension(name, *c_sources):
 setup(
     # The C files hold state (the chosen kernels), so exactly one module links them.
     ext_modules=[
-        extension("_kernels", *C_SOURCES),
-        extension("_loops"),
-        extension("_epochs", *EPOCH_SOURCES),
-        extension("_narrow", *NARROW_SOURCES),
-        extension("_kernel_hooks"),
+        extension("tiles", *C_SOURCES),
+        extension("passes"),
+        extension("epochs", *EPOCH_SOURCES),
+        extension("requantize", *NARROW_SOURCES),
+        extension("testing"),
     ],
     options={"build_ext": {"cython_directives": CYTHON_DIRECTIVES}},
 )

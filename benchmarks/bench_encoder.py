@@ -12,7 +12,8 @@ from functools import partial
 
 import numpy as np
 
-from sklearn_zipml import DoubleSamplingQuantizer, _kernels
+from sklearn_zipml import DoubleSamplingQuantizer
+from sklearn_zipml._kernels import tiles as kernels
 
 SAMPLINGS = ("compensated", "double")
 
@@ -96,8 +97,8 @@ def main():
     parser.add_argument("--dtypes", default="float32,float64")
     parser.add_argument("--kernels", default=None)
     options = parser.parse_args()
-    for name in options.kernels.split(",") if options.kernels else [_kernels.kernel_name()]:
-        _kernels.use_kernels(name)
+    for name in options.kernels.split(",") if options.kernels else [kernels.kernel_name()]:
+        kernels.use_kernels(name)
         print(f"== {name}, {options.rows} x {options.columns}", flush=True)
         packing(options)
         narrowing_and_taking(options)

@@ -8,9 +8,11 @@ import time
 
 import numpy as np
 
-from sklearn_zipml import _epochs, _kernels, _loops
-from sklearn_zipml._batches import tile_order
-from sklearn_zipml._tiles import aligned_tiles
+from sklearn_zipml._kernels import epochs as epoch_kernels
+from sklearn_zipml._kernels import passes
+from sklearn_zipml._kernels import tiles as kernels
+from sklearn_zipml._solvers.batches import tile_order
+from sklearn_zipml._storage.tiles import aligned_tiles
 
 PLANES = {"8-bit": 8, "16-bit": 0}  # model and gradient: one plane, or the default of two
 
@@ -26,14 +28,14 @@ def random_tiles(n_values, d, bits):
         flat[start : start + chunk.size] = chunk[: flat.size - start]
     per_column = 1 << bits if bits < 8 else 0
     table = np.sort(rng.integers(0, 256, (d, per_column), dtype=np.uint8), axis=1).reshape(-1)
-    return _kernels.Tiles(codes, table, 64 * n_tiles, d, bits)
+    return kernels.Tiles(codes, table, 64 * n_tiles, d, bits)
 
 
 def seconds_of_epoch(tiles, batch, bits, repeats, threads=1):
     """Best time of one epoch; the steps are tiny, so that the model stays where it is."""
     rng = np.random.default_rng(1)
     d, slots = tiles.padded, 64 * tiles.n_tiles
-    rows = _loops.Rows(np.zeros((1, slots), dtype=np.float32), np.zeros(0, dtype=np.float32))
+    rows = passes.Rows(np.zeros((1, slots), dtype=np.float32), np.zeros(0, dtype=np.float32))
     order = tile_order(tiles, tiles.n_tiles, 1, 1)
     centre, keep = np.full(d, 127.5, dtype=np.float32), np.full(d, 1, dtype=np.float32)
     step, offset = np.full(d, 1e-12, dtype=np.float32), rng.normal(size=(1, d)).astype(np.float32)
@@ -41,7 +43,7 @@ def seconds_of_epoch(tiles, batch, bits, repeats, threads=1):
     best = np.inf
     for _ in range(repeats):
         start = time.perf_counter()
-        _epochs.saga_epoch(
+        epoch_kernels.saga_epoch(
             tiles,
             rows,
             order,
@@ -59,7 +61,7 @@ def seconds_of_epoch(tiles, batch, bits, repeats, threads=1):
             mean,
             offset,
             None,
-            _epochs.Team(d, batch, threads),
+            epoch_kernels.Team(d, batch, threads),
         )
         best = min(best, time.perf_counter() - start)
     return best
@@ -76,14 +78,14 @@ def main():
     parser.add_argument("--repeats", type=int, default=2)
     parser.add_argument("--threads", type=int, default=1)
     options = parser.parse_args()
-    names = options.kernels.split(",") if options.kernels else [_kernels.kernel_name()]
+    names = options.kernels.split(",") if options.kernels else [kernels.kernel_name()]
     for bits in map(int, options.bits.split(",")):
         for d in map(int, options.columns.split(",")):
             tiles = random_tiles(options.values, d, bits)
             n_values = 64 * tiles.n_tiles * d
             for name in names:
                 if options.kernels:
-                    _kernels.use_kernels(name)
+                    kernels.use_kernels(name)
                 for batch in map(int, options.batch.split(",")):
                     rates = {
                         label: n_values / seconds_of_epoch(tiles, batch, planes, options.repeats, options.threads) / 1e9

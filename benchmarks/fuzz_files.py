@@ -28,7 +28,7 @@ import zlib
 import numpy as np
 
 from sklearn_zipml import PackedMatrix, ZipMLRegressor
-from sklearn_zipml._save import HEADER, MAGIC
+from sklearn_zipml._storage.file_writer import HEADER, MAGIC
 
 CONSTANT = 32 << 20
 SECONDS = 20

@@ -27,7 +27,7 @@ from threadpoolctl import threadpool_limits
 
 import sklearn_zipml
 from sklearn_zipml import DoubleSamplingQuantizer, ZipMLRegressor
-from sklearn_zipml._dispatch import available_kernels, cpu_name, kernels
+from sklearn_zipml._kernels.dispatch import available_kernels, cpu_name, kernels
 
 SIZES = {
     "full": {"values": 5e8, "columns": (128, 1024, 8192), "fit": (100_000, 1000), "sgd": 1e7},

@@ -1,24 +1,24 @@
 """Linear models for scikit-learn trained on packed low-precision samples (ZipML, arXiv:1611.05402).
 
-Data flows one way; each step is a file::
+Data flows one way, and imports against it::
 
-    array -> levels -> codes -> packed tiles -> passes -> coefficients
-             |         |        |               |         |
-             _levels   _encoder _packed_matrix  _loops    _solver, _base
-             csrc/encode_levels.h csrc/tile.h    csrc/kernels_*.c
-                       csrc/encode.c            csrc/vector_functions.h
+    _sources -> _quantization -> _storage -> _solvers -> _estimators -> _inspection
+    array or    levels, codes    packed      objective,  parameters,    scores and
+    chunks                       tiles       epochs      coefficients   pictures
+
+``_kernels`` binds the C code of ``csrc``, which all of them stand on; ``PackedMatrix`` is the packed rows' public face.
 """
 
-from ._bit_width_curve import BitWidthCurveDisplay
-from ._classifier import ZipMLLSSVC
-from ._convergence_display import ConvergenceDisplay
-from ._dispatch import show_versions
-from ._levels_display import LevelsDisplay
-from ._onnx import register_onnx_converters
+from ._estimators.classifier import ZipMLLSSVC
+from ._estimators.onnx import register_onnx_converters
+from ._estimators.quantizer import DoubleSamplingQuantizer
+from ._estimators.regressor import ZipMLRegressor
+from ._inspection.bit_width_curve import BitWidthCurveDisplay
+from ._inspection.convergence_display import ConvergenceDisplay
+from ._inspection.levels_display import LevelsDisplay
+from ._inspection.recommend_bits import recommend_bits
+from ._kernels.dispatch import show_versions
 from ._packed_matrix import PackedMatrix
-from ._quantizer import DoubleSamplingQuantizer
-from ._recommend_bits import recommend_bits
-from ._regressor import ZipMLRegressor
 
 __version__ = "0.1.0.dev0"
 __all__ = [

@@ -17,9 +17,9 @@ from sklearn.utils import check_random_state
 from . import __version__
 from ._packed_matrix import PackedMatrix, readable_bytes
 from ._progress import progress
+from ._quantization.streaming import pack_chunks
 from ._seeds import draw_seed
-from ._sources import open_source
-from ._streaming import pack_chunks
+from ._sources.source import open_source
 
 SAMPLINGS = ("compensated", "double", "naive", "nearest")
 
@@ -110,7 +110,7 @@ def _pack(options):
     start = time.perf_counter()
     with progress(source, not (options.json or options.no_progress), passes=1 if options.append else 2):
         if options.append:
-            from ._append import append
+            from ._quantization.append import append
 
             append(options.output, source, draw_seed(check_random_state(options.seed)), options.jobs)
             packed = PackedMatrix.load(options.output)
@@ -165,8 +165,8 @@ def _described(packed, path):
 
 
 def _fit(options):
-    from ._classifier import ZipMLLSSVC
-    from ._regressor import ZipMLRegressor
+    from ._estimators.classifier import ZipMLLSSVC
+    from ._estimators.regressor import ZipMLRegressor
 
     packed = PackedMatrix.load(options.file)
     if packed.target is None:
@@ -214,7 +214,7 @@ def _write_model(model, task, packed, path):
 
 
 def _bench(options):
-    from ._regressor import ZipMLRegressor
+    from ._estimators.regressor import ZipMLRegressor
 
     rng = np.random.default_rng(options.seed)
     X = rng.standard_normal((options.rows, options.columns), dtype=np.float32)

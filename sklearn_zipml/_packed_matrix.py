@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike
 
-from . import _kernels
-from ._coincidence import of_subset
-from ._row_order import RowOrder
+from ._kernels import tiles as kernels
 from ._state import check_format
-from ._take import Selection, take
-from ._tiles import code_width
+from ._storage.duplicates import of_subset
+from ._storage.row_order import RowOrder
+from ._storage.take import Selection, take
+from ._storage.tiles import code_width
 
 if TYPE_CHECKING:
     from ._typing import Levels, RandomState, Sampling
@@ -149,7 +149,7 @@ class PackedMatrix:
         return {"_codes": codes, "_tiles": self._tiles_of(codes, len(self))}
 
     def _tiles_of(self, codes, n_rows):
-        return _kernels.Tiles(codes, self._table.reshape(-1), n_rows, self.shape[1], self._width)
+        return kernels.Tiles(codes, self._table.reshape(-1), n_rows, self.shape[1], self._width)
 
     def _pieces(self, first, last, at_once):
         """Tiles first..last-1, so many at a time if the rows were taken and have not been copied yet."""
@@ -175,7 +175,7 @@ class PackedMatrix:
             return object.__getattribute__(self, name)
         if name[1:] not in _STATISTICS:
             raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}", name=name, obj=self)
-        from ._statistics import subset_statistics
+        from ._storage.statistics import subset_statistics
 
         self._keep({"_" + part: _frozen(array) for part, array in subset_statistics(self).items()})
         return getattr(self, name)
@@ -376,7 +376,7 @@ class PackedMatrix:
         chunk = max(1, (1 << 22) // max(1, self.shape[1] * 64))
         for first in range(0, self._tiles.n_tiles, chunk):
             positions = self._positions(first, min(first + chunk, self._tiles.n_tiles))[:, columns]
-            rows = self._order.rows(first * _kernels.TILE_ROWS, (first + chunk) * _kernels.TILE_ROWS)
+            rows = self._order.rows(first * kernels.TILE_ROWS, (first + chunk) * kernels.TILE_ROWS)
             out[rows] = positions * step + offset
         return out
 
@@ -486,8 +486,8 @@ class PackedMatrix:
         >>> packed.shape, packed.target.shape
         ((5000, 8), (5000,))
         """
-        from ._sources import open_source
-        from ._streaming import pack_chunks
+        from ._quantization.streaming import pack_chunks
+        from ._sources.source import open_source
 
         source = open_source(source, y, target=target, columns=columns)
         return pack_chunks(source, sample_bits, sampling, levels, n_draws, quantizer, random_state, n_jobs)
@@ -531,7 +531,7 @@ class PackedMatrix:
         True
         >>> folder.cleanup()
         """
-        from ._save import save
+        from ._storage.file_writer import save
 
         save(self, path)
 
@@ -578,7 +578,7 @@ class PackedMatrix:
         >>> del mapped  # Windows deletes no file that is mapped
         >>> folder.cleanup()
         """
-        from ._load import load
+        from ._storage.file_reader import load
 
         return load(path, mmap, verify)
 
@@ -651,9 +651,9 @@ class PackedMatrix:
         """
         from sklearn.utils import check_random_state
 
-        from ._append import append
+        from ._quantization.append import append
         from ._seeds import draw_seed
-        from ._sources import open_source
+        from ._sources.source import open_source
 
         source = open_source(source, y, target=target, columns=columns)
         append(path, source, draw_seed(check_random_state(random_state)), n_jobs)
@@ -727,7 +727,7 @@ class PackedMatrix:
         """
         from sklearn.utils import check_random_state
 
-        from ._requantize import requantize
+        from ._quantization.requantize import requantize
         from ._seeds import draw_seed
 
         return requantize(self, sample_bits, draw_seed(check_random_state(random_state)))

@@ -11,7 +11,7 @@ import pytest
 from sklearn_zipml import PackedMatrix, ZipMLRegressor
 from sklearn_zipml._cli import main
 from sklearn_zipml._progress import progress
-from sklearn_zipml._sources import open_source
+from sklearn_zipml._sources.source import open_source
 
 pytest.importorskip("pyarrow")
 

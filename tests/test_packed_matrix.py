@@ -12,13 +12,14 @@ import pytest
 import reference
 from scipy import stats
 
-from sklearn_zipml import _dispatch, _kernels
-from sklearn_zipml._encoder import pack
+from sklearn_zipml._kernels import dispatch
+from sklearn_zipml._kernels import tiles as kernels
 from sklearn_zipml._packed_matrix import PackedMatrix
-from sklearn_zipml._requantize import narrower, requantize
-from sklearn_zipml._row_order import RowOrder
-from sklearn_zipml._statistics import column_levels
-from sklearn_zipml._tiles import aligned_tiles, code_width
+from sklearn_zipml._quantization.encoder import pack
+from sklearn_zipml._quantization.requantize import narrower, requantize
+from sklearn_zipml._storage.row_order import RowOrder
+from sklearn_zipml._storage.statistics import column_levels
+from sklearn_zipml._storage.tiles import aligned_tiles, code_width
 
 SAMPLINGS = ["naive", "nearest", "double", "compensated"]
 KINDS = [(sampling, bits) for sampling in SAMPLINGS for bits in range(1, 9) if (sampling, bits) != ("double", 1)]
@@ -354,7 +355,7 @@ def test_narrow_levels_are_optimal(bits):
     grid = np.arange(256.0)
     for values, levels in zip(positions.T, column_levels(packed.requantize(bits, random_state=0)), strict=True):
         moments = [np.array([(values[values < g] ** power).sum() for g in grid]) for power in range(3)]
-        best = grid[_kernels.optimal_levels(grid, *moments, 1 << bits)]
+        best = grid[kernels.optimal_levels(grid, *moments, 1 << bits)]
         found, least = (
             ((own[index] - values) * (values - own[index - 1])).sum()
             for own in (levels.astype(float), best)
@@ -431,7 +432,7 @@ def test_row_order_is_a_permutation(n):
 
 def test_row_order_mixes():
     """The first of 100 slots is uniform over the rows: chi-squared over 20000 seeds, error rate 1e-6."""
-    first = [int(_kernels.permutation(100, seed * 7919, 0, 1)[0]) for seed in range(20_000)]
+    first = [int(kernels.permutation(100, seed * 7919, 0, 1)[0]) for seed in range(20_000)]
     statistic, p = stats.chisquare(np.bincount(first, minlength=100))
     assert p > ERROR_RATE, statistic
     slots = RowOrder(10**4, 5).rows()
@@ -469,13 +470,13 @@ def test_counts_of_tiles_add_up(bits):
     assert parts[2].sum() == 3 * (300 - 4 * 64)
 
 
-@pytest.mark.parametrize("kernels", _dispatch.available_kernels())
+@pytest.mark.parametrize("kernels", dispatch.available_kernels())
 @pytest.mark.parametrize("shape", [(300, 3), (1, 1), (130, 300), (64 * 4096 + 70, 1)])
 def test_sums_of_bytes(kernels, shape):
     """Are those of the decoded codes, exactly: more columns than a block, more tiles than lanes hold."""
     positions = np.random.default_rng(0).integers(0, 256, size=shape)
     packed = pack(positions, 8, "nearest", "optimal", 0)
-    with _dispatch.kernels(kernels):
+    with dispatch.kernels(kernels):
         found = packed._tiles.sums(0, packed._tiles.n_tiles)
         first = packed._tiles.sums(0, 1)
     positions = packed._positions(0, packed._tiles.n_tiles).astype(np.uint64)

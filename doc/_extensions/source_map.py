@@ -9,12 +9,13 @@ from sphinx.util import logging
 logger = logging.getLogger(__name__)
 
 MAP = "internals"
-PATTERNS = ("*.py", "*.pyx", "*.pxd", "csrc/*.[ch]")
+PATTERNS = ("**/*.py", "**/*.pyx", "**/*.pxd", "csrc/**/*.[ch]")
 
 
 def sources(package):
     """Files of the package that somebody wrote, as paths relative to its folder."""
-    return {path.relative_to(package).as_posix() for pattern in PATTERNS for path in package.glob(pattern)}
+    found = {path.relative_to(package).as_posix() for pattern in PATTERNS for path in package.glob(pattern)}
+    return {path for path in found if not path.endswith("/__init__.py")}  # a folder's docstring says its idea
 
 
 def table(text):

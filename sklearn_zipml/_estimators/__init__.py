@@ -1,0 +1,1 @@
+"""The public estimators: parameters, validation, and what surrounds a fit."""

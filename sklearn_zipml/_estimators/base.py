@@ -1,0 +1,344 @@
+"""What both estimators share: parameters, quantizing the training rows, running the solver, and coefficients."""
+
+import warnings
+from math import ceil
+from numbers import Integral, Real
+
+import numpy as np
+from sklearn.base import BaseEstimator
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.model_selection import train_test_split
+from sklearn.utils import check_random_state
+from sklearn.utils._param_validation import Interval, Options, StrOptions
+from sklearn.utils.validation import check_is_fitted
+
+from .._kernels import tiles as kernels
+from .._kernels.threads import threads_of
+from .._packed_matrix import PackedMatrix
+from .._quantization.encoder import pack
+from .._quantization.float_rows import FloatMatrix
+from .._quantization.levels import column_range
+from .._seeds import draw_seed
+from .._solvers.normal_equations import Moments
+from .._solvers.problem import Problem
+from .._solvers.solver import Options as SolverOptions
+from .._solvers.solver import solve
+from .._state import StableState
+from .callbacks import CallbackSupportMixin
+from .doc_link import DocumentationLink
+from .predict import linear_predictions
+from .validation import check_bits, check_samples
+
+STORED_BITS = 8  # of the store that resample="epoch" draws from
+DEFAULT_BITS = 4
+
+
+class ZipMLModel(StableState, DocumentationLink, CallbackSupportMixin, BaseEstimator):
+    """Least squares on packed samples; see ZipMLRegressor and ZipMLLSSVC."""
+
+    _parameter_constraints: dict = {
+        "sample_bits": [Interval(Integral, 1, 8, closed="both"), None],
+        "model_bits": [Interval(Integral, 1, 16, closed="both"), None],
+        "gradient_bits": [Interval(Integral, 1, 16, closed="both"), None],
+        "sampling": [StrOptions({"compensated", "double", "naive", "nearest"})],
+        "levels": [StrOptions({"optimal", "uniform"})],
+        "n_draws": [Interval(Integral, 2, 255, closed="both")],
+        "resample": [StrOptions({"epoch"}), None],
+        "fit_intercept": ["boolean"],
+        "solver": [StrOptions({"saga", "sgd"})],
+        "l1_ratio": [Interval(Real, 0, 1, closed="both")],
+        "learning_rate": [StrOptions({"auto"}), Interval(Real, 0, None, closed="neither")],
+        "schedule": [StrOptions({"auto", "constant", "adaptive", "invscaling"})],
+        "power_t": [Interval(Real, 0, None, closed="left")],
+        "batch_size": [Options(Integral, {16, 32, 48, 64}), StrOptions({"auto"})],
+        "max_iter": [Interval(Integral, 1, None, closed="left")],
+        "tol": [Interval(Real, 0, None, closed="left")],
+        "early_stopping": ["boolean"],
+        "validation_fraction": [Interval(Real, 0, 1, closed="neither")],
+        "n_iter_no_change": [Interval(Integral, 1, None, closed="left")],
+        "warm_start": ["boolean"],
+        "n_jobs": [None, Integral],
+        "random_state": ["random_state"],
+        "verbose": ["verbose"],
+    }
+
+    # second moments of the rows that partial_fit has seen, None before and after fit
+    _moments = None
+
+    def _check_combination(self):
+        """Refuse settings that make no sense together."""
+        check_bits(self.sample_bits, self.sampling, self.n_draws)
+        if self.solver == "saga" and self.schedule in ("adaptive", "invscaling"):
+            raise ValueError(
+                f"schedule={self.schedule!r} needs solver='sgd', got solver='saga': variance reduction converges with "
+                "constant steps. Set schedule='auto', or solver='sgd'."
+            )
+        if self.resample is None:
+            return
+        if self.solver != "sgd":
+            raise ValueError(
+                f"resample='epoch' needs solver='sgd', got solver={self.solver!r}: saga keeps a residual of every row, "
+                "which means nothing for another draw of it."
+            )
+        if self.sample_bits is None or self.sample_bits >= STORED_BITS or self.sampling == "nearest":
+            raise ValueError(
+                f"resample='epoch' draws samples of fewer than {STORED_BITS} bits at random, got "
+                f"sample_bits={self.sample_bits!r} and sampling={self.sampling!r}."
+            )
+        if self.n_draws > 2:
+            raise ValueError(
+                f"resample='epoch' narrows codes of at most two draws, got n_draws={self.n_draws}: leave n_draws=2."
+            )
+
+    def _fit_linear(self, X, targets, weights, penalty, task, dtype, stratify=None):
+        """Fit coef_ and intercept_ of shape (outputs, ...) to centred or uncentred targets.
+
+        Parameters
+        ----------
+        X : validated array or PackedMatrix (n_samples, n_features)
+        targets : float64 (n_samples, outputs)
+        weights : float64 (n_samples,) or None
+        penalty : callable(total weight) -> alpha, of which l1_ratio is the l1 penalty's
+        task : FitTask
+        dtype : dtype that coef_ will have
+        stratify : array or None, for the validation split
+
+        Returns
+        -------
+        coef (outputs, features), intercept (outputs,), float64
+        """
+        self._check_combination()
+        self._moments = None
+        random_state = check_random_state(self.random_state)
+        pack_seed, solver_seed = draw_seed(random_state), draw_seed(random_state)
+        rows, held_out = self._split(len(targets), weights, random_state, stratify)
+        matrix = self._training_samples(X, rows, pack_seed)
+        if rows is not None:
+            train_targets, train_weights = targets[rows], None if weights is None else weights[rows]
+        else:
+            train_targets, train_weights = targets, weights
+        if train_weights is not None and np.ptp(train_weights) == 0:
+            total, train_weights = train_weights.sum(), None
+        else:
+            total = len(train_targets) if train_weights is None else train_weights.sum()
+        train_targets, mean, scale = _standardize(train_targets, train_weights, self.fit_intercept)
+        problem = Problem(matrix, train_weights, self.fit_intercept, threads_of(self.n_jobs))
+        slots = matrix._order.to_slots(train_targets.T, problem.n_slots, np.float32, self.n_jobs)
+        del train_targets  # 8 bytes a row and target
+
+        def coefficients(z):
+            with np.errstate(over="ignore", invalid="ignore"):  # checked at the end
+                coef = z / problem.step * scale[:, None]
+                coef[:, problem.unit == 0] = 0
+                coef = coef.astype(dtype).astype(np.float64)  # the intercept goes with what coef_ will hold
+                if not self.fit_intercept:
+                    return coef, np.zeros(len(coef))
+                return coef, mean - coef @ (problem.offset + problem.step * problem.centre)
+
+        monitor = _Monitor(self, X, targets, weights, held_out, coefficients, task)
+        alpha = penalty(total)
+        task.begin_epoch()
+        result = solve(
+            problem,
+            slots,
+            alpha * (1 - self.l1_ratio),
+            SolverOptions(
+                solver=self.solver,
+                learning_rate=self.learning_rate,
+                schedule=self.schedule,
+                power_t=self.power_t,
+                batch_size=self.batch_size,
+                max_iter=self.max_iter,
+                tol=self.tol,
+                model_bits=self.model_bits,
+                gradient_bits=self.gradient_bits,
+            ),
+            solver_seed,
+            l1=alpha * self.l1_ratio / scale,
+            start=self._start(len(slots), problem, scale),
+            on_epoch=monitor,
+            draw=self._redraw(matrix, pack_seed),
+        )
+        if not result.converged:
+            warnings.warn(
+                f"{type(self).__name__} did not converge in max_iter={self.max_iter} epochs "
+                f"(tol={self.tol}). Increase max_iter, raise tol, or drop collinear columns.",
+                ConvergenceWarning,
+                stacklevel=4,
+            )
+        self._n_rows, self._total_weight = len(targets), float(total)
+        self.n_iter_ = result.n_iter
+        self.loss_curve_ = _in_units_of_y(result.losses, scale)
+        if self.early_stopping:
+            self.validation_scores_ = monitor.scores
+        self.bytes_read_curve_ = result.bytes_read
+        self.sample_bits_, self.sample_nbytes_ = matrix.sample_bits, matrix.nbytes
+        coef, intercept = coefficients(result.z if monitor.best is None else monitor.best)
+        if not (np.isfinite(coef).all() and np.isfinite(intercept).all()):
+            raise ValueError("The coefficients exceed the range of float64: rescale X or y.")
+        return coef, intercept
+
+    def _partial_fit_linear(self, X, targets, weights, penalty, dtype):
+        """Take rows into account; the coefficients that minimise the objective on all rows so far. See _fit_linear."""
+        self._check_combination()
+        if self.resample is not None:
+            raise ValueError("resample='epoch' draws anew in every epoch, and partial_fit has none; use fit.")
+        if self.l1_ratio > 0:
+            raise ValueError(
+                f"l1_ratio={self.l1_ratio} needs epochs, and partial_fit has none; use fit, or l1_ratio=0."
+            )
+        moments = self._moments
+        if moments is None:
+            moments = Moments(X.shape[1], targets.shape[1], draw_seed(check_random_state(self.random_state)))
+        # the first chunk is packed as by fit; later ones get draws of their own
+        seed = kernels.mix(moments.seed, moments.n_chunks) if moments.n_chunks else moments.seed
+        weights = np.ones(len(targets)) if weights is None else weights
+        rows = None if weights.all() else np.flatnonzero(weights)
+        if self.sample_bits is None and not isinstance(X, PackedMatrix):
+            column_range(X, rows)  # raises for NaN and infinity
+            matrix = X if rows is None else X[rows]
+        else:
+            matrix = self._training_samples(X, rows, seed)
+        moments.add(matrix, *((targets, weights) if rows is None else (targets[rows], weights[rows])))
+        alpha = penalty(moments.total)
+        coef, intercept, loss = moments.minimum(alpha, self.fit_intercept, dtype)
+        if not (np.isfinite(coef).all() and np.isfinite(intercept).all()):
+            raise ValueError("The coefficients exceed the range of float64: rescale X or y.")
+        self._n_rows, self._total_weight = moments.n_rows, float(moments.total)
+        self.n_iter_ = 1
+        self.loss_curve_ = [loss] if self._moments is None else [*self.loss_curve_, loss]
+        self.sample_bits_ = matrix.sample_bits if isinstance(matrix, PackedMatrix) else None
+        self._moments = moments
+        return coef, intercept
+
+    def _split(self, n, weights, random_state, stratify):
+        """Rows to train on (None: all) and to validate on (None: none); rows of weight zero are in neither."""
+        rows = None if weights is None or weights.all() else np.flatnonzero(weights)
+        if not self.early_stopping:
+            return rows, None
+        rows = np.arange(n) if rows is None else rows
+        try:
+            rows, held_out = train_test_split(
+                rows,
+                test_size=max(2, ceil(self.validation_fraction * len(rows))),  # R² of one row is nothing
+                random_state=random_state,
+                stratify=None if stratify is None else stratify[rows],
+            )
+        except ValueError as error:
+            raise ValueError(
+                f"early_stopping=True cannot set aside validation_fraction={self.validation_fraction} of "
+                f"n_samples={len(rows)}: {error}"
+            ) from error
+        return np.sort(rows), held_out
+
+    def _training_samples(self, X, rows, seed):
+        """The training rows as tiles: X packed, X narrowed, or X as floats."""
+        bits = self.sample_bits if self.resample is None else STORED_BITS
+        if isinstance(X, PackedMatrix):
+            return self._narrowed(X if rows is None else X[rows], bits, seed)
+        names = getattr(self, "feature_names_in_", None)
+        if bits is None:
+            return FloatMatrix(X, seed, rows, names)
+        kind = (bits, self.sampling, self.levels)
+        settings = {"rows": rows, "column_names": names, "n_jobs": self.n_jobs, "n_draws": self.n_draws}
+        return pack(X, *kind, seed, **settings)
+
+    def _narrowed(self, packed, bits, seed):
+        if bits is None:
+            raise ValueError(
+                f"sample_bits=None trains on float32 samples, but X is a PackedMatrix of {packed.sample_bits} bits. "
+                f"Set sample_bits={packed.sample_bits}, or pass numpy.asarray(X)."
+            )
+        # the default takes a narrower container as it is: a quantizer in front has chosen the width
+        if bits > packed.sample_bits and bits != DEFAULT_BITS:
+            raise ValueError(
+                f"sample_bits={bits} but X is a PackedMatrix of {packed.sample_bits} bits, which is narrower. "
+                f"Set sample_bits={packed.sample_bits} or less, or quantize X to {bits} bits."
+            )
+        if bits >= packed.sample_bits:
+            return packed
+        from .._quantization.requantize import requantize
+
+        return requantize(packed, bits, seed, self.n_jobs)
+
+    def _redraw(self, matrix, seed):
+        """Fresh samples for every epoch, if asked for."""
+        if self.resample is None:
+            return None
+        from .._quantization.requantize import narrower
+
+        draw = narrower(matrix, self.sample_bits, self.n_jobs)
+        return lambda epoch: draw(kernels.mix(seed, 1000 + epoch))
+
+    def _start(self, n_outputs, problem, scale):
+        """Initial z: the last solution if warm_start, else zero."""
+        if not self.warm_start or not hasattr(self, "coef_"):
+            return None
+        coef = np.atleast_2d(np.asarray(self.coef_, dtype=np.float64))
+        for what, before, now in (("features", coef.shape[1], problem.d), ("outputs", len(coef), n_outputs)):
+            if before != now:
+                raise ValueError(
+                    f"warm_start=True: the previous fit had {before} {what}, this one has {now}; set warm_start=False."
+                )
+        return coef * problem.step / scale[:, None]
+
+    def _predictions(self, X):
+        """Decision values, float64 (n_samples, outputs)."""
+        check_is_fitted(self)
+        X = check_samples(self, X, reset=False)
+        coef = np.atleast_2d(self.coef_)
+        return linear_predictions(X, coef, np.ravel(self.intercept_), self.n_jobs)
+
+
+def _standardize(targets, weights, centred):
+    """Targets (n_samples, outputs) centred and scaled to at most 1, and their means and scales."""
+    size = _largest(targets)
+    size[size == 0] = 1
+    targets = targets / size
+    mean = np.average(targets, axis=0, weights=weights) if centred else np.zeros(targets.shape[1])
+    targets -= mean
+    spread = _largest(targets)
+    # what the rounding of the mean of constant targets leaves is nothing to learn
+    spread[spread <= 1e-15] = 0
+    targets /= np.where(spread > 0, spread, np.inf)
+    return targets, mean * size, np.where(spread > 0, spread * size, 1.0)
+
+
+def _largest(targets):
+    """Largest absolute value of every column, without a copy."""
+    return np.maximum(targets.max(axis=0), -targets.min(axis=0))
+
+
+def _in_units_of_y(losses, scale):
+    """Objectives of standardized targets, in squared units of y; the largest float where that overflows."""
+    with np.errstate(over="ignore"):
+        return np.minimum(np.array(losses) * np.mean(scale**2), np.finfo(float).max).tolist()
+
+
+class _Monitor:
+    """Runs after every epoch: verbose output, callbacks, early stopping on held-out rows, which are never quantized."""
+
+    def __init__(self, estimator, X, targets, weights, held_out, coefficients, task):
+        self.estimator, self.coefficients, self.task = estimator, coefficients, task
+        self.scores, self.best, self.best_score, self.stale = [], None, -np.inf, 0
+        self.X = None if held_out is None else X[held_out]
+        self.targets = None if held_out is None else targets[held_out]
+        self.weights = None if held_out is None or weights is None else weights[held_out]
+
+    def __call__(self, epoch, z, loss):
+        if self.estimator.verbose:
+            print(f"[{type(self.estimator).__name__}] epoch {epoch}: objective {loss:.6g} of standardized targets")
+        told_to_stop = self.task.end_epoch(epoch, lambda: self.coefficients(z))
+        return told_to_stop if self.X is None else self._is_stale(z) or told_to_stop
+
+    def _is_stale(self, z):
+        """Whether the score on the held-out rows has not improved for n_iter_no_change epochs."""
+        score = self.estimator._validation_score(
+            linear_predictions(self.X, *self.coefficients(z)), self.targets, self.weights
+        )
+        self.scores.append(float(score))
+        improved = score > self.best_score + self.estimator.tol
+        self.stale = 0 if improved else self.stale + 1
+        if score > self.best_score:
+            self.best, self.best_score = z.copy(), score
+        return self.stale >= self.estimator.n_iter_no_change

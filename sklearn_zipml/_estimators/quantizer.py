@@ -1,0 +1,341 @@
+"""The transformer that packs."""
+
+from numbers import Integral
+from typing import Self
+
+import numpy as np
+from sklearn import get_config
+from sklearn.base import BaseEstimator, OneToOneFeatureMixin, TransformerMixin, _fit_context
+from sklearn.utils import check_random_state
+from sklearn.utils._param_validation import Interval, StrOptions
+from sklearn.utils.validation import check_is_fitted
+
+from .._kernels import tiles as kernels
+from .._packed_matrix import PackedMatrix
+from .._quantization.column_sketch import ColumnSketch
+from .._quantization.encoder import pack_on_grid
+from .._quantization.levels import find_grid
+from .._quantization.requantize import requantize
+from .._quantization.row_sample import sample_size, sampled_rows
+from .._seeds import draw_seed
+from .._state import StableState
+from .._storage.statistics import grid_of
+from .._typing import Levels, RandomState, Samples, Sampling
+from .callbacks import CallbackSupportMixin, FitTask
+from .doc_link import DocumentationLink
+from .validation import check_bits, check_samples
+
+
+class DoubleSamplingQuantizer(
+    StableState, DocumentationLink, OneToOneFeatureMixin, CallbackSupportMixin, TransformerMixin, BaseEstimator
+):
+    """Round training rows stochastically to a few levels per column and pack them.
+
+    ``fit_transform`` and ``quantize`` give a :class:`PackedMatrix`. ``transform`` passes rows through as they are:
+    quantization is for training rows, and predicting on rounded rows adds noise that no training removes. So
+    ``fit(X).transform(X)`` differs from ``fit_transform(X)`` by design, as with scikit-learn's TargetEncoder.
+
+    Rounding is unbiased: between neighbouring levels lo <= a <= hi a draw is hi with probability
+    (a - lo) / (hi - lo) (ZipML, arXiv:1611.05402, section 2). Draws are keyed by the content of a row, so a row gets
+    the same codes in whatever order, subset or chunk it comes; equal rows get equal codes.
+
+    Parameters
+    ----------
+    sample_bits : int from 1 to 8, default=4
+        Bits stored for each value. 3 bits take the room of 4, and 5 to 7 that of 8.
+    sampling : {"compensated", "double", "naive", "nearest"}, default="compensated"
+        "compensated": one draw among 2**sample_bits levels, and the second moment of its error, which estimators
+        subtract. "double": the paper's two independent draws, among 2**(sample_bits - 1) levels, packed as one code.
+        Both are unbiased; at 2 bits two levels are too few for most columns, so the first is the default here as in
+        the estimators. "naive": one draw. "nearest": the nearest level.
+    levels : {"optimal", "uniform"}, default="optimal"
+        Levels of each column: placed to minimise the rounding variance, or evenly spaced over the range. A column
+        with no more distinct values than levels is stored without loss if they are whole steps of a 255-step grid.
+    n_draws : int from 2 to 255, default=2
+        Independent draws of each value with ``sampling="double"``. A code holds a level and how many of the draws went
+        up from it (ZipML, section 2), so there are ``(2**sample_bits - 1) // n_draws + 1`` levels: fewer than with two
+        draws, and less noise between them. More than two are for studies, and cannot be narrowed.
+    quantize_unseen : bool, default=False
+        Whether ``transform`` packs too, for studies where the data of inference is quantized as well. Values outside
+        the range seen in ``fit`` then go to its ends.
+    n_jobs : int or None, default=None
+        Threads that pack. None means as many as scikit-learn's own compiled loops take (OpenMP's; ``threadpoolctl``
+        limits them), unless in a ``joblib.parallel_config`` context; -1 all processors. The result does not depend on
+        it.
+    random_state : int, RandomState instance or None, default=None
+        Decides the rounding and the order of rows inside the container.
+
+    Attributes
+    ----------
+    offset_ : float64 array of shape (n_features,)
+        A stored value of column j is ``offset_[j] + step_[j] * g``, g an integer from 0 to 255.
+    step_ : float64 array of shape (n_features,)
+        That step.
+    levels_ : list of float64 arrays
+        Levels of every column, in units of X.
+    n_features_in_ : int
+        Number of features.
+    feature_names_in_ : array of shape (n_features,)
+        Names of features, when X has string names.
+
+    Raises
+    ------
+    ValueError
+        For NaN or infinite values, or a width too small for the draws.
+
+    Warns
+    -----
+    UserWarning
+        When outliers make one grid step larger than the standard deviation of a column.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sklearn.pipeline import make_pipeline
+    >>> from sklearn_zipml import DoubleSamplingQuantizer, ZipMLRegressor
+    >>> rng = np.random.default_rng(0)
+    >>> X = rng.normal(size=(2000, 16))
+    >>> y = X @ rng.normal(size=16)
+    >>> packed = DoubleSamplingQuantizer(4, random_state=0).fit_transform(X)
+    >>> packed.shape, packed.sample_bits
+    ((2000, 16), 4)
+    >>> model = make_pipeline(DoubleSamplingQuantizer(4, random_state=0), ZipMLRegressor(random_state=0))
+    >>> bool(model.fit(X, y).score(X, y) > 0.95)
+    True
+    """
+
+    _parameter_constraints: dict = {
+        "sample_bits": [Interval(Integral, 1, 8, closed="both")],
+        "sampling": [StrOptions({"compensated", "double", "naive", "nearest"})],
+        "levels": [StrOptions({"optimal", "uniform"})],
+        "n_draws": [Interval(Integral, 2, 255, closed="both")],
+        "quantize_unseen": ["boolean"],
+        "n_jobs": [None, Integral],
+        "random_state": ["random_state"],
+    }
+
+    def __init__(
+        self,
+        sample_bits: int = 4,
+        *,
+        sampling: Sampling = "compensated",
+        levels: Levels = "optimal",
+        n_draws: int = 2,
+        quantize_unseen: bool = False,
+        n_jobs: int | None = None,
+        random_state: RandomState = None,
+    ) -> None:
+        self.sample_bits = sample_bits
+        self.sampling = sampling
+        self.levels = levels
+        self.n_draws = n_draws
+        self.quantize_unseen = quantize_unseen
+        self.n_jobs = n_jobs
+        self.random_state = random_state
+
+    @_fit_context(prefer_skip_nested_validation=True)
+    def fit(self, X: Samples, y: object = None) -> Self:
+        """Find the range and the levels of every column.
+
+        Parameters
+        ----------
+        X : array-like, data frame or PackedMatrix of shape (n_samples, n_features)
+            Training rows, any real dtype, finite.
+        y : None
+            Ignored.
+
+        Returns
+        -------
+        self
+        """
+        task = FitTask(self, X, y)
+        self._fit(X)
+        task.end()
+        return self
+
+    @_fit_context(prefer_skip_nested_validation=True)
+    def partial_fit(self, X: Samples, y: object = None) -> Self:
+        """Take more rows into account, for data that comes in chunks.
+
+        After any division of rows into chunks the levels are those that ``fit`` finds for all of them. The quantizer
+        keeps the range of the columns and a sample of at most 8192 rows. It begins anew after ``fit``.
+
+        Parameters
+        ----------
+        X : array-like or data frame of shape (n_samples, n_features)
+            The next rows, any real dtype, finite.
+        y : object, default=None
+            Ignored.
+
+        Returns
+        -------
+        self
+
+        Raises
+        ------
+        ValueError
+            For a PackedMatrix, whose levels are given.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from sklearn_zipml import DoubleSamplingQuantizer
+        >>> X = np.random.default_rng(0).normal(size=(1000, 4))
+        >>> quantizer = DoubleSamplingQuantizer(2, random_state=0)
+        >>> for start in range(0, 1000, 100):
+        ...     quantizer = quantizer.partial_fit(X[start : start + 100])
+        >>> whole = DoubleSamplingQuantizer(2, random_state=0).fit(X)
+        >>> bool(np.array_equal(quantizer.levels_, whole.levels_))
+        True
+        """
+        check_bits(self.sample_bits, self.sampling, self.n_draws)
+        if isinstance(X, PackedMatrix):
+            raise ValueError(
+                "partial_fit finds levels for rows that are not packed yet; narrow a PackedMatrix with its method "
+                "requantize, or with fit_transform."
+            )
+        first = getattr(self, "_sketch", None) is None
+        X = check_samples(self, X, reset=first)
+        seed = draw_seed(check_random_state(self.random_state)) if first else self._seed
+        sketch = ColumnSketch(X.shape[1], seed) if first else self._sketch
+        sketch.update(X)
+        self._seed, self._sketch = seed, sketch
+        kind = (self.sample_bits, self.sampling, self.levels, getattr(self, "feature_names_in_", None))
+        grid = sketch.grid(*kind, n_draws=self.n_draws)
+        self._set_grid(grid)
+        return self
+
+    @_fit_context(prefer_skip_nested_validation=True)
+    def fit_transform(self, X: Samples, y: object = None) -> PackedMatrix | np.ndarray:
+        """Find the levels and pack the rows.
+
+        Parameters
+        ----------
+        X : array-like, data frame or PackedMatrix of shape (n_samples, n_features)
+            Training rows. A PackedMatrix is narrowed to sample_bits.
+        y : None
+            Ignored.
+
+        Returns
+        -------
+        PackedMatrix of shape (n_samples, n_features), or a data frame of its decoded values if ``set_output`` asks
+        for one
+        """
+        task = FitTask(self, X, y)
+        packed = self._pack(self._fit(X))
+        task.end()
+        return self._output(packed)
+
+    def quantize(self, X: Samples) -> PackedMatrix:
+        """Pack rows on the levels found by ``fit``.
+
+        Parameters
+        ----------
+        X : array-like, data frame or PackedMatrix of shape (n_samples, n_features)
+            Rows; values outside the range seen in ``fit`` go to its ends.
+
+        Returns
+        -------
+        PackedMatrix of shape (n_samples, n_features)
+
+        Raises
+        ------
+        NotFittedError
+            Before ``fit``.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from sklearn_zipml import DoubleSamplingQuantizer
+        >>> X = np.random.default_rng(0).normal(size=(1000, 4))
+        >>> quantizer = DoubleSamplingQuantizer(2, random_state=0).fit(X)
+        >>> quantizer.quantize(X[:300]).shape
+        (300, 4)
+        """
+        check_is_fitted(self)
+        return self._pack(check_samples(self, X, reset=False))
+
+    def transform(self, X: Samples) -> PackedMatrix | np.ndarray:
+        """Pass rows through as they are, or pack them with ``quantize_unseen=True``.
+
+        Parameters
+        ----------
+        X : array-like, data frame or PackedMatrix of shape (n_samples, n_features)
+            Rows.
+
+        Returns
+        -------
+        array or PackedMatrix of shape (n_samples, n_features)
+        """
+        check_is_fitted(self)
+        X = check_samples(self, X, reset=False)
+        return self._output(self._pack(X)) if self.quantize_unseen else self._output(X)
+
+    def inverse_transform(self, X: Samples) -> np.ndarray:
+        """Decode packed rows; rows that are not packed stay as they are.
+
+        Parameters
+        ----------
+        X : PackedMatrix or array-like of shape (n_samples, n_features)
+            Rows.
+
+        Returns
+        -------
+        array of shape (n_samples, n_features)
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from sklearn_zipml import DoubleSamplingQuantizer
+        >>> X = np.random.default_rng(0).normal(size=(1000, 4))
+        >>> quantizer = DoubleSamplingQuantizer(2, random_state=0)
+        >>> packed = quantizer.fit_transform(X)
+        >>> np.unique(quantizer.inverse_transform(packed)[:, 0]).size
+        4
+        """
+        check_is_fitted(self)
+        return np.asarray(check_samples(self, X, reset=False))
+
+    def _fit(self, X):
+        check_bits(self.sample_bits, self.sampling, self.n_draws)
+        X = check_samples(self, X, reset=True)
+        self._seed = draw_seed(check_random_state(self.random_state))
+        self._sketch = None
+        if isinstance(X, PackedMatrix):
+            X = requantize(X, self.sample_bits, self._seed, self.n_jobs)
+            self._set_grid(grid_of(X))
+        else:
+            rows = sampled_rows(len(X), sample_size(X.shape[1]), kernels.mix(self._seed, 3))
+            names = getattr(self, "feature_names_in_", None)
+            kind = (self.sample_bits, self.sampling, self.levels)
+            settings = {"column_names": names, "n_jobs": self.n_jobs, "n_draws": self.n_draws}
+            self._set_grid(find_grid(X, *kind, rows, **settings))
+        return X
+
+    def _set_grid(self, grid):
+        self._grid = grid
+        self.offset_, self.step_ = grid.offset, grid.step
+        self.levels_ = [
+            offset + step * row[:used]
+            for offset, step, row, used in zip(grid.offset, grid.step, grid.levels, grid.used, strict=True)
+        ]
+
+    def _pack(self, X):
+        if isinstance(X, PackedMatrix):
+            return requantize(X, self.sample_bits, self._seed, self.n_jobs)
+        kind = (self.sample_bits, self.sampling, self.levels)
+        return pack_on_grid(X, self._grid, *kind, self._seed, n_jobs=self.n_jobs)
+
+    def _output(self, X):
+        """X, decoded if set_output wants a data frame."""
+        # _sklearn_output_config is what set_output writes
+        own = getattr(self, "_sklearn_output_config", {}).get("transform")
+        wanted = own or get_config()["transform_output"]
+        return X if wanted == "default" else np.asarray(X)
+
+    def __sklearn_tags__(self):
+        tags = super().__sklearn_tags__()
+        tags.transformer_tags.preserves_dtype = ["float64", "float32"]
+        # fit_transform packs, transform passes through: their outputs differ, and nothing else is random
+        tags.non_deterministic = not self.quantize_unseen
+        return tags

@@ -1,0 +1,1 @@
+"""Score, memory and levels as tables and pictures."""

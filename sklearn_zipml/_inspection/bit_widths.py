@@ -1,0 +1,156 @@
+"""Cross-validated scores over bit widths: the rows of a fold are packed once, at 8 bits, and narrowed for each fit."""
+
+import time
+from numbers import Integral
+
+import numpy as np
+from joblib import Parallel, delayed
+from scipy.stats import rankdata
+from sklearn.base import clone, is_classifier
+from sklearn.metrics import check_scoring
+from sklearn.model_selection import check_cv
+from sklearn.pipeline import Pipeline
+from sklearn.utils import _safe_indexing, indexable
+
+from .._estimators.base import STORED_BITS, ZipMLModel
+from .._estimators.quantizer import DoubleSamplingQuantizer
+from .._packed_matrix import PackedMatrix
+from .._quantization.levels import draws_of
+
+WIDTHS = (1, 2, 3, 4, 8)
+
+
+def cross_validate_widths(estimator, X, y, *, param, bits, cv, scoring, n_jobs, groups=None):
+    """Score an estimator at every width of a parameter, and at full precision, on the same folds.
+
+    Parameters
+    ----------
+    estimator : ZipMLRegressor, ZipMLLSSVC or Pipeline that ends in one
+    X, y : training data; X may be a PackedMatrix, whose own width then stands for full precision, and whose target is
+        taken if y is None
+    param : {"sample_bits", "model_bits", "gradient_bits"}
+    bits : sequence of int or None, all that are possible of WIDTHS
+    cv, scoring, n_jobs, groups : as for ``sklearn.model_selection.cross_validate``
+
+    Returns
+    -------
+    dict of arrays shaped like ``cv_results_`` of a search, one entry for every width and a last one for full precision
+    """
+    steps = Steps(estimator, param, X)
+    X, y, groups = indexable(X, target_of(X, y), groups)
+    folds = check_cv(cv, y, classifier=is_classifier(steps.model))
+    settings = [*(steps.possible(WIDTHS) if bits is None else check_widths(bits)), steps.full_precision]
+    scorer = check_scoring(steps.model, scoring)
+    results = Parallel(n_jobs=n_jobs)(
+        delayed(_score_fold)(steps, settings, scorer, X, y, train, test) for train, test in folds.split(X, y, groups)
+    )
+    scores, seconds, nbytes, epochs = np.moveaxis(np.array(results), -1, 0)
+    return _cv_results(steps.param, settings, scores, seconds, nbytes, epochs)
+
+
+def target_of(X, y):
+    """y, or the target that a PackedMatrix brings along."""
+    if y is None and isinstance(X, PackedMatrix):
+        y = X.target
+    if y is None:
+        raise ValueError("y is None: pass the targets, or a PackedMatrix that has some (PackedMatrix.with_target).")
+    return y
+
+
+def check_widths(bits):
+    """Widths as a list; their range is the business of the estimator that gets them."""
+    widths = list(bits)
+    if not widths or not all(isinstance(width, Integral) for width in widths):
+        raise ValueError(f"bits must be one or more integers, full precision is added to them; got {widths!r}.")
+    return [int(width) for width in widths]
+
+
+class Steps:
+    """An estimator taken apart: transformers, quantizer and model.
+
+    A quantizer in a pipeline keeps its sampling, levels and seed; without one the model's own are used.
+    """
+
+    def __init__(self, estimator, param, X):
+        steps = estimator.steps if isinstance(estimator, Pipeline) else [("model", estimator)]
+        name, self.model = steps[-1]
+        if not isinstance(self.model, ZipMLModel):
+            raise TypeError(
+                "estimator must be a ZipMLRegressor, a ZipMLLSSVC or a Pipeline that ends in one, got "
+                f"{type(estimator).__name__}."
+            )
+        self.param = param.removeprefix(f"{name}__")
+        if self.param not in ("sample_bits", "model_bits", "gradient_bits"):
+            raise ValueError(f"param must be 'sample_bits', 'model_bits' or 'gradient_bits', got {param!r}.")
+        others = [step for _, step in steps[:-1] if step is not None and step != "passthrough"]
+        self.quantizer = DoubleSamplingQuantizer(
+            sampling=self.model.sampling,
+            levels=self.model.levels,
+            n_draws=self.model.n_draws,
+            random_state=self.model.random_state,
+        )
+        if others and isinstance(others[-1], DoubleSamplingQuantizer):
+            self.quantizer = others.pop()
+        if self.param == "sample_bits" and self.quantizer.n_draws > 2:
+            raise ValueError(
+                f"Widths are compared by narrowing, which codes of n_draws={self.quantizer.n_draws} cannot be; "
+                "leave n_draws=2."
+            )
+        self.transformers = others
+        self.full_precision = None
+        if isinstance(X, PackedMatrix) and self.param == "sample_bits":
+            self.full_precision = X.sample_bits
+
+    def possible(self, bits):
+        """Those of the widths that the sampling and packed rows allow."""
+        if self.param != "sample_bits":
+            return bits
+        fewest, most = draws_of(self.quantizer.sampling), (self.full_precision or STORED_BITS + 1)
+        return [b for b in bits if fewest <= b < most]
+
+    def transformed(self, X, X_test, y):
+        """Training and test rows behind clones of the transformers."""
+        for transformer in self.transformers:
+            transformer = clone(transformer)
+            X = transformer.fit_transform(X, y)
+            X_test = transformer.transform(X_test)
+        return X, X_test
+
+    def stored(self, X, X_test):
+        """Training rows as an array and packed at 8 bits, test rows as an array; packed rows stay what they are."""
+        if isinstance(X, PackedMatrix):
+            return X, X, X_test
+        quantizer = clone(self.quantizer).set_params(sample_bits=STORED_BITS, quantize_unseen=False)
+        quantizer.set_output(transform="default")
+        packed = quantizer.fit_transform(X)
+        return quantizer.transform(X), packed, quantizer.transform(X_test)
+
+    def candidate(self, value):
+        """The model at a width."""
+        return clone(self.model).set_params(**{self.param: value})
+
+
+def _score_fold(steps, settings, scorer, X, y, train, test):
+    """Score, seconds of the fit, bytes of its samples, and epochs, for every setting."""
+    (X, X_test), (y, y_test) = ([_safe_indexing(data, rows) for rows in (train, test)] for data in (X, y))
+    floats, packed, X_test = steps.stored(*steps.transformed(X, X_test, y))
+    rows = []
+    for value in settings:
+        model = steps.candidate(value)
+        start = time.perf_counter()
+        model.fit(floats if model.sample_bits is None else packed, y)
+        seconds = time.perf_counter() - start
+        rows.append((scorer(model, X_test, y_test), seconds, model.sample_nbytes_, model.n_iter_))
+    return rows
+
+
+def _cv_results(param, settings, scores, seconds, nbytes, epochs):
+    """Arrays (folds, settings) under the names that searches use."""
+    values = np.empty(len(settings), dtype=object)
+    values[:] = settings
+    results = {f"param_{param}": values, "params": [{param: value} for value in settings]}
+    for name, array in (("test_score", scores), ("fit_time", seconds), ("sample_nbytes", nbytes), ("n_iter", epochs)):
+        results |= {f"mean_{name}": array.mean(axis=0), f"std_{name}": array.std(axis=0)}
+    results |= {f"split{k}_test_score": row for k, row in enumerate(scores)}
+    results["rank_test_score"] = rankdata(-results["mean_test_score"], method="min").astype(np.int32)
+    return results

@@ -1,0 +1,1 @@
+"""Typed access to the C code, its threads, and which instruction set it runs on."""

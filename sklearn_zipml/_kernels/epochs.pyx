@@ -1,0 +1,234 @@
+"""Epochs of the solvers: puts arrays into the struct of epoch.h, drops the GIL and runs it, in threads if asked to.
+
+All vectors of columns live in code space, as in `passes`. Vectors of rows are in slot order.
+"""
+
+import numpy as np
+
+from cpython.exc cimport PyErr_CheckSignals
+
+from .tiles import on_lines
+from .threads import run_team
+
+from sklearn_zipml._kernels.tiles cimport Tiles, active_kernels, int64_t, uint8_t, uint64_t, zml_kernels
+from sklearn_zipml._kernels.passes cimport Rows
+
+cdef extern from "team.h" nogil:
+    enum:
+        ZML_TEAM_MOST
+    ctypedef struct zml_team:
+        int size
+        unsigned int last_round
+    int zml_has_teams()
+    void zml_open_team(zml_team *team, int size)
+    void zml_stop_team(zml_team *team)
+
+cdef extern from "epoch.h" nogil:
+    enum:
+        ZML_MOST_PARTS
+    ctypedef struct zml_epoch:
+        const zml_kernels *kernels
+        const uint8_t *tiles
+        const uint8_t *table
+        int width
+        size_t columns
+        size_t n_rows
+        const int64_t *order
+        size_t n_order
+        int batch_rows
+        const float *centre
+        size_t n_targets
+        size_t slots
+        const float *weights
+        const float *targets
+        float *lag
+        float *model
+        float *drift
+        float *total
+        double *sum "sum"
+        const double *pull
+        const float *threshold
+        const float *anchor
+        const float *keep
+        const float *step
+        const float *unit
+        float batch_weight
+        float table_weight
+        float *reaches
+        int model_bits
+        int gradient_bits
+        uint64_t seed
+    ctypedef struct zml_changes:
+        pass
+    ctypedef struct zml_member:
+        const zml_epoch *epoch
+        zml_team *team
+        int member
+        double *parts
+        zml_changes *changes
+        unsigned int batches
+    ctypedef enum zml_progress:
+        ZML_GOES_ON
+        ZML_FINISHED
+        ZML_NOT_FINITE
+        ZML_STOPPED
+    int zml_parts(size_t columns)
+    size_t zml_blocks(size_t columns)
+    void zml_join(zml_member *member)
+    zml_progress zml_advance(zml_member *member, size_t batches)
+
+cdef enum:
+    TILE = 64
+    # A pass looks for signals after about so many values, a few milliseconds.
+    SIGNAL_VALUES = 1 << 25
+    # A member of a team has as many values of a batch to itself at least: fewer, and meeting costs more than it brings.
+    SHARE = 1 << 13
+
+
+cdef class Team:
+    """Threads that share the epochs of a fit, as long as that pays; the results do not depend on it.
+
+    Parameters
+    ----------
+    columns : int, padded
+    batch_rows : int
+    threads : int, the most there may be
+    """
+
+    cdef zml_team team
+    cdef readonly int size
+
+    def __init__(self, size_t columns=0, int batch_rows=0, int threads=1):
+        cdef size_t worth = min(batch_rows * columns // SHARE, <size_t> zml_parts(columns))
+        self.size = max(1, min(threads, worth, ZML_TEAM_MOST)) if zml_has_teams() else 1
+
+    def run(self, work):
+        """work(member) of all members."""
+        zml_open_team(&self.team, self.size)
+        results = run_team(self.size, work, self._stop)
+        if self.team.last_round:  # processors are short
+            self.size = 1
+        return results
+
+    def _stop(self):
+        zml_stop_team(&self.team)
+
+
+cdef class Shrinkage:
+    """The proximal step of an l1 penalty: thresholds, and what offsets are relative to, (targets, padded columns)."""
+
+    cdef const float[:, ::1] threshold, anchor
+
+    def __init__(self, const float[:, ::1] threshold, const float[:, ::1] anchor):
+        self.threshold, self.anchor = threshold, anchor
+
+
+cdef class Epoch:
+    """One epoch as the C code sees it. `kept` are the arrays it points into."""
+
+    cdef zml_epoch epoch
+    cdef Team team
+    cdef object kept
+    cdef double[:, :, :, ::1] parts
+    cdef float[:, ::1] reaches
+    cdef readonly unsigned int batches
+
+    def __init__(self, Tiles tiles, Rows rows, const int64_t[::1] order, int batch_rows, const float[::1] centre,
+                 const float[::1] keep, const float[::1] step, double batch_weight, int model_bits, int gradient_bits,
+                 uint64_t seed, Shrinkage l1, Team team):
+        cdef zml_epoch *e = &self.epoch
+        centre, keep, step = on_lines(centre), on_lines(keep), on_lines(step)
+        self.kept = tiles, rows, order, centre, keep, step, l1
+        e.kernels = active_kernels()
+        e.tiles = tiles.tile(0) if tiles.n_tiles else NULL
+        e.table = &tiles.table[0] if tiles.table.shape[0] else NULL
+        e.width, e.columns, e.n_rows = tiles.width, tiles.padded, tiles.n_rows
+        e.n_order, e.batch_rows = order.shape[0], batch_rows
+        e.n_targets, e.slots = rows.targets.shape[0], rows.targets.shape[1]
+        e.weights = &rows.weights[0] if rows.weighted else NULL
+        e.batch_weight, e.model_bits, e.gradient_bits, e.seed = <float> batch_weight, model_bits, gradient_bits, seed
+        if e.n_order:
+            e.order = &order[0]
+        if e.columns:
+            e.centre, e.keep, e.step = &centre[0], &keep[0], &step[0]
+        if l1 is not None and e.columns:
+            e.threshold, e.anchor = &l1.threshold[0, 0], &l1.anchor[0, 0]
+        self.reaches = np.zeros((max(1, e.n_targets), max(<size_t> 1, zml_blocks(e.columns))), dtype=np.float32)
+        e.reaches = &self.reaches[0, 0]
+        self.parts = on_lines(np.zeros((2, max(1, e.n_targets), ZML_MOST_PARTS, TILE)))
+        self.team = Team() if team is None else team
+
+    def run(self):
+        """Run it to its end; False if it ran out of the finite numbers."""
+        return self.team.run(self._work)[0]
+
+    def _work(self, int index):
+        cdef zml_member member
+        cdef zml_progress progress = ZML_GOES_ON
+        cdef uint8_t[:, ::1] changes = np.zeros((self.epoch.n_targets + 1, sizeof(zml_changes)), dtype=np.uint8)
+        cdef size_t values = self.epoch.batch_rows * max(<size_t> 1, self.epoch.columns * self.epoch.n_targets)
+        cdef size_t batches = max(<size_t> 1, <size_t> SIGNAL_VALUES // values)
+        member.epoch, member.team, member.member = &self.epoch, &self.team.team, index
+        member.parts, member.changes = &self.parts[0, 0, 0, 0], <zml_changes *> &changes[0, 0]
+        zml_join(&member)
+        while progress == ZML_GOES_ON:
+            if index == 0:
+                PyErr_CheckSignals()
+            with nogil:
+                progress = zml_advance(&member, batches)
+        if index == 0:
+            self.batches = member.batches
+        return progress == ZML_FINISHED
+
+
+def saga_epoch(Tiles tiles, Rows rows, const int64_t[::1] order, int batch_rows, const float[::1] centre,
+               const float[::1] keep, const float[::1] step, double batch_weight, double table_weight, int model_bits,
+               int gradient_bits, uint64_t seed, float[:, ::1] lag, const double[:, ::1] pull, double[:, ::1] mean,
+               float[:, ::1] offset, Shrinkage l1=None, Team team=None):
+    """One epoch of anchored SAGA over the tiles in `order`; False if it ran out of the finite numbers.
+
+    offset (targets, columns) is z - anchor and moves; mean is the mean gradient of the table, kept in double; pull is
+    the gradient of l2 penalty and compensation at the anchor; l1 shrinks z after every step. model_bits and
+    gradient_bits 0 mean 16, to nearest. With a team no tile may follow itself in the order.
+    """
+    cdef Epoch epoch = Epoch(tiles, rows, order, batch_rows, centre, keep, step, batch_weight, model_bits,
+                             gradient_bits, seed, l1, team)
+    cdef zml_epoch *e = &epoch.epoch
+    drift, total, moved = on_lines(np.zeros_like(offset)), on_lines(np.zeros_like(offset)), on_lines(offset)
+    cdef float[:, ::1] drift_view = drift, total_view = total, moved_view = moved
+    if offset.shape[0] == 0 or offset.shape[1] == 0:
+        return True
+    e.table_weight, e.lag, e.pull = <float> table_weight, &lag[0, 0], &pull[0, 0]
+    e.model, e.sum, e.drift, e.total = &moved_view[0, 0], &mean[0, 0], &drift_view[0, 0], &total_view[0, 0]
+    finite = epoch.run()
+    offset_array, mean_array = np.asarray(offset), np.asarray(mean)
+    offset_array[:] = moved
+    mean_array += drift
+    return finite
+
+
+def sgd_epoch(Tiles tiles, Rows rows, const int64_t[::1] order, int batch_rows, const float[::1] centre,
+              const float[::1] keep, const float[::1] step, double batch_weight, int model_bits, int gradient_bits,
+              uint64_t seed, const float[::1] unit, float[:, ::1] model, double[:, ::1] average, Shrinkage l1=None,
+              Team team=None):
+    """One epoch of mini-batch SGD; `average` gets the mean of its iterates. False if it ran out of the finite numbers.
+
+    gradient_bits rounds the gradient vector, scaled by `unit` to the solver's scaled columns; l1 shrinks the model
+    before every step.
+    """
+    cdef Epoch epoch = Epoch(tiles, rows, order, batch_rows, centre, keep, step, batch_weight, model_bits,
+                             gradient_bits, seed, l1, team)
+    cdef zml_epoch *e = &epoch.epoch
+    total, moved = on_lines(np.zeros_like(model)), on_lines(model)
+    cdef float[:, ::1] total_view = total, moved_view = moved
+    average[:, :] = 0
+    if model.shape[0] == 0 or model.shape[1] == 0:
+        return True
+    e.targets, e.unit = &rows.targets[0, 0], &unit[0]
+    e.model, e.sum, e.total = &moved_view[0, 0], &average[0, 0], &total_view[0, 0]
+    finite = epoch.run()
+    model_array, average_array = np.asarray(model), np.asarray(average)
+    model_array[:] = moved
+    average_array += total
+    average_array /= max(1, epoch.batches)
+    return finite

@@ -1,0 +1,197 @@
+"""How codes become fewer: new levels and tables for every column, then all tiles; see csrc/narrow_plan.h."""
+
+import numpy as np
+
+from libc.string cimport memcpy, memset
+
+from sklearn_zipml._kernels.tiles cimport (
+    Tiles, active_kernels, int64_t, uint8_t, uint16_t, uint64_t,
+)
+
+from sklearn_zipml._kernels.tiles import aligned_zeros
+
+cdef extern from "tile.h" nogil:
+    size_t zml_tile_bytes(size_t padded_columns, int width)
+
+cdef extern from "encode.h" nogil:
+    cdef enum:
+        ZML_NARROW_TILES
+    ctypedef int zml_optimal_levels(const double *position, const double *count, const double *sum,
+                                    const double *square, int n_positions, int n_levels, uint8_t *chosen)
+    ctypedef struct zml_narrowing:
+        size_t n_columns
+        size_t padded
+        int from_ "from"
+        int to
+        uint64_t seed
+        const uint8_t *base
+        const uint8_t *rise
+        const uint8_t *rise2
+        const uint8_t *odds
+        const uint8_t *odds2
+        const uint8_t *before
+        const uint8_t *after
+        const uint8_t *far
+    ctypedef void zml_narrow(const uint8_t *source, uint8_t *tiles, size_t n_tiles, uint64_t ordinal,
+                             const zml_narrowing *plan, uint64_t *sum, uint64_t *square, uint64_t *error)
+    ctypedef struct zml_encoding:
+        zml_optimal_levels *optimal_levels
+        zml_narrow *narrow
+
+cdef extern from "narrow_plan.h" nogil:
+    ctypedef struct zml_plan:
+        int n_codes
+        int n_new_codes
+        int n_levels
+        int pairs
+        int nearest
+        int uniform
+        zml_optimal_levels *search
+    ctypedef struct zml_old_column:
+        const uint8_t *table
+        const uint8_t *levels
+        int used
+        const uint64_t *counts
+        const double *carried
+    ctypedef struct zml_new_column:
+        uint8_t *levels
+        uint16_t *used
+        uint8_t *base
+        uint8_t *rise[2]
+        uint8_t *odds[2]
+        uint8_t *after
+        uint8_t *far
+        double *noise
+    void zml_plan_column(const zml_plan *plan, const zml_old_column *old, const zml_new_column *made)
+
+cdef enum:
+    GROUP = 4
+
+
+cdef class Narrowing:
+    """The codes of `source` made fewer: `plan` all columns, then `narrow` the tiles.
+
+    Parameters
+    ----------
+    source : Tiles
+    slots : int64 or None, the slots of the source to narrow, ascending, as `Selection` has them; None for all
+    used : uint16 (columns,), levels of each column
+    levels : uint8 (columns, levels), these; no levels if the table has them or if they are all there can be
+    carried : float64 (columns, codes), E[error² | code]
+    sample, chosen : Tiles, of the source or like them, and int64, those of them whose codes place the new levels
+    width, n_levels : of the new codes
+    pairs, nearest, uniform : whether codes hold two draws, are rounded to nearest, and levels are evenly spread
+    with_noise : whether E[error² | new code] is wanted
+
+    Attributes
+    ----------
+    levels : uint8 (columns, n_levels), the new levels, the last one repeated
+    used : uint16 (columns,), how many there are
+    noise : float64 (columns, new codes), E[error² | new code], or no codes
+    """
+
+    cdef readonly object levels, used, noise
+    cdef Tiles source, sample
+    cdef const int64_t[::1] slots
+    cdef const uint16_t[::1] old_used
+    cdef const uint8_t[:, :] old_levels
+    cdef const double[:, :] carried
+    cdef const int64_t[::1] chosen
+    cdef zml_plan kind
+    cdef zml_narrowing tables
+    cdef uint8_t[:, ::1] base, rise, rise2, odds, odds2, before, after
+    cdef uint8_t[::1] far
+
+    def __init__(self, Tiles source, slots, used, levels, carried, Tiles sample, chosen, int width, int n_levels,
+                 bint pairs, bint nearest, bint uniform, bint with_noise):
+        cdef size_t d = source.n_columns
+        self.source, self.old_used, self.old_levels = source, used, levels
+        self.carried, self.slots, self.sample, self.chosen = carried, slots, sample, chosen
+        self.kind.n_codes, self.kind.n_new_codes, self.kind.n_levels = 1 << source.width, 1 << width, n_levels
+        self.kind.pairs, self.kind.nearest, self.kind.uniform = pairs, nearest, uniform
+        self.kind.search = (<const zml_encoding *> active_kernels().encoding).optimal_levels
+        self.levels, self.used = np.zeros((d, n_levels), dtype=np.uint8), np.ones(d, dtype=np.uint16)
+        self.noise = np.zeros((d, 1 << width if with_noise else 0))
+        self.base, self.rise, self.rise2 = (zeros(source, 256) for _ in range(3))
+        self.odds, self.odds2 = (zeros(source, 512) for _ in range(2))
+        self.before, self.after, self.far = zeros(source, 16), zeros(source, 16), aligned_zeros(source.padded)
+        cdef zml_narrowing *tables = &self.tables
+        tables.n_columns, tables.padded, tables.from_, tables.to = d, source.padded, source.width, width
+        if not d:
+            return
+        tables.base, tables.rise, tables.odds, tables.far = (
+            &self.base[0, 0], &self.rise[0, 0], &self.odds[0, 0], &self.far[0])
+        tables.rise2 = &self.rise2[0, 0] if pairs else NULL
+        tables.odds2 = &self.odds2[0, 0] if pairs else NULL
+        tables.before = &self.before[0, 0] if source.width < 8 else NULL
+        tables.after = &self.after[0, 0] if width < 8 else NULL
+
+    def plan(self, size_t first, size_t last):
+        """Choose the levels of columns first..last-1, the first one a multiple of 4, and fill their tables."""
+        cdef size_t codes = self.kind.n_codes, first_group = first // GROUP, j
+        cdef size_t last_group = (last + GROUP - 1) // GROUP
+        cdef uint8_t[:, ::1] levels = self.levels
+        cdef uint16_t[::1] used = self.used
+        cdef double[:, ::1] noise = self.noise
+        cdef uint64_t[::1] counts = np.zeros((last_group - first_group) * GROUP * codes, dtype=np.uint64)
+        cdef double[256] carried
+        cdef zml_old_column old
+        cdef zml_new_column made
+        cdef int k
+        if first >= last:
+            return
+        with nogil:
+            self.sample.count(self.chosen, first_group, last_group, &counts[0])
+            for j in range(first, last):
+                old.table = &self.source.table[j * codes] if self.source.width < 8 else NULL
+                old.levels = &self.old_levels[j, 0] if self.old_levels.shape[1] else NULL
+                old.used, old.counts, old.carried = self.old_used[j], &counts[(j - first) * codes], carried
+                for k in range(self.carried.shape[1]):
+                    carried[k] = self.carried[j, k]
+                made.levels, made.used = &levels[j, 0], &used[j]
+                made.base, made.after, made.far = &self.base[j, 0], &self.after[j, 0], &self.far[j]
+                made.rise[0], made.rise[1] = &self.rise[j, 0], &self.rise2[j, 0]
+                made.odds[0], made.odds[1] = &self.odds[j, 0], &self.odds2[j, 0]
+                made.noise = &noise[j, 0] if noise.shape[1] else NULL
+                zml_plan_column(&self.kind, &old, &made)
+                if self.source.width < 8:
+                    memcpy(&self.before[j, 0], old.table, codes)
+
+    def narrow(self, uint8_t[:, ::1] tiles, uint64_t seed, size_t first, size_t last):
+        """Round the codes of tiles first..last-1 again, into the same of `tiles`. Draws are keyed by slot.
+
+        first is a multiple of ZML_NARROW_TILES.
+
+        Returns sums of the new positions, of their squares and of their squared distances from the old ones, uint64
+        (3, columns).
+        """
+        cdef zml_narrowing tables = self.tables
+        cdef const zml_encoding *encoding = <const zml_encoding *> active_kernels().encoding
+        sums = np.zeros((3, self.source.n_columns), dtype=np.uint64)
+        cdef uint64_t[:, ::1] view = sums
+        cdef size_t size = zml_tile_bytes(self.source.padded, self.source.width), t = first, count, k
+        cdef uint8_t[::1] spare
+        tables.seed = seed
+        if first >= last or not self.source.n_columns:
+            return sums
+        if self.slots is None:
+            with nogil:
+                encoding.narrow(self.source.tile(first), &tiles[first, 0], last - first, first, &tables, &view[0, 0],
+                                &view[1, 0], &view[2, 0])
+            return sums
+        # as many tiles as stay in the cache
+        spare = aligned_zeros(ZML_NARROW_TILES * size)
+        with nogil:
+            while t < last:
+                count = min(<size_t> ZML_NARROW_TILES, last - t)
+                memset(&spare[0], 0, count * size)
+                for k in range(count):
+                    self.source.take(self.slots, t + k, &spare[k * size])
+                encoding.narrow(&spare[0], &tiles[t, 0], count, t, &tables, &view[0, 0], &view[1, 0], &view[2, 0])
+                t += count
+        return sums
+
+
+def zeros(Tiles source, size_t n):
+    """Of every padded column, on lines of the cache."""
+    return aligned_zeros(source.padded * n).reshape(source.padded, n)

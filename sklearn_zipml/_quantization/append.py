@@ -1,0 +1,55 @@
+"""More rows for a packed file, on the levels it has."""
+
+import numpy as np
+
+from .._kernels import tiles as kernels
+from .._packed_matrix import check_target
+from .._storage.file_reader import load
+from .._storage.file_writer import write
+from .._storage.statistics import from_moments, grid_of, joined
+from .streaming import Packer
+
+
+def append(path, source, seed, n_jobs=None):
+    """Write the file at `path` anew with the rows of a source behind its own; see PackedMatrix.append."""
+    old = load(path)
+    n, d = old.shape
+    full, rest = divmod(n, kernels.TILE_ROWS)
+    kind = (old.sample_bits, old.sampling, old.levels)
+    packer = Packer(grid_of(old), *kind, seed, old.dtype, source.n_rows or 0, n_jobs, True)
+    # the new rows begin where the last tile of the old ones ends
+    if rest:
+        kernels.tiles_to_rows(old._codes[full:], d, packer.width, packer.store.append(rest))
+    packer.extend(source.chunks())
+    _check_names(old, source.names)
+    more = packer.store.n_rows - rest
+    packer.warn_outside(old.feature_names)
+    target = _joined_target(old, packer.targets, more)
+    order = old._order.followed_by(more, kernels.mix(seed, 1))
+    tiles = packer.store.into_tiles(order.parts[-1][1], rest, n_jobs)
+    hits = old._tiles.counts() if old._noise.shape[1] else np.zeros((d, 0))
+    new = from_moments(packer.moments, more, packer.coincidence(), old._table)
+    parts = old._parts() | joined(old, n, hits, new, more, packer.moments.hits)
+    parts |= {"shape": (n + more, d), "row_seed": order.parts, "target": target}
+    write(parts, [old._codes[:full], tiles], path)
+
+
+def _check_names(old, names):
+    if old.feature_names is not None and names is not None and old.feature_names != names:
+        raise ValueError(f"The file has the columns {old.feature_names}, the new rows have {names}.")
+
+
+def _joined_target(old, targets, n_rows):
+    """The targets of old and new rows."""
+    if old.target is None and not targets:
+        return None
+    if old.target is None or not targets:
+        without = "the file" if old.target is None else "the new rows"
+        raise ValueError(f"The file and the new rows must both have a target or none, but {without} has none.")
+    new = check_target(np.concatenate(targets), n_rows)
+    if new.shape[1:] != old.target.shape[1:] or (new.dtype.kind == "U") != (old.target.dtype.kind == "U"):
+        raise ValueError(
+            f"The new targets, {new.dtype} of shape {new.shape}, do not go with those of the file, {old.target.dtype} "
+            f"of shape {old.target.shape}."
+        )
+    return np.concatenate([old.target, new])

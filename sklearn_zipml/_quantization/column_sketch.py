@@ -1,0 +1,49 @@
+"""What has to be known of the columns before levels can be placed, gathered chunk by chunk."""
+
+import numpy as np
+
+from .._kernels import tiles as kernels
+from .levels import block_ranges, check_range, columns_of_rows, place_levels
+from .row_sample import RowSample, sample_size
+
+
+class ColumnSketch:
+    """Range of every column and a sample of rows: the same for any division of the rows into chunks.
+
+    The sample is that of `pack`, so levels found from a sketch of all rows are those of the whole array.
+
+    Parameters
+    ----------
+    n_columns : int
+    seed : int, 64 bits: that of packing
+    expected : int or None, rows that will come, where their number is known
+
+    Attributes
+    ----------
+    dtype : dtype that holds the values of all chunks, or None before the first
+    """
+
+    def __init__(self, n_columns, seed, expected=None):
+        self.n_columns, self.dtype = n_columns, None
+        self.low, self.high = np.full(n_columns, np.inf), np.full(n_columns, -np.inf)
+        self.sample = RowSample(sample_size(n_columns), kernels.mix(seed, 3), expected)
+
+    @property
+    def n_rows(self):
+        """Rows seen."""
+        return self.sample.n_seen
+
+    def update(self, X, n_jobs=None):
+        """Take the next rows into account; scikit-learn's error for NaN and infinity, leaving nothing changed."""
+        for low, high in block_ranges(X, n_jobs=n_jobs):
+            self.low, self.high = np.minimum(self.low, low), np.maximum(self.high, high)
+        self.dtype = X.dtype if self.dtype is None else np.result_type(self.dtype, X.dtype)
+        self.sample.offer(X)
+
+    def grid(self, sample_bits, sampling, levels, column_names=None, *, n_draws=2, n_jobs=None):
+        """The levels of the columns, a Grid; see `find_grid`."""
+        low, high = check_range(self.low, self.high, column_names)
+        values = self.sample.values()
+        kind = (sample_bits, sampling, levels, column_names)
+        sample = columns_of_rows(values, np.arange(len(values)))
+        return place_levels(sample, low, high, self.dtype, *kind, n_draws=n_draws, n_jobs=n_jobs)

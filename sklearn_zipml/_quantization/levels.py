@@ -1,0 +1,219 @@
+"""Step 1: where the levels of every column go (ZipML section on optimal quantization; DESIGN section 3).
+
+A column's range is divided into at most 255 equal steps; its levels stand on grid positions, integers 0..top.
+Position g stands for the value offset + step * g.
+"""
+
+import warnings
+from dataclasses import dataclass
+
+import numpy as np
+from sklearn.utils import assert_all_finite
+
+from .._kernels import tiles as kernels
+from .._kernels.threads import in_threads
+from .._storage.blocks import block_dtype, block_rows, row_block, sequential_blocks
+
+GATHERED_ROWS = 256  # that stay in the cache while they are turned into columns
+THREAD_COLUMNS = 16
+MAX_STEPS = 255
+
+
+def draws_of(sampling, n_draws=2):
+    """Draws that a code holds: `n_draws` of double sampling, one of any other.
+
+    Levels are that many grid steps apart, or a multiple of it, so that the mean of the draws is a grid position.
+    """
+    return n_draws if sampling == "double" else 1
+
+
+def n_levels(sample_bits, n_draws):
+    """Levels a column has at `sample_bits` stored bits: a code is a level and how many of n_draws went up from it."""
+    return (2**sample_bits - 1) // n_draws + 1
+
+
+@dataclass(frozen=True)
+class Grid:
+    """Levels of all columns.
+
+    Attributes
+    ----------
+    offset, step : float64 (columns,), in units of X
+    levels : uint8 (columns, n_levels), grid positions; unused ones repeat the last
+    used : uint16 (columns,), number of levels in use; 1 for a constant column
+    dtype : block type whose arithmetic is safe for this range
+    n_draws : draws of double sampling; levels are multiples of it then
+    """
+
+    offset: np.ndarray
+    step: np.ndarray
+    levels: np.ndarray
+    used: np.ndarray
+    dtype: type
+    n_draws: int = 2
+
+    @property
+    def top(self):
+        """Highest grid position of each column."""
+        return np.ascontiguousarray(self.levels[np.arange(len(self.used)), self.used - 1])
+
+    @property
+    def scale(self):
+        """Fixed-point grid coordinates per unit of X."""
+        with np.errstate(divide="ignore"):
+            return np.where(self.used > 1, kernels.GRID_FRACTION / self.step, 0.0)
+
+
+def column_range(X, rows=None, column_names=None, n_jobs=None, sample=None):
+    """Smallest and largest value of every column, float64.
+
+    Raises scikit-learn's error for NaN and infinity, and a ValueError for a column that spans more than float64. The
+    range of a column whose steps could not be divided by (below 1e-290) is taken for none. With `sample`, a pair of an
+    ascending array of row numbers and an array (columns, number of them) of the block type, those rows are copied
+    there on the way.
+    """
+    parts = block_ranges(X, rows, n_jobs, sample)
+    low, high = np.min([low for low, _ in parts], axis=0), np.max([high for _, high in parts], axis=0)
+    return check_range(low, high, column_names)
+
+
+def block_ranges(X, rows=None, n_jobs=None, sample=None):
+    """Unchecked ranges of parts of the rows, (low, high) pairs of the block type; see `column_range`."""
+    dtype = block_dtype(X.dtype)
+
+    def ranges(first, last):
+        low, high = np.full(X.shape[1], np.inf, dtype), np.full(X.shape[1], -np.inf, dtype)
+        for block in sequential_blocks(X, dtype, rows, first, last):
+            widen_range(block, low, high)
+            if sample is not None:
+                begin, end = np.searchsorted(sample[0], [first, first + len(block)])
+                kernels.gather_columns(block, sample[0][begin:end] - first, sample[1], begin)
+            first += len(block)
+        return low, high
+
+    return in_threads(ranges, X.shape[0] if rows is None else len(rows), block_rows(X.shape[1], dtype), n_jobs)
+
+
+def columns_of_rows(X, rows):
+    """The rows of an index array as contiguous columns of the block type, (columns, rows)."""
+    dtype = block_dtype(X.dtype)
+    out = empty_columns(X.shape[1], len(rows), dtype)
+    for first in range(0, len(rows), GATHERED_ROWS):
+        block = row_block(X, rows[first : first + GATHERED_ROWS], dtype)
+        kernels.gather_columns(block, np.arange(len(block)), out, first)
+    return out
+
+
+def empty_columns(n_columns, n_rows, dtype):
+    """An array (columns, rows) with a line between columns: caches keep few lines that are multiples of 4096 apart."""
+    return np.empty((n_columns, n_rows + 64 // np.dtype(dtype).itemsize), dtype=dtype)[:, :n_rows]
+
+
+def widen_range(block, low, high):
+    """Lower `low` and raise `high` to the range of a block of their dtype; scikit-learn's error for NaN, infinity."""
+    if not kernels.block_range(block, low, high):
+        assert_all_finite(block, input_name="X")
+
+
+def check_range(low, high, column_names=None):
+    """The range as float64, checked as `column_range` tells."""
+    low, high = low.astype(np.float64), high.astype(np.float64)
+    with np.errstate(over="ignore"):
+        span = high - low
+    if not np.isfinite(span).all():
+        j = int(np.flatnonzero(~np.isfinite(span))[0])
+        raise ValueError(f"Column {_name(j, column_names)} of X spans more than float64 holds; rescale it.")
+    return low, np.where(span < 1e-290, low, high)
+
+
+def find_grid(X, sample_bits, sampling, levels, sample_rows, rows=None, column_names=None, n_jobs=None, n_draws=2):
+    """Choose the levels of every column of X.
+
+    Parameters
+    ----------
+    X : array of shape (n_samples, n_features)
+    sample_bits, sampling, levels, n_draws : see DoubleSamplingQuantizer
+    sample_rows : int array, rows of X whose histograms place optimal levels
+    rows : int array or None, rows of X that will be encoded: their range is the grid's
+    column_names : sequence of str or None, for warnings
+    n_jobs : int or None, threads; the result does not depend on it
+
+    Returns
+    -------
+    Grid
+    """
+    if rows is None:
+        sample_rows = np.sort(sample_rows)
+        sample = empty_columns(X.shape[1], len(sample_rows), block_dtype(X.dtype))
+        low, high = column_range(X, None, column_names, n_jobs, (sample_rows, sample))
+    else:
+        low, high = column_range(X, rows, column_names, n_jobs)
+        sample = columns_of_rows(X, np.sort(sample_rows))
+    kind = (sample_bits, sampling, levels, column_names, n_jobs, n_draws)
+    return place_levels(sample, low, high, X.dtype, *kind)
+
+
+def place_levels(sample, low, high, dtype, sample_bits, sampling, levels, column_names=None, n_jobs=None, n_draws=2):
+    """The same from the range of the columns, float64, and columns of a sample of rows, (columns, rows).
+
+    dtype is that of the rows that will be encoded.
+    """
+    span = high - low
+    stride = draws_of(sampling, n_draws)
+    count = n_levels(sample_bits, stride)
+    place = _uniform if levels == "uniform" else _optimal
+    chosen, used, top, deviation = place(sample, low, high, count, stride, n_jobs)
+    constant = span == 0
+    used[constant], top[constant] = 1, 0
+    step = np.where(constant, constant_step(low), span / np.maximum(top, 1))
+    coarse = np.flatnonzero((deviation < 1) & ~constant)
+    if coarse.size:
+        warnings.warn(
+            f"One grid step (range / {MAX_STEPS // stride}) exceeds the standard deviation of column(s) "
+            f"{listed(coarse, column_names)} of X: a few outliers take nearly all levels. Clip or transform them, for "
+            "example with sklearn.preprocessing.QuantileTransformer.",
+            UserWarning,
+            stacklevel=4,
+        )
+    narrow = block_dtype(dtype) is np.float32 and np.all(constant | ((span < 1e37) & (span > 1e-30)))
+    return Grid(low, step, chosen, used, np.float32 if narrow else np.float64, n_draws)
+
+
+def listed(columns, column_names=None):
+    """The first few columns, for a message."""
+    return ", ".join(_name(j, column_names) for j in columns[:5]) + (", ..." if len(columns) > 5 else "")
+
+
+def _name(j, column_names):
+    return str(j) if column_names is None else f"{column_names[j]!r} ({j})"
+
+
+def constant_step(value):
+    """Step of a constant column: its size, so that it is one step from zero; 1 where that cannot be divided by."""
+    size = np.abs(value)
+    return np.where(size > 1e-290, size, 1.0)
+
+
+def _uniform(sample, low, high, count, stride, n_jobs):
+    """Evenly spaced levels, the paper's first setting: a multiple of count - 1 steps, so that they are exact."""
+    steps = (count - 1) * stride * (MAX_STEPS // ((count - 1) * stride))
+    row = np.arange(count) * (steps // (count - 1))
+    d = len(low)
+    deviation = _optimal(sample, low, high, 2, stride, n_jobs)[3]
+    return (
+        np.tile(row.astype(np.uint8), (d, 1)),
+        np.full(d, count, dtype=np.uint16),
+        np.full(d, steps, dtype=np.uint8),
+        deviation,
+    )
+
+
+def _optimal(sample, low, high, count, stride, n_jobs):
+    """Variance-optimal levels of the columns' histograms over a sample of rows."""
+
+    def place(first, last):
+        columns = slice(first, last)
+        return kernels.column_levels(sample[columns], low[columns], high[columns], count, MAX_STEPS // stride, stride)
+
+    parts = in_threads(place, len(low), THREAD_COLUMNS, n_jobs)
+    return tuple(np.concatenate(arrays) for arrays in zip(*parts, strict=True))

@@ -1,0 +1,243 @@
+"""Packing data that comes in chunks: one pass for the levels, one for the codes, or one for both."""
+
+import sys
+import warnings
+from itertools import chain
+
+import numpy as np
+from sklearn.utils import check_random_state
+from sklearn.utils.validation import check_is_fitted
+
+from .._estimators.validation import check_settings
+from .._kernels import tiles as kernels
+from .._kernels.threads import in_threads
+from .._packed_matrix import check_target
+from .._seeds import draw_seed
+from .._storage import duplicates
+from .._storage.blocks import block_dtype, block_rows, row_block
+from .._storage.row_order import RowOrder
+from .._storage.row_store import RowStore
+from .._storage.statistics import from_moments
+from .._storage.tiles import code_width
+from .column_sketch import ColumnSketch
+from .encoder import assemble, decode_table, decoded_dtype, encoder_of, keeps_noise
+from .levels import listed, widen_range
+from .row_sample import RowSample, sample_size
+
+
+def pack_chunks(source, sample_bits, sampling, levels, n_draws, quantizer, random_state, n_jobs):
+    """See PackedMatrix.from_chunks."""
+    if quantizer is not None:
+        check_is_fitted(quantizer)
+        kind = (quantizer.sample_bits, quantizer.sampling, quantizer.levels)
+        return pack_source(source, *kind, quantizer._seed, grid=quantizer._grid, n_jobs=n_jobs)
+    check_settings(sample_bits, sampling, levels, n_draws)
+    seed = draw_seed(check_random_state(random_state))
+    return pack_source(source, sample_bits, sampling, levels, seed, n_jobs=n_jobs, n_draws=n_draws)
+
+
+def pack_source(source, sample_bits, sampling, levels, seed, *, grid=None, n_jobs=None, n_draws=2):
+    """Quantize the rows of a source.
+
+    A source that can be read twice is: the result has the codes of `pack` of all its rows in one array. One that
+    cannot, gets the levels of its first rows (as many as the sample has), unless a grid is given.
+
+    Parameters
+    ----------
+    source : Source
+    sample_bits, sampling, levels : see DoubleSamplingQuantizer
+    seed : int, 64 bits
+    grid : Grid or None
+    n_jobs : int or None, threads; the result does not depend on it
+    n_draws : int, draws of double sampling, where no grid brings them
+
+    Returns
+    -------
+    PackedMatrix, with target and feature_names if the source has them
+
+    Raises
+    ------
+    ValueError
+        If there are no rows, values that are not finite, or a second pass with other rows than the first.
+
+    Warns
+    -----
+    UserWarning
+        When values lie outside a grid that was found without them, and went to its ends.
+    """
+    kind = (sample_bits, sampling, levels)
+    if grid is None and source.repeatable:
+        sketch = sketch_of(source.chunks(), seed, source.n_rows, n_jobs)
+        if not sketch.sample.whole:
+            sketch = sketch_of(source.chunks(), seed, None, n_jobs)
+        grid = sketch.grid(*kind, source.names, n_draws=n_draws, n_jobs=n_jobs)
+        packer = Packer(grid, *kind, seed, sketch.dtype, sketch.n_rows, n_jobs, False)
+        packer.extend(source.chunks())
+        if packer.store.n_rows != sketch.n_rows:
+            raise ValueError(
+                f"The source gave {sketch.n_rows} rows in the first pass and {packer.store.n_rows} in the second; "
+                "it has to give the same rows twice. Pass a fitted quantizer to read it once."
+            )
+        return packer.finish(source.names)
+    chunks = source.chunks()
+    if grid is None:
+        head = _head(chunks)
+        sketch = sketch_of(head, seed)
+        grid, chunks = sketch.grid(*kind, source.names, n_draws=n_draws, n_jobs=n_jobs), chain(head, chunks)
+    packer = Packer(grid, *kind, seed, None, source.n_rows or 0, n_jobs, True)
+    packer.extend(chunks)
+    return packer.finish(source.names)
+
+
+def sketch_of(chunks, seed, expected=None, n_jobs=None):
+    """The ColumnSketch of the rows of some chunks, as many as expected if that is known."""
+    sketch = None
+    for chunk in chunks:
+        sketch = sketch or ColumnSketch(chunk.X.shape[1], seed, expected)
+        sketch.update(chunk.X, n_jobs)
+    if sketch is None or sketch.n_rows == 0:
+        raise ValueError("The source has no rows: at least one is needed.")
+    return sketch
+
+
+def _head(chunks):
+    """The first chunks, enough for a sample."""
+    head, rows = [], 0
+    for chunk in chunks:
+        head.append(chunk)
+        rows += len(chunk.X)
+        if rows >= sample_size(chunk.X.shape[1]):
+            break
+    return head
+
+
+class Packer:
+    """Rounds chunks on given levels and collects the codes.
+
+    Parameters
+    ----------
+    grid : Grid
+    sample_bits, sampling, levels : see DoubleSamplingQuantizer
+    seed : int, 64 bits
+    dtype : dtype of the rows, or None for that of the first chunk
+    capacity : int, rows to make room for; all there will be, unless unseen
+    n_jobs : int or None, threads
+    unseen : bool, whether rows may lie outside the grid
+    """
+
+    def __init__(self, grid, sample_bits, sampling, levels, seed, dtype, capacity, n_jobs, unseen):
+        self.grid, self.kind, self.seed, self.dtype, self.n_jobs = (
+            grid,
+            (sample_bits, sampling, levels),
+            seed,
+            dtype,
+            n_jobs,
+        )
+        self.n_columns, self.width = len(grid.used), code_width(sample_bits)
+        self.by_code = keeps_noise(sampling, self.width)
+        self.moments = kernels.Moments(self.n_columns, self.width, self.by_code)
+        self.store = RowStore(self.n_columns, self.width, capacity)
+        self.targets = []
+        # of a known number of rows each goes to its slot at once
+        self.order = None if unseen else RowOrder(capacity, kernels.mix(seed, 1))
+        self.sample = RowSample(
+            duplicates.sample_size(self.n_columns), kernels.mix(seed, 4), None if unseen else capacity
+        )
+        self.low = np.full(self.n_columns, np.inf, grid.dtype) if unseen else None
+        self.high = None if self.low is None else -self.low
+        self.encoder = encoder_of(grid, sampling, self.width, seed)
+
+    def extend(self, chunks):
+        """Take all rows of some chunks."""
+        for chunk in chunks:
+            self.add(chunk.X)
+            if chunk.y is not None:
+                self.targets.append(np.array(chunk.y))
+
+    def add(self, X):
+        """Take the rows of an array (rows, columns)."""
+        self._check(X)
+        self.sample.offer(X)
+        before, rows = self.store.n_rows, self.store.append(len(X))
+        if self.order is not None:
+            if before + len(X) > self.order.n:
+                return  # which will be an error, once they are counted
+            rows = self.store.rows(self.order.n)
+
+        def encode(first, last):
+            moments, work = kernels.Moments(self.n_columns, self.width, self.by_code), self.encoder.workspace()
+            size = block_rows(self.n_columns, self.grid.dtype)
+            for start in range(first, last, size):
+                stop = min(last, start + size)
+                block = row_block(X, slice(start, stop), self.grid.dtype)
+                slots = (
+                    np.arange(start, stop) if self.order is None else self.order.slots(before + np.arange(start, stop))
+                )
+                self.encoder.encode(block, rows, moments, slots, before + start, work)
+            return moments
+
+        for moments in in_threads(encode, len(X), block_rows(self.n_columns, self.grid.dtype), self.n_jobs):
+            self.moments.add(moments)
+
+    def coincidence(self):
+        """Estimate of how many rows are equal; see `duplicates`."""
+        values = self.sample.values()
+        return duplicates.of_rows(values, np.arange(len(values)), self.grid.dtype)
+
+    def _check(self, X):
+        """Refuse rows of another kind; note the range of rows that the grid was made without."""
+        if X.shape[1] != self.n_columns:
+            raise ValueError(f"A chunk has {X.shape[1]} columns where {self.n_columns} are expected.")
+        self.dtype = X.dtype if self.dtype is None else self.dtype
+        if self.low is None:
+            return
+        if block_dtype(X.dtype) is np.float64 and self.grid.dtype is np.float32:
+            raise ValueError(
+                f"A chunk has dtype {X.dtype} where the levels were found for float32; give all chunks the same dtype."
+            )
+        size = block_rows(self.n_columns, self.grid.dtype)
+        for start in range(0, len(X), size):
+            widen_range(row_block(X, slice(start, start + size), self.grid.dtype), self.low, self.high)
+
+    def finish(self, feature_names=None):
+        """The PackedMatrix of all rows; the packer must not be used again."""
+        n = self.store.n_rows
+        if n == 0:
+            raise ValueError("The source has no rows: at least one is needed.")
+        self.warn_outside(feature_names)
+        row_seed = kernels.mix(self.seed, 1)
+        return assemble(
+            self.grid,
+            self.store.into_tiles(row_seed if self.order is None else None, n_jobs=self.n_jobs),
+            from_moments(self.moments, n, self.coincidence(), decode_table(self.grid, *self.kind[:2])),
+            (n, self.n_columns),
+            decoded_dtype(self.dtype),
+            *self.kind,
+            row_seed,
+            target=check_target(np.concatenate(self.targets), n) if self.targets else None,
+            feature_names=feature_names,
+        )
+
+    def warn_outside(self, column_names=None):
+        """Warn of columns whose values exceed the grid by more than a fixed-point step: they are biased."""
+        if self.low is None:
+            return
+        grid = self.grid
+        slack, end = grid.step / kernels.GRID_FRACTION, grid.offset + grid.step * grid.top
+        outside = np.flatnonzero((self.low < grid.offset - slack) | (self.high > end + slack))
+        if outside.size:
+            warnings.warn(
+                f"Values of column(s) {listed(outside, column_names)} lie outside the range that the levels were found "
+                "for, and were moved to its ends, which biases them. Find the levels from all rows: pass a source that "
+                "can be read twice, or a DoubleSamplingQuantizer that has seen all chunks in partial_fit.",
+                UserWarning,
+                stacklevel=_caller_depth(),
+            )
+
+
+def _caller_depth():
+    """The stacklevel of the first caller outside this package, for a warning of the function that calls this."""
+    depth, frame = 1, sys._getframe(1)
+    while frame is not None and frame.f_globals.get("__package__") == __package__:
+        depth, frame = depth + 1, frame.f_back
+    return depth

@@ -1,0 +1,1 @@
+"""The optimisation problem of a fit and the methods that minimise it."""

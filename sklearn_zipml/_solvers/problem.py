@@ -1,0 +1,273 @@
+"""Step 4: the quadratic problem in the solver's coordinates.
+
+Columns are centred implicitly and scaled by s_j = sqrt(max |a_j - centre_j| * std_j), a diagonal preconditioner
+(DESIGN section 6). With g the stored grid position of a value, its scaled coordinate is (g_j - centre_j) * unit_j.
+The kernels work on z_j = step_j x_j, x being the coefficients in units of X.
+"""
+
+import warnings
+
+import numpy as np
+from scipy.sparse.linalg import LinearOperator, eigsh
+
+from .._kernels import passes
+from .._kernels import tiles as kernels
+from .._kernels.threads import THREAD_TILES, in_threads, run_team
+from .._quantization.float_rows import FLOAT_WIDTH
+from .._quantization.levels import listed
+from .._storage.statistics import weighted
+from .gram import centred_moments
+
+DENSE_FLOPS = 2e9
+DENSE_COLUMNS = 1024
+SAMPLE_ROWS = 8192
+SMALLEST = 1e-15
+LANCZOS = 8
+SPAN_TILES = 1024
+# Sums over rows are made in so many parts, whatever the number of threads.
+PARTS = 8
+# Starting threads for a pass over fewer values costs more than they save.
+THREADED_VALUES = 1 << 22
+# Standard deviations from zero beyond which an uncentred column is warned of.
+FAR = 1e4
+
+
+class Problem:
+    """Rows, centres, scales and curvature of min 1/(2n) sum_i w_i (a_i x - y_i)² + alpha/2 |x|².
+
+    Parameters
+    ----------
+    matrix : PackedMatrix or FloatMatrix
+    weights : float64 (n_samples,) or None, row weights in row order, all positive
+    centred : bool, whether columns are centred (an intercept is fitted)
+    threads : int, that passes over many samples are shared out among; nothing depends on it
+
+    Attributes
+    ----------
+    centre, unit, variance : float64 (n_features,); centre and variance in grid steps
+    diagonal : float64 (n_features,), that of the scaled second-moment matrix
+    weights : float32 (slots,), mean one, or empty
+    """
+
+    def __init__(self, matrix, weights, centred, threads=1):
+        self.matrix, self.tiles, self.threads = matrix, matrix._tiles, threads
+        self._dense = None
+        self.n, self.d = matrix.shape
+        self.n_slots = self.tiles.n_tiles * kernels.TILE_ROWS
+        if weights is None:
+            self.weights = np.zeros(0, dtype=np.float32)
+        else:
+            scaled = weights * (self.n / weights.sum())
+            self.weights = matrix._order.to_slots(scaled, self.n_slots, np.float32)
+        self.rows = passes.Rows(np.zeros((0, 0), dtype=np.float32), self.weights)
+        self.offset, self.step = matrix._offset, matrix._step
+        mean, deviation, self.variance = self._statistics()
+        self.centre = mean if centred else -self.offset / self.step
+        _warn_far(np.flatnonzero((deviation > 0) & (np.abs(mean - self.centre) > FAR * deviation)))
+        low, high = np.asarray(matrix._low, dtype=np.float64), np.asarray(matrix._high, dtype=np.float64)
+        spread = np.maximum(np.abs(low - self.centre), np.abs(high - self.centre))
+        about = np.hypot(deviation, mean - self.centre)
+        size = np.sqrt(spread) * np.sqrt(about)
+        # beyond these sizes, far outside what a grid can tell apart from a constant, a column is left out
+        used = (size > SMALLEST) & (size < 1 / SMALLEST)
+        self.unit = np.divide(1.0, size, out=np.zeros(self.d), where=used)
+        self.diagonal = np.where(used, (self.unit * about) ** 2, 0.0)
+        self.leave_out(~used)
+
+    def _statistics(self):
+        if self.tiles.width == FLOAT_WIDTH:
+            mean = self.column_sums(self.unit_weights()) / self.n
+            return mean, self.matrix._deviation, self.matrix._variance
+        if len(self.weights):
+            return weighted(self.matrix, self.unit_weights())
+        parts = (self.matrix._mean, self.matrix._deviation, self.matrix._variance)
+        return tuple(np.asarray(part, dtype=np.float64) for part in parts)
+
+    def leave_out(self, columns):
+        """Fix the coefficients of the columns of a mask at zero."""
+        if not columns.any():
+            return
+        self._dense = None
+        self.unit = np.where(columns, 0.0, self.unit)
+        self.centre = np.where(columns, 0.0, self.centre)
+        self.variance = np.where(columns, 0.0, self.variance)
+        self.diagonal = np.where(columns, 0.0, self.diagonal)
+
+    def padded(self, columns):
+        """Values of the columns as float32, with zeros for those that fill a tile up."""
+        out = np.zeros(self.tiles.padded, dtype=np.float32)
+        out[: self.d] = columns
+        return out
+
+    # Products with the data, in grid coordinates
+
+    def column_sums(self, weights, first=0, last=None, limbs=1):
+        """sum_i weights_i g_ij over tiles first..last-1; weights in slot order."""
+        last = self.tiles.n_tiles if last is None else last
+        return passes.row_sums(self.tiles, weights, first, last, limbs)[: self.d]
+
+    def unit_weights(self, first=0, last=None):
+        """Weights of the slots of tiles first..last-1, float64: ones for equal weights, zero in padding; mean one.
+
+        They are made when asked for: kept, they would cost 8 bytes a row.
+        """
+        last = self.tiles.n_tiles if last is None else last
+        start, stop = first * kernels.TILE_ROWS, last * kernels.TILE_ROWS
+        if len(self.weights):
+            return self.weights[start:stop].astype(np.float64)
+        weights = np.ones(stop - start)
+        weights[max(0, self.n - start) :] = 0
+        return weights
+
+    def spans(self, first=0, last=None):
+        """Bounds of consecutive runs of tiles, so that passes in float64 hold a few rows at a time."""
+        last = self.tiles.n_tiles if last is None else last
+        for start in range(first, last, SPAN_TILES):
+            yield start, min(start + SPAN_TILES, last)
+
+    def curvature(self, v, first=0, last=None):
+        """H v for the scaled second-moment matrix H = 1/n sum_i w_i a_i a_i', over tiles first..last-1."""
+        last = self.tiles.n_tiles if last is None else last
+        move = np.zeros(self.tiles.padded)
+        move[: self.d] = self.unit * v
+        step = passes.Move(self.tiles, move, self.padded(self.centre))
+        sums, total = self.sums_of(step, 1, first, last)
+        if len(self.weights):
+            weight = self.unit_weights(first, last).sum()
+        else:
+            weight = min(self.n, last * kernels.TILE_ROWS) - first * kernels.TILE_ROWS
+        return self.unit * (sums[: self.d] - self.centre * total) / weight
+
+    def sums_of(self, step, limbs, first=0, last=None):
+        """sum_i w_i p_i g_ij of the image p of a `passes.Move`, and sum_i w_i p_i."""
+        sums, totals = np.zeros((PARTS, self.tiles.padded)), np.zeros(PARTS)
+
+        def add(bounds, first, last):
+            step.add(self.tiles, self.rows, bounds, first, last, limbs, sums, totals)
+
+        self.in_parts(add, first, last)
+        return sums.sum(axis=0), totals.sum()
+
+    def in_parts(self, work, first=0, last=None):
+        """work(bounds, part, end) for PARTS parts of tiles first..last-1, shared out among the threads.
+
+        Part k has tiles bounds[k]..bounds[k + 1]-1. A member should drop the interpreter's lock once for all its parts:
+        to get it back in between takes longer than a part.
+        """
+        last = self.tiles.n_tiles if last is None else last
+        bounds = first + (last - first) * np.arange(PARTS + 1) // PARTS
+        small = (last - first) * kernels.TILE_ROWS * self.tiles.padded < THREADED_VALUES
+        threads = 1 if small else min(self.threads, PARTS)
+        run_team(
+            threads,
+            lambda member: work(bounds, PARTS * member // threads, PARTS * (member + 1) // threads),
+            lambda: None,
+        )
+
+    # Constants of the step sizes
+
+    def largest_norm(self):
+        """Largest weighted squared norm of a scaled row; with fewer than 8 bits, squares are rounded to 1/255."""
+        norms = self._norms_by_table() if self.tiles.width < 8 else self._norms
+
+        def largest(first, last):
+            found = [0.0]
+            for start in range(first, last, SPAN_TILES):  # never an array of all rows
+                slot = start * kernels.TILE_ROWS
+                some = norms(start, min(start + SPAN_TILES, last))[: self.n - slot]
+                if len(self.weights):
+                    some = some * self.weights[slot : slot + len(some)]
+                found.append(float(some.max(initial=0)))
+            return max(found)
+
+        return max(in_threads(largest, self.tiles.n_tiles, THREAD_TILES, self.threads))
+
+    def mean_norm(self):
+        """Mean of the same, over rows."""
+        return float(self.diagonal.sum())
+
+    def _norms(self, first, last):
+        return passes.row_norms(self.tiles, self.padded(self.centre), self.padded(self.unit), first, last)
+
+    def _norms_by_table(self):
+        """Squared norms as products with a matrix that has the same codes for the squares of values."""
+        table = self.matrix._table
+        square = np.zeros(table.shape)
+        square[: self.d] = (table[: self.d] - self.centre[:, None]) ** 2
+        largest = square.max(axis=1, keepdims=True, initial=0)
+        share = np.divide(255 * square, largest, out=np.zeros(table.shape), where=largest > 0)
+        codes = np.rint(share).astype(np.uint8).reshape(-1)
+        squares = kernels.Tiles(self.matrix._codes, codes, self.n, self.d, self.tiles.width)
+        z = self.unit**2 * largest[: self.d, 0] / 255
+
+        return lambda first, last: passes.products(squares, z, first, last, 1)
+
+    def scaled_block(self, first, last):
+        """Scaled rows of tiles first..last-1 times the root of their weights, float64."""
+        if self.tiles.width == FLOAT_WIDTH:
+            rows = self.tiles.floats[first:last, : self.d].transpose(0, 2, 1).reshape(-1, self.d)
+            rows = rows[: self.n - first * kernels.TILE_ROWS]
+        else:
+            rows = self.tiles.positions(first, last)
+        rows = (rows - self.centre) * self.unit
+        return rows * np.sqrt(self.unit_weights(first, last)[: len(rows)])[:, None] if len(self.weights) else rows
+
+    def dense_curvature(self, last=None):
+        """H of tiles 0..last-1 as a float64 array; that of all is kept."""
+        if last is not None and last < self.tiles.n_tiles:
+            return self._gram(last)
+        if self._dense is None:
+            self._dense = self._gram(self.tiles.n_tiles)
+        return self._dense
+
+    def _gram(self, last):
+        if self.tiles.width < FLOAT_WIDTH and not len(self.weights):
+            return centred_moments(self.tiles, last, self.centre, self.threads) * self.unit * self.unit[:, None]
+        gram, total = np.zeros((self.d, self.d)), self.unit_weights(0, last).sum()
+        chunk = max(1, (1 << 22) // (kernels.TILE_ROWS * 8 * max(1, self.d)))
+        for first in range(0, last, chunk):
+            block = self.scaled_block(first, min(first + chunk, last))
+            gram += block.T @ block
+        return gram / total
+
+    def sample_tiles(self, least=SAMPLE_ROWS, by_column=4):
+        """Number of tiles whose rows stand for all in an estimate of the curvature."""
+        return min(self.tiles.n_tiles, max(least, by_column * self.d) // kernels.TILE_ROWS)
+
+    def is_dense_cheap(self):
+        """Whether the whole second-moment matrix costs no more than a few passes."""
+        return is_dense_cheap(self.n, self.d)
+
+    def largest_curvature(self):
+        """Largest eigenvalue of H, from a sample of tiles, by Lanczos iterations or exactly."""
+        if self.d == 0 or not self.unit.any():
+            return 1.0
+        value = self._largest_of_sample(self.sample_tiles())
+        return value if value > 0 else 1.0
+
+    def _largest_of_sample(self, last):
+        if self.d <= 128:
+            return float(np.linalg.eigvalsh(self.dense_curvature(last))[-1])
+        start = np.random.default_rng(0).standard_normal(self.d) * (self.unit > 0)
+        if not self.curvature(start, 0, last).any():
+            return 0.0
+        operator = LinearOperator((self.d, self.d), lambda v: self.curvature(v.reshape(-1), 0, last), dtype=np.float64)
+        # as a rule it ends at its first check, a hundredth below the eigenvalue
+        found = eigsh(operator, 1, which="LA", v0=start, ncv=LANCZOS, tol=0.1, return_eigenvectors=False)
+        return 1.05 * float(found[0])
+
+
+def is_dense_cheap(n_rows, n_columns):
+    """Whether second moments of so many rows are taken whole."""
+    return n_columns <= DENSE_COLUMNS and float(n_rows) * n_columns**2 <= DENSE_FLOPS
+
+
+def _warn_far(columns):
+    """Warn of uncentred columns that vary by next to nothing beside their distance from zero."""
+    if columns.size:
+        warnings.warn(
+            f"fit_intercept=False, and column(s) {listed(columns)} of X lie farther from zero than {FAR:g} standard "
+            "deviations: what they vary by is lost in what they share. Centre them, or set fit_intercept=True.",
+            UserWarning,
+            stacklevel=6,
+        )

@@ -1,0 +1,1 @@
+"""Where rows come from: arrays, files, frames and iterables of chunks."""

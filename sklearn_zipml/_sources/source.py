@@ -1,0 +1,229 @@
+"""Rows of anything, a chunk at a time: arrays, memory maps, data frames, files that pyarrow reads, iterables."""
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from os import PathLike
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+from scipy.sparse import issparse
+
+from .tables import is_arrow, is_frame, known_rows, open_dataset, read_arrow, read_frame
+
+CHUNK_BYTES = 1 << 25
+NUMERIC = "biuf"
+
+
+class Chunk(NamedTuple):
+    """Rows: X (rows, columns), y (rows,) or (rows, targets) or None, names of the columns or None."""
+
+    X: np.ndarray
+    y: np.ndarray | None
+    names: tuple | None
+
+
+@dataclass
+class Source:
+    """Chunks of rows.
+
+    Attributes
+    ----------
+    read : callable that starts a pass and returns its Chunks
+    repeatable : bool, whether a second pass is possible
+    n_rows : int or None, where it is known beforehand
+    names : tuple of str or None, known from the first chunk on
+    """
+
+    read: Callable[[], Iterable[Chunk]]
+    repeatable: bool = True
+    n_rows: int | None = None
+    names: tuple | None = None
+
+    def chunks(self) -> Iterator[Chunk]:
+        """The chunks of one pass, checked to agree with each other."""
+        first = None
+        for chunk in self.read():
+            _check_chunk(chunk)
+            first = first or chunk
+            if chunk.X.shape[1] != first.X.shape[1] or chunk.names != first.names:
+                raise ValueError(
+                    f"Chunks differ in their columns: first {first.names or first.X.shape[1]}, "
+                    f"then {chunk.names or chunk.X.shape[1]}."
+                )
+            if (chunk.y is None) != (first.y is None):
+                raise ValueError("Some chunks have a target and some have none.")
+            self.names = chunk.names
+            yield chunk
+
+
+def open_source(data, y=None, *, target=None, columns=None):
+    """A Source of rows.
+
+    Parameters
+    ----------
+    data : see PackedMatrix.from_chunks
+    y : array-like of shape (n_samples,) or (n_samples, n_targets), or None
+    target : column name or index, or a list of them, or None: columns of the data that are the target
+    columns : list of column names or indices, or None: columns of the data that are features, None for the others
+
+    Returns
+    -------
+    Source
+
+    Raises
+    ------
+    TypeError, ValueError
+        For data that cannot be read in chunks, or files of an unknown kind.
+    ImportError
+        Where pyarrow is needed and missing.
+    """
+    if y is not None and target is not None:
+        raise ValueError("Give y or target, not both.")
+    pick = _Columns(target, columns)
+    if isinstance(data, (str, PathLike)):
+        data = _open_path(Path(data), pick)
+    source = _source_of(data, pick)
+    return source if y is None else _with_target(source, y)
+
+
+@dataclass
+class _Columns:
+    """Which columns of the data are the target, and which are features."""
+
+    target: object
+    columns: list | None
+
+    def __post_init__(self):
+        self.single = self.target is not None and not isinstance(self.target, (list, tuple))
+        self.targets = [] if self.target is None else [self.target] if self.single else list(self.target)
+
+    def split(self, available):
+        """Names or indices of features and targets among those available."""
+        missing = [name for name in [*self.targets, *(self.columns or [])] if name not in available]
+        if missing:
+            raise ValueError(f"The data has no column {missing[0]!r}; it has {_some(available)}.")
+        wanted = available if self.columns is None else self.columns
+        return [name for name in wanted if name not in self.targets], self.targets
+
+    def of_array(self, block):
+        """Features and target of rows (rows, columns)."""
+        features, targets = self.split(range(block.shape[1]))
+        y = None if not targets else block[:, targets[0]] if self.single else block[:, targets]
+        X = block if len(features) == block.shape[1] else block[:, features]
+        return X, y
+
+
+def _open_path(path, pick):
+    if path.suffix == ".npy":
+        return np.load(path, mmap_mode="r", allow_pickle=False)
+    return open_dataset(path, pick)
+
+
+def _source_of(data, pick):
+    if isinstance(data, Source):
+        return data
+    if callable(data) and not hasattr(data, "shape"):
+        return Source(lambda: _chunks_of_all(data(), pick))
+    if issparse(data):
+        raise TypeError("Sparse matrices are not supported; the data has to be dense. Try X.toarray() on chunks of it.")
+    if is_arrow(data) or is_frame(data) or _is_array(data):
+        return Source(lambda: _chunks_of(data, pick), n_rows=_known_rows(data))
+    if not isinstance(data, Iterable):
+        raise TypeError(
+            f"Cannot read chunks of {type(data).__name__}: give a two-dimensional array, a data frame, the path of a "
+            ".npy, .parquet, .feather, .arrow or .csv file, an iterable of chunks, or a callable that returns one."
+        )
+    return Source(lambda: _chunks_of_all(data, pick), repeatable=iter(data) is not data)
+
+
+def _known_rows(data):
+    """Number of rows, where nothing has to be read for it."""
+    if hasattr(data, "__len__"):
+        return len(data)
+    return data.shape[0] if hasattr(data, "shape") else known_rows(data)
+
+
+def _is_array(data):
+    """NumPy arrays and memory maps; HDF5 and Zarr arrays, which are known by what they can do."""
+    return hasattr(data, "shape") and hasattr(data, "dtype") and hasattr(data, "__getitem__")
+
+
+def _chunks_of_all(items, pick):
+    for item in items:
+        y = None
+        if isinstance(item, Chunk):
+            yield item
+            continue
+        if isinstance(item, tuple) and len(item) == 2:
+            item, y = item
+        if isinstance(item, list):
+            item = np.asarray(item)
+        if not (is_arrow(item) or is_frame(item) or _is_array(item)):
+            raise TypeError(
+                f"A chunk is of type {type(item).__name__}: chunks are arrays of shape (rows, columns), data frames, "
+                "Arrow tables, or pairs of one of them and its target."
+            )
+        yield from _chunks_of(item, pick, y)
+
+
+def _chunks_of(data, pick, y=None):
+    """The chunks of one array or table."""
+    if is_arrow(data):
+        read = read_arrow(data, pick)
+    elif is_frame(data):
+        read = read_frame(data, pick)
+    else:
+        read = _read_array(data, pick)
+    start = 0
+    for X, own, names in read:
+        given = own if y is None else np.asarray(y[start : start + len(X)])
+        yield Chunk(X, given, names)
+        start += len(X)
+    if y is not None and len(y) != start:
+        raise ValueError(f"A chunk has {start} rows and a target of {len(y)}.")
+
+
+def _read_array(array, pick):
+    if len(array.shape) != 2:
+        raise ValueError(f"Expected a two-dimensional array of samples and features, got shape {tuple(array.shape)}.")
+    itemsize = np.dtype(array.dtype).itemsize
+    rows = max(1, CHUNK_BYTES // max(1, array.shape[1] * itemsize))
+    stored = getattr(array, "chunks", None)  # HDF5 and Zarr decompress whole chunks
+    if stored and isinstance(stored[0], int) and stored[0] < rows:
+        rows -= rows % stored[0]
+    for start in range(0, array.shape[0], rows):
+        yield (*pick.of_array(np.asarray(array[start : start + rows])), None)
+
+
+def _with_target(source, y):
+    """The source with targets from elsewhere."""
+    y = y if hasattr(y, "shape") else np.asarray(y)
+
+    def read():
+        start = 0
+        for chunk in source.read():
+            stop = start + len(chunk.X)
+            yield chunk._replace(y=np.asarray(y[start:stop]))
+            start = stop
+        if start != y.shape[0]:
+            raise ValueError(f"The data has {start} rows and y has {y.shape[0]}.")
+
+    return Source(read, source.repeatable, source.n_rows, source.names)
+
+
+def _check_chunk(chunk):
+    X, y = chunk.X, chunk.y
+    if issparse(X) or X.ndim != 2:
+        raise ValueError(f"A chunk has shape {X.shape}; chunks are dense and of shape (rows, columns).")
+    if X.dtype.kind not in NUMERIC:
+        raise ValueError(f"A chunk has dtype {X.dtype}; give numbers (integers, floats or booleans).")
+    if y is not None and len(y) != len(X):
+        raise ValueError(f"A chunk has {len(X)} rows and a target of {len(y)}.")
+
+
+def _some(names):
+    if isinstance(names, range):
+        return f"columns 0 to {len(names) - 1}"
+    shown = [repr(name) for name in names[:8]]
+    return ", ".join(shown) + (", ..." if len(names) > 8 else "")

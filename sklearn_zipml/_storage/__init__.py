@@ -1,0 +1,1 @@
+"""Packed rows in memory and on disk."""

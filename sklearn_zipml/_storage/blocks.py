@@ -1,0 +1,46 @@
+"""Rows of any two-dimensional input as small float32 or float64 blocks: never a float copy of it all."""
+
+import numpy as np
+
+from .._kernels.tiles import TILE_ROWS
+
+BLOCK_BYTES = 1 << 22
+
+
+def block_dtype(dtype):
+    """Float type that holds every value of `dtype` for encoding: float32 where it is exact, else float64."""
+    return np.float32 if np.can_cast(dtype, np.float32, casting="safe") else np.float64
+
+
+def block_rows(n_columns, dtype):
+    """Rows of a block, a multiple of the 64 rows of a tile."""
+    rows = BLOCK_BYTES // max(1, n_columns * np.dtype(dtype).itemsize)
+    return max(1, rows // TILE_ROWS) * TILE_ROWS
+
+
+def take_rows(X, rows, dtype):
+    """The rows `rows` (a slice or an index array) of X as a C-contiguous block of `dtype`."""
+    return np.ascontiguousarray(X[rows], dtype=dtype)
+
+
+def row_block(X, rows, dtype):
+    """The same with contiguous rows or contiguous columns: a view of X where it has them and `dtype` already."""
+    if isinstance(rows, slice):
+        block = X[rows]
+    elif X.flags.f_contiguous and not X.flags.c_contiguous:
+        block = X.T.take(rows, axis=1).T  # a column at a time
+    else:
+        block = X[rows]
+    if block.dtype != dtype or not block.flags.aligned:
+        block = block.astype(dtype, order="K")
+    size = block.itemsize
+    return block if size in block.strides and min(block.strides) > 0 else np.ascontiguousarray(block)
+
+
+def sequential_blocks(X, dtype, rows=None, first=0, last=None):
+    """Blocks of rows first..last-1 of X (or of the rows named) in turn, as `row_block` makes them."""
+    last = (X.shape[0] if rows is None else len(rows)) if last is None else last
+    size = block_rows(X.shape[1], dtype)
+    for start in range(first, last, size):
+        stop = min(last, start + size)
+        yield row_block(X, slice(start, stop) if rows is None else rows[start:stop], dtype)

@@ -1,0 +1,59 @@
+"""How many rows are the same: equal rows get equal codes, and so share their rounding errors.
+
+The coincidence of a container is the probability that two of its rows, drawn at random, share their errors. Rounding
+errors average out over 1 / coincidence rows at most, which bounds what may be subtracted of their variance
+(`compensation`).
+"""
+
+import numpy as np
+
+from .._kernels import tiles as kernels
+from .blocks import take_rows
+
+SAMPLE_ROWS = 4096
+SAMPLE_VALUES = 1 << 21
+ROWS_AT_ONCE = 256  # that stay in the cache
+
+
+def sample_size(n_columns):
+    """Rows that an estimate looks at."""
+    return min(SAMPLE_ROWS, SAMPLE_VALUES // max(1, n_columns))
+
+
+def of_rows(X, rows, dtype):
+    """Estimate from the rows of an index array, drawn at random, of X in a float type."""
+    keys = np.empty(len(rows), dtype=np.uint64)
+    multipliers = _multipliers(X.shape[1] * np.dtype(dtype).itemsize // 4)
+    for first in range(0, len(rows), ROWS_AT_ONCE):
+        some = slice(first, first + ROWS_AT_ONCE)
+        kernels.row_hashes(take_rows(X, rows[some], dtype).view(np.uint32), multipliers, keys[some])
+    return of_counts(np.unique(keys, return_counts=True)[1])
+
+
+def of_counts(counts):
+    """The same from how often each row occurs: pairs of equal rows among all pairs."""
+    total = float(counts.sum())
+    return float((counts * (counts - 1.0)).sum() / (total * (total - 1))) if total > 1 else 0.0
+
+
+def of_subset(parent, rows):
+    """Coincidence of the rows of an index array, some of which may occur several times."""
+    distinct = bool((rows[1:] > rows[:-1]).all())  # as the folds of a cross-validation are
+    own = 0.0 if distinct else of_counts(np.unique(rows, return_counts=True)[1])
+    return own + (1 - own) * parent
+
+
+def of_narrowed(parent, before, after):
+    """The same after independent rounding has raised the variances from `before` to `after`: only a part is shared."""
+    noisy = after > 0
+    return parent * float(((before[noisy] / after[noisy]) ** 2).mean()) if noisy.any() else parent
+
+
+def effective_rows(coincidence, weights):
+    """Number of equally weighted rows without any equal pair whose errors average out as well."""
+    own = float(weights @ weights / weights.sum() ** 2)
+    return 1 / (own + (1 - own) * coincidence)
+
+
+def _multipliers(n):
+    return np.array([kernels.mix(k, 0) | 1 for k in range(n)], dtype=np.uint64)

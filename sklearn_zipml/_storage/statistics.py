@@ -1,0 +1,137 @@
+"""Mean, deviation and rounding variance of packed columns: of all rows, of some, or weighted.
+
+Everything is in grid steps. The rounding variance D_j is the mean squared error of the stored values, for the rows
+that were encoded together; for subsets and weights it is the mean of E[error² | code], which the container keeps.
+"""
+
+import numpy as np
+
+from .._kernels import passes
+from .._kernels.threads import THREAD_TILES, in_threads
+from .._quantization.levels import Grid, n_levels
+
+ERROR_UNITS = 1 << 14  # squared errors are summed in such parts of a squared step
+
+
+def from_moments(moments, n_rows, coincidence, table):
+    """Statistics out of what the encoder gathered over n_rows rows, as a dict of PackedMatrix parts.
+
+    table is the decode table, uint8 (padded columns, codes).
+    """
+    n = max(1, n_rows)
+    mean = moments.sum / n
+    deviation = np.sqrt(np.maximum(0, moments.square / n - mean**2))
+    variance = moments.variance / n / ERROR_UNITS
+    noise = _noise_by_code(moments, variance, table[: len(mean)]) if moments.noise.size else np.zeros((len(mean), 0))
+    single = {"mean": mean, "deviation": deviation, "variance": variance}
+    return {name: array.astype(np.float32) for name, array in single.items()} | {
+        "noise": noise.astype(np.float16),
+        "coincidence": np.array([coincidence]),
+    }
+
+
+def _noise_by_code(moments, variance, table):
+    """E[error² | code], (columns, codes): of the rows that were tallied, scaled so that all rows have their variance.
+
+    A code that none of those has gets what evenly spread values would have between its neighbours, at distances a and
+    b: (a³ + b³) / (a + b) / 6.
+    """
+    noise = moments.noise / np.maximum(1, moments.tallied) / ERROR_UNITS
+    gaps = np.diff(table.astype(np.float64), axis=1, prepend=table[:, :1], append=table[:, -1:])
+    below, above = gaps[:, :-1], gaps[:, 1:]
+    even = (below**3 + above**3) / np.maximum(1, below + above) / 6
+    noise = np.where((moments.tallied == 0) & (moments.hits > 0), even, noise)
+    left_out = (moments.tallied != moments.hits).any(axis=1)
+    total = (moments.hits * noise).sum(axis=1)
+    scale = variance * moments.hits.sum(axis=1) / np.where(total > 0, total, 1)
+    return np.where(left_out, scale, 1.0)[:, None] * noise
+
+
+def joined(packed, n, hits, other, more, other_hits):
+    """Statistics of a container's n rows and `more` others, as a dict; hits: how often each code occurs."""
+    total = n + more
+    first = {name: getattr(packed, "_" + name).astype(np.float64) for name in other}
+    # rows of one part share errors with equal ones, not with rows of the other part: their draws differ
+    coincidence = ((n / total) ** 2 * first["coincidence"]) + ((more / total) ** 2 * other["coincidence"])
+    mean = (n * first["mean"] + more * other["mean"]) / total
+    # deviations about the common mean: sums of squares about zero would cancel
+    square = [
+        count * (part["deviation"].astype(np.float64) ** 2 + (part["mean"] - mean) ** 2)
+        for count, part in ((n, first), (more, other))
+    ]
+    variance = (n * first["variance"] + more * other["variance"]) / total
+    noise = (hits * first["noise"] + other_hits * other["noise"]) / np.maximum(1, hits + other_hits)
+    single = {"mean": mean, "deviation": np.sqrt(sum(square) / total), "variance": variance}
+    return {name: array.astype(np.float32) for name, array in single.items()} | {
+        "noise": noise.astype(np.float16),
+        "coincidence": coincidence,
+    }
+
+
+def code_noise(packed):
+    """Rounding variance that each code stands for, (columns, codes), in squared steps."""
+    codes = 1 << packed._width
+    d = packed.shape[1]
+    if packed._noise.shape[1]:
+        return packed._noise.astype(np.float64)
+    return np.broadcast_to(packed._variance.astype(np.float64)[:, None], (d, codes))
+
+
+def column_levels(packed):
+    """Grid positions of the levels of every column, a list of uint8 arrays."""
+    stride = packed.n_draws
+    if packed._width < 8:
+        return [row[: stride * used : stride] for row, used in zip(packed._table, packed._used, strict=False)]
+    if packed.sample_bits == 8:  # every grid position is a level
+        return [np.arange(used, dtype=np.uint8) * np.uint8(stride) for used in packed._used]
+    return [row[:used] for row, used in zip(packed._grid_levels, packed._used, strict=True)]
+
+
+def weighted(packed, weights=None):
+    """Mean, deviation and rounding variance over rows with weights (slot order), float64 in grid steps."""
+    if weights is None:
+        counts = sum(in_threads(packed._tiles.counts, packed._tiles.n_tiles, THREAD_TILES, None))
+    else:
+        counts = passes.code_weights(packed._tiles, weights)
+    total = max(counts[0].sum(), np.finfo(float).tiny) if len(counts) else 1.0
+    d = packed.shape[1]
+    if packed._width == 8:
+        positions = np.tile(np.arange(256.0), (d, 1))
+    else:
+        positions = packed._table[:d].astype(np.float64)
+    share = counts / total
+    mean = (share * positions).sum(axis=1)
+    deviation = np.sqrt((share * (positions - mean[:, None]) ** 2).sum(axis=1))
+    if not packed._noise.shape[1]:
+        return mean, deviation, packed._variance.astype(np.float64)
+    return mean, deviation, (share * code_noise(packed)).sum(axis=1)
+
+
+def _of_bytes(packed):
+    """Mean and deviation over all rows of 8 bits, whose codes are grid positions."""
+    tiles = packed._tiles
+    total, square = sum(in_threads(tiles.sums, tiles.n_tiles, THREAD_TILES, None)) / max(1, len(packed))
+    return total, np.sqrt(np.maximum(0, square - total**2))
+
+
+def subset_statistics(packed):
+    """PackedMatrix parts for a container of some rows of another: statistics of its own rows.
+
+    Without the noise of codes its rounding variance is the other's, and is left out.
+    """
+    if packed._width == 8:
+        mean, deviation = _of_bytes(packed)
+        return {"mean": mean.astype(np.float32), "deviation": deviation.astype(np.float32)}
+    mean, deviation, variance = weighted(packed)
+    found = {"mean": mean, "deviation": deviation} | ({"variance": variance} if packed._noise.shape[1] else {})
+    return {name: array.astype(np.float32) for name, array in found.items()}
+
+
+def grid_of(packed):
+    """The levels of a container as a Grid."""
+    count = n_levels(packed.sample_bits, packed.n_draws)
+    levels = np.zeros((packed.shape[1], count), dtype=np.uint8)
+    for row, own in zip(levels, column_levels(packed), strict=True):
+        row[: len(own)] = own
+        row[len(own) :] = own[-1]
+    return Grid(packed._offset, packed._step, levels, packed._used, np.float64, packed.n_draws)
