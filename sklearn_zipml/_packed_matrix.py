@@ -10,11 +10,13 @@ import numpy as np
 from numpy.typing import ArrayLike, DTypeLike
 
 from ._kernels import tiles as kernels
+from ._kernels.mapped import require_whole
 from ._state import check_format
 from ._storage.duplicates import of_subset
 from ._storage.row_order import RowOrder
 from ._storage.take import Selection, take
 from ._storage.tiles import code_width
+from ._storage.valid_parts import InvalidParts, checked_parts
 
 if TYPE_CHECKING:
     from ._typing import Levels, RandomState, Sampling
@@ -36,6 +38,7 @@ _ARRAYS = (
 )
 # Made when asked for, of rows that were taken: a fold is narrowed, or predicted on, more often than trained on.
 _STATISTICS = ("mean", "deviation", "variance")
+_COUNTED = tuple("_" + name for name in _STATISTICS)
 _TILES = ("_codes", "_tiles")
 
 
@@ -96,10 +99,20 @@ class PackedMatrix:
         "sample_bits",
         "sampling",
         "shape",
-        "target",
+        "_target",
     )
 
-    def __init__(
+    def __init__(self, **parts):
+        self._build(**_checked(parts))
+
+    @classmethod
+    def _of(cls, **parts):
+        """A container of parts that this package has just made, which are neither checked nor copied."""
+        packed = cls.__new__(cls)
+        packed._build(**parts)
+        return packed
+
+    def _build(
         self,
         *,
         shape,
@@ -110,13 +123,11 @@ class PackedMatrix:
         row_seed,
         row_list=None,
         selection=None,
-        n_draws=None,
+        n_draws,
         target=None,
         feature_names=None,
         **arrays,
     ):
-        if n_draws is None:  # containers of format 2
-            n_draws = 2 if sampling == "double" else 1
         values = {
             "shape": tuple(int(n) for n in shape),
             "dtype": np.dtype(dtype),
@@ -126,7 +137,7 @@ class PackedMatrix:
             "n_draws": int(n_draws),
             "_order": RowOrder(shape[0], row_seed, None if row_list is None else _frozen(row_list)),
             "_selection": selection,
-            "target": None if target is None else _frozen(target),
+            "_target": None if target is None else _frozen(target).view(),
             "feature_names": None if feature_names is None else tuple(str(name) for name in feature_names),
         }
         codes = arrays.pop("codes") if selection is None else None
@@ -173,7 +184,7 @@ class PackedMatrix:
             if selection is not None:  # unless another thread has just been here
                 self._keep(self._tiled(selection.copy()) | {"_selection": None})
             return object.__getattribute__(self, name)
-        if name[1:] not in _STATISTICS:
+        if name not in _COUNTED:
             raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}", name=name, obj=self)
         from ._storage.statistics import subset_statistics
 
@@ -181,6 +192,7 @@ class PackedMatrix:
         return getattr(self, name)
 
     def _parts(self):
+        require_whole(self._codes)
         parts = {name: getattr(self, "_" + name) for name in _ARRAYS}
         for name in (*_KIND, "target", "feature_names"):
             parts[name] = getattr(self, name)
@@ -200,14 +212,21 @@ class PackedMatrix:
         if hasattr(self, "shape"):
             raise AttributeError("PackedMatrix is immutable: its state is set once.")
         parts = dict(state)
-        check_format("PackedMatrix", parts.pop("format"), FORMAT)
-        self.__init__(**parts)
+        check_format("PackedMatrix", parts.pop("format", None), FORMAT)
+        self._build(**_checked(parts, fresh=True))
 
     @property
     def _width(self):
         return code_width(self.sample_bits)
 
     # What numpy and scikit-learn ask of an array
+
+    @property
+    def target(self) -> np.ndarray | None:
+        """Targets taken along, in the order of rows, (n_samples,) or (n_samples, n_targets); or None."""
+        if self._target is not None:
+            require_whole(self._target)
+        return self._target
 
     @property
     def nbytes(self) -> int:
@@ -394,7 +413,7 @@ class PackedMatrix:
             parts["variance"] = self._variance
         coincidence = self._coincidence if selected else [of_subset(float(self._coincidence[0]), rows)]
         parts["coincidence"] = np.array(coincidence)
-        return PackedMatrix(**parts)
+        return PackedMatrix._of(**parts)
 
     @classmethod
     def from_chunks(
@@ -545,7 +564,9 @@ class PackedMatrix:
             The file.
         mmap : bool, default=True
             Map the file into memory instead of reading it: training starts at once, and the system drops pages when it
-            needs the memory. The file may be replaced (``save``, ``append``) meanwhile, but not cut.
+            needs the memory. The file may be replaced (``save``, ``append``) meanwhile, but not cut or written over:
+            whatever reads the rows of a file that was cut ends in a ValueError, or, if it was reading them at that
+            moment, in the death of the process by SIGBUS.
         verify : bool or None, default=None
             Whether the checksums of tiles and target are checked, which reads them whole; None for where they are
             read anyway (``mmap=False``). Header, metadata, levels and statistics are always checked.
@@ -690,8 +711,8 @@ class PackedMatrix:
         >>> model.coef_.shape
         (16,)
         """
-        parts = self._parts() | {"target": None if y is None else check_target(y, len(self))}
-        return PackedMatrix(**parts)
+        parts = self._parts() | {"target": None if y is None else _owned(check_target(y, len(self)))}
+        return PackedMatrix._of(**parts)
 
     def requantize(self, sample_bits: int, *, random_state: RandomState = None) -> PackedMatrix:
         """Round to fewer bits; unbiased rounding of an unbiased value stays unbiased.
@@ -743,9 +764,48 @@ def _frozen(array):
     return array
 
 
+def _owned(array):
+    """A copy that nobody can change, but for its owner's flags."""
+    array = np.array(array)
+    array.flags.writeable = False
+    return array
+
+
+def _kept(parts, fresh=False):
+    """Checked parts whose arrays nobody else can change: copied where somebody could, unless they are fresh."""
+    kept = dict(parts)
+    for name, part in parts.items():
+        if isinstance(part, np.ndarray) and not _is_constant(part):
+            kept[name] = part if fresh and part.flags.owndata else part.copy()
+            kept[name].flags.writeable = False  # of itself, so that no view of it can be made writeable
+    return kept
+
+
+def _is_constant(array):
+    """Whether neither an array nor what it is a view of can be written to."""
+    while isinstance(array, np.ndarray):
+        if array.flags.writeable:
+            return False
+        array = array.base
+    while isinstance(array, memoryview):  # a read-only one may be of what can be written to
+        array = array.obj
+    try:
+        return array is None or memoryview(array).readonly
+    except TypeError:
+        return False
+
+
+def _checked(parts, fresh=False):
+    """Parts that may come from anywhere, checked and kept."""
+    try:
+        return _kept(checked_parts(parts), fresh)
+    except InvalidParts as error:
+        raise ValueError(f"These are not the parts of a PackedMatrix: {error}.") from None
+
+
 def _restore(version, parts):
     check_format("PackedMatrix", version, FORMAT)
-    return PackedMatrix(**parts)
+    return PackedMatrix._of(**_checked(parts, fresh=True))
 
 
 def check_target(y, n_rows):

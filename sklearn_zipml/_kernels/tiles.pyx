@@ -5,7 +5,10 @@ import os
 import numpy as np
 
 cimport cython
+from cpython.exc cimport PyErr_CheckSignals
 from libc.string cimport memcpy
+
+from .mapped import mapping_of
 
 cdef extern from "rng.h" nogil:
     uint64_t zml_mix64(uint64_t x)
@@ -131,6 +134,8 @@ cdef extern from "rows.h" nogil:
 
 cdef enum:
     COUNTED_TILES = 64
+    # A pass looks for signals after about so many values, a few milliseconds.
+    LOOK_VALUES = 1 << 25
 
 ctypedef fused real:
     float
@@ -206,10 +211,37 @@ def _use_kernels_of_environment():
 _use_kernels_of_environment()
 
 
+cdef int require(bint holds, str what) except -1:
+    """Raise ValueError where sizes do not go together; the C code trusts them."""
+    if not holds:
+        raise ValueError(what)
+    return 0
+
+
+cdef int require_rows(const int64_t[::1] rows, size_t n) except -1:
+    """Raise ValueError for row numbers outside 0..n-1."""
+    cdef Py_ssize_t k
+    cdef bint inside = True
+    with nogil:
+        for k in range(rows.shape[0]):
+            inside &= <uint64_t> rows[k] < n
+    return require(inside, "rows that there are not")
+
+
+cdef int require_strides(const real[:, :] block) except -1:
+    """Raise ValueError for a block of which neither rows nor columns are contiguous."""
+    cdef ptrdiff_t size = sizeof(real), rows = block.strides[0], columns = block.strides[1]
+    cdef bint whole = rows % size == 0 and columns % size == 0
+    return require(whole and (size in (rows, columns) or min(block.shape[0], block.shape[1]) <= 1),
+                   "neither rows nor columns of a block are contiguous")
+
+
 def optimal_levels(const double[::1] position, const double[::1] count, const double[::1] sums,
                    const double[::1] squares, int n_levels):
     """Indices of the positions that are the variance-optimal levels; moments are of the values below each position."""
-    cdef int n = <int> position.shape[0]
+    cdef Py_ssize_t moments = min(count.shape[0], sums.shape[0], squares.shape[0])
+    cdef int n = <int> min(position.shape[0], moments)
+    require(1 <= n <= 256 and n == position.shape[0] and 1 <= n_levels <= 256, "positions or levels do not fit")
     chosen = np.empty(max(n, 1), dtype=np.uint8)
     cdef uint8_t[::1] out = chosen
     cdef int used
@@ -229,6 +261,9 @@ def column_levels(const real[:, :] samples, const double[::1] low, const double[
     cdef Py_ssize_t d = samples.shape[0], j
     cdef size_t m = samples.shape[1], i
     cdef int top_j
+    require(low.shape[0] == d and high.shape[0] == d, "ranges are of another number of columns")
+    require(1 <= n_levels <= 256 and 1 <= stride <= 255 and 1 <= max_steps <= 255, "levels do not fit a grid")
+    require(m <= 1 or samples.strides[1] == sizeof(real), "values of a column are not contiguous")
     levels = np.zeros((d, n_levels), dtype=np.uint8)
     used = np.ones(d, dtype=np.uint16)
     top = np.zeros(d, dtype=np.uint8)
@@ -265,7 +300,10 @@ def gather_columns(const real[:, :] block, const int64_t[::1] rows, real[:, :] o
     cdef const zml_encoding *encoding = <const zml_encoding *> active.encoding
     cdef ptrdiff_t row_stride = block.strides[0] // <ptrdiff_t> sizeof(real)
     cdef ptrdiff_t column_stride = block.strides[1] // <ptrdiff_t> sizeof(real)
-    cdef size_t stride = out.strides[0] // <ptrdiff_t> sizeof(real)
+    cdef size_t stride = out.strides[0] // <ptrdiff_t> sizeof(real), last = first + rows.shape[0]
+    require(out.shape[0] >= block.shape[1] and last >= first and <size_t> out.shape[1] >= last, "no room for the rows")
+    require_strides[real](block)
+    require_rows(rows, block.shape[0])
     if rows.shape[0] and block.shape[1]:
         with nogil:
             if real is float:
@@ -285,6 +323,8 @@ def block_range(const real[:, :] block, real[::1] low, real[::1] high):
     cdef const zml_encoding *encoding = <const zml_encoding *> active.encoding
     cdef ptrdiff_t rows = block.strides[0] // <ptrdiff_t> sizeof(real)
     cdef ptrdiff_t columns = block.strides[1] // <ptrdiff_t> sizeof(real)
+    require(low.shape[0] >= block.shape[1] and high.shape[0] >= block.shape[1], "ranges are of fewer columns")
+    require_strides[real](block)
     if block.shape[0] and block.shape[1]:
         with nogil:
             if real is float:
@@ -296,6 +336,7 @@ def block_range(const real[:, :] block, real[::1] low, real[::1] high):
 
 def permutation(size_t n, uint64_t seed, size_t first, size_t count):
     """Rows that slots first..first+count-1 hold, in a keyed permutation of n rows."""
+    require(first <= n and count <= n - first, "slots that there are not")
     rows = np.empty(count, dtype=np.int64)
     cdef int64_t[::1] view = rows
     if count:
@@ -306,6 +347,7 @@ def permutation(size_t n, uint64_t seed, size_t first, size_t count):
 
 def inverse_permutation(size_t n, uint64_t seed, const int64_t[::1] rows):
     """Slots that hold the given rows."""
+    require_rows(rows, n)
     slots = np.empty(rows.shape[0], dtype=np.int64)
     cdef int64_t[::1] view = slots
     if rows.shape[0]:
@@ -318,6 +360,7 @@ def rows_below(uint64_t seed, uint64_t first, uint64_t last, uint64_t limit):
     """Rows among first..last-1 whose random priority is at most `limit`, int64, and these priorities, uint64."""
     cdef uint64_t row, priority
     cdef size_t count = 0
+    require(first <= last, "rows end before they begin")
     rows, keys = np.empty(last - first, dtype=np.int64), np.empty(last - first, dtype=np.uint64)
     cdef int64_t[::1] rows_view = rows
     cdef uint64_t[::1] keys_view = keys
@@ -334,6 +377,7 @@ def row_hashes(const uint32_t[:, ::1] words, const uint64_t[::1] multipliers, ui
     """Sums of the words of every row times multipliers, modulo 2^64."""
     cdef Py_ssize_t i, j
     cdef uint64_t total
+    require(multipliers.shape[0] >= words.shape[1] and out.shape[0] >= words.shape[0], "no room for the sums")
     with nogil:
         for i in range(words.shape[0]):
             total = 0
@@ -346,9 +390,15 @@ cdef class Moments:
     """Exact per-column sums that an encoder gathers; the results of several encoders add up. See zml_moments."""
 
     cdef readonly object sum, square, variance, hits, noise, tallied
+    cdef size_t n_columns, codes
+
+    cdef int require(self, size_t n_columns, int width) except -1:
+        return require(self.n_columns == n_columns and self.codes in (0, zml_table_codes(width)),
+                       "moments of other columns")
 
     def __init__(self, size_t n_columns, int width, bint by_code):
         cdef size_t codes = zml_table_codes(width) if by_code else 0
+        self.n_columns, self.codes = n_columns, codes
         self.sum, self.square, self.variance = (np.zeros(n_columns, dtype=np.uint64) for _ in range(3))
         self.hits, self.noise, self.tallied = (np.zeros((n_columns, codes), dtype=np.uint64) for _ in range(3))
 
@@ -356,6 +406,19 @@ cdef class Moments:
         for name in ("sum", "square", "variance", "hits", "noise", "tallied"):
             mine = getattr(self, name)
             mine += getattr(other, name)
+
+
+cdef require_grid(levels, n_levels, top, offset, scale, int width, uint32_t n_draws):
+    """Raise ValueError for levels that tables cannot be made of; they may come from the state of a quantizer."""
+    cdef int most = 256 if width == 8 else ZML_MAX_CODES
+    shapes = {np.shape(columns) for columns in (n_levels, top, offset, scale)}
+    require(width in (1, 2, 4, 8) and 1 <= n_draws <= 255, "no such codes")
+    require(len(shapes) == 1 and np.ndim(levels) == 2 and shapes == {np.shape(levels)[:1]}, "levels of other columns")
+    require(np.shape(levels)[0] >= 1, "a matrix has at least one column, this one has none")
+    require(1 <= np.shape(levels)[1] <= most, "levels are too many for their codes")
+    used = np.asarray(n_levels, dtype=np.int64)
+    require(bool((used >= 1).all() and (used <= np.shape(levels)[1]).all()), "more levels are used than there are")
+    require(bool((levels[:, 1:] >= levels[:, :-1]).all()), "levels do not ascend")
 
 
 cdef class Encoder:
@@ -385,6 +448,7 @@ cdef class Encoder:
                  uint32_t n_draws):
         cdef size_t d = len(n_levels), padded = zml_padded_columns(d), j
         cdef int k
+        require_grid(levels, n_levels, top, offset, scale, width, n_draws)
         self.n_columns, self.width = d, width
         self.multipliers, self.draw_keys = content_multipliers(padded), np.empty((2, padded), dtype=np.uint32)
         for k in range(2):
@@ -427,6 +491,15 @@ cdef class Encoder:
         cdef ptrdiff_t row_stride = block.strides[0] // <ptrdiff_t> sizeof(real)
         cdef ptrdiff_t column_stride = block.strides[1] // <ptrdiff_t> sizeof(real)
         cdef const zml_encoding *encoding = <const zml_encoding *> active.encoding
+        cdef size_t room = tiles.shape[0] * tiles.shape[1] // size
+        require(<size_t> block.shape[1] == self.n_columns, "a block of another number of columns")
+        require_strides[real](block)
+        if slots is None:
+            require((n + ZML_TILE_ROWS - 1) // ZML_TILE_ROWS * ZML_TILE_ROWS <= room, "no room for the rows")
+        else:
+            require(<size_t> slots.shape[0] >= n, "rows without a slot")
+            require_rows(slots, room)
+        moments.require(self.n_columns, self.width)
         cdef zml_affine_f32 affine_f32
         cdef zml_affine_f64 affine
         affine_f32.offset, affine_f32.scale, affine_f32.top = (
@@ -580,6 +653,8 @@ cdef class Tiles:
 
     def __init__(self, const uint8_t[:, ::1] codes, const uint8_t[::1] table, size_t n_rows, size_t n_columns,
                  int width):
+        require(width in (1, 2, 4, 8, 32) and n_columns < <size_t> 1 << 48, "no such tiles")
+        self.mapping = mapping_of(codes.base)
         self.codes, self.table = codes, on_lines(table) if table.shape[0] else table
         self.n_rows, self.n_columns, self.width = n_rows, n_columns, width
         self.padded, self.n_tiles = zml_padded_columns(n_columns), codes.shape[0]
@@ -595,6 +670,27 @@ cdef class Tiles:
         """float32 view (tiles, padded columns, 64) of a matrix of width 32."""
         return np.asarray(self.codes).view(np.float32).reshape(self.n_tiles, self.padded, ZML_TILE_ROWS)
 
+    cdef int require_span(self, size_t first, size_t last) except -1:
+        require(first <= last <= self.n_tiles, "tiles that there are not")
+        return self.look()
+
+    cdef int look(self) except -1:
+        PyErr_CheckSignals()
+        if self.mapping is not None:
+            self.mapping.require_whole()
+        return 0
+
+    cdef int look_in_time(self, size_t *left) except -1 nogil:
+        left[0] -= 1
+        if left[0] == 0:
+            left[0] = max(<size_t> 1, <size_t> LOOK_VALUES // (ZML_TILE_ROWS * max(<size_t> 1, self.padded)))
+            with gil:
+                self.look()
+        return 0
+
+    cdef size_t rows_before(self, size_t index) noexcept nogil:
+        return min(index * ZML_TILE_ROWS, self.n_rows)
+
     cdef const uint8_t *tile(self, size_t index) noexcept nogil:
         return &self.codes[index, 0]
 
@@ -606,7 +702,8 @@ cdef class Tiles:
 
     def positions(self, size_t first, size_t last):
         """Stored grid positions of the rows of tiles first..last-1, uint8 (rows, columns), in slot order."""
-        cdef size_t t, n = min(last * ZML_TILE_ROWS, self.n_rows) - first * ZML_TILE_ROWS
+        self.require_span(first, last)
+        cdef size_t t, n = self.rows_before(last) - self.rows_before(first)
         out = np.empty((n, self.n_columns), dtype=np.uint8)
         cdef uint8_t[:, ::1] view = out
         cdef const uint8_t *table = &self.table[0] if self.table.shape[0] else NULL
@@ -660,6 +757,7 @@ cdef class Tiles:
         out = np.zeros((self.padded, 1 << self.width), dtype=np.uint64)
         cdef uint64_t[:, ::1] view = out
         cdef size_t end = self.n_tiles if last is None else min(<size_t> last, self.n_tiles)
+        self.require_span(first, end)
         cdef const int64_t[::1] chosen = np.arange(first, end, dtype=np.int64)
         if self.padded:
             with nogil:
@@ -673,6 +771,7 @@ cdef class Tiles:
         cdef uint64_t[:, ::1] view = out
         if self.width != 8:
             raise ValueError(f"codes of {self.width} bits are not grid positions")
+        self.require_span(first, last)
         if first < last and self.padded:
             with nogil:
                 encoding.sum_bytes(self.tile(first), last - first, self.padded, &view[0, 0], &view[1, 0])
@@ -684,6 +783,9 @@ cdef class Tiles:
         cdef size_t tile, end = min(<size_t> self.n_rows, last * <size_t> ZML_TILE_ROWS)
         cdef Py_ssize_t k
         cdef int i
+        self.require_span(first, last)
+        require_rows(columns, self.padded)
+        require(values.shape[0] >= columns.shape[0] and values.shape[1] >= 1 << self.width, "values of other columns")
         out = np.zeros(end - min(end, first * ZML_TILE_ROWS))
         cdef double[::1] view = out
         with nogil:
@@ -703,8 +805,11 @@ def gather_rows(Tiles source, const int64_t[::1] slots, uint8_t[:, ::1] tiles, s
     cdef size_t size = zml_row_bytes(source.padded, source.width), t, k, n = slots.shape[0]
     cdef uint8_t[::1] spare = np.empty(size * ZML_TILE_ROWS, dtype=np.uint8)
     cdef int64_t[::1] order = np.empty(n, dtype=np.int64), end = np.zeros(last - first + 1, dtype=np.int64)
-    cdef uint8_t *start = &tiles[0, 0]
     cdef const zml_encoding *encoding = <const zml_encoding *> active.encoding
+    source.require_span(first, last)
+    require_rows(slots, source.n_rows)
+    require(<size_t> (tiles.shape[0] * tiles.shape[1]) >= n * size, "no room for the rows")
+    cdef uint8_t *start = &tiles[0, 0] if n else NULL
     with nogil:
         # a counting sort by tile
         for k in range(n):
@@ -732,6 +837,10 @@ def gather_rows(Tiles source, const int64_t[::1] slots, uint8_t[:, ::1] tiles, s
 def take_rows(Tiles source, const int64_t[::1] slots, uint8_t[:, ::1] tiles, size_t first, size_t last):
     """Fill the zeroed tiles first..last-1 with rows of the source: slot k gets that of slots[k], which ascend."""
     cdef size_t t
+    source.look()
+    require_rows(slots, source.n_rows)
+    require(first <= last <= <size_t> tiles.shape[0], "tiles that there are not")
+    require(<size_t> tiles.shape[1] == zml_tile_bytes(source.padded, source.width), "tiles of other columns")
     with nogil:
         for t in range(first, last):
             source.take(slots, t, &tiles[t, 0])
@@ -745,6 +854,9 @@ def row_bytes(size_t n_columns, int width):
 def tiles_to_rows(const uint8_t[:, ::1] tiles, size_t n_columns, int width, uint8_t[:, ::1] rows):
     """Write the first len(rows) rows of tiles as packed rows, in slot order."""
     cdef size_t t, first, n = rows.shape[0], padded = zml_padded_columns(n_columns)
+    require(<size_t> tiles.shape[0] * ZML_TILE_ROWS >= n, "fewer rows than are asked for")
+    require(<size_t> tiles.shape[1] == zml_tile_bytes(padded, width), "tiles of other columns")
+    require(<size_t> rows.shape[1] == zml_row_bytes(padded, width), "rows of other columns")
     with nogil:
         for t in range((n + ZML_TILE_ROWS - 1) // ZML_TILE_ROWS):
             first = t * ZML_TILE_ROWS

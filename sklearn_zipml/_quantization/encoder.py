@@ -90,7 +90,7 @@ def keeps_noise(sampling, width):
 def assemble(grid, codes, statistics, shape, dtype, sample_bits, sampling, levels, row_seed, **along):
     """A PackedMatrix out of its parts; along: row_list, target and feature_names."""
     stored = grid.levels if 4 < sample_bits < 8 else np.zeros((shape[1], 0), dtype=np.uint8)
-    return PackedMatrix(
+    return PackedMatrix._of(
         shape=shape,
         dtype=dtype,
         sample_bits=sample_bits,

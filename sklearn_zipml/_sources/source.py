@@ -104,7 +104,13 @@ class _Columns:
         if missing:
             raise ValueError(f"The data has no column {missing[0]!r}; it has {_some(available)}.")
         wanted = available if self.columns is None else self.columns
-        return [name for name in wanted if name not in self.targets], self.targets
+        features = [name for name in wanted if name not in self.targets]
+        if not features:
+            raise ValueError(
+                f"The data has {_some(available)}, of which target={self.target!r} and columns={self.columns!r} leave "
+                "no features to pack; at least one is needed."
+            )
+        return features, self.targets
 
     def of_array(self, block):
         """Features and target of rows (rows, columns)."""
@@ -223,6 +229,8 @@ def _check_chunk(chunk):
 
 
 def _some(names):
+    if not len(names):
+        return "no columns"
     if isinstance(names, range):
         return f"columns 0 to {len(names) - 1}"
     shown = [repr(name) for name in names[:8]]

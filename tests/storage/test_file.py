@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from sklearn_zipml import DoubleSamplingQuantizer, PackedMatrix, ZipMLLSSVC, ZipMLRegressor
 from sklearn_zipml._packed_matrix import _ARRAYS
+from sklearn_zipml._storage import file_reader
 from sklearn_zipml._storage.file_writer import HEADER, MAGIC, VERSION
 from sklearn_zipml._storage.statistics import weighted
 
@@ -397,3 +398,31 @@ def test_tiles_are_checked_on_request(tmp_path, image):
         PackedMatrix.load(path, mmap=False)
     with pytest.raises(FileNotFoundError):
         PackedMatrix.load(tmp_path / "nothing.zq")
+
+
+@pytest.mark.parametrize("mmap", [True, False])
+@pytest.mark.parametrize("verify", [True, False])
+def test_a_file_that_is_cut_while_it_is_read(tmp_path, monkeypatch, mmap, verify):
+    """One ValueError: nothing of it is mapped that could be gone."""
+    path = tmp_path / "data.zq"
+    packed(2000, bits=8).save(path)
+    check = file_reader._checked_kind
+
+    def cut(metadata):
+        os.truncate(path, 4096)
+        return check(metadata)
+
+    monkeypatch.setattr(file_reader, "_checked_kind", cut)
+    with pytest.raises(ValueError, match="cut off while it was read"):
+        PackedMatrix.load(path, mmap=mmap, verify=verify)
+
+
+def test_load_without_a_map_needs_no_file(tmp_path):
+    """Everything is in memory."""
+    path = tmp_path / "data.zq"
+    matrix = packed(2000, bits=8)
+    matrix.save(path)
+    loaded = PackedMatrix.load(path, mmap=False)
+    os.truncate(path, 0)
+    assert_identical(loaded, matrix)
+    assert loaded._tiles.mapping is None
