@@ -122,7 +122,7 @@ cdef class Shrinkage:
     def __init__(self, const float[:, ::1] threshold, const float[:, ::1] anchor):
         self.threshold, self.anchor = threshold, anchor
 
-    cdef int require(self, size_t n_targets, size_t columns) except -1:
+    cdef int fits(self, size_t n_targets, size_t columns) except -1:
         return require(<size_t> min(self.threshold.shape[0], self.anchor.shape[0]) == n_targets
                        and <size_t> min(self.threshold.shape[1], self.anchor.shape[1]) == columns,
                        "an l1 penalty of other columns")
@@ -164,7 +164,7 @@ cdef class Epoch:
         if e.columns:
             e.centre, e.keep, e.step = &centre[0], &keep[0], &step[0]
         if l1 is not None and e.columns:
-            l1.require(e.n_targets, e.columns)
+            l1.fits(e.n_targets, e.columns)
             e.threshold, e.anchor = &l1.threshold[0, 0], &l1.anchor[0, 0]
         self.reaches = np.zeros((max(1, e.n_targets), max(<size_t> 1, zml_blocks(e.columns))), dtype=np.float32)
         e.reaches = &self.reaches[0, 0]

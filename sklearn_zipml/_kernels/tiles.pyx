@@ -392,7 +392,7 @@ cdef class Moments:
     cdef readonly object sum, square, variance, hits, noise, tallied
     cdef size_t n_columns, codes
 
-    cdef int require(self, size_t n_columns, int width) except -1:
+    cdef int fits(self, size_t n_columns, int width) except -1:
         return require(self.n_columns == n_columns and self.codes in (0, zml_table_codes(width)),
                        "moments of other columns")
 
@@ -499,7 +499,7 @@ cdef class Encoder:
         else:
             require(<size_t> slots.shape[0] >= n, "rows without a slot")
             require_rows(slots, room)
-        moments.require(self.n_columns, self.width)
+        moments.fits(self.n_columns, self.width)
         cdef zml_affine_f32 affine_f32
         cdef zml_affine_f64 affine
         affine_f32.offset, affine_f32.scale, affine_f32.top = (

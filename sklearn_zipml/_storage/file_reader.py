@@ -97,9 +97,8 @@ def _checked_kind(metadata):
 
 def _expected_sections(kind, sections):
     """The dtype and shape that every section has to have; None where the file may choose."""
-    expected = {
-        name: (np.dtype(which).newbyteorder("<").str, shape) for name, (which, shape) in array_kinds(kind).items()
-    }
+    arrays = array_kinds(kind).items()
+    expected = {name: (np.dtype(dtype).newbyteorder("<").str, shape) for name, (dtype, shape) in arrays}
     if "row_list" in sections:
         first_rows = kind["row_seed"][0][0]
         expected["row_list"] = (f"<{list_dtype(first_rows)}", (first_rows,))

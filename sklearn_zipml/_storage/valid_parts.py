@@ -137,9 +137,8 @@ def _array(name, array, dtype, shape):
     if not isinstance(array, np.ndarray):
         raise InvalidParts(f"its {name} is missing, or no array")
     if array.dtype != np.dtype(dtype) or array.shape != shape:
-        raise InvalidParts(
-            f"its {name} is of {array.dtype} and shape {array.shape} where {dtype} and {shape} are needed"
-        )
+        found, needed = f"{array.dtype} and shape {array.shape}", f"{np.dtype(dtype)} and {shape}"
+        raise InvalidParts(f"its {name} is of {found} where {needed} are needed")
     return array if array.flags.c_contiguous else np.ascontiguousarray(array)
 
 

@@ -339,8 +339,8 @@ def test_sizes_that_do_not_go_together():
     def encoding(*given, width=2, n_draws=1):
         return kernels.Encoder(*given, "compensated", width, 0, n_draws)
 
-    def narrowing(used=encoder[1], carried=np.zeros((9, 4)), chosen=rows[:2]):
-        no_levels = np.zeros((9, 0), np.uint8)
+    def narrowing(used=encoder[1], codes=4, chosen=rows[:2]):
+        carried, no_levels = np.zeros((9, codes)), np.zeros((9, 0), np.uint8)
         flags = (False, False, False, True)
         return Narrowing(tiles, None, used, no_levels, carried, tiles, chosen, 1, 2, *flags)
 
@@ -378,7 +378,7 @@ def test_sizes_that_do_not_go_together():
         lambda: good.encode(block, packed_rows, moments, rows[:2]),
         lambda: good.encode(block, packed_rows, kernels.Moments(8, 2, True), rows),
         lambda: narrowing(used=np.full(9, 5, np.uint16)),
-        lambda: narrowing(carried=np.zeros((9, 5000))),
+        lambda: narrowing(codes=5000),
         lambda: narrowing(chosen=np.array([2])),
         lambda: narrowing().narrow(np.zeros((2, 64), np.uint8), 0, 0, 2),
         lambda: passes.products(tiles, np.zeros(17), 0, 2),

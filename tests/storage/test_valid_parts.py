@@ -1,6 +1,7 @@
 """The one gate into the container: states of any origin are refused, or are containers that can be used."""
 
 import copy
+import dataclasses
 import pickle
 import subprocess
 import sys
@@ -10,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sklearn_zipml import PackedMatrix, ZipMLRegressor
+from sklearn_zipml import DoubleSamplingQuantizer, PackedMatrix, ZipMLRegressor
 from sklearn_zipml._packed_matrix import FORMAT, _restore
 
 KINDS = [(1, "naive"), (2, "double"), (4, "compensated"), (6, "double"), (7, "compensated"), (8, "nearest")]
@@ -104,7 +105,7 @@ def test_hostile_parts(name):
     """One ValueError on every way in; C code overran its stack before."""
     parts = packed()._parts() | HOSTILE[name]
     for way in ways_in(parts):
-        with pytest.raises(ValueError, match="not the parts of a PackedMatrix: .*it"):
+        with pytest.raises(ValueError, match=r"not the parts of a PackedMatrix: .*it"):
             way()
 
 
@@ -140,7 +141,7 @@ def test_arrays_of_others_are_copied():
     view = given["codes"][:]
     view.flags.writeable = False  # but what it is a view of is not
     matrix, before = PackedMatrix(**given | {"codes": view}), packed()
-    for name, part in given.items():
+    for part in given.values():
         if isinstance(part, np.ndarray):
             part[...] = 0
     assert matrix == before
@@ -217,7 +218,7 @@ def test_mutated_states(data):
 CUT = """
 import os, pickle, sys, warnings
 import numpy as np
-from sklearn_zipml import PackedMatrix, ZipMLRegressor
+from sklearn_zipml import DoubleSamplingQuantizer, PackedMatrix, ZipMLRegressor
 from sklearn_zipml._solvers import solver
 
 warnings.simplefilter("ignore")
@@ -279,3 +280,13 @@ def test_fits_of_a_state(tmp_path):
     matrix = packed()
     models = [ZipMLRegressor(random_state=0).fit(rows) for rows in (matrix, _restore(FORMAT, matrix._parts()))]
     np.testing.assert_array_equal(models[0].coef_, models[1].coef_)
+
+
+@pytest.mark.parametrize("part", [{"used": np.full(9, 65535, np.uint16)}, {"offset": np.zeros(4)}])
+def test_hostile_levels_of_a_quantizer(part):
+    """Its state may come from anywhere too: what rounds checks the levels it is given."""
+    X = np.random.default_rng(0).standard_normal((130, 9))
+    quantizer = DoubleSamplingQuantizer(random_state=0).fit(X)
+    quantizer._grid = dataclasses.replace(quantizer._grid, **part)
+    with pytest.raises((ValueError, IndexError)):
+        quantizer.quantize(X)
