@@ -13,6 +13,7 @@ from ._kernels import tiles as kernels
 from ._kernels.mapped import require_whole
 from ._state import check_format
 from ._storage.duplicates import of_subset
+from ._storage.mapped_file import nameless, received
 from ._storage.row_order import RowOrder
 from ._storage.take import Selection, take
 from ._storage.tiles import code_width
@@ -89,6 +90,7 @@ class PackedMatrix:
     __hash__ = None
     __slots__ = (
         *("_" + name for name in _ARRAYS),
+        "_file",
         "_order",
         "_selection",
         "_tiles",
@@ -126,6 +128,7 @@ class PackedMatrix:
         n_draws,
         target=None,
         feature_names=None,
+        file=None,
         **arrays,
     ):
         values = {
@@ -137,6 +140,7 @@ class PackedMatrix:
             "n_draws": int(n_draws),
             "_order": RowOrder(shape[0], row_seed, None if row_list is None else _frozen(row_list)),
             "_selection": selection,
+            "_file": file,
             "_target": None if target is None else _frozen(target).view(),
             "feature_names": None if feature_names is None else tuple(str(name) for name in feature_names),
         }
@@ -199,7 +203,10 @@ class PackedMatrix:
         return parts | {"row_seed": self._order.parts, "row_list": self._order.listed}
 
     def __reduce__(self):
-        return _restore, (FORMAT, self._parts())
+        if self._file is not None and not self._file.is_there():
+            self._keep({name: nameless(getattr(self, name)) for name in ("_codes", "_target")} | {"_file": None})
+        arguments = FORMAT, self._parts()
+        return _restore, arguments if self._file is None else (*arguments, tuple(self._file))
 
     # For skops, which knows no __reduce__: plain arrays, numbers and strings
 
@@ -712,7 +719,7 @@ class PackedMatrix:
         (16,)
         """
         parts = self._parts() | {"target": None if y is None else _owned(check_target(y, len(self)))}
-        return PackedMatrix._of(**parts)
+        return PackedMatrix._of(**parts, file=self._file)
 
     def requantize(self, sample_bits: int, *, random_state: RandomState = None) -> PackedMatrix:
         """Round to fewer bits; unbiased rounding of an unbiased value stays unbiased.
@@ -803,9 +810,9 @@ def _checked(parts, fresh=False):
         raise ValueError(f"These are not the parts of a PackedMatrix: {error}.") from None
 
 
-def _restore(version, parts):
+def _restore(version, parts, file=None):
     check_format("PackedMatrix", version, FORMAT)
-    return PackedMatrix._of(**_checked(parts, fresh=True))
+    return PackedMatrix._of(**_checked(parts, fresh=True), file=received(parts, file))
 
 
 def check_target(y, n_rows):

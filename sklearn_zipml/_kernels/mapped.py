@@ -35,10 +35,10 @@ class Mapping:
 
 def mapping_of(array):
     """The Mapping that an array lies in, or None."""
-    while isinstance(array, np.ndarray):
+    while isinstance(array, (np.ndarray, memoryview)):
         if getattr(array, "_mmap", None) is not None:
             return Mapping(array)
-        array = array.base
+        array = array.obj if isinstance(array, memoryview) else array.base
     return None
 
 

@@ -11,6 +11,7 @@ import numpy as np
 from .._kernels import tiles as kernels
 from .._packed_matrix import PackedMatrix
 from .file_writer import ALIGNMENT, HEADER, MAGIC, MOST_METADATA, PIECE, VERSION
+from .mapped_file import MappedFile
 from .valid_parts import MOST, InvalidParts, array_kinds, checked_kind, checked_parts, list_dtype
 
 # Read whole only when asked for: everything else is small and always checked.
@@ -46,7 +47,7 @@ def _read(file, mmap, verify):
             raise _Damaged(f"the checksum of its section {name!r} is wrong; it is damaged")
         if mapped:
             parts[name] = _mapped(file, *span)
-    return PackedMatrix._of(**checked_parts(kind | parts))
+    return PackedMatrix._of(**checked_parts(kind | parts), file=MappedFile.of(file) if mmap else None)
 
 
 def _read_metadata(file, size):
