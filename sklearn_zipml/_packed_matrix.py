@@ -457,6 +457,8 @@ class PackedMatrix:
               them (with pyarrow); a pyarrow table, dataset or Parquet file. Columns of strings, dictionaries and times
               are refused.
             - A pandas or polars data frame.
+            - A PackedMatrix, whose rounding errors add to the new ones, and whose target and names come along; to round
+              it to fewer bits, ``requantize`` is the shorter way.
             - An iterable of chunks, each one of the above or a pair of it and its target, or a callable that returns
               such an iterable and can be called twice.
         y : array-like of shape (n_samples,) or (n_samples, n_targets), or None, default=None

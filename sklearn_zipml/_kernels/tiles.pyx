@@ -45,7 +45,9 @@ cdef extern from "encode.h" nogil:
         uint32_t n_draws
         int width
         int every_position
+        int by_place
         uint64_t seed
+        uint64_t place
         const uint32_t *multipliers[2]
         const uint32_t *draw_keys[2]
         const uint8_t *levels
@@ -477,13 +479,14 @@ cdef class Encoder:
         return Workspace(self.n_columns)
 
     def encode(self, const real[:, :] block, uint8_t[:, ::1] tiles, Moments moments, const int64_t[::1] slots=None,
-               size_t first_row=0, Workspace work=None):
+               size_t first_row=0, Workspace work=None, bint by_place=False):
         """Pack a block of rows of X, the elements of its rows or those of its columns being contiguous.
 
         Without slots, into tiles from the first row on. With slots, row i goes as a packed row to the memory of slot
         slots[i] of all tiles, which `rows_to_tiles` makes tiles of once all rows are there. first_row is the number
         of the block's first row among all that are encoded: it decides which errors are tallied by code. work comes
-        from `workspace`.
+        from `workspace`. With by_place, equal rows do not share their draws: for rows that had been rounded, where
+        equal ones need not have been.
         """
         cdef size_t n = block.shape[0], size = zml_row_bytes(zml_padded_columns(self.n_columns), self.width)
         cdef size_t at_once = zml_tiles_at_once(self.n_columns) * ZML_TILE_ROWS
@@ -500,6 +503,8 @@ cdef class Encoder:
             require(<size_t> slots.shape[0] >= n, "rows without a slot")
             require_rows(slots, room)
         moments.fits(self.n_columns, self.width)
+        cdef zml_codebook book = self.book
+        book.by_place = by_place
         cdef zml_affine_f32 affine_f32
         cdef zml_affine_f64 affine
         affine_f32.offset, affine_f32.scale, affine_f32.top = (
@@ -516,15 +521,16 @@ cdef class Encoder:
                 count = min(at_once - (first_row + first) % at_once, n - first)
                 for i in range(count):
                     rows[i] = start + (<size_t> slots[first + i] if scattered else first + i) * size
+                book.place = first_row + first
                 weight = zml_tally_weight((first_row + first) // (ZML_BLOCK_TILES * ZML_TILE_ROWS)) if out.noise else 0
                 if weight and last_weight and weight != last_weight:
                     zml_add_tallies(&self.book, &work.pointers, last_weight, &out)
                 last_weight = weight or last_weight
                 if real is float:
-                    encoding.encode_f32(&block[first, 0], row_stride, column_stride, count, &self.book, &affine_f32,
+                    encoding.encode_f32(&block[first, 0], row_stride, column_stride, count, &book, &affine_f32,
                                         &work.pointers, weight != 0, rows)
                 else:
-                    encoding.encode_f64(&block[first, 0], row_stride, column_stride, count, &self.book, &affine,
+                    encoding.encode_f64(&block[first, 0], row_stride, column_stride, count, &book, &affine,
                                         &work.pointers, weight != 0, rows)
                 first += count
                 tiles_done += ZML_BLOCK_TILES

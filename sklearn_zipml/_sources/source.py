@@ -16,11 +16,15 @@ NUMERIC = "biuf"
 
 
 class Chunk(NamedTuple):
-    """Rows: X (rows, columns), y (rows,) or (rows, targets) or None, names of the columns or None."""
+    """Rows: X (rows, columns), y (rows,) or (rows, targets) or None, names of the columns or None.
+
+    Of rows that had been rounded already, `rounded` is the PackedMatrix of them and the indices of the columns.
+    """
 
     X: np.ndarray
     y: np.ndarray | None
     names: tuple | None
+    rounded: tuple | None = None
 
 
 @dataclass
@@ -155,6 +159,11 @@ def _is_array(data):
     return hasattr(data, "shape") and hasattr(data, "dtype") and hasattr(data, "__getitem__")
 
 
+def _is_packed(data):
+    """A PackedMatrix: an array that tells how far off its values are."""
+    return hasattr(data, "rounding_variance")
+
+
 def _chunks_of_all(items, pick):
     for item in items:
         y = None
@@ -179,22 +188,43 @@ def _chunks_of(data, pick, y=None):
         read = read_arrow(data, pick)
     elif is_frame(data):
         read = read_frame(data, pick)
+    elif _is_packed(data):
+        read = _read_packed(data, pick)
     else:
         read = _read_array(data, pick)
     start = 0
-    for X, own, names in read:
+    for X, own, names, *rounded in read:
         given = own if y is None else np.asarray(y[start : start + len(X)])
-        yield Chunk(X, given, names)
+        yield Chunk(X, given, names, *rounded)
         start += len(X)
     if y is not None and len(y) != start:
         raise ValueError(f"A chunk has {start} rows and a target of {len(y)}.")
 
 
+def _rows_at_once(array):
+    """Rows of an array that make a chunk."""
+    return max(1, CHUNK_BYTES // max(1, array.shape[1] * np.dtype(array.dtype).itemsize))
+
+
+def _read_packed(packed, pick):
+    """Rows of a PackedMatrix, decoded, with its target unless others are asked for."""
+    names = packed.feature_names
+    by_name = names is not None and any(isinstance(key, str) for key in [*pick.targets, *(pick.columns or [])])
+    features, targets = pick.split(names if by_name else range(packed.shape[1]))
+    if by_name:
+        features, targets = [[names.index(name) for name in some] for some in (features, targets)]
+    step, own = _rows_at_once(packed), None if names is None else tuple(names[j] for j in features)
+    for start in range(0, len(packed), step):
+        rows = packed[start : start + step]
+        values = np.asarray(rows)
+        y = rows.target if not targets else values[:, targets[0]] if pick.single else values[:, targets]
+        yield values[:, features], y, own, (rows, np.array(features))
+
+
 def _read_array(array, pick):
     if len(array.shape) != 2:
         raise ValueError(f"Expected a two-dimensional array of samples and features, got shape {tuple(array.shape)}.")
-    itemsize = np.dtype(array.dtype).itemsize
-    rows = max(1, CHUNK_BYTES // max(1, array.shape[1] * itemsize))
+    rows = _rows_at_once(array)
     stored = getattr(array, "chunks", None)  # HDF5 and Zarr decompress whole chunks
     if stored and isinstance(stored[0], int) and stored[0] < rows:
         rows -= rows % stored[0]

@@ -49,6 +49,15 @@ def of_narrowed(parent, before, after):
     return parent * float(((before[noisy] / after[noisy]) ** 2).mean()) if noisy.any() else parent
 
 
+def of_sums(*errors):
+    """The same of sums of independent errors, each given by its coincidence and its variances."""
+    total = sum(variances for _, variances in errors)
+    noisy = total > 0
+    if not noisy.any():
+        return max(coincidence for coincidence, _ in errors)
+    return min(1.0, sum(c * float(((variances[noisy] / total[noisy]) ** 2).mean()) for c, variances in errors))
+
+
 def effective_rows(coincidence, weights):
     """Number of equally weighted rows without any equal pair whose errors average out as well."""
     own = float(weights @ weights / weights.sum() ** 2)

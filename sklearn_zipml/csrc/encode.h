@@ -15,13 +15,14 @@ enum { ZML_MAX_CODES = 16 }; /* of a width below 8; bytes hold grid positions th
  * column with up to 4 bits 16 levels (the last repeated) and the gaps above them, for each of 256 grid cells the index
  * of its interval, and the position that each of 16 codes stands for; with 8 bits for each grid cell the position of
  * the level below and the gap to the next. Gaps are at least 1. every_position says that, with 8 bits, all positions up
- * to the last level are levels. */
+ * to the last level are levels. With by_place draws are keyed by the number of a row, too, of which the first one in a
+ * call is `place`. */
 typedef struct {
   size_t n_columns;
   zml_sampling sampling;
   uint32_t n_draws; /* of ZML_DRAWS; gaps between levels are multiples of it */
-  int width, every_position;
-  uint64_t seed;
+  int width, every_position, by_place;
+  uint64_t seed, place;
   const uint32_t *multipliers[2], *draw_keys[2];
   const uint8_t *levels, *gaps, *interval, *positions;
   const uint8_t *below, *gap;

@@ -52,6 +52,15 @@ STEP void keys_of_rows(const Content *content, uint64_t seed, Keys *keys) {
   }
 }
 
+/* Makes rows of the same content different ones. */
+STEP void add_places(uint64_t place, Content *content) {
+  for (size_t i = 0; i < ZML_TILE_ROWS; i++) {
+    const uint64_t mixed = zml_mix64(place + i);
+    content->sum[0][i] += (uint32_t)mixed;
+    content->sum[1][i] += (uint32_t)(mixed >> 32);
+  }
+}
+
 /* Rounding */
 
 /* 1 with probability above / gap, decided by 16 random bits, the lowest one set, so that the odds are rounded to
@@ -301,6 +310,8 @@ ZML_TARGET static void encode_coordinates(const Batch *batch, size_t n_rows, uin
       else                                                                                                             \
         coordinates_of_columns_##suffix(rows_of_tile, column_stride, count, book, affine, pairs_of(&batch, tile),      \
                                         &content);                                                                     \
+      if (book->by_place)                                                                                              \
+        add_places(book->place + first, &content);                                                                     \
       keys_of_rows(&content, book->seed, &batch.keys[tile]);                                                           \
     }                                                                                                                  \
     encode_coordinates(&batch, n_rows, rows);                                                                          \
