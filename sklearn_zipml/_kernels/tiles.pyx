@@ -93,6 +93,12 @@ cdef extern from "encode.h" nogil:
     ctypedef void zml_encode_f64(const double *block, ptrdiff_t row_stride, ptrdiff_t column_stride, size_t n_rows,
                                  const zml_codebook *book, const zml_affine_f64 *affine, const zml_workspace *work,
                                  int tally, uint8_t **rows)
+    ctypedef void zml_contents_f32(const float *block, ptrdiff_t row_stride, ptrdiff_t column_stride, size_t n_rows,
+                                   const zml_codebook *book, const zml_affine_f32 *affine, const zml_workspace *work,
+                                   uint64_t *contents)
+    ctypedef void zml_contents_f64(const double *block, ptrdiff_t row_stride, ptrdiff_t column_stride, size_t n_rows,
+                                   const zml_codebook *book, const zml_affine_f64 *affine, const zml_workspace *work,
+                                   uint64_t *contents)
     ctypedef void zml_tile_of_rows(const uint8_t *rows, int width, size_t padded_columns, uint8_t *tile)
     ctypedef void zml_rows_of_tile(const uint8_t *tile, int width, size_t padded_columns, uint8_t *rows)
     ctypedef void zml_sum_bytes(
@@ -110,6 +116,8 @@ cdef extern from "encode.h" nogil:
         zml_gather_f64 *gather_f64
         zml_encode_f32 *encode_f32
         zml_encode_f64 *encode_f64
+        zml_contents_f32 *contents_f32
+        zml_contents_f64 *contents_f64
         zml_tile_of_rows *tile_of_rows
         zml_rows_of_tile *rows_of_tile
         zml_take_rows *take_rows
@@ -375,19 +383,6 @@ def rows_below(uint64_t seed, uint64_t first, uint64_t last, uint64_t limit):
     return rows[:count].copy(), keys[:count].copy()  # what was not touched takes no memory
 
 
-def row_hashes(const uint32_t[:, ::1] words, const uint64_t[::1] multipliers, uint64_t[::1] out):
-    """Sums of the words of every row times multipliers, modulo 2^64."""
-    cdef Py_ssize_t i, j
-    cdef uint64_t total
-    require(multipliers.shape[0] >= words.shape[1] and out.shape[0] >= words.shape[0], "no room for the sums")
-    with nogil:
-        for i in range(words.shape[0]):
-            total = 0
-            for j in range(words.shape[1]):
-                total += words[i, j] * multipliers[j]
-            out[i] = total
-
-
 cdef class Moments:
     """Exact per-column sums that an encoder gathers; the results of several encoders add up. See zml_moments."""
 
@@ -443,6 +438,8 @@ cdef class Encoder:
     cdef double[:, ::1] affine
     cdef float[:, ::1] affine_f32
     cdef zml_codebook book
+    cdef zml_affine_f32 map_f32
+    cdef zml_affine_f64 map_f64
     cdef readonly size_t n_columns
     cdef readonly int width
 
@@ -460,6 +457,10 @@ cdef class Encoder:
         affine[:, :d] = offset, scale, np.asarray(top) * float(GRID_FRACTION)
         with np.errstate(over="ignore"):  # float32 blocks are encoded only where the range suits them
             self.affine, self.affine_f32 = affine, affine.astype(np.float32)
+        self.map_f32.offset, self.map_f32.scale, self.map_f32.top = (
+            &self.affine_f32[0, 0], &self.affine_f32[1, 0], &self.affine_f32[2, 0])
+        self.map_f64.offset, self.map_f64.scale, self.map_f64.top = (
+            &self.affine[0, 0], &self.affine[1, 0], &self.affine[2, 0])
         self.few, self.gaps, self.positions = (
             code_tables(levels, padded, n_draws) if width < 8 else (NO_TABLE, NO_TABLE, NO_TABLE))
         self.interval, self.below, self.gap = cells(levels, np.ascontiguousarray(n_levels), padded, width)
@@ -505,11 +506,6 @@ cdef class Encoder:
         moments.fits(self.n_columns, self.width)
         cdef zml_codebook book = self.book
         book.by_place = by_place
-        cdef zml_affine_f32 affine_f32
-        cdef zml_affine_f64 affine
-        affine_f32.offset, affine_f32.scale, affine_f32.top = (
-            &self.affine_f32[0, 0], &self.affine_f32[1, 0], &self.affine_f32[2, 0])
-        affine.offset, affine.scale, affine.top = &self.affine[0, 0], &self.affine[1, 0], &self.affine[2, 0]
         work = Workspace(self.n_columns) if work is None else work
         cdef zml_moments out = pointers(moments)
         cdef uint64_t weight, last_weight = 0
@@ -527,10 +523,10 @@ cdef class Encoder:
                     zml_add_tallies(&self.book, &work.pointers, last_weight, &out)
                 last_weight = weight or last_weight
                 if real is float:
-                    encoding.encode_f32(&block[first, 0], row_stride, column_stride, count, &book, &affine_f32,
+                    encoding.encode_f32(&block[first, 0], row_stride, column_stride, count, &book, &self.map_f32,
                                         &work.pointers, weight != 0, rows)
                 else:
-                    encoding.encode_f64(&block[first, 0], row_stride, column_stride, count, &book, &affine,
+                    encoding.encode_f64(&block[first, 0], row_stride, column_stride, count, &book, &self.map_f64,
                                         &work.pointers, weight != 0, rows)
                 first += count
                 tiles_done += ZML_BLOCK_TILES
@@ -541,6 +537,25 @@ cdef class Encoder:
                     tiles_done = last_weight = 0
         if not scattered:
             rows_to_tiles(tiles[:(n + ZML_TILE_ROWS - 1) // ZML_TILE_ROWS], self.n_columns, self.width)
+
+
+    def contents(self, const real[:, :] block, uint64_t[::1] out, Workspace work):
+        """What of the rows of a block decides their draws: those with the same one have the same codes."""
+        cdef size_t n = block.shape[0]
+        cdef ptrdiff_t row_stride = block.strides[0] // <ptrdiff_t> sizeof(real)
+        cdef ptrdiff_t column_stride = block.strides[1] // <ptrdiff_t> sizeof(real)
+        cdef const zml_encoding *encoding = <const zml_encoding *> active.encoding
+        require(<size_t> block.shape[1] == self.n_columns, "a block of another number of columns")
+        require(<size_t> out.shape[0] >= n, "no room for the rows")
+        require_strides[real](block)
+        if n:
+            with nogil:
+                if real is float:
+                    encoding.contents_f32(&block[0, 0], row_stride, column_stride, n, &self.book, &self.map_f32,
+                                          &work.pointers, &out[0])
+                else:
+                    encoding.contents_f64(&block[0, 0], row_stride, column_stride, n, &self.book, &self.map_f64,
+                                          &work.pointers, &out[0])
 
 
 NO_TABLE = np.zeros((1, 1), dtype=np.uint8)

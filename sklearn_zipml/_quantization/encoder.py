@@ -61,7 +61,7 @@ def pack_on_grid(X, grid, sample_bits, sampling, levels, seed, *, rows=None, n_j
         total.add(moments)
     turn_rows(codes, d, width, n_jobs)
     sample = sampled_rows(n, duplicates.sample_size(d), kernels.mix(seed, 4))
-    coincidence = duplicates.of_rows(X, sample if rows is None else rows[sample], grid.dtype)
+    coincidence = duplicates.of_rows(X, sample if rows is None else rows[sample], encoder, grid.dtype)
     return assemble(
         grid,
         codes,

@@ -197,7 +197,7 @@ class Packer:
     def statistics(self, n_rows, table):
         """Parts of a PackedMatrix of the n_rows rows added; table is the decode table."""
         values = self.sample.values()
-        coincidence = duplicates.of_rows(values, np.arange(len(values)), self.grid.dtype)
+        coincidence = duplicates.of_rows(values, np.arange(len(values)), self.encoder, self.grid.dtype)
         new = from_moments(self.moments, n_rows, 0.0 if self.by_place else coincidence, table)
         return new if self.carried is None else self.carried.joined(new, n_rows, self.moments.hits)
 

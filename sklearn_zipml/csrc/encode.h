@@ -96,6 +96,14 @@ typedef void zml_encode_f64(const double *block, ptrdiff_t row_stride, ptrdiff_t
                             const zml_codebook *book, const zml_affine_f64 *affine, const zml_workspace *work,
                             int tally, uint8_t *const *rows);
 
+/* What of the rows of such a block decides their draws: those that have the same one share them. */
+typedef void zml_contents_f32(const float *block, ptrdiff_t row_stride, ptrdiff_t column_stride, size_t n_rows,
+                              const zml_codebook *book, const zml_affine_f32 *affine, const zml_workspace *work,
+                              uint64_t *contents);
+typedef void zml_contents_f64(const double *block, ptrdiff_t row_stride, ptrdiff_t column_stride, size_t n_rows,
+                              const zml_codebook *book, const zml_affine_f64 *affine, const zml_workspace *work,
+                              uint64_t *contents);
+
 /* Levels that minimise the summed variance of stochastic rounding, the first and last position among them.
  * position: n_positions (<= 256) increasing; count, sum, square: moments of all values below each position.
  * Writes the indices of the chosen positions and returns how many (fewer than n_levels if there are fewer). */
@@ -156,6 +164,8 @@ typedef struct zml_encoding {
   zml_gather_f64 *gather_f64;
   zml_encode_f32 *encode_f32;
   zml_encode_f64 *encode_f64;
+  zml_contents_f32 *contents_f32;
+  zml_contents_f64 *contents_f64;
   zml_narrow *narrow;
   zml_tile_of_rows *tile_of_rows;
   zml_rows_of_tile *rows_of_tile;
