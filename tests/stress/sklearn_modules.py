@@ -1,6 +1,6 @@
 """Run scikit-learn's own tests of its linear models with this package's estimators in their place.
 
-Run: python -P tests/stress/sklearn_modules.py [pytest's options, for example -k lstsq -x -rs]
+Run: python tests/stress/sklearn_modules.py [pytest's options, for example -k lstsq -x -rs]
 
 The test modules are those of the installed scikit-learn; nothing of them is copied. While one of them is imported,
 ``sklearn.linear_model`` holds thin subclasses of ZipMLRegressor and ZipMLLSSVC under the names of the classes tested:
