@@ -10,6 +10,7 @@ from numpy.typing import ArrayLike, DTypeLike
 
 from ._kernels import tiles as kernels
 from ._state import check_format
+from ._storage.blocks import is_foreign
 from ._storage.duplicates import of_subset
 from ._storage.indexing import indices_of, is_whole, pairs, split_key
 from ._storage.row_order import RowOrder
@@ -686,8 +687,11 @@ class PackedMatrix:
         >>> model.coef_.shape
         (16,)
         """
-        parts = self._parts() | {"target": None if y is None else check_target(y, len(self))}
-        return PackedMatrix(**parts)
+        return self._with(target=None if y is None else check_target(y, len(self)))
+
+    def _with(self, **parts):
+        """The same rows, not copied, with other parts."""
+        return PackedMatrix(**(self._parts() | parts))
 
     def requantize(self, sample_bits: int, *, random_state: RandomState = None) -> PackedMatrix:
         """Round to fewer bits; unbiased rounding of an unbiased value stays unbiased.
@@ -749,6 +753,8 @@ def check_target(y, n_rows):
     y = np.asarray(y)
     if y.dtype.kind == "O" and all(isinstance(value, str) for value in y.ravel()):
         y = y.astype(np.str_)
+    if is_foreign(y.dtype):
+        y = y.astype(np.float32)
     if y.dtype.kind not in "biufU":
         raise ValueError(f"The target has dtype {y.dtype}; it must be of numbers, booleans or strings.")
     if y.ndim not in (1, 2) or len(y) != n_rows:
