@@ -1,5 +1,6 @@
 """What both estimators share: parameters, quantizing the training rows, running the solver, and coefficients."""
 
+from copy import deepcopy
 from math import ceil
 from numbers import Integral, Real
 
@@ -67,8 +68,9 @@ class ZipMLModel(StableState, DocumentationLink, CallbackSupportMixin, BaseEstim
         "verbose": ["verbose"],
     }
 
-    # second moments of the rows that partial_fit has seen, None before and after fit
+    # second moments of the rows that partial_fit has seen, None before and after fit, and the unit of their weights
     _moments = None
+    _weight_unit = 1.0
 
     def _check_combination(self):
         """Refuse settings that make no sense together."""
@@ -206,7 +208,7 @@ class ZipMLModel(StableState, DocumentationLink, CallbackSupportMixin, BaseEstim
             raise ValueError(
                 f"l1_ratio={self.l1_ratio} needs epochs, and partial_fit has none; use fit, or l1_ratio=0."
             )
-        moments = self._moments
+        moments = deepcopy(self._moments)  # so that a chunk that fails has not been counted
         if moments is None:
             moments = Moments(X.shape[1], targets.shape[1], draw_seed(check_random_state(self.random_state)))
         # the first chunk is packed as by fit; later ones get draws of their own
@@ -214,7 +216,7 @@ class ZipMLModel(StableState, DocumentationLink, CallbackSupportMixin, BaseEstim
         weights = np.ones(len(targets)) if weights is None else weights
         rows = None if weights.all() else np.flatnonzero(weights)
         if self.sample_bits is None and not isinstance(X, PackedMatrix):
-            column_range(X, rows)  # raises for NaN and infinity
+            column_range(X, rows, getattr(self, "feature_names_in_", None))  # raises for NaN and infinity
             matrix = X if rows is None else X[rows]
         else:
             matrix = self._training_samples(X, rows, seed)

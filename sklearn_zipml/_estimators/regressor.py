@@ -14,10 +14,12 @@ from .._typing import Levels, RandomState, Samples, Sampling, Schedule
 from .base import ZipMLModel
 from .callbacks import FitTask
 from .export import plain_regressor
-from .validation import check_samples_and_target, check_weights
+from .guard import all_or_nothing
+from .score import ScoreOfOwnTarget
+from .validation import check_samples_and_target, check_weights, in_units
 
 
-class ZipMLRegressor(RegressorMixin, ZipMLModel):
+class ZipMLRegressor(ScoreOfOwnTarget, RegressorMixin, ZipMLModel):
     """Ridge regression trained by SGD on samples of 1 to 8 bits.
 
     Minimises, over coefficients w and intercept b::
@@ -211,6 +213,7 @@ class ZipMLRegressor(RegressorMixin, ZipMLModel):
         self.random_state = random_state
         self.verbose = verbose
 
+    @all_or_nothing
     @_fit_context(prefer_skip_nested_validation=True)
     def fit(self, X: Samples, y: ArrayLike | None = None, sample_weight: ArrayLike | None = None) -> Self:
         """Quantize X and fit the model.
@@ -229,15 +232,17 @@ class ZipMLRegressor(RegressorMixin, ZipMLModel):
         self
         """
         X, y = check_samples_and_target(self, X, y, multi_output=True, y_numeric=True)
-        weights = check_weights(sample_weight, X)
+        weights, unit = in_units(check_weights(sample_weight, X), len(y))
         targets = np.asarray(y, dtype=np.float64, order="C").reshape(len(y), -1)
         dtype = _coefficient_dtype(X)
         task = FitTask(self, X, y, sample_weight, self.max_iter, lambda *model: _attributes(y, *model, dtype))
         model = self._fit_linear(X, targets, weights, lambda total: self.alpha, task, dtype)
         vars(self).update(_attributes(y, *model, dtype))
+        self._total_weight *= unit
         task.end()
         return self
 
+    @all_or_nothing
     @_fit_context(prefer_skip_nested_validation=True)
     def partial_fit(self, X: Samples, y: ArrayLike | None = None, sample_weight: ArrayLike | None = None) -> Self:
         """Fit a chunk of rows in addition to those before.
@@ -276,13 +281,15 @@ class ZipMLRegressor(RegressorMixin, ZipMLModel):
         """
         first = self._moments is None
         X, y = check_samples_and_target(self, X, y, reset=first, multi_output=True, y_numeric=True)
-        weights = check_weights(sample_weight, X)
+        weights, unit = in_units(check_weights(sample_weight, X), len(y), None if first else self._weight_unit)
         targets = np.asarray(y, dtype=np.float64, order="C").reshape(len(y), -1)
         if not first and np.shape(self.coef_)[:-1] != y.shape[1:]:
             raise ValueError(f"y has shape {y.shape}, but the chunks before had targets of another number.")
         dtype = _coefficient_dtype(X)
         coef, intercept = self._partial_fit_linear(X, targets, weights, lambda total: self.alpha, dtype)
         vars(self).update(_attributes(y, coef, intercept, dtype))
+        self._weight_unit = unit
+        self._total_weight *= unit
         return self
 
     def predict(self, X: Samples) -> np.ndarray:
