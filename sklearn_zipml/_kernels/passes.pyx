@@ -15,10 +15,10 @@ from sklearn_zipml._kernels.tiles cimport (
     zml_kernels,
 )
 
-cdef extern from "tile.h" nogil:
+cdef extern from "format/tile.h" nogil:
     void zml_unpack_group(const uint8_t *tile, size_t group, int width, uint8_t *codes)
 
-cdef extern from "row_norms.h" nogil:
+cdef extern from "passes/row_norms.h" nogil:
     void zml_add_squares_of_bytes(const uint8_t *tile, size_t padded_columns, const float *centre, const float *unit,
                                   float *sums)
     void zml_add_squares_of_floats(const float *tile, size_t padded_columns, const float *centre, const float *unit,

@@ -1,4 +1,4 @@
-"""How codes become fewer: new levels and tables for every column, then all tiles; see csrc/narrow_plan.h."""
+"""How codes become fewer: new levels and tables for every column, then all tiles; see csrc/encoding/requantize_plan.h."""
 
 import numpy as np
 
@@ -10,10 +10,10 @@ from sklearn_zipml._kernels.tiles cimport (
 
 from sklearn_zipml._kernels.tiles import aligned_zeros
 
-cdef extern from "tile.h" nogil:
+cdef extern from "format/tile.h" nogil:
     size_t zml_tile_bytes(size_t padded_columns, int width)
 
-cdef extern from "encode.h" nogil:
+cdef extern from "encoding/encode.h" nogil:
     cdef enum:
         ZML_NARROW_TILES
     ctypedef int zml_optimal_levels(const double *position, const double *count, const double *sum,
@@ -38,7 +38,7 @@ cdef extern from "encode.h" nogil:
         zml_optimal_levels *optimal_levels
         zml_narrow *narrow
 
-cdef extern from "narrow_plan.h" nogil:
+cdef extern from "encoding/requantize_plan.h" nogil:
     ctypedef struct zml_plan:
         int n_codes
         int n_new_codes

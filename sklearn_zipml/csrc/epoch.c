@@ -3,8 +3,8 @@
 #include <math.h>
 #include <string.h>
 
-#include "compiler.h"
-#include "rng.h"
+#include "format/compiler.h"
+#include "format/rng.h"
 
 enum { MANY_COLUMNS = 4096, LASTING_BITS = 8, FEWEST_SWEPT = 64 };
 
