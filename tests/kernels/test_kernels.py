@@ -309,7 +309,7 @@ def test_choice_by_context():
 
 @pytest.mark.parametrize("value", ["portable", "abacus"])
 def test_choice_by_environment(value):
-    script = "from sklearn_zipml import _kernels; print(kernels.kernel_name())"
+    script = "from sklearn_zipml._kernels import tiles; print(tiles.kernel_name())"
     environment = {**os.environ, "SKLEARN_ZIPML_KERNELS": value}
     run = subprocess.run([sys.executable, "-P", "-c", script], env=environment, capture_output=True, text=True)
     if value == "portable":
