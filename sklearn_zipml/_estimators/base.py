@@ -1,6 +1,5 @@
 """What both estimators share: parameters, quantizing the training rows, running the solver, and coefficients."""
 
-import warnings
 from math import ceil
 from numbers import Integral, Real
 
@@ -24,6 +23,7 @@ from .._solvers.problem import Problem
 from .._solvers.solver import Options as SolverOptions
 from .._solvers.solver import solve
 from .._state import StableState
+from .._warnings import warn
 from .callbacks import CallbackSupportMixin
 from .doc_link import DocumentationLink
 from .predict import linear_predictions
@@ -160,11 +160,10 @@ class ZipMLModel(StableState, DocumentationLink, CallbackSupportMixin, BaseEstim
             draw=self._redraw(matrix, pack_seed),
         )
         if not result.converged:
-            warnings.warn(
+            warn(
                 f"{type(self).__name__} did not converge in max_iter={self.max_iter} epochs "
                 f"(tol={self.tol}). Increase max_iter, raise tol, or drop collinear columns.",
                 ConvergenceWarning,
-                stacklevel=4,
             )
         self._n_rows, self._total_weight = len(targets), float(total)
         self.n_iter_ = result.n_iter

@@ -1,13 +1,12 @@
 """Full-precision samples in the same tiles: float32 values, for sample_bits=None and as the baseline."""
 
-import warnings
-
 import numpy as np
 
 from .._kernels import tiles as kernels
 from .._storage.blocks import block_rows, sequential_blocks, take_rows
 from .._storage.row_order import RowOrder
 from .._storage.tiles import aligned_tiles
+from .._warnings import warn
 from .levels import column_range, constant_step, listed
 
 FLOAT_WIDTH = 32
@@ -60,12 +59,10 @@ def _warn_outliers(sample, column_names):
     size = np.abs(sample)
     crowded = np.flatnonzero(2 * ((size > 0) & (size < CROWDED)).sum(axis=0) > (size > 0).sum(axis=0))
     if crowded.size:
-        warnings.warn(
+        warn(
             f"Most values of column(s) {listed(crowded, column_names)} of X differ by less than {CROWDED:g} of the "
             "range: a few outliers decide the fit. Clip or transform them, for example with "
             "sklearn.preprocessing.QuantileTransformer.",
-            UserWarning,
-            stacklevel=5,
         )
 
 

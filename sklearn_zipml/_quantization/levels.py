@@ -4,7 +4,6 @@ A column's range is divided into at most 255 equal steps; its levels stand on gr
 Position g stands for the value offset + step * g.
 """
 
-import warnings
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,6 +12,7 @@ from sklearn.utils import assert_all_finite
 from .._kernels import tiles as kernels
 from .._kernels.threads import in_threads
 from .._storage.blocks import block_dtype, block_rows, row_block, sequential_blocks
+from .._warnings import warn
 
 GATHERED_ROWS = 256  # that stay in the cache while they are turned into columns
 THREAD_COLUMNS = 16
@@ -168,12 +168,10 @@ def place_levels(sample, low, high, dtype, sample_bits, sampling, levels, column
     step = np.where(constant, constant_step(low), span / np.maximum(top, 1))
     coarse = np.flatnonzero((deviation < 1) & ~constant)
     if coarse.size:
-        warnings.warn(
+        warn(
             f"One grid step (range / {MAX_STEPS // stride}) exceeds the standard deviation of column(s) "
             f"{listed(coarse, column_names)} of X: a few outliers take nearly all levels. Clip or transform them, for "
             "example with sklearn.preprocessing.QuantileTransformer.",
-            UserWarning,
-            stacklevel=4,
         )
     narrow = block_dtype(dtype) is np.float32 and np.all(constant | ((span < 1e37) & (span > 1e-30)))
     return Grid(low, step, chosen, used, np.float32 if narrow else np.float64, n_draws)

@@ -1,7 +1,5 @@
 """Packing data that comes in chunks: one pass for the levels, one for the codes, or one for both."""
 
-import sys
-import warnings
 from itertools import chain
 
 import numpy as np
@@ -19,6 +17,7 @@ from .._storage.row_order import RowOrder
 from .._storage.row_store import RowStore
 from .._storage.statistics import from_moments
 from .._storage.tiles import code_width
+from .._warnings import warn
 from .column_sketch import ColumnSketch
 from .encoder import assemble, decode_table, decoded_dtype, encoder_of, keeps_noise
 from .levels import listed, widen_range
@@ -226,18 +225,8 @@ class Packer:
         slack, end = grid.step / kernels.GRID_FRACTION, grid.offset + grid.step * grid.top
         outside = np.flatnonzero((self.low < grid.offset - slack) | (self.high > end + slack))
         if outside.size:
-            warnings.warn(
+            warn(
                 f"Values of column(s) {listed(outside, column_names)} lie outside the range that the levels were found "
                 "for, and were moved to its ends, which biases them. Find the levels from all rows: pass a source that "
                 "can be read twice, or a DoubleSamplingQuantizer that has seen all chunks in partial_fit.",
-                UserWarning,
-                stacklevel=_caller_depth(),
             )
-
-
-def _caller_depth():
-    """The stacklevel of the first caller outside this package, for a warning of the function that calls this."""
-    depth, frame = 1, sys._getframe(1)
-    while frame is not None and frame.f_globals.get("__package__") == __package__:
-        depth, frame = depth + 1, frame.f_back
-    return depth

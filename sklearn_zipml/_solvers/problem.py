@@ -5,8 +5,6 @@ Columns are centred implicitly and scaled by s_j = sqrt(max |a_j - centre_j| * s
 The kernels work on z_j = step_j x_j, x being the coefficients in units of X.
 """
 
-import warnings
-
 import numpy as np
 from scipy.sparse.linalg import LinearOperator, eigsh
 
@@ -16,6 +14,7 @@ from .._kernels.threads import THREAD_TILES, in_threads, run_team
 from .._quantization.float_rows import FLOAT_WIDTH
 from .._quantization.levels import listed
 from .._storage.statistics import weighted
+from .._warnings import warn
 from .gram import centred_moments
 
 DENSE_FLOPS = 2e9
@@ -265,9 +264,7 @@ def is_dense_cheap(n_rows, n_columns):
 def _warn_far(columns):
     """Warn of uncentred columns that vary by next to nothing beside their distance from zero."""
     if columns.size:
-        warnings.warn(
+        warn(
             f"fit_intercept=False, and column(s) {listed(columns)} of X lie farther from zero than {FAR:g} standard "
             "deviations: what they vary by is lost in what they share. Centre them, or set fit_intercept=True.",
-            UserWarning,
-            stacklevel=6,
         )

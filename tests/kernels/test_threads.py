@@ -5,15 +5,15 @@ import pytest
 from joblib import Parallel, delayed, parallel_config
 from threadpoolctl import ThreadpoolController, threadpool_limits
 
-from sklearn_zipml._kernels import threads
-from sklearn_zipml._kernels.threads import in_threads, run_team, threads_of
+from sklearn_zipml._kernels import threads as threads_module
+from sklearn_zipml._kernels.threads import in_threads, one_blas_thread, run_team, threads_of
 
 
 @pytest.fixture
 def four_processors(monkeypatch):
     """Four processors, all for OpenMP."""
-    monkeypatch.setattr(threads, "cpu_count", lambda: 4)
-    monkeypatch.setattr(threads, "_libraries", lambda: ThreadpoolController().select(user_api="none"))
+    monkeypatch.setattr(threads_module, "cpu_count", lambda: 4)
+    monkeypatch.setattr(threads_module, "_libraries", lambda: ThreadpoolController().select(user_api="none"))
 
 
 def test_none_is_what_openmp_takes(four_processors):
@@ -77,6 +77,6 @@ def test_one_blas_thread():
         return [library.num_threads for library in ThreadpoolController().select(user_api="blas").lib_controllers]
 
     before = threads()
-    with threads.one_blas_thread():
+    with one_blas_thread():
         assert set(threads()) <= {1}
     assert threads() == before

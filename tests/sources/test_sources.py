@@ -8,7 +8,7 @@ import polars as pl
 import pytest
 
 from sklearn_zipml import PackedMatrix
-from sklearn_zipml import _sources as sources
+from sklearn_zipml._sources import source as source_module
 from sklearn_zipml._sources.source import open_source
 
 pa = pytest.importorskip("pyarrow")
@@ -147,7 +147,7 @@ class Stored:
 
 def test_stored_arrays(monkeypatch):
     """Read by slices that end where the stored chunks do."""
-    monkeypatch.setattr(sources, "CHUNK_BYTES", 25 * 8 * 4)
+    monkeypatch.setattr(source_module, "CHUNK_BYTES", 25 * 8 * 4)
     array = np.random.default_rng(0).standard_normal((100, 4))
     stored = Stored(array, (10, 4))
     X, y, _ = everything(open_source(stored, np.arange(100)))
