@@ -8,7 +8,7 @@
 #define ZML_TARGET __attribute__((target("avx2")))
 
 #define lookup_16 lookup_16
-ZML_INLINE ZML_TARGET void lookup_16(const uint8_t *table, const uint8_t *index, uint8_t *found) {
+ZML_TARGET_INLINE void lookup_16(const uint8_t *table, const uint8_t *index, uint8_t *found) {
   const __m256i levels = _mm256_broadcastsi128_si256(_mm_loadu_si128((const __m128i *)table));
   for (int half = 0; half < 2; half++) {
     const __m256i i = _mm256_loadu_si256((const __m256i *)index + half);

@@ -18,57 +18,59 @@
 
 #include "encoding/parts.h"
 
-STEP __m512i set(uint32_t value) { return _mm512_set1_epi32((int)value); }
+ZML_TARGET_INLINE __m512i set(uint32_t value) { return _mm512_set1_epi32((int)value); }
 
 /* A constant that stays in a register: compilers would make it anew, from a general register, wherever it is used. */
-STEP __m512i kept(uint32_t value) {
+ZML_TARGET_INLINE __m512i kept(uint32_t value) {
   __m512i x = set(value);
   __asm__("" : "+v"(x));
   return x;
 }
 
 /* Bits of a where the mask has ones, else of b. */
-STEP __m512i choose(__m512i mask, __m512i a, __m512i b) { return _mm512_ternarylogic_epi32(mask, a, b, 0xca); }
+ZML_TARGET_INLINE __m512i choose(__m512i mask, __m512i a, __m512i b) {
+  return _mm512_ternarylogic_epi32(mask, a, b, 0xca);
+}
 
 typedef struct {
   __m512i quarter[4];
 } Table;
 
-STEP Table table_of(const uint8_t *table) {
+ZML_TARGET_INLINE Table table_of(const uint8_t *table) {
   Table t;
   for (int k = 0; k < 4; k++)
     t.quarter[k] = _mm512_loadu_si512(table + 64 * k);
   return t;
 }
 
-STEP __m512i found_in_table(const Table *t, __m512i i) {
+ZML_TARGET_INLINE __m512i found_in_table(const Table *t, __m512i i) {
   const __m512i lower = _mm512_permutex2var_epi8(t->quarter[0], i, t->quarter[1]);
   const __m512i upper = _mm512_permutex2var_epi8(t->quarter[2], i, t->quarter[3]);
   return _mm512_mask_blend_epi8(_mm512_movepi8_mask(i), lower, upper);
 }
 
-STEP __m512i found_in_256(const uint8_t *table, __m512i i) {
+ZML_TARGET_INLINE __m512i found_in_256(const uint8_t *table, __m512i i) {
   const Table t = table_of(table);
   return found_in_table(&t, i);
 }
 
 /* A table of 16 bytes in every quarter. */
-STEP __m512i four_times(const uint8_t *table) {
+ZML_TARGET_INLINE __m512i four_times(const uint8_t *table) {
   return _mm512_broadcast_i32x4(_mm_loadu_si128((const __m128i *)table));
 }
 
 #define lookup_256 lookup_256
-STEP void lookup_256(const uint8_t *table, const uint8_t *index, uint8_t *found) {
+ZML_TARGET_INLINE void lookup_256(const uint8_t *table, const uint8_t *index, uint8_t *found) {
   _mm512_storeu_si512(found, found_in_256(table, _mm512_loadu_si512(index)));
 }
 
 #define lookup_16 lookup_16
-STEP void lookup_16(const uint8_t *table, const uint8_t *index, uint8_t *found) {
+ZML_TARGET_INLINE void lookup_16(const uint8_t *table, const uint8_t *index, uint8_t *found) {
   _mm512_storeu_si512(found, _mm512_shuffle_epi8(four_times(table), _mm512_loadu_si512(index)));
 }
 
 /* Columns of 16 rows of 16 words, in place. */
-STEP void transpose_registers(__m512i *a) {
+ZML_TARGET_INLINE void transpose_registers(__m512i *a) {
   __m512i b[16];
   for (int i = 0; i < 16; i += 2) {
     b[i] = _mm512_unpacklo_epi32(a[i], a[i + 1]);
@@ -94,7 +96,7 @@ STEP void transpose_registers(__m512i *a) {
 }
 
 /* Bytes [column][plane] of four columns' words to [plane][column], or back. */
-STEP void swap_registers(const __m512i *from, __m512i *to) {
+ZML_TARGET_INLINE void swap_registers(const __m512i *from, __m512i *to) {
   const __m512i words = _mm512_setr_epi32(0, 2, 4, 6, 8, 10, 12, 14, 16, 18, 20, 22, 24, 26, 28, 30);
   /* bytes 0 and 1, or 2 and 3, of words of two registers in turn: byte 4 l + k of the second one is number 64 + 4 l + k
    */
@@ -113,7 +115,7 @@ STEP void swap_registers(const __m512i *from, __m512i *to) {
 }
 
 #define swap_bytes swap_bytes
-STEP void swap_bytes(const uint32_t (*from)[WORDS], uint32_t (*to)[WORDS]) {
+ZML_TARGET_INLINE void swap_bytes(const uint32_t (*from)[WORDS], uint32_t (*to)[WORDS]) {
   __m512i given[4], swapped[4];
   for (int k = 0; k < 4; k++)
     given[k] = _mm512_load_si512(from[k]);
@@ -123,7 +125,7 @@ STEP void swap_bytes(const uint32_t (*from)[WORDS], uint32_t (*to)[WORDS]) {
 }
 
 #define transpose transpose
-STEP void transpose(const uint32_t *from, size_t stride, uint32_t *to, size_t to_stride) {
+ZML_TARGET_INLINE void transpose(const uint32_t *from, size_t stride, uint32_t *to, size_t to_stride) {
   __m512i a[16];
   for (int i = 0; i < 16; i++)
     a[i] = _mm512_loadu_si512(from + (size_t)i * stride);

@@ -1,6 +1,6 @@
 /* Grid coordinates for AVX-512; part of avx512.c. See coordinates-inl.h. */
 
-STEP __mmask16 first_of_16(size_t count) { return (__mmask16)(count >= 16 ? 0xffff : (1u << count) - 1); }
+ZML_TARGET_INLINE __mmask16 first_of_16(size_t count) { return (__mmask16)(count >= 16 ? 0xffff : (1u << count) - 1); }
 
 /* The map to the grid of 16 columns, or of one in all lanes. */
 typedef struct {
@@ -10,11 +10,11 @@ typedef struct {
   __m512d offset[2], scale[2], top[2];
 } Map_f64;
 
-STEP Map_f32 map_across_f32(const zml_affine_f32 *a, size_t j) {
+ZML_TARGET_INLINE Map_f32 map_across_f32(const zml_affine_f32 *a, size_t j) {
   return (Map_f32){_mm512_loadu_ps(a->offset + j), _mm512_loadu_ps(a->scale + j), _mm512_loadu_ps(a->top + j)};
 }
 
-STEP Map_f64 map_across_f64(const zml_affine_f64 *a, size_t j) {
+ZML_TARGET_INLINE Map_f64 map_across_f64(const zml_affine_f64 *a, size_t j) {
   Map_f64 map;
   for (size_t k = 0; k < 2; k++) {
     map.offset[k] = _mm512_loadu_pd(a->offset + j + 8 * k);
@@ -24,11 +24,11 @@ STEP Map_f64 map_across_f64(const zml_affine_f64 *a, size_t j) {
   return map;
 }
 
-STEP Map_f32 map_along_f32(const zml_affine_f32 *a, size_t j) {
+ZML_TARGET_INLINE Map_f32 map_along_f32(const zml_affine_f32 *a, size_t j) {
   return (Map_f32){_mm512_set1_ps(a->offset[j]), _mm512_set1_ps(a->scale[j]), _mm512_set1_ps(a->top[j])};
 }
 
-STEP Map_f64 map_along_f64(const zml_affine_f64 *a, size_t j) {
+ZML_TARGET_INLINE Map_f64 map_along_f64(const zml_affine_f64 *a, size_t j) {
   const __m512d offset = _mm512_set1_pd(a->offset[j]), scale = _mm512_set1_pd(a->scale[j]),
                 top = _mm512_set1_pd(a->top[j]);
   return (Map_f64){{offset, offset}, {scale, scale}, {top, top}};
@@ -36,7 +36,7 @@ STEP Map_f64 map_along_f64(const zml_affine_f64 *a, size_t j) {
 
 /* Coordinates of 16 values; 0 where there is no value. Numbers that are not negative compare as integers do, and of
  * integers a processor compares more at a time. */
-STEP __m512i shorts_f32(const float *values, __mmask16 there, const Map_f32 *map) {
+ZML_TARGET_INLINE __m512i shorts_f32(const float *values, __mmask16 there, const Map_f32 *map) {
   const __m512 value = there == 0xffff ? _mm512_loadu_ps(values) : _mm512_maskz_loadu_ps(there, values);
   const __m512 t = _mm512_mul_ps(_mm512_sub_ps(value, map->offset), map->scale);
   const __m512i inside =
@@ -45,7 +45,7 @@ STEP __m512i shorts_f32(const float *values, __mmask16 there, const Map_f32 *map
   return there == 0xffff ? shorts : _mm512_maskz_mov_epi32(there, shorts);
 }
 
-STEP __m512i shorts_f64(const double *values, __mmask16 there, const Map_f64 *map) {
+ZML_TARGET_INLINE __m512i shorts_f64(const double *values, __mmask16 there, const Map_f64 *map) {
   __m256i half[2];
   for (size_t k = 0; k < 2; k++) {
     const __m512d value = there == 0xffff ? _mm512_loadu_pd(values + 8 * k)
@@ -64,9 +64,10 @@ STEP __m512i shorts_f64(const double *values, __mmask16 there, const Map_f64 *ma
 #define ZML_OWN_COORDINATES
 #define DEFINE_COORDINATES(suffix, real)                                                                               \
   /* 16 rows and 32 columns; with `pairs_there` below 16, only so many pairs exist */                                  \
-  STEP void square_##suffix(const real *block, ptrdiff_t stride, size_t n_rows, __mmask16 there, __mmask16 there2,     \
-                            size_t pairs_there, const zml_affine_##suffix *affine, size_t j, const uint32_t *keys,     \
-                            const uint32_t *keys2, uint32_t *pairs, uint32_t *sum, uint32_t *sum2) {                   \
+  ZML_TARGET_INLINE void square_##suffix(const real *block, ptrdiff_t stride, size_t n_rows, __mmask16 there,          \
+                                         __mmask16 there2, size_t pairs_there, const zml_affine_##suffix *affine,      \
+                                         size_t j, const uint32_t *keys, const uint32_t *keys2, uint32_t *pairs,       \
+                                         uint32_t *sum, uint32_t *sum2) {                                              \
     const Map_##suffix map = map_across_##suffix(affine, j);                                                           \
     const Map_##suffix map2 = map_across_##suffix(affine, pairs_there > 8 ? j + 16 : j);                               \
     __m512i a[16];                                                                                                     \

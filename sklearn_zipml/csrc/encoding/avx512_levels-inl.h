@@ -1,7 +1,7 @@
 /* One step of the search for levels in AVX-512; part of avx512.c. See levels-inl.h. */
 
 #define best_before best_before
-STEP int best_before(const Layer *layer, int q, int first, int last) {
+ZML_TARGET_INLINE int best_before(const Layer *layer, int q, int first, int last) {
   const __m512d at = _mm512_loadu_pd(layer->position + q), sum = _mm512_loadu_pd(layer->sum + q);
   const __m512d slope = _mm512_sub_pd(sum, _mm512_mul_pd(at, _mm512_loadu_pd(layer->count + q)));
   const __m512i index = _mm512_add_epi64(_mm512_set1_epi64(q), _mm512_setr_epi64(0, 1, 2, 3, 4, 5, 6, 7));

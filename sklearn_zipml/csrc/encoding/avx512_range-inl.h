@@ -1,8 +1,8 @@
 /* Smallest and largest values of columns in AVX-512; part of avx512.c. See range-inl.h. */
 
 /* 16 columns of some rows. Returns `none`, which stays 0 as long as values are finite: zero times a value is added. */
-STEP __m512 range_of_16(const float *rows, ptrdiff_t stride, size_t n_rows, __mmask16 there, float *low, float *high,
-                        __m512 none) {
+ZML_TARGET_INLINE __m512 range_of_16(const float *rows, ptrdiff_t stride, size_t n_rows, __mmask16 there, float *low,
+                                     float *high, __m512 none) {
   __m512 least = _mm512_maskz_loadu_ps(there, low), most = _mm512_maskz_loadu_ps(there, high);
   for (size_t i = 0; i < n_rows; i++) {
     const __m512 value = _mm512_maskz_loadu_ps(there, rows + (ptrdiff_t)i * stride);

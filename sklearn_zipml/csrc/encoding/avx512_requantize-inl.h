@@ -1,13 +1,13 @@
 /* Narrowing for AVX-512; part of avx512.c. See requantize-inl.h. */
 
-STEP __m512i byte_draw(const ByteKeys *keys, __m512i column_key) {
+ZML_TARGET_INLINE __m512i byte_draw(const ByteKeys *keys, __m512i column_key) {
   const __m512i product = _mm512_mullo_epi32(_mm512_xor_si512(_mm512_load_si512(keys->word), column_key),
                                              _mm512_load_si512(keys->multiplier));
   return _mm512_xor_si512(product, _mm512_srli_epi32(product, 16));
 }
 
 /* What a byte has to be below for a code to go up, in this block. */
-STEP Table thresholds(const NarrowBlock *block, const uint8_t *odds, int draw, size_t j) {
+ZML_TARGET_INLINE Table thresholds(const NarrowBlock *block, const uint8_t *odds, int draw, size_t j) {
   const __m512i key = set(zml_draw_key((uint32_t)j, 2 + (uint32_t)draw));
   Table table;
   for (int k = 0; k < 4; k++) {
@@ -19,17 +19,17 @@ STEP Table thresholds(const NarrowBlock *block, const uint8_t *odds, int draw, s
 }
 
 /* Tables of 16 codes are in every quarter of the first register. */
-STEP Table table_of_codes(const uint8_t *table, int bytes) {
+ZML_TARGET_INLINE Table table_of_codes(const uint8_t *table, int bytes) {
   return bytes ? table_of(table) : (Table){{four_times(table)}};
 }
 
-STEP __m512i found_as(const Table *table, __m512i codes, int bytes) {
+ZML_TARGET_INLINE __m512i found_as(const Table *table, __m512i codes, int bytes) {
   return bytes ? found_in_table(table, codes) : _mm512_shuffle_epi8(table->quarter[0], codes);
 }
 
 /* sum + the squares of bytes: vpdpbusd takes one of its factors as signed, so of large ones 128 is taken away and given
  * back. */
-STEP __m512i add_squares(__m512i sum, __m512i bytes, int large) {
+ZML_TARGET_INLINE __m512i add_squares(__m512i sum, __m512i bytes, int large) {
   if (!large)
     return _mm512_dpbusd_epi32(sum, bytes, bytes);
   const __m512i half = _mm512_set1_epi8(64), less = _mm512_xor_si512(bytes, _mm512_set1_epi8((char)0x80));
@@ -37,8 +37,8 @@ STEP __m512i add_squares(__m512i sum, __m512i bytes, int large) {
 }
 
 #define narrow_column narrow_column
-STEP void narrow_column(const zml_narrowing *plan, size_t j, const NarrowBlock *block, int from, int to, int pairs,
-                        uint32_t (*words)[ZML_GROUP_COLUMNS][WORDS], NarrowSums *sums) {
+ZML_TARGET_INLINE void narrow_column(const zml_narrowing *plan, size_t j, const NarrowBlock *block, int from, int to,
+                                     int pairs, uint32_t (*words)[ZML_GROUP_COLUMNS][WORDS], NarrowSums *sums) {
   const Table base = table_of_codes(plan->base + 256 * j, from);
   const __m512i positions = to ? set(0) : four_times(plan->after + ZML_MAX_CODES * j);
   const __m512i old_positions = from ? set(0) : four_times(plan->before + ZML_MAX_CODES * j);
@@ -86,7 +86,7 @@ STEP void narrow_column(const zml_narrowing *plan, size_t j, const NarrowBlock *
 
 /* A line's bytes are sums of a column's codes times powers of two. */
 #define join_planes join_planes
-STEP void join_planes(const uint32_t (*codes)[WORDS], int width, uint32_t (*lines)[WORDS]) {
+ZML_TARGET_INLINE void join_planes(const uint32_t (*codes)[WORDS], int width, uint32_t (*lines)[WORDS]) {
   __m512i of[4], swapped[4];
   for (int c = 0; c < 4; c++) {
     const __m512i code = _mm512_load_si512(codes[c]);

@@ -8,13 +8,13 @@ typedef struct {
   __m512i low, high;
 } DrawKey;
 
-STEP DrawKey draw_key(const zml_codebook *book, int draw, size_t column) {
+ZML_TARGET_INLINE DrawKey draw_key(const zml_codebook *book, int draw, size_t column) {
   const uint32_t key = book->draw_keys[draw][column];
   return (DrawKey){_mm512_set1_epi16((short)key), _mm512_set1_epi16((short)(key >> 16))};
 }
 
 /* zml_row_draw of 32 rows. */
-STEP __m512i drawn(const Keys *keys, int odd, int draw, DrawKey key) {
+ZML_TARGET_INLINE __m512i drawn(const Keys *keys, int odd, int draw, DrawKey key) {
   const __m512i a = _mm512_xor_si512(_mm512_load_si512(keys->word[0] + 32 * odd), key.low);
   const __m512i b = _mm512_xor_si512(_mm512_load_si512(keys->word[1] + 32 * odd), key.high);
   return _mm512_ternarylogic_epi32(_mm512_mullo_epi16(a, b), _mm512_mulhi_epu16(a, b),
@@ -22,8 +22,8 @@ STEP __m512i drawn(const Keys *keys, int odd, int draw, DrawKey key) {
 }
 
 /* Where values go up to the next level, as bits in the order of words: see goes_up in encode-inl.h. */
-STEP void goes_up_masks(const Keys *keys, int draw, DrawKey key, const __m512i *above, const __m512i *gap, __m512i ones,
-                        __mmask32 *up) {
+ZML_TARGET_INLINE void goes_up_masks(const Keys *keys, int draw, DrawKey key, const __m512i *above, const __m512i *gap,
+                                     __m512i ones, __mmask32 *up) {
   for (int odd = 0; odd < 2; odd++) {
     const __m512i bits = _mm512_or_si512(drawn(keys, odd, draw, key), ones);
     up[odd] = _mm512_cmplt_epu16_mask(_mm512_mulhi_epu16(bits, gap[odd]), above[odd]);
@@ -37,7 +37,7 @@ typedef struct {
   __m512i bit[3], of[4];
 } Zeros;
 
-STEP Zeros zeros_of_lanes(void) {
+ZML_TARGET_INLINE Zeros zeros_of_lanes(void) {
   Zeros zeros = {.bit = {_mm512_set1_epi64(0x00ff00ff00ff00ff), _mm512_set1_epi64(0x0000ffff0000ffff),
                          _mm512_set1_epi64(0x00000000ffffffff)}};
   for (int b = 0; b < 4; b++)
@@ -46,7 +46,7 @@ STEP Zeros zeros_of_lanes(void) {
 }
 
 /* Adds to bytes that hold up to 31 calls. */
-STEP void count_codes(__m512i code, int width, const Zeros *zeros, __m512i *counts) {
+ZML_TARGET_INLINE void count_codes(__m512i code, int width, const Zeros *zeros, __m512i *counts) {
   __m512i like = _mm512_xor_si512(_mm512_gf2p8affine_epi64_epi8(zeros->of[0], code, 0), zeros->bit[0]);
   if (width > 1) /* a & (b ^ c) */
     like = _mm512_ternarylogic_epi64(like, _mm512_gf2p8affine_epi64_epi8(zeros->of[1], code, 0), zeros->bit[1], 0x60);
@@ -61,7 +61,7 @@ STEP void count_codes(__m512i code, int width, const Zeros *zeros, __m512i *coun
 }
 
 /* Adds these counts to numbers of 64 bits by code. */
-STEP void add_counts(const __m512i *counts, int width, uint64_t *hits) {
+ZML_TARGET_INLINE void add_counts(const __m512i *counts, int width, uint64_t *hits) {
   const __mmask8 there = (__mmask8)(width < 3 ? (1 << (1 << width)) - 1 : 0xff);
   const __m512i by_code = _mm512_add_epi8(_mm512_set1_epi64(0x3830282018100800),
                                           _mm512_setr_epi64(0, 0x0101010101010101, 0x0202020202020202,
@@ -104,7 +104,7 @@ ZML_TARGET ZML_APART void tally_few(const uint8_t *codes, const int16_t *errors,
 
 /* What a column's table, lanes and, of every second one, coordinates take is fetched while the one before is rounded.
  */
-STEP void fetch_column(const Batch *batch, size_t j, const uint8_t *table) {
+ZML_TARGET_INLINE void fetch_column(const Batch *batch, size_t j, const uint8_t *table) {
   const char *lanes = (const char *)(batch->work->lanes + j);
   for (size_t k = 0; table && k < 256; k += ZML_LINE)
     ZML_PREFETCH(table + 256 * j + k);
@@ -120,24 +120,24 @@ STEP void fetch_column(const Batch *batch, size_t j, const uint8_t *table) {
 }
 
 /* Words of a column out of those of its pair; order is one of the two of `orders`. */
-STEP void take_column(const uint32_t *pair, __m512i order, __m512i *value) {
+ZML_TARGET_INLINE void take_column(const uint32_t *pair, __m512i order, __m512i *value) {
   for (int odd = 0; odd < 2; odd++) /* planes odd and odd + 2 */
     value[odd] =
         _mm512_permutex2var_epi16(_mm512_loadu_si512(pair + 16 * odd), order, _mm512_loadu_si512(pair + 32 + 16 * odd));
 }
 
-STEP __m512i order_of_column(size_t j) {
+ZML_TARGET_INLINE __m512i order_of_column(size_t j) {
   const __m512i words = _mm512_setr_epi32(0, 2, 4, 6, 8, 10, 12, 14, 16, 18, 20, 22, 24, 26, 28, 30);
   return _mm512_add_epi32(_mm512_mullo_epi32(words, set(0x00010001)), set(j % 2 ? 0x00210001 : 0x00200000));
 }
 
 /* Adds words without sign to numbers of 64 bits. */
-STEP __m512i add_words(__m512i sums, __m512i words) {
+ZML_TARGET_INLINE __m512i add_words(__m512i sums, __m512i words) {
   return _mm512_add_epi64(_mm512_add_epi64(sums, _mm512_srli_epi64(words, 32)), _mm512_maskz_mov_epi32(0x5555, words));
 }
 
 /* Where every position is a level, a code is the coordinate and a random fraction, less its own fraction. */
-STEP void round_to_steps(const Batch *batch, size_t j, int noisy, uint8_t (*codes)[ZML_TILE_ROWS]) {
+ZML_TARGET_INLINE void round_to_steps(const Batch *batch, size_t j, int noisy, uint8_t (*codes)[ZML_TILE_ROWS]) {
   zml_lanes *lanes = batch->work->lanes + j;
   const size_t next = zml_padded_columns(batch->book->n_columns) / 2 * ZML_TILE_ROWS;
   const uint32_t *from = batch->work->coordinates + j / 2 * ZML_TILE_ROWS;
@@ -170,7 +170,8 @@ STEP void round_to_steps(const Batch *batch, size_t j, int noisy, uint8_t (*code
 }
 
 /* What is learnt from the codes of a column, apart from the loop that makes them: that needs its registers. */
-STEP void count_rows(const Batch *batch, const uint8_t (*codes)[ZML_TILE_ROWS], int width, uint64_t *hits) {
+ZML_TARGET_INLINE void count_rows(const Batch *batch, const uint8_t (*codes)[ZML_TILE_ROWS], int width,
+                                  uint64_t *hits) {
   const Zeros zeros = zeros_of_lanes();
   __m512i counts[2] = {_mm512_setzero_si512(), _mm512_setzero_si512()};
   if (width == 4) {
@@ -193,8 +194,8 @@ ZML_TARGET ZML_APART void tally_rows(const Batch *batch, const uint8_t (*codes)[
       tally(codes[tile], errors[tile], tallies);
 }
 
-STEP void sum_rows(const Batch *batch, const uint8_t (*codes)[ZML_TILE_ROWS], __m512i positions, int few,
-                   zml_lanes *lanes) {
+ZML_TARGET_INLINE void sum_rows(const Batch *batch, const uint8_t (*codes)[ZML_TILE_ROWS], __m512i positions, int few,
+                                zml_lanes *lanes) {
   const __m512i one_bytes = kept(0x01010101), top_bits = kept(0x80808080);
   __m512i sum = _mm512_loadu_si512(lanes->sum), square = _mm512_loadu_si512(lanes->square);
   for (size_t tile = 0; tile < batch->n_tiles; tile++) {
@@ -208,8 +209,8 @@ STEP void sum_rows(const Batch *batch, const uint8_t (*codes)[ZML_TILE_ROWS], __
 }
 
 #define round_column_as round_column_as
-STEP void round_column_as(const Batch *batch, size_t j, zml_sampling sampling, int few,
-                          uint8_t (*codes)[ZML_TILE_ROWS]) {
+ZML_TARGET_INLINE void round_column_as(const Batch *batch, size_t j, zml_sampling sampling, int few,
+                                       uint8_t (*codes)[ZML_TILE_ROWS]) {
   const zml_codebook *book = batch->book;
   const int pairs = sampling == ZML_DOUBLE, noisy = pairs || sampling == ZML_COMPENSATED;
   if (!few && book->every_position && (sampling == ZML_COMPENSATED || sampling == ZML_NAIVE)) {
@@ -298,8 +299,8 @@ STEP void round_column_as(const Batch *batch, size_t j, zml_sampling sampling, i
 }
 
 #define join_codes join_codes
-STEP void join_codes(const uint8_t (*codes)[ZML_BLOCK_TILES][ZML_TILE_ROWS], size_t tile, size_t groups, int width,
-                     uint32_t *words) {
+ZML_TARGET_INLINE void join_codes(const uint8_t (*codes)[ZML_BLOCK_TILES][ZML_TILE_ROWS], size_t tile, size_t groups,
+                                  int width, uint32_t *words) {
   __m512i joined[4], swapped[4];
   for (size_t c = 0; c < 4; c++) {
     joined[c] = _mm512_load_si512(codes[c][tile]);
@@ -314,17 +315,17 @@ STEP void join_codes(const uint8_t (*codes)[ZML_BLOCK_TILES][ZML_TILE_ROWS], siz
 
 /* Past the caches: the rows of a block are far apart, and are not needed until all are there. */
 #define store_line store_line
-STEP void store_line(uint8_t *to, const uint32_t *words) {
+ZML_TARGET_INLINE void store_line(uint8_t *to, const uint32_t *words) {
   if ((uintptr_t)to % ZML_LINE)
     _mm512_storeu_si512(to, _mm512_loadu_si512(words));
   else
     _mm512_stream_si512((__m512i *)to, _mm512_loadu_si512(words));
 }
 
-STEP void lines_stored(void) { _mm_sfence(); }
+ZML_TARGET_INLINE void lines_stored(void) { _mm_sfence(); }
 
 #define count_group count_group
-STEP void count_group(const uint32_t (*codes)[16], int width, uint64_t *counts) {
+ZML_TARGET_INLINE void count_group(const uint32_t (*codes)[16], int width, uint64_t *counts) {
   const Zeros zeros = zeros_of_lanes();
   for (size_t c = 0; c < 4; c++) {
     uint64_t *to = counts + (c << width);

@@ -2,13 +2,13 @@
  * avx512.c. */
 
 /* Which lanes of a register lie in first..last-1. */
-STEP __mmask16 lanes_between(int first, int last) {
+ZML_TARGET_INLINE __mmask16 lanes_between(int first, int last) {
   const int low = first < 0 ? 0 : first > 16 ? 16 : first, high = last < 0 ? 0 : last > 16 ? 16 : last;
   return (__mmask16)((1u << high) - (1u << low));
 }
 
 #define take_words take_words
-STEP void take_words(const uint32_t *words, const Taking *t, uint32_t *taken) {
+ZML_TARGET_INLINE void take_words(const uint32_t *words, const Taking *t, uint32_t *taken) {
   __m512i row[PLANES];
   ZML_PLANES(p)
   row[p] = _mm512_load_si512(words + WORDS * p);

@@ -7,7 +7,7 @@
 
 #ifndef ZML_OWN_COORDINATES
 /* content += coordinates of one pair of columns times their multipliers */
-STEP void add_content(const uint32_t *pair, const zml_codebook *book, size_t index, Content *content) {
+ZML_TARGET_INLINE void add_content(const uint32_t *pair, const zml_codebook *book, size_t index, Content *content) {
   for (int k = 0; k < 2; k++) {
     const uint32_t key = book->multipliers[k][index];
     const int32_t first = (int16_t)key, second = (int16_t)(key >> 16);

@@ -20,7 +20,7 @@ ZML_TARGET ZML_APART void lookup_256(const uint8_t *table, const uint8_t *index,
 
 /* to[column * to_stride + row] = from[row * stride + column], 16 rows and columns */
 #ifndef transpose
-STEP void transpose(const uint32_t *from, size_t stride, uint32_t *to, size_t to_stride) {
+ZML_TARGET_INLINE void transpose(const uint32_t *from, size_t stride, uint32_t *to, size_t to_stride) {
   for (size_t j = 0; j < WORDS; j++)
     for (size_t i = 0; i < WORDS; i++)
       to[j * to_stride + i] = from[i * stride + j];
@@ -43,7 +43,7 @@ STEP void transpose(const uint32_t *from, size_t stride, uint32_t *to, size_t to
 #endif
 
 /* A row's draws are keyed by its content, so that it gets the same codes wherever it stands. */
-STEP void keys_of_rows(const Content *content, uint64_t seed, Keys *keys) {
+ZML_TARGET_INLINE void keys_of_rows(const Content *content, uint64_t seed, Keys *keys) {
   const uint64_t mixed = zml_mix64(seed);
   for (size_t i = 0; i < ZML_TILE_ROWS; i++) {
     const uint64_t key = zml_mix64(((uint64_t)content->sum[1][i] << 32 | content->sum[0][i]) ^ mixed);
@@ -56,8 +56,8 @@ STEP void keys_of_rows(const Content *content, uint64_t seed, Keys *keys) {
 
 /* 1 with probability above / gap, decided by 16 random bits, the lowest one set, so that the odds are rounded to
  * nearest. */
-STEP void goes_up(const Batch *batch, size_t tile, size_t column, uint32_t draw, const uint16_t *above,
-                  const uint8_t *gap, uint8_t *up) {
+ZML_TARGET_INLINE void goes_up(const Batch *batch, size_t tile, size_t column, uint32_t draw, const uint16_t *above,
+                               const uint8_t *gap, uint8_t *up) {
   const Keys *keys = &batch->keys[tile];
   const uint32_t key = draw < 2 ? batch->book->draw_keys[draw][column] : zml_draw_key((uint32_t)column, draw);
   const uint16_t *words = keys->word[2 + draw % 2];
@@ -72,8 +72,8 @@ STEP void goes_up(const Batch *batch, size_t tile, size_t column, uint32_t draw,
 }
 
 /* Codes of one column of all tiles of a batch, and what is learnt from them; `few` levels are up to 16. */
-STEP void round_any_column_as(const Batch *batch, size_t j, zml_sampling sampling, int few,
-                              uint8_t (*codes)[ZML_TILE_ROWS]) {
+ZML_TARGET_INLINE void round_any_column_as(const Batch *batch, size_t j, zml_sampling sampling, int few,
+                                           uint8_t (*codes)[ZML_TILE_ROWS]) {
   const zml_codebook *book = batch->book;
   const int n_draws = sampling == ZML_DRAWS ? (int)book->n_draws : sampling == ZML_DOUBLE ? 2 : 1;
   zml_lanes *lanes = batch->work->lanes + j;
@@ -186,8 +186,8 @@ typedef uint8_t Codes[8 * ZML_GROUP_COLUMNS][ZML_BLOCK_TILES][ZML_TILE_ROWS];
 
 /* Words of the rows of one tile. */
 #ifndef join_codes
-STEP void join_codes(const uint8_t (*codes)[ZML_BLOCK_TILES][ZML_TILE_ROWS], size_t tile, size_t groups, int width,
-                     uint32_t *words) {
+ZML_TARGET_INLINE void join_codes(const uint8_t (*codes)[ZML_BLOCK_TILES][ZML_TILE_ROWS], size_t tile, size_t groups,
+                                  int width, uint32_t *words) {
   memset(words, 0, ZML_TILE_ROWS * sizeof *words);
   for (size_t k = 0; k < groups; k++) {
     const uint8_t (*of)[ZML_BLOCK_TILES][ZML_TILE_ROWS] = codes + k * ZML_GROUP_COLUMNS;
@@ -199,13 +199,13 @@ STEP void join_codes(const uint8_t (*codes)[ZML_BLOCK_TILES][ZML_TILE_ROWS], siz
 #endif
 
 #ifndef store_line
-STEP void store_line(uint8_t *to, const uint32_t *words) { memcpy(to, words, ZML_LINE); }
-STEP void lines_stored(void) {}
+ZML_TARGET_INLINE void store_line(uint8_t *to, const uint32_t *words) { memcpy(to, words, ZML_LINE); }
+ZML_TARGET_INLINE void lines_stored(void) {}
 #endif
 
 /* Writes `count` words of every row from word `first` on; the last one may be half a word. */
-STEP void store_words(const uint32_t (*words)[BLOCK_ROWS], size_t first, size_t count, int half, size_t n_rows,
-                      uint8_t *const *rows) {
+ZML_TARGET_INLINE void store_words(const uint32_t (*words)[BLOCK_ROWS], size_t first, size_t count, int half,
+                                   size_t n_rows, uint8_t *const *rows) {
   const size_t whole = half ? count - 1 : count;
   for (size_t start = 0; start < n_rows; start += WORDS) {
     ZML_ALIGNED uint32_t by_row[WORDS][WORDS];
@@ -222,7 +222,7 @@ STEP void store_words(const uint32_t (*words)[BLOCK_ROWS], size_t first, size_t 
   }
 }
 
-STEP void encode_columns(const Batch *batch, int width, size_t n_rows, uint8_t *const *rows) {
+ZML_TARGET_INLINE void encode_columns(const Batch *batch, int width, size_t n_rows, uint8_t *const *rows) {
   const size_t groups = zml_padded_columns(batch->book->n_columns) / ZML_GROUP_COLUMNS, fields = 8 / (size_t)width;
   ZML_ALIGNED uint32_t words[WORDS][BLOCK_ROWS];
   ZML_ALIGNED Codes codes;

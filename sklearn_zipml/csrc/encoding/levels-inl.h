@@ -7,7 +7,7 @@
  * last position to the first, few candidates are left between the choice with one level less and that of the position
  * after. Eight positions at a time share their candidates, for a search of each would guess its branches wrong. */
 
-STEP void begin(Layer *layer, int n_positions) {
+ZML_TARGET_INLINE void begin(Layer *layer, int n_positions) {
   for (int p = 0; p < n_positions; p++) {
     layer->fixed[p] = layer->cost[p] - layer->position[p] * layer->sum[p] + layer->square[p];
     layer->tilt[p] = layer->position[p] * layer->count[p] - layer->sum[p];
@@ -20,13 +20,13 @@ STEP void begin(Layer *layer, int n_positions) {
 typedef double Doubles __attribute__((vector_size(LEVEL_VECTOR)));
 typedef int64_t Masks __attribute__((vector_size(LEVEL_VECTOR)));
 
-STEP Doubles doubles_at(const double *values) {
+ZML_TARGET_INLINE Doubles doubles_at(const double *values) {
   Doubles found;
   memcpy(&found, values, sizeof found);
   return found;
 }
 
-STEP int best_before(const Layer *layer, int q, int first, int last) {
+ZML_TARGET_INLINE int best_before(const Layer *layer, int q, int first, int last) {
   enum { LANES_AT_ONCE = LEVEL_VECTOR / sizeof(double) };
   for (int lane = 0; lane < LEVEL_LANES; lane += LANES_AT_ONCE) {
     const Doubles at = doubles_at(layer->position + q + lane), sum = doubles_at(layer->sum + q + lane);
@@ -52,7 +52,7 @@ STEP int best_before(const Layer *layer, int q, int first, int last) {
   return layer->choice[q];
 }
 #else
-STEP int best_before(const Layer *layer, int q, int first, int last) {
+ZML_TARGET_INLINE int best_before(const Layer *layer, int q, int first, int last) {
   for (int l = q; l < q + LEVEL_LANES; l++) {
     const double at = layer->position[l], sum = layer->sum[l], slope = sum - at * layer->count[l];
     double best = INFINITY;
@@ -72,7 +72,7 @@ STEP int best_before(const Layer *layer, int q, int first, int last) {
 
 /* Level number `level` at the positions end - 7..end, those below `first` without meaning, whose choices are not below
  * `low` and not above `high`. Returns the choice of the lowest of these positions. */
-STEP int solve_block(const Layer *layer, int level, int first, int end, int low, int high) {
+ZML_TARGET_INLINE int solve_block(const Layer *layer, int level, int first, int end, int low, int high) {
   const int start = end - LEVEL_LANES + 1, lowest = layer->floor[start > first ? start : first];
   low = low > level - 1 ? low : level - 1;
   return best_before(layer, start, low > lowest ? low : lowest, high < end - 1 ? high : end - 1);
@@ -138,7 +138,7 @@ ZML_TARGET static int optimal_levels(const double *position, const double *count
 
 /* Whether a value is a whole number of steps above the minimum, up to the rounding of float32 data. A tolerance
  * relative to the range would call anything beside a huge outlier a lattice. inverse is 1 / range. */
-STEP int on_lattice(double value, double low, double range, double inverse, int steps) {
+ZML_TARGET_INLINE int on_lattice(double value, double low, double range, double inverse, int steps) {
   const double part = (value - low) * inverse, t = part * steps, most = 0x1p-13;
   const double size = fabs(value) + (1 - part) * fabs(low) + part * fabs(low + range);
   const double rounding = 0x1p-20 * size * inverse * steps;
@@ -147,8 +147,8 @@ STEP int on_lattice(double value, double low, double range, double inverse, int 
 }
 
 /* The first of the values that is not on the lattice, or n; `at_once` are looked at before it is asked which. */
-STEP size_t first_off_lattice(const double *values, size_t n, size_t at_once, double low, double range, double inverse,
-                              int steps) {
+ZML_TARGET_INLINE size_t first_off_lattice(const double *values, size_t n, size_t at_once, double low, double range,
+                                           double inverse, int steps) {
   for (size_t first = 0; first < n; first += at_once) {
     const size_t last = n - first < at_once ? n : first + at_once;
     int64_t off = 0;
@@ -180,7 +180,7 @@ ZML_TARGET static int lattice_steps(const double *values, size_t n, double low, 
   return 0;
 }
 
-STEP double deviation_of(double count, double sum, double square) {
+ZML_TARGET_INLINE double deviation_of(double count, double sum, double square) {
   const double mean = count > 0 ? sum / count : 0, variance = count > 0 ? square / count - mean * mean : 0;
   /* what cancellation leaves of a constant is no deviation */
   return variance > 1e-13 * (1 + mean * mean) ? sqrt(variance) : 0;
@@ -208,7 +208,7 @@ ZML_TARGET static double bulk_deviation(const double *count, const double *sum, 
  * wait for its own sums. */
 enum { BIN_CHUNK = 256, FRACTION_BITS = 36, NUMBER_SHIFT = 50, BIN_SETS = 4 };
 
-STEP void empty_bins(uint64_t (*bins)[MAX_POSITIONS], int steps, double *count, double *sum) {
+ZML_TARGET_INLINE void empty_bins(uint64_t (*bins)[MAX_POSITIONS], int steps, double *count, double *sum) {
   for (int k = 0; k <= steps; k++) {
     uint64_t word = 0;
     for (int s = 0; s < BIN_SETS; s++) {

@@ -8,7 +8,7 @@
 #define ZML_TARGET
 
 #define lookup_16 lookup_16
-ZML_INLINE void lookup_16(const uint8_t *table, const uint8_t *index, uint8_t *found) {
+ZML_TARGET_INLINE void lookup_16(const uint8_t *table, const uint8_t *index, uint8_t *found) {
   const uint8x16_t levels = vld1q_u8(table);
   for (int k = 0; k < 4; k++) {
     const uint8x16_t i = vld1q_u8(index + 16 * k);
@@ -18,7 +18,7 @@ ZML_INLINE void lookup_16(const uint8_t *table, const uint8_t *index, uint8_t *f
 
 /* Four tables of 64 entries; an index outside one leaves the byte as it is. */
 #define lookup_256 lookup_256
-ZML_INLINE void lookup_256(const uint8_t *table, const uint8_t *index, uint8_t *found) {
+ZML_TARGET_INLINE void lookup_256(const uint8_t *table, const uint8_t *index, uint8_t *found) {
   for (int k = 0; k < 4; k++) {
     const uint8x16_t i = vld1q_u8(index + 16 * k);
     uint8x16_t bytes = vqtbl4q_u8(vld1q_u8_x4(table), i);

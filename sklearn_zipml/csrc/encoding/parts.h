@@ -13,8 +13,6 @@
 #include "format/rows.h"
 #include "format/tile.h"
 
-#define STEP ZML_INLINE ZML_TARGET
-
 enum { WORDS = 16, PLANES = 4, BLOCK_ROWS = ZML_BLOCK_TILES * ZML_TILE_ROWS };
 
 /* Keeps compilers from unrolling a loop over words before they see that it is one vector. */
@@ -46,7 +44,7 @@ typedef struct {
 } Content;
 
 #define DEFINE_COORDINATE(suffix, real, magic)                                                                         \
-  STEP uint32_t coordinate_##suffix(real value, real offset, real scale, real top) {                                   \
+  ZML_TARGET_INLINE uint32_t coordinate_##suffix(real value, real offset, real scale, real top) {                      \
     real t = (value - offset) * scale;                                                                                 \
     t = t > 0 ? t : 0;                                                                                                 \
     t = t < top ? t : top;                                                                                             \
@@ -98,7 +96,7 @@ typedef struct {
 } Batch;
 
 /* Coordinates of a tile's pairs of columns. */
-STEP uint32_t *pairs_of(const Batch *batch, size_t tile) {
+ZML_TARGET_INLINE uint32_t *pairs_of(const Batch *batch, size_t tile) {
   return batch->work->coordinates + tile * zml_padded_columns(batch->book->n_columns) / 2 * ZML_TILE_ROWS;
 }
 

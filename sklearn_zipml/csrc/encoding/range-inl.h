@@ -61,8 +61,9 @@ DEFINE_RANGE(range_f32, float)
 DEFINE_RANGE(range_f64, double)
 
 #define DEFINE_GATHER(name, real)                                                                                      \
-  STEP void name##_one_by_one(const real *block, ptrdiff_t row_stride, ptrdiff_t column_stride, size_t first,          \
-                              size_t last, const int64_t *rows, size_t n_rows, real *out, size_t stride) {             \
+  ZML_TARGET_INLINE void name##_one_by_one(const real *block, ptrdiff_t row_stride, ptrdiff_t column_stride,           \
+                                           size_t first, size_t last, const int64_t *rows, size_t n_rows, real *out,   \
+                                           size_t stride) {                                                            \
     for (size_t j = first; j < last; j++) {                                                                            \
       const real *column = block + (ptrdiff_t)j * column_stride;                                                       \
       for (size_t k = 0; k < n_rows; k++)                                                                              \

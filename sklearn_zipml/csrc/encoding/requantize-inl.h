@@ -6,7 +6,7 @@
 
 /* Bytes [column][plane] of four columns' words to [plane][column], or back. */
 #ifndef swap_bytes
-STEP void swap_bytes(const uint32_t (*from)[WORDS], uint32_t (*to)[WORDS]) {
+ZML_TARGET_INLINE void swap_bytes(const uint32_t (*from)[WORDS], uint32_t (*to)[WORDS]) {
   ZML_WORDS(l) {
     const uint32_t even = (from[0][l] & 0x00ff00ff) | (from[1][l] & 0x00ff00ff) << 8;
     const uint32_t odd = (from[0][l] >> 8 & 0x00ff00ff) | (from[1][l] & 0xff00ff00);
@@ -22,7 +22,7 @@ STEP void swap_bytes(const uint32_t (*from)[WORDS], uint32_t (*to)[WORDS]) {
 
 /* Rows of a container have a number each, which their draws are keyed by: few codes make many equal rows, and keyed by
  * content those would share their noise. */
-STEP void byte_keys(uint64_t seed, uint64_t number, ByteKeys *keys) {
+ZML_TARGET_INLINE void byte_keys(uint64_t seed, uint64_t number, ByteKeys *keys) {
   for (uint64_t l = 0; l < WORDS; l++) {
     const uint64_t key = zml_mix64(zml_mix64(seed) ^ zml_mix64(number * WORDS + l));
     keys->word[l] = (uint32_t)key;
@@ -30,7 +30,7 @@ STEP void byte_keys(uint64_t seed, uint64_t number, ByteKeys *keys) {
   }
 }
 
-STEP void start_block(const zml_narrowing *plan, uint64_t first, size_t n_tiles, NarrowBlock *block) {
+ZML_TARGET_INLINE void start_block(const zml_narrowing *plan, uint64_t first, size_t n_tiles, NarrowBlock *block) {
   block->n_tiles = n_tiles;
   for (size_t t = 0; t < n_tiles; t++)
     byte_keys(plan->seed, first + t, &block->rows[t]);
@@ -39,13 +39,13 @@ STEP void start_block(const zml_narrowing *plan, uint64_t first, size_t n_tiles,
 }
 
 #ifndef narrow_column
-STEP void draw_bytes(const ByteKeys *keys, uint32_t column_key, uint32_t *bytes) {
+ZML_TARGET_INLINE void draw_bytes(const ByteKeys *keys, uint32_t column_key, uint32_t *bytes) {
   ZML_WORDS(l)
   bytes[l] = zml_byte_draw(keys->word[l], keys->multiplier[l], column_key);
 }
 
 /* What a byte has to be below for a code to go up, in this block. */
-STEP void thresholds(const NarrowBlock *block, const uint8_t *odds, int draw, size_t j, uint8_t *out) {
+ZML_TARGET_INLINE void thresholds(const NarrowBlock *block, const uint8_t *odds, int draw, size_t j, uint8_t *out) {
   for (int k = 0; k < 4; k++) {
     uint32_t words[WORDS];
     const uint8_t *bytes = (const uint8_t *)words;
@@ -55,7 +55,7 @@ STEP void thresholds(const NarrowBlock *block, const uint8_t *odds, int draw, si
   }
 }
 
-STEP void lookup(const uint8_t *table, const uint8_t *codes, int bytes, uint8_t *found) {
+ZML_TARGET_INLINE void lookup(const uint8_t *table, const uint8_t *codes, int bytes, uint8_t *found) {
   if (bytes)
     lookup_256(table, codes, found);
   else
@@ -64,8 +64,8 @@ STEP void lookup(const uint8_t *table, const uint8_t *codes, int bytes, uint8_t 
 
 /* Column j of a block of tiles, in place; from and to are whether codes are bytes, pairs whether there is a second
  * draw. */
-STEP void narrow_column(const zml_narrowing *plan, size_t j, const NarrowBlock *block, int from, int to, int pairs,
-                        uint32_t (*words)[ZML_GROUP_COLUMNS][WORDS], NarrowSums *sums) {
+ZML_TARGET_INLINE void narrow_column(const zml_narrowing *plan, size_t j, const NarrowBlock *block, int from, int to,
+                                     int pairs, uint32_t (*words)[ZML_GROUP_COLUMNS][WORDS], NarrowSums *sums) {
   uint8_t threshold[2][256], limit[ZML_TILE_ROWS], rise[ZML_TILE_ROWS], before[ZML_TILE_ROWS], fewer[ZML_TILE_ROWS],
       after[ZML_TILE_ROWS];
   for (int draw = 0; draw <= pairs; draw++)
@@ -108,8 +108,8 @@ STEP void narrow_column(const zml_narrowing *plan, size_t j, const NarrowBlock *
 #endif
 
 /* Codes of a column group, [tile][column], a byte each. */
-STEP void split_group(const uint8_t *source, size_t size, size_t group, int width, size_t n_tiles,
-                      uint32_t (*codes)[ZML_GROUP_COLUMNS][WORDS]) {
+ZML_TARGET_INLINE void split_group(const uint8_t *source, size_t size, size_t group, int width, size_t n_tiles,
+                                   uint32_t (*codes)[ZML_GROUP_COLUMNS][WORDS]) {
   const uint32_t mask = 0x01010101u * ((1u << width) - 1);
   for (size_t t = 0; t < n_tiles; t++) {
     ZML_ALIGNED uint32_t planes[PLANES][WORDS];
@@ -127,7 +127,7 @@ STEP void split_group(const uint8_t *source, size_t size, size_t group, int widt
 /* The inverse: planes that share a line are joined while their bytes are neighbours, then a line's bytes are brought
  * together. */
 #ifndef join_planes
-STEP void join_planes(const uint32_t (*codes)[WORDS], int width, uint32_t (*lines)[WORDS]) {
+ZML_TARGET_INLINE void join_planes(const uint32_t (*codes)[WORDS], int width, uint32_t (*lines)[WORDS]) {
   ZML_WORDS(l) {
     uint32_t of[ZML_GROUP_COLUMNS];
     for (int c = 0; c < ZML_GROUP_COLUMNS; c++) {
@@ -143,8 +143,8 @@ STEP void join_planes(const uint32_t (*codes)[WORDS], int width, uint32_t (*line
 }
 #endif
 
-STEP void join_group_as(const uint32_t (*codes)[ZML_GROUP_COLUMNS][WORDS], size_t size, size_t group, int width,
-                        size_t n_tiles, uint8_t *tiles) {
+ZML_TARGET_INLINE void join_group_as(const uint32_t (*codes)[ZML_GROUP_COLUMNS][WORDS], size_t size, size_t group,
+                                     int width, size_t n_tiles, uint8_t *tiles) {
   for (size_t t = 0; t < n_tiles; t++) {
     uint8_t *line = tiles + t * size + ZML_LINE * zml_line_of(group, 0, width);
     ZML_ALIGNED uint32_t lines[PLANES][WORDS];
@@ -165,8 +165,8 @@ STEP void join_group_as(const uint32_t (*codes)[ZML_GROUP_COLUMNS][WORDS], size_
   }
 }
 
-STEP void join_group(const uint32_t (*codes)[ZML_GROUP_COLUMNS][WORDS], size_t size, size_t group, int width,
-                     size_t n_tiles, uint8_t *tiles) {
+ZML_TARGET_INLINE void join_group(const uint32_t (*codes)[ZML_GROUP_COLUMNS][WORDS], size_t size, size_t group,
+                                  int width, size_t n_tiles, uint8_t *tiles) {
   switch (width) {
   case 1:
     join_group_as(codes, size, group, 1, n_tiles, tiles);
@@ -182,8 +182,9 @@ STEP void join_group(const uint32_t (*codes)[ZML_GROUP_COLUMNS][WORDS], size_t s
   }
 }
 
-STEP void narrow_as(const uint8_t *source, uint8_t *tiles, size_t n_tiles, uint64_t ordinal, const zml_narrowing *plan,
-                    uint64_t *sum, uint64_t *square, uint64_t *error, int from, int to, int pairs) {
+ZML_TARGET_INLINE void narrow_as(const uint8_t *source, uint8_t *tiles, size_t n_tiles, uint64_t ordinal,
+                                 const zml_narrowing *plan, uint64_t *sum, uint64_t *square, uint64_t *error, int from,
+                                 int to, int pairs) {
   const size_t size = zml_tile_bytes(plan->padded, plan->from), new_size = zml_tile_bytes(plan->padded, plan->to);
   const size_t groups = plan->padded / ZML_GROUP_COLUMNS;
   for (size_t first = 0, count; first < n_tiles; first += count) {

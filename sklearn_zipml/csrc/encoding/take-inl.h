@@ -2,7 +2,7 @@
 
 /* taken[row] = words[from[row]], rows that are not taken zero. */
 #ifndef take_words
-STEP void take_words(const uint32_t *words, const Taking *t, uint32_t *taken) {
+ZML_TARGET_INLINE void take_words(const uint32_t *words, const Taking *t, uint32_t *taken) {
   memset(taken, 0, sizeof *taken * ZML_TILE_ROWS);
   for (int i = t->at; i < t->end; i++)
     taken[i] = words[t->from[i]];
@@ -10,7 +10,8 @@ STEP void take_words(const uint32_t *words, const Taking *t, uint32_t *taken) {
 #endif
 
 /* Four codes of a row, those of a column group, are a word. */
-STEP void take_rows_as(const uint8_t *tile, int width, size_t padded_columns, const Taking *t, uint8_t *out) {
+ZML_TARGET_INLINE void take_rows_as(const uint8_t *tile, int width, size_t padded_columns, const Taking *t,
+                                    uint8_t *out) {
   const uint32_t mask = 0x01010101u * ((1u << width) - 1);
   const int first = t->at / ZML_PLANE_ROWS, last = (t->end - 1) / ZML_PLANE_ROWS;
   for (size_t group = 0; group < padded_columns / ZML_GROUP_COLUMNS; group++) {

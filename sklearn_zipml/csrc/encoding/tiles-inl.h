@@ -8,7 +8,8 @@ enum { TURNS_BYTES = 1 };
 enum { TURNS_BYTES = 0 };
 #endif
 
-STEP void distribute_words(const uint32_t *words, size_t word, size_t groups, int plane, int width, uint8_t *tile) {
+ZML_TARGET_INLINE void distribute_words(const uint32_t *words, size_t word, size_t groups, int plane, int width,
+                                        uint8_t *tile) {
   const size_t fields = 8 / (size_t)width, first = word * fields;
   const uint32_t mask = 0x01010101u * ((1u << width) - 1);
   for (size_t k = 0; k < fields && first + k < groups; k++) {
@@ -22,7 +23,7 @@ STEP void distribute_words(const uint32_t *words, size_t word, size_t groups, in
   }
 }
 
-STEP void tile_of_rows_as(const uint8_t *rows, int width, size_t padded_columns, uint8_t *tile) {
+ZML_TARGET_INLINE void tile_of_rows_as(const uint8_t *rows, int width, size_t padded_columns, uint8_t *tile) {
   const size_t groups = padded_columns / ZML_GROUP_COLUMNS, row_bytes = zml_row_bytes(padded_columns, width);
   const size_t n_words = row_bytes / 4;
   const uint8_t *ahead = tile + ZML_TILE_ROWS * row_bytes; /* the next tile's, which come after */
@@ -74,7 +75,8 @@ ZML_TARGET static void tile_of_rows(const uint8_t *rows, int width, size_t padde
 }
 
 /* Word `word` of the rows of one plane. */
-STEP void collect_words(const uint8_t *tile, size_t word, size_t groups, int plane, int width, uint32_t *words) {
+ZML_TARGET_INLINE void collect_words(const uint8_t *tile, size_t word, size_t groups, int plane, int width,
+                                     uint32_t *words) {
   const size_t fields = 8 / (size_t)width, first = word * fields;
   const uint32_t mask = 0x01010101u * ((1u << width) - 1);
   memset(words, 0, ZML_LINE);
@@ -87,7 +89,7 @@ STEP void collect_words(const uint8_t *tile, size_t word, size_t groups, int pla
   }
 }
 
-STEP void rows_of_tile_as(const uint8_t *tile, int width, size_t padded_columns, uint8_t *rows) {
+ZML_TARGET_INLINE void rows_of_tile_as(const uint8_t *tile, int width, size_t padded_columns, uint8_t *rows) {
   const size_t groups = padded_columns / ZML_GROUP_COLUMNS, row_bytes = zml_row_bytes(padded_columns, width);
   const size_t n_words = row_bytes / 4;
   for (int plane = 0; plane < PLANES; plane++) {
@@ -138,7 +140,7 @@ ZML_TARGET static void rows_of_tile(const uint8_t *tile, int width, size_t padde
 
 /* Adds up the codes of 64 rows of four columns. */
 #ifndef count_group
-STEP void count_group(const uint32_t (*codes)[WORDS], int width, uint64_t *counts) {
+ZML_TARGET_INLINE void count_group(const uint32_t (*codes)[WORDS], int width, uint64_t *counts) {
   const uint8_t *of = (const uint8_t *)codes;
   const size_t stride = (size_t)1 << width;
   for (size_t i = 0; i < ZML_TILE_ROWS; i++)
@@ -149,7 +151,7 @@ STEP void count_group(const uint32_t (*codes)[WORDS], int width, uint64_t *count
 
 /* The same of bytes, of one group of several tiles. Columns and rows take turns, for a count that follows itself waits,
  * and so does one whose address is a multiple of 4096 away. */
-STEP void count_bytes(const uint8_t *const *tiles, size_t n_tiles, size_t group, uint64_t *counts) {
+ZML_TARGET_INLINE void count_bytes(const uint8_t *const *tiles, size_t n_tiles, size_t group, uint64_t *counts) {
   enum { TURNS = 2, APART = 256 + 32 };
   uint16_t sums[TURNS * ZML_GROUP_COLUMNS][APART] = {{0}};
   for (size_t t = 0; t < n_tiles; t++) {
@@ -163,8 +165,8 @@ STEP void count_bytes(const uint8_t *const *tiles, size_t n_tiles, size_t group,
       counts[256 * (k % ZML_GROUP_COLUMNS) + code] += sums[k][code];
 }
 
-STEP void count_tiles_as(const uint8_t *const *tiles, size_t n_tiles, int width, size_t first_group, size_t last_group,
-                         uint64_t *counts) {
+ZML_TARGET_INLINE void count_tiles_as(const uint8_t *const *tiles, size_t n_tiles, int width, size_t first_group,
+                                      size_t last_group, uint64_t *counts) {
   const uint32_t mask = 0x01010101u * ((1u << width) - 1);
   for (size_t first = 0; first < n_tiles; first += NARROW_TILES) {
     const size_t last = n_tiles - first < NARROW_TILES ? n_tiles : first + NARROW_TILES;
@@ -211,7 +213,7 @@ typedef struct {
   ZML_ALIGNED uint32_t sum[SUMMED_COLUMNS][WORDS], square[SUMMED_COLUMNS][WORDS];
 } SumLanes;
 
-STEP void add_tile(const uint8_t *block, size_t n_columns, SumLanes *lanes) {
+ZML_TARGET_INLINE void add_tile(const uint8_t *block, size_t n_columns, SumLanes *lanes) {
   for (size_t first = 0; first < n_columns; first += ZML_GROUP_COLUMNS) {
     ZML_ALIGNED uint32_t words[PLANES][WORDS];
     memcpy(words, block + first * ZML_TILE_ROWS, sizeof words);

@@ -22,6 +22,10 @@
 #define ZML_PREFETCH_TO_WRITE(address) ((void)(address))
 #endif
 
+/* What bodies that are compiled once per instruction set (*-inl.h) mark their functions with; ZML_TARGET, which says
+ * for which one, is defined by the file that includes them. */
+#define ZML_TARGET_INLINE ZML_INLINE ZML_TARGET
+
 /* Bytes of a tile are taken as parts of words. */
 #if defined(__BYTE_ORDER__) && __BYTE_ORDER__ == __ORDER_BIG_ENDIAN__
 #error "sklearn_zipml needs a little-endian processor"

@@ -10,8 +10,6 @@
 #include "encoding/encode.h"
 #include "passes/vector-inl.h"
 
-#define TILE_INLINE ZML_INLINE ZML_TARGET
-
 /* A tile is taken in blocks of columns that stay in the first-level cache while its planes go by, one after the other.
  */
 enum { BLOCK_GROUPS = 128 };
@@ -21,7 +19,7 @@ typedef struct {
   __m256i part[4];
 } Table;
 
-TILE_INLINE Table table_of(const uint8_t *table, size_t group, int width) {
+ZML_TARGET_INLINE Table table_of(const uint8_t *table, size_t group, int width) {
   Table t;
   for (int c = 0; c < 4; c++)
     t.part[c] = _mm256_setzero_si256();
@@ -39,7 +37,7 @@ TILE_INLINE Table table_of(const uint8_t *table, size_t group, int width) {
 }
 
 /* Levels of 8 rows (half 0 or 1 of a plane), the column varying fastest. */
-TILE_INLINE __m256i levels_of(const uint8_t *tile, size_t group, int plane, int half, Table table, int width) {
+ZML_TARGET_INLINE __m256i levels_of(const uint8_t *tile, size_t group, int plane, int half, Table table, int width) {
   const uint8_t *line = tile + ZML_LINE * zml_line_of(group, plane, width) + 32 * half;
   const __m256i bytes = _mm256_loadu_si256((const __m256i *)line);
   if (width == 8)
@@ -57,20 +55,20 @@ TILE_INLINE __m256i levels_of(const uint8_t *tile, size_t group, int plane, int 
 }
 
 /* Four signed bytes as 16-bit numbers, in every quarter. */
-TILE_INLINE __m256i four_of(const int8_t *bytes) {
+ZML_TARGET_INLINE __m256i four_of(const int8_t *bytes) {
   int32_t four;
   memcpy(&four, bytes, sizeof four);
   return _mm256_broadcastq_epi64(_mm_cvtepi8_epi16(_mm_cvtsi32_si128(four)));
 }
 
 /* Pairs of products, summed: of the lower (0) or upper (1) 8 bytes of each 128-bit lane. */
-TILE_INLINE __m256i products_of(__m256i bytes, __m256i factors, int upper) {
+ZML_TARGET_INLINE __m256i products_of(__m256i bytes, __m256i factors, int upper) {
   const __m256i zero = _mm256_setzero_si256();
   return _mm256_madd_epi16(upper ? _mm256_unpackhi_epi8(bytes, zero) : _mm256_unpacklo_epi8(bytes, zero), factors);
 }
 
 /* Rows of 4 accumulators, each two partial sums of 4 rows, in order. */
-TILE_INLINE void add_rows(const __m256i *sum, int32_t *out) {
+ZML_TARGET_INLINE void add_rows(const __m256i *sum, int32_t *out) {
   for (int half = 0; half < 2; half++) {
     /* lanes: rows 0 1 2 3 | 4 5 6 7 */
     const __m256i rows = _mm256_hadd_epi32(sum[2 * half], sum[2 * half + 1]);
@@ -79,8 +77,8 @@ TILE_INLINE void add_rows(const __m256i *sum, int32_t *out) {
   }
 }
 
-TILE_INLINE void dot(const uint8_t *tile, const uint8_t *table, size_t columns, const int8_t *planes,
-                     size_t plane_stride, int first, int last, int32_t *out, int width, int n_planes) {
+ZML_TARGET_INLINE void dot(const uint8_t *tile, const uint8_t *table, size_t columns, const int8_t *planes,
+                           size_t plane_stride, int first, int last, int32_t *out, int width, int n_planes) {
   const size_t groups = columns / ZML_GROUP_COLUMNS;
   for (int k = 0; k < n_planes; k++)
     memset(out + k * ZML_TILE_ROWS + first * ZML_PLANE_ROWS, 0,
@@ -112,13 +110,14 @@ TILE_INLINE void dot(const uint8_t *tile, const uint8_t *table, size_t columns, 
 }
 
 /* Sums of 4 columns out of the partial sums of columns 0, 1 (lower) and 2, 3 (upper), two in each 128-bit lane. */
-TILE_INLINE void store_columns(__m256i lower, __m256i upper, int32_t *out) {
+ZML_TARGET_INLINE void store_columns(__m256i lower, __m256i upper, int32_t *out) {
   const __m256i sums = _mm256_hadd_epi32(lower, upper); /* columns 0 1 2 3 | 0 1 2 3 */
   _mm_storeu_si128((__m128i *)out, _mm_add_epi32(_mm256_castsi256_si128(sums), _mm256_extracti128_si256(sums, 1)));
 }
 
-TILE_INLINE void gradient(const uint8_t *tile, const uint8_t *table, size_t columns, const int8_t *planes, int first,
-                          int last, int32_t *out, size_t out_stride, const uint8_t *ahead, int width, int n_planes) {
+ZML_TARGET_INLINE void gradient(const uint8_t *tile, const uint8_t *table, size_t columns, const int8_t *planes,
+                                int first, int last, int32_t *out, size_t out_stride, const uint8_t *ahead, int width,
+                                int n_planes) {
   const __m256i transpose = _mm256_broadcastsi128_si256(
       _mm_setr_epi8(0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15)); /* 4 x 4 in each lane */
   __m256i r[2][4][2]; /* the residuals of the 4 rows of each lane, twice */

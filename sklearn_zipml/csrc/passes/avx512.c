@@ -15,10 +15,8 @@
 #include "encoding/encode.h"
 #include "passes/vector-inl.h"
 
-#define TILE_INLINE ZML_INLINE ZML_TARGET
-
 /* Keeps a compiler from reading what is used twice from memory twice. */
-TILE_INLINE __m512i read_once(__m512i v) {
+ZML_TARGET_INLINE __m512i read_once(__m512i v) {
   __asm__("" : "+v"(v));
   return v;
 }
@@ -27,7 +25,7 @@ TILE_INLINE __m512i read_once(__m512i v) {
 enum { AHEAD = 2048 };
 
 /* Decode table of a column group, made so that (column << index_shift | code) finds the level. */
-TILE_INLINE __m512i table_of(const uint8_t *table, size_t group, int width) {
+ZML_TARGET_INLINE __m512i table_of(const uint8_t *table, size_t group, int width) {
   if (width == 1) {
     int64_t levels;
     memcpy(&levels, table + 8 * group, sizeof levels);
@@ -39,31 +37,31 @@ TILE_INLINE __m512i table_of(const uint8_t *table, size_t group, int width) {
 }
 
 /* Bytes column << width, the column varying fastest. */
-TILE_INLINE __m512i column_bits(int width) {
+ZML_TARGET_INLINE __m512i column_bits(int width) {
   const int step = width == 4 ? 0x10 : 1 << width;
   return _mm512_set1_epi32(0x03020100 * step);
 }
 
 /* The line that holds a plane: zml_line_of and zml_shift_of with the plane's part taken out of loops over groups. */
-TILE_INLINE const uint8_t *line_of(const uint8_t *tile, size_t group, int plane, int width) {
+ZML_TARGET_INLINE const uint8_t *line_of(const uint8_t *tile, size_t group, int plane, int width) {
   if (width == 1)
     return tile + ZML_LINE * (group / 2);
   return tile + (size_t)(32 * width) * group + ZML_LINE * (plane * width / 8);
 }
 
 /* Bits from where the codes of a plane begin in the line that holds it. */
-TILE_INLINE int shift_of(size_t group, int plane, int width) {
+ZML_TARGET_INLINE int shift_of(size_t group, int plane, int width) {
   return width == 1 ? (int)(group % 2) * 4 + plane : plane * width % 8;
 }
 
 /* Where to look up the codes of a plane: bytes column | code. */
-TILE_INLINE __m512i index_of(__m512i line, int shift, __m512i columns, int width) {
+ZML_TARGET_INLINE __m512i index_of(__m512i line, int shift, __m512i columns, int width) {
   const __m512i shifted = _mm512_srlv_epi16(line, _mm512_set1_epi16((short)shift));
   return _mm512_ternarylogic_epi32(shifted, _mm512_set1_epi8((char)((1 << width) - 1)), columns, 0xea); /* & then | */
 }
 
 /* Levels of a plane out of the line that holds it. */
-TILE_INLINE __m512i levels_of(__m512i line, size_t group, int plane, __m512i table, int width) {
+ZML_TARGET_INLINE __m512i levels_of(__m512i line, size_t group, int plane, __m512i table, int width) {
   if (width == 8)
     return line;
   const __m512i index = index_of(line, shift_of(group, plane, width), column_bits(width), width);
@@ -72,9 +70,9 @@ TILE_INLINE __m512i levels_of(__m512i line, size_t group, int plane, __m512i tab
 
 /* Adds the products of `count` planes of a column group to the rows' sums: lane i of an accumulator is row i. `fetch`
  * says whether lines further on are to be fetched. */
-TILE_INLINE void dot_group(const uint8_t *tile, const uint8_t *table, size_t group, const int8_t *planes,
-                           size_t plane_stride, int first, __m512i *high, __m512i *low, int fetch, int width,
-                           int n_planes, int count) {
+ZML_TARGET_INLINE void dot_group(const uint8_t *tile, const uint8_t *table, size_t group, const int8_t *planes,
+                                 size_t plane_stride, int first, __m512i *high, __m512i *low, int fetch, int width,
+                                 int n_planes, int count) {
   const __m512i levels = table_of(table, group, width);
   int32_t four, more = 0;
   memcpy(&four, planes + group * ZML_GROUP_COLUMNS, sizeof four);
@@ -93,17 +91,17 @@ TILE_INLINE void dot_group(const uint8_t *tile, const uint8_t *table, size_t gro
 }
 
 /* With few planes consecutive groups take turns among accumulators of their own, for one sum would wait for itself. */
-ZML_INLINE int turns_of(int count) { return count >= 3 ? 2 : 4; }
+ZML_TARGET_INLINE int turns_of(int count) { return count >= 3 ? 2 : 4; }
 
 /* The sums of all turns; they are left in the first. */
-TILE_INLINE void add_turns(__m512i sums[4][4], int count) {
+ZML_TARGET_INLINE void add_turns(__m512i sums[4][4], int count) {
   for (int p = 0; p < count; p++)
     for (int u = 1; u < turns_of(count); u++)
       sums[0][p] = _mm512_add_epi32(sums[0][p], sums[u][p]);
 }
 
-TILE_INLINE void dot_planes(const uint8_t *tile, const uint8_t *table, size_t columns, const int8_t *planes,
-                            size_t plane_stride, int first, int32_t *out, int width, int n_planes, int count) {
+ZML_TARGET_INLINE void dot_planes(const uint8_t *tile, const uint8_t *table, size_t columns, const int8_t *planes,
+                                  size_t plane_stride, int first, int32_t *out, int width, int n_planes, int count) {
   const int turns = turns_of(count);
   __m512i high[4][4], low[4][4];
   for (int u = 0; u < turns; u++)
@@ -126,7 +124,7 @@ TILE_INLINE void dot_planes(const uint8_t *tile, const uint8_t *table, size_t co
 /* For sums over rows, lines of two column groups become two of 8 columns x 8 rows, four rows of a column side by side:
  * 16-byte lanes 0 and 2 hold the columns of the first group, 1 and 3 those of the second one; 2 and 3 rows 4 to 7.
  * Bytes 64 * group + 4 * row + column, of `half` the rows, say where they come from. */
-TILE_INLINE __m512i transposition(int half) {
+ZML_TARGET_INLINE __m512i transposition(int half) {
   const __m512i column =
       _mm512_setr_epi32(0x0c080400, 0x0d090501, 0x0e0a0602, 0x0f0b0703, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0);
   const __m512i lane = _mm512_setr_epi64(0, 0, 0x4040404040404040, 0x4040404040404040, 0x1010101010101010,
@@ -140,7 +138,7 @@ typedef struct {
 } Halves;
 
 /* 16 residuals as they meet with these. */
-TILE_INLINE Halves residuals_of(const int8_t *rows) {
+ZML_TARGET_INLINE Halves residuals_of(const int8_t *rows) {
   const __m512i four = _mm512_broadcast_i32x4(_mm_loadu_si128((const __m128i *)rows));
   const Halves r = {
       {_mm512_permutexvar_epi32(_mm512_setr_epi32(0, 0, 0, 0, 0, 0, 0, 0, 1, 1, 1, 1, 1, 1, 1, 1), four),
@@ -149,7 +147,7 @@ TILE_INLINE Halves residuals_of(const int8_t *rows) {
 }
 
 /* Bytes column << width of these, and which of two 64-byte tables it is in with 4 bits. */
-TILE_INLINE __m512i transposed_columns(int width) {
+ZML_TARGET_INLINE __m512i transposed_columns(int width) {
   const int step = width == 4 ? 0x10 : 1 << width, one = 0x01010101 * step;
   const int next = width == 4 ? 0x40404040 : width == 1 ? 0x08080808 : 0;
   return _mm512_setr_epi32(0, one, 2 * one, 3 * one, next, next + one, next + 2 * one, next + 3 * one, 0, one, 2 * one,
@@ -161,7 +159,7 @@ typedef struct {
   __m512i table[2];
 } Tables;
 
-TILE_INLINE Tables tables_of(const uint8_t *table, size_t pair, int width) {
+ZML_TARGET_INLINE Tables tables_of(const uint8_t *table, size_t pair, int width) {
   Tables t;
   t.table[0] = t.table[1] = _mm512_setzero_si512();
   if (width == 1)
@@ -176,7 +174,7 @@ TILE_INLINE Tables tables_of(const uint8_t *table, size_t pair, int width) {
 }
 
 /* Lines of both groups that hold a plane, transposed. */
-TILE_INLINE Halves halves_of(const uint8_t *tile, size_t pair, int plane, const __m512i transpose[2], int width) {
+ZML_TARGET_INLINE Halves halves_of(const uint8_t *tile, size_t pair, int plane, const __m512i transpose[2], int width) {
   const __m512i one = read_once(_mm512_loadu_si512(line_of(tile, 2 * pair, plane, width)));
   const __m512i other =
       width == 1 ? _mm512_srli_epi16(one, 4) : read_once(_mm512_loadu_si512(line_of(tile, 2 * pair + 1, plane, width)));
@@ -186,9 +184,9 @@ TILE_INLINE Halves halves_of(const uint8_t *tile, size_t pair, int plane, const 
 }
 
 /* Partial sums over the rows of `count` planes for 16 columns, what sums_of takes. */
-TILE_INLINE void parts_of_16(const uint8_t *tile, const uint8_t *table, size_t block, const Halves *r, const Halves *r2,
-                             const __m512i transpose[2], int first, __m512i *high, __m512i *low, int width,
-                             int n_planes, int count) {
+ZML_TARGET_INLINE void parts_of_16(const uint8_t *tile, const uint8_t *table, size_t block, const Halves *r,
+                                   const Halves *r2, const __m512i transpose[2], int first, __m512i *high, __m512i *low,
+                                   int width, int n_planes, int count) {
   const __m512i columns = transposed_columns(width);
   for (int u = 0; u < 2; u++) {
     const size_t pair = 2 * block + (size_t)u;
@@ -216,13 +214,13 @@ TILE_INLINE void parts_of_16(const uint8_t *tile, const uint8_t *table, size_t b
 }
 
 /* Sums of 16 columns out of the partial ones. */
-TILE_INLINE __m512i sums_of(const __m512i part[2]) {
+ZML_TARGET_INLINE __m512i sums_of(const __m512i part[2]) {
   return _mm512_add_epi32(_mm512_shuffle_i64x2(part[0], part[1], 0x44), _mm512_shuffle_i64x2(part[0], part[1], 0xee));
 }
 
-TILE_INLINE void gradient_planes(const uint8_t *tile, const uint8_t *table, size_t columns, const int8_t *planes,
-                                 int first, int32_t *out, size_t out_stride, const uint8_t *ahead, int width,
-                                 int n_planes, int count) {
+ZML_TARGET_INLINE void gradient_planes(const uint8_t *tile, const uint8_t *table, size_t columns, const int8_t *planes,
+                                       int first, int32_t *out, size_t out_stride, const uint8_t *ahead, int width,
+                                       int n_planes, int count) {
   const __m512i transpose[2] = {transposition(0), transposition(1)};
   Halves r[4], r2[4];
   __m512i high[2], low[2];
@@ -240,8 +238,8 @@ TILE_INLINE void gradient_planes(const uint8_t *tile, const uint8_t *table, size
   }
 }
 
-TILE_INLINE void dot(const uint8_t *tile, const uint8_t *table, size_t columns, const int8_t *planes,
-                     size_t plane_stride, int first, int last, int32_t *out, int width, int n_planes) {
+ZML_TARGET_INLINE void dot(const uint8_t *tile, const uint8_t *table, size_t columns, const int8_t *planes,
+                           size_t plane_stride, int first, int last, int32_t *out, int width, int n_planes) {
   switch (last - first) {
   case 1:
     dot_planes(tile, table, columns, planes, plane_stride, first, out, width, n_planes, 1);
@@ -258,8 +256,9 @@ TILE_INLINE void dot(const uint8_t *tile, const uint8_t *table, size_t columns, 
   }
 }
 
-TILE_INLINE void gradient(const uint8_t *tile, const uint8_t *table, size_t columns, const int8_t *planes, int first,
-                          int last, int32_t *out, size_t out_stride, const uint8_t *ahead, int width, int n_planes) {
+ZML_TARGET_INLINE void gradient(const uint8_t *tile, const uint8_t *table, size_t columns, const int8_t *planes,
+                                int first, int last, int32_t *out, size_t out_stride, const uint8_t *ahead, int width,
+                                int n_planes) {
   switch (last - first) {
   case 1:
     gradient_planes(tile, table, columns, planes, first, out, out_stride, ahead, width, n_planes, 1);

@@ -3,14 +3,14 @@
  * The shuffles of one half hide behind the arithmetic of the other. Part of avx512.c. */
 
 /* The largest of 16 integers. */
-TILE_INLINE int32_t largest_lane(__m512i v) { return _mm512_reduce_max_epi32(v); }
+ZML_TARGET_INLINE int32_t largest_lane(__m512i v) { return _mm512_reduce_max_epi32(v); }
 
-TILE_INLINE __m512i magnitudes(__m512 v) {
+ZML_TARGET_INLINE __m512i magnitudes(__m512 v) {
   return _mm512_and_si512(_mm512_castps_si512(v), _mm512_set1_epi32(0x7fffffff));
 }
 
 /* Bytes that move fetches, for 16 columns; multiply fetches the rest of whole tiles, so that memory is asked evenly. */
-ZML_INLINE int fetched_by_move(int width, int count) {
+ZML_TARGET_INLINE int fetched_by_move(int width, int count) {
   return zml_is_streamed(width, count) || count < 4 ? 32 * width * count : 16 * width * count;
 }
 
@@ -22,7 +22,7 @@ typedef struct {
 } Move;
 
 /* The step of 16 columns, whose sums are given. Returns the model. */
-TILE_INLINE __m512 step_of_16(const Move *m, size_t j, __m512i sums) {
+ZML_TARGET_INLINE __m512 step_of_16(const Move *m, size_t j, __m512i sums) {
   const __m512 gradient = _mm512_sub_ps(_mm512_mul_ps(_mm512_cvtepi32_ps(sums), m->scale),
                                         _mm512_mul_ps(_mm512_loadu_ps(m->centre + j), m->total));
   const __m512 moved = _mm512_castsi512_ps(read_once(_mm512_loadu_si512(m->drift + j)));
@@ -35,7 +35,8 @@ TILE_INLINE __m512 step_of_16(const Move *m, size_t j, __m512i sums) {
   return value;
 }
 
-TILE_INLINE Move move_of(const zml_step *rule, const zml_batch *batch, const float *mean, float *drift, float *model) {
+ZML_TARGET_INLINE Move move_of(const zml_step *rule, const zml_batch *batch, const float *mean, float *drift,
+                               float *model) {
   const Move m = {_mm512_set1_ps(batch->scale),
                   _mm512_set1_ps(batch->total),
                   _mm512_set1_ps(rule->batch_weight),
@@ -51,9 +52,9 @@ TILE_INLINE Move move_of(const zml_step *rule, const zml_batch *batch, const flo
 
 /* Blocks of 16 columns go through three stages, of which every turn of the loop takes one of each of three blocks: so
  * their latencies overlap. */
-TILE_INLINE float move_planes(const uint8_t *tile, const uint8_t *table, const int8_t *planes, int first,
-                              const uint8_t *ahead, const zml_step *rule, const zml_batch *batch, const float *mean,
-                              float *drift, float *model, int width, int count) {
+ZML_TARGET_INLINE float move_planes(const uint8_t *tile, const uint8_t *table, const int8_t *planes, int first,
+                                    const uint8_t *ahead, const zml_step *rule, const zml_batch *batch,
+                                    const float *mean, float *drift, float *model, int width, int count) {
   const __m512i transpose[2] = {transposition(0), transposition(1)};
   const Move m = move_of(rule, batch, mean, drift, model);
   const int fetched = fetched_by_move(width, count);
@@ -83,7 +84,7 @@ TILE_INLINE float move_planes(const uint8_t *tile, const uint8_t *table, const i
 }
 
 /* 16 values on a grid, and the next draws. */
-TILE_INLINE __m512i to_grid(__m512 values, __m512 inverse, __m512i *random, __m512i step, int fraction) {
+ZML_TARGET_INLINE __m512i to_grid(__m512 values, __m512 inverse, __m512i *random, __m512i step, int fraction) {
   const __m512i fixed = _mm512_cvttps_epi32(_mm512_mul_ps(values, inverse));
   const __m512i up = _mm512_srl_epi32(*random, _mm_cvtsi32_si128(32 - fraction));
   *random = _mm512_add_epi32(*random, step);
@@ -91,15 +92,15 @@ TILE_INLINE __m512i to_grid(__m512 values, __m512 inverse, __m512i *random, __m5
 }
 
 /* 16 values as bytes of a plane; adds their products with the centre to the lanes of `shift`. */
-TILE_INLINE void round_16(__m512 values, __m512 inverse, __m512i *random, __m512i step, int fraction,
-                          const float *centre, int8_t *plane, __m512 *shift) {
+ZML_TARGET_INLINE void round_16(__m512 values, __m512 inverse, __m512i *random, __m512i step, int fraction,
+                                const float *centre, int8_t *plane, __m512 *shift) {
   const __m512i q = to_grid(values, inverse, random, step, fraction);
   _mm_storeu_si128((__m128i *)plane, _mm512_cvtepi32_epi8(q));
   *shift = _mm512_add_ps(*shift, _mm512_mul_ps(_mm512_loadu_ps(centre), _mm512_cvtepi32_ps(q)));
 }
 
 /* sum_of_lanes of single-precision lanes. */
-TILE_INLINE double sum_of_floats(__m512 lanes) {
+ZML_TARGET_INLINE double sum_of_floats(__m512 lanes) {
   const __m256 upper = _mm256_castpd_ps(_mm512_extractf64x4_pd(_mm512_castps_pd(lanes), 1));
   const __m512d eight = _mm512_add_pd(_mm512_cvtps_pd(_mm512_castps512_ps256(lanes)), _mm512_cvtps_pd(upper));
   const __m256d four = _mm256_add_pd(_mm512_castpd512_pd256(eight), _mm512_extractf64x4_pd(eight, 1));
@@ -107,13 +108,13 @@ TILE_INLINE double sum_of_floats(__m512 lanes) {
   return _mm_cvtsd_f64(_mm_add_sd(two, _mm_unpackhi_pd(two, two)));
 }
 
-TILE_INLINE void add_scaled(__m256i sums, __m512d shift, __m512d scale, double *product) {
+ZML_TARGET_INLINE void add_scaled(__m256i sums, __m512d shift, __m512d scale, double *product) {
   const __m512d centred = _mm512_sub_pd(_mm512_cvtepi32_pd(sums), shift);
   _mm512_storeu_pd(product, _mm512_add_pd(_mm512_loadu_pd(product), _mm512_mul_pd(centred, scale)));
 }
 
 /* Adds the products of `count` planes of rows, whose dot products with the grid's integers are given. */
-TILE_INLINE void add_dots(const __m512i *dots, double shift, double scale, double *product, int count) {
+ZML_TARGET_INLINE void add_dots(const __m512i *dots, double shift, double scale, double *product, int count) {
   const __m512d shifts = _mm512_set1_pd(shift), scales = _mm512_set1_pd(scale);
   for (int p = 0; p < count; p++) {
     double *rows = product + p * ZML_PLANE_ROWS;
@@ -122,9 +123,9 @@ TILE_INLINE void add_dots(const __m512i *dots, double shift, double scale, doubl
   }
 }
 
-TILE_INLINE void multiply_planes(const float *model, size_t n, size_t column, Grid grid, uint64_t key,
-                                 const float *centre, const uint8_t *tile, const uint8_t *table, int first,
-                                 const uint8_t *ahead, double *product, int width, int count) {
+ZML_TARGET_INLINE void multiply_planes(const float *model, size_t n, size_t column, Grid grid, uint64_t key,
+                                       const float *centre, const uint8_t *tile, const uint8_t *table, int first,
+                                       const uint8_t *ahead, double *product, int width, int count) {
   const int moved = fetched_by_move(width, count), fetched = 32 * width * count - moved;
   const uint8_t *rest = ahead && fetched ? ahead + n / LANES * (size_t)moved : NULL;
   const __m512 inverse = _mm512_set1_ps(grid.inverse);
@@ -160,25 +161,25 @@ typedef struct {
 } Sweep;
 
 /* Its stages, each of which takes up in `block`, 16 columns, what the one before left there. */
-TILE_INLINE void sum_rows(Sweep *s, size_t block, int width, int count) {
+ZML_TARGET_INLINE void sum_rows(Sweep *s, size_t block, int width, int count) {
   fetch_lines(s->ahead, block, s->fetched);
   parts_of_16(s->tile, s->table, block, s->r, s->r, s->transpose, s->first, s->parts, NULL, width, 1, count);
 }
 
-TILE_INLINE void step_and_round(Sweep *s, size_t block) {
+ZML_TARGET_INLINE void step_and_round(Sweep *s, size_t block) {
   const size_t j = 16 * block;
   const __m512 value = step_of_16(&s->move, j, s->sums);
   s->top = _mm512_max_epi32(s->top, magnitudes(value));
   round_16(value, s->inverse, &s->random, s->random_step, s->fraction, s->move.centre + j, s->plane + j, &s->shift);
 }
 
-TILE_INLINE void sum_columns(Sweep *s, size_t block, int width, int count) {
+ZML_TARGET_INLINE void sum_columns(Sweep *s, size_t block, int width, int count) {
   for (size_t u = 0; u < 4; u++)
     dot_group(s->next, s->table, 4 * block + u, s->plane, 0, s->next_first, s->dots, NULL, 0, width, 1, count);
 }
 
 /* Every turn of the loop takes four blocks of 16 columns one stage further, so that their latencies overlap. */
-TILE_INLINE float sweep_planes(const zml_block *b, const int8_t *planes, int width, int count) {
+ZML_TARGET_INLINE float sweep_planes(const zml_block *b, const int8_t *planes, int width, int count) {
   const Grid grid = grid_of(b->reach, b->bits);
   const size_t n = b->rule->n / LANES;
   uint32_t first_random[LANES], steps[LANES];
@@ -229,8 +230,8 @@ TILE_INLINE float sweep_planes(const zml_block *b, const int8_t *planes, int wid
 }
 
 /* saga_rows of one plane of 2 to 8 bits. */
-TILE_INLINE float rows_planes(const double *product, const float *weights, const float *lag, int count, int bits,
-                              uint64_t key, int8_t *planes, float *left, float *total, int n_planes) {
+ZML_TARGET_INLINE float rows_planes(const double *product, const float *weights, const float *lag, int count, int bits,
+                                    uint64_t key, int8_t *planes, float *left, float *total, int n_planes) {
   uint32_t first_random[LANES], steps[LANES];
   first_draws(key, 0, first_random, steps);
   __m512i random = _mm512_loadu_si512(first_random), step = _mm512_loadu_si512(steps);
@@ -281,9 +282,9 @@ ZML_TARGET static float rows(const double *product, const float *weights, const 
   }
 }
 
-TILE_INLINE float move(const uint8_t *tile, const uint8_t *table, const int8_t *planes, int first, int last,
-                       const uint8_t *ahead, const zml_step *rule, const zml_batch *batch, const float *mean,
-                       float *drift, float *model, int width) {
+ZML_TARGET_INLINE float move(const uint8_t *tile, const uint8_t *table, const int8_t *planes, int first, int last,
+                             const uint8_t *ahead, const zml_step *rule, const zml_batch *batch, const float *mean,
+                             float *drift, float *model, int width) {
   switch (last - first) {
   case 1:
     return move_planes(tile, table, planes, first, ahead, rule, batch, mean, drift, model, width, 1);
@@ -296,9 +297,9 @@ TILE_INLINE float move(const uint8_t *tile, const uint8_t *table, const int8_t *
   }
 }
 
-TILE_INLINE void multiply(const float *model, size_t n, size_t column, float top, int bits, uint64_t key,
-                          const float *centre, const uint8_t *tile, const uint8_t *table, int first, int last,
-                          const uint8_t *ahead, double *product, int width) {
+ZML_TARGET_INLINE void multiply(const float *model, size_t n, size_t column, float top, int bits, uint64_t key,
+                                const float *centre, const uint8_t *tile, const uint8_t *table, int first, int last,
+                                const uint8_t *ahead, double *product, int width) {
   const Grid grid = grid_of(top, bits);
   if (grid.inverse == 0) { /* all zero, or not finite */
     for (int i = first * ZML_PLANE_ROWS; top == INFINITY && i < last * ZML_PLANE_ROWS; i++)

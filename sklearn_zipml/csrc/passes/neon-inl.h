@@ -6,10 +6,9 @@
 
 #include "passes/vector-inl.h"
 
-#define TILE_INLINE ZML_INLINE ZML_TARGET
-
 /* Levels of column c of a plane, 16 rows. */
-TILE_INLINE uint8x16_t levels_of(uint8x16_t codes, const uint8_t *table, size_t group, int plane, int c, int width) {
+ZML_TARGET_INLINE uint8x16_t levels_of(uint8x16_t codes, const uint8_t *table, size_t group, int plane, int c,
+                                       int width) {
   if (width == 8)
     return codes;
   const int8x16_t shift = vdupq_n_s8((int8_t)-zml_shift_of(group, plane, width));
@@ -31,7 +30,7 @@ TILE_INLINE uint8x16_t levels_of(uint8x16_t codes, const uint8_t *table, size_t 
 }
 
 /* sum += levels of 16 rows * the model's byte of their column */
-TILE_INLINE void add_column(int32x4_t *sum, uint8x16_t levels, int16_t m) {
+ZML_TARGET_INLINE void add_column(int32x4_t *sum, uint8x16_t levels, int16_t m) {
   const int16x8_t lower = vreinterpretq_s16_u16(vmovl_u8(vget_low_u8(levels)));
   const int16x8_t upper = vreinterpretq_s16_u16(vmovl_high_u8(levels));
   sum[0] = vmlal_n_s16(sum[0], vget_low_s16(lower), m);
@@ -42,7 +41,7 @@ TILE_INLINE void add_column(int32x4_t *sum, uint8x16_t levels, int16_t m) {
 
 /* Four partial sums of levels * residuals over the 16 rows of a plane, added to sum. With the dot product the levels
  * lose 128 to become signed; gradient() gives it back. */
-TILE_INLINE int32x4_t add_rows(int32x4_t sum, uint8x16_t levels, int8x16_t r) {
+ZML_TARGET_INLINE int32x4_t add_rows(int32x4_t sum, uint8x16_t levels, int8x16_t r) {
 #if NEON_DOTPROD
   return vdotq_s32(sum, vreinterpretq_s8_u8(veorq_u8(levels, vdupq_n_u8(128))), r);
 #else
@@ -56,8 +55,8 @@ TILE_INLINE int32x4_t add_rows(int32x4_t sum, uint8x16_t levels, int8x16_t r) {
 #endif
 }
 
-TILE_INLINE void dot(const uint8_t *tile, const uint8_t *table, size_t columns, const int8_t *planes,
-                     size_t plane_stride, int first, int last, int32_t *out, int width, int n_planes) {
+ZML_TARGET_INLINE void dot(const uint8_t *tile, const uint8_t *table, size_t columns, const int8_t *planes,
+                           size_t plane_stride, int first, int last, int32_t *out, int width, int n_planes) {
   for (int plane = first; plane < last; plane++) {
     int32x4_t high[4], low[4];
     for (int k = 0; k < 4; k++)
@@ -81,12 +80,13 @@ TILE_INLINE void dot(const uint8_t *tile, const uint8_t *table, size_t columns, 
 }
 
 /* Sums of 4 columns out of their partial sums. */
-TILE_INLINE int32x4_t sums_of(const int32x4_t *part) {
+ZML_TARGET_INLINE int32x4_t sums_of(const int32x4_t *part) {
   return vpaddq_s32(vpaddq_s32(part[0], part[1]), vpaddq_s32(part[2], part[3]));
 }
 
-TILE_INLINE void gradient(const uint8_t *tile, const uint8_t *table, size_t columns, const int8_t *planes, int first,
-                          int last, int32_t *out, size_t out_stride, const uint8_t *ahead, int width, int n_planes) {
+ZML_TARGET_INLINE void gradient(const uint8_t *tile, const uint8_t *table, size_t columns, const int8_t *planes,
+                                int first, int last, int32_t *out, size_t out_stride, const uint8_t *ahead, int width,
+                                int n_planes) {
   int32_t lost[2] = {0, 0};
 #if NEON_DOTPROD
   for (int k = 0; k < n_planes; k++)

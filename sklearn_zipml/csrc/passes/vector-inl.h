@@ -20,20 +20,20 @@ enum { LANES = 16 };
 
 /* Largest magnitudes are found among the bit patterns: integers, unlike floats, the compiler may compare in any order,
  * and what is not finite is larger than all that is. */
-ZML_INLINE int32_t magnitude(float value) {
+ZML_TARGET_INLINE int32_t magnitude(float value) {
   int32_t bits;
   memcpy(&bits, &value, sizeof bits);
   return bits & 0x7fffffff;
 }
 
-ZML_INLINE float as_float(int32_t largest_magnitude) {
+ZML_TARGET_INLINE float as_float(int32_t largest_magnitude) {
   float value;
   memcpy(&value, &largest_magnitude, sizeof value);
   return value < INFINITY ? value : INFINITY;
 }
 
 /* The 16 lanes of a sum over columns, in the order in which halving vectors adds them. */
-ZML_INLINE double sum_of_lanes(const double *lane) {
+ZML_TARGET_INLINE double sum_of_lanes(const double *lane) {
   double eight[8];
   for (int i = 0; i < 8; i++)
     eight[i] = lane[i] + lane[i + 8];
@@ -60,7 +60,7 @@ typedef struct {
 
 typedef enum { TO_NEAREST, TWO_VALUED, STOCHASTIC } Rounding;
 
-ZML_INLINE Grid grid_of(float top, int bits) {
+ZML_TARGET_INLINE Grid grid_of(float top, int bits) {
   const float steps = (float)zml_grid_steps(bits);
   Grid grid = {top * (1 / steps), 0, bits <= 1 ? 29 : 31 - (bits < 16 ? bits : 16)};
   /* a hair less, or rounding could push the largest element beyond the grid */
@@ -71,19 +71,19 @@ ZML_INLINE Grid grid_of(float top, int bits) {
 }
 
 /* Fetches the share of what comes next of a block of 16 columns, so many bytes. */
-ZML_INLINE void fetch_lines(const uint8_t *ahead, size_t block, int bytes) {
+ZML_TARGET_INLINE void fetch_lines(const uint8_t *ahead, size_t block, int bytes) {
   if (ahead)
     for (int k = 0; k < bytes; k += ZML_LINE)
       ZML_PREFETCH_FAR(ahead + block * (size_t)bytes + k);
 }
 
 /* As many bytes as `count` planes of the block have. */
-ZML_INLINE void fetch_ahead(const uint8_t *ahead, size_t block, int width, int count) {
+ZML_TARGET_INLINE void fetch_ahead(const uint8_t *ahead, size_t block, int width, int count) {
   fetch_lines(ahead, block, 32 * width * count);
 }
 
 /* The lanes' draws for components first..first+15, and their steps. */
-ZML_INLINE void first_draws(uint64_t key, size_t first, uint32_t *random, uint32_t *step) {
+ZML_TARGET_INLINE void first_draws(uint64_t key, size_t first, uint32_t *random, uint32_t *step) {
   const uint32_t turn = (uint32_t)(first / LANES);
   ZML_LANES(i)
   step[i] = zml_lane_step(key, (uint32_t)i);
@@ -92,7 +92,7 @@ ZML_INLINE void first_draws(uint64_t key, size_t first, uint32_t *random, uint32
 }
 
 /* A value as an integer number of grid steps. */
-ZML_INLINE int32_t round_to_grid(float scaled, int fraction, Rounding rounding, uint32_t random) {
+ZML_TARGET_INLINE int32_t round_to_grid(float scaled, int fraction, Rounding rounding, uint32_t random) {
   if (rounding == TO_NEAREST)
     return (int32_t)((scaled + 0x1.8p23f) - 0x1.8p23f); /* the sum has no bits left for a fraction */
   const int32_t fixed = (int32_t)scaled;
@@ -102,7 +102,7 @@ ZML_INLINE int32_t round_to_grid(float scaled, int fraction, Rounding rounding, 
 }
 
 /* Stores 16 integers as bytes; spelled out, for compilers narrow step by step what AVX-512 does at once. */
-ZML_INLINE void store_bytes(int8_t *bytes, const int32_t *values) {
+ZML_TARGET_INLINE void store_bytes(int8_t *bytes, const int32_t *values) {
 #if defined(__GNUC__)
   typedef int32_t Integers __attribute__((vector_size(64)));
   typedef int8_t Bytes __attribute__((vector_size(16)));
@@ -120,9 +120,9 @@ ZML_INLINE void store_bytes(int8_t *bytes, const int32_t *values) {
  * block of so many columns to the next. Two planes stand for an anchor: double throughout. */
 enum { CENTRE_BLOCK = 1024 };
 
-ZML_INLINE void quantize_block(const float *values, size_t n, Grid grid, uint32_t *random, const uint32_t *step,
-                               int8_t *planes, size_t plane_stride, const float *centre, double *sum, Rounding rounding,
-                               int n_planes) {
+ZML_TARGET_INLINE void quantize_block(const float *values, size_t n, Grid grid, uint32_t *random, const uint32_t *step,
+                                      int8_t *planes, size_t plane_stride, const float *centre, double *sum,
+                                      Rounding rounding, int n_planes) {
   float part[LANES] = {0};
   for (size_t j = 0; j < n; j += LANES) {
     int32_t first[LANES], second[LANES];
@@ -150,9 +150,9 @@ ZML_INLINE void quantize_block(const float *values, size_t n, Grid grid, uint32_
   sum[i] += (double)part[i];
 }
 
-ZML_INLINE void quantize_as(const float *values, size_t n, size_t first, Grid grid, uint64_t key, int8_t *planes,
-                            size_t plane_stride, const float *centre, double *centre_sum, Rounding rounding,
-                            int n_planes) {
+ZML_TARGET_INLINE void quantize_as(const float *values, size_t n, size_t first, Grid grid, uint64_t key, int8_t *planes,
+                                   size_t plane_stride, const float *centre, double *centre_sum, Rounding rounding,
+                                   int n_planes) {
   double sum[LANES] = {0};
   uint32_t random[LANES] = {0}, step[LANES] = {0};
   if (rounding != TO_NEAREST)
@@ -164,8 +164,9 @@ ZML_INLINE void quantize_as(const float *values, size_t n, size_t first, Grid gr
     *centre_sum = sum_of_lanes(sum);
 }
 
-ZML_INLINE void quantize_centred(const float *values, size_t n, size_t first, Grid grid, uint64_t key, int8_t *planes,
-                                 size_t plane_stride, const float *centre, double *centre_sum, int bits) {
+ZML_TARGET_INLINE void quantize_centred(const float *values, size_t n, size_t first, Grid grid, uint64_t key,
+                                        int8_t *planes, size_t plane_stride, const float *centre, double *centre_sum,
+                                        int bits) {
   if (bits == 0)
     quantize_as(values, n, first, grid, key, planes, plane_stride, centre, centre_sum, TO_NEAREST, 2);
   else if (bits == 1)
@@ -193,8 +194,8 @@ ZML_TARGET static float quantize(const float *values, size_t n, size_t first, fl
   return grid.scale;
 }
 
-ZML_INLINE void round_as(float *values, const float *unit, size_t n, size_t first, Grid grid, uint64_t key,
-                         Rounding rounding) {
+ZML_TARGET_INLINE void round_as(float *values, const float *unit, size_t n, size_t first, Grid grid, uint64_t key,
+                                Rounding rounding) {
   uint32_t random[LANES] = {0}, step[LANES] = {0};
   if (rounding != TO_NEAREST)
     first_draws(key, first, random, step);
@@ -230,7 +231,7 @@ ZML_TARGET static void round_values(float *values, const float *unit, size_t n, 
 }
 
 /* The fixed-point number of component j out of its planes' sums. */
-ZML_INLINE int32_t joined(const int32_t *sums, size_t stride, int n_planes, size_t j) {
+ZML_TARGET_INLINE int32_t joined(const int32_t *sums, size_t stride, int n_planes, size_t j) {
   return n_planes == 1 ? sums[j] : 256 * sums[j] + sums[stride + j];
 }
 
@@ -255,7 +256,8 @@ ZML_TARGET static void add_sums(const int32_t *sums, size_t stride, int n_planes
 }
 
 /* Quantizes a batch's `value`, of rows below `count`, and leaves there what the planes stand for. */
-ZML_INLINE float quantize_rows(float *value, int count, int end, int bits, uint64_t key, int8_t *planes, float *total) {
+ZML_TARGET_INLINE float quantize_rows(float *value, int count, int end, int bits, uint64_t key, int8_t *planes,
+                                      float *total) {
   int32_t sum = 0;
   for (int i = count; i < end; i++)
     value[i] = 0;
@@ -295,7 +297,7 @@ ZML_TARGET static float sgd_rows(const double *product, const float *weights, co
 }
 
 /* Centred gradient of column j; the number of planes is a constant to the loops, 0 if the gradient is given. */
-ZML_INLINE float gradient_at(const zml_batch *batch, int n_planes, size_t j) {
+ZML_TARGET_INLINE float gradient_at(const zml_batch *batch, int n_planes, size_t j) {
   if (n_planes == 0)
     return batch->gradient[j];
   return (float)joined(batch->sums, batch->stride, n_planes, j) * batch->scale - batch->centre[j] * batch->total;
@@ -317,8 +319,8 @@ ZML_TARGET static void batch_gradient_float(const double *sums, const float *cen
     gradient[j] = (float)(sums[j] - (double)centre[j] * total);
 }
 
-ZML_INLINE float saga_step_as(const zml_step *rule, zml_batch batch, int n_planes, const float *restrict mean,
-                              float *restrict drift, float *restrict model) {
+ZML_TARGET_INLINE float saga_step_as(const zml_step *rule, zml_batch batch, int n_planes, const float *restrict mean,
+                                     float *restrict drift, float *restrict model) {
   const float *restrict keep = rule->keep, *restrict step = rule->step;
   const float batch_weight = rule->batch_weight, table_weight = rule->table_weight;
   int32_t top = 0;
@@ -346,8 +348,8 @@ ZML_TARGET static float saga_step(const zml_step *rule, const zml_batch *batch, 
   }
 }
 
-ZML_INLINE float sgd_step_as(const zml_step *rule, zml_batch batch, int n_planes, float *restrict model,
-                             float *restrict total) {
+ZML_TARGET_INLINE float sgd_step_as(const zml_step *rule, zml_batch batch, int n_planes, float *restrict model,
+                                    float *restrict total) {
   const float *restrict keep = rule->keep, *restrict step = rule->step;
   const float batch_weight = rule->batch_weight;
   int32_t top = 0;
