@@ -1,11 +1,11 @@
-"""How codes become fewer: new levels and tables for every column, then all tiles; see csrc/encoding/requantize_plan.h."""
+"""How codes become fewer: new levels and tables for every column, then all tiles; see encoding/requantize_plan.h."""
 
 import numpy as np
 
 from libc.string cimport memcpy, memset
 
 from sklearn_zipml._kernels.tiles cimport (
-    Tiles, active_kernels, int64_t, uint8_t, uint16_t, uint64_t,
+    ZML_GROUP_COLUMNS, Tiles, active_kernels, int64_t, uint8_t, uint16_t, uint64_t,
 )
 
 from sklearn_zipml._kernels.tiles import aligned_zeros
@@ -65,7 +65,7 @@ cdef extern from "encoding/requantize_plan.h" nogil:
     void zml_plan_column(const zml_plan *plan, const zml_old_column *old, const zml_new_column *made)
 
 cdef enum:
-    GROUP = 4
+    GROUP = ZML_GROUP_COLUMNS
 
 
 cdef class Narrowing:

@@ -4,6 +4,9 @@ cdef extern from "format/tile.h" nogil:
     enum:
         ZML_TILE_ROWS
         ZML_PLANE_ROWS
+        ZML_GROUP_COLUMNS
+        ZML_LINE
+        ZML_FLOAT_WIDTH
     size_t zml_padded_columns(size_t n_columns)
     size_t zml_tile_bytes(size_t padded_columns, int width)
     size_t zml_table_codes(int width)

@@ -120,8 +120,6 @@ cdef extern from "encoding/encode.h" nogil:
     void zml_permute_back(uint64_t n, uint64_t seed, const int64_t *image, size_t count, int64_t *source)
 
 cdef extern from "format/tile.h" nogil:
-    enum:
-        ZML_GROUP_COLUMNS
     void zml_unpack_group(const uint8_t *tile, size_t group, int width, uint8_t *codes)
 
 cdef extern from "format/rows.h" nogil:
@@ -137,7 +135,7 @@ ctypedef fused real:
     double
 
 SAMPLING_CODES = {"naive": ZML_NAIVE, "nearest": ZML_NEAREST, "double": ZML_DOUBLE, "compensated": ZML_COMPENSATED}
-TILE_ROWS = ZML_TILE_ROWS
+TILE_ROWS, LINE, FLOAT_WIDTH = ZML_TILE_ROWS, ZML_LINE, ZML_FLOAT_WIDTH
 GRID_FRACTION = ZML_GRID_FRACTION
 
 
@@ -499,8 +497,8 @@ def content_multipliers(size_t padded):
 
 def aligned_zeros(size_t n):
     """Zeroed bytes that start on a 64-byte line."""
-    raw = np.zeros(n + 64, dtype=np.uint8)
-    start = -raw.ctypes.data % 64
+    raw = np.zeros(n + LINE, dtype=np.uint8)
+    start = -raw.ctypes.data % LINE
     return raw[start : start + n]
 
 

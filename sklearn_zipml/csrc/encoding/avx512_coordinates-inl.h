@@ -61,7 +61,6 @@ ZML_TARGET_INLINE __m512i shorts_f64(const double *values, __mmask16 there, cons
 /* Which of the 16 pairs of 32 columns a word is of after two registers of 16 columns were packed. */
 #define PAIR_OF_WORD(word) ((word) % 4 < 2 ? (word) / 4 * 2 + (word) % 2 : 8 + (word) / 4 * 2 + (word) % 2)
 
-#define ZML_OWN_COORDINATES
 #define DEFINE_COORDINATES(suffix, real)                                                                               \
   /* 16 rows and 32 columns; with `pairs_there` below 16, only so many pairs exist */                                  \
   ZML_TARGET_INLINE void square_##suffix(const real *block, ptrdiff_t stride, size_t n_rows, __mmask16 there,          \

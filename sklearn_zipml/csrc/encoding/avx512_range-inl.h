@@ -17,7 +17,7 @@ ZML_TARGET_INLINE __m512 range_of_16(const float *rows, ptrdiff_t stride, size_t
 
 /* Four rows at a time, so that a column's range is loaded and stored once for them. Processors follow one row better
  * than four, so what lies AHEAD bytes further on is fetched. */
-#define ZML_OWN_RANGE
+#define range_f32_of_rows range_f32_of_rows
 ZML_TARGET static int range_f32_of_rows(const float *block, ptrdiff_t stride, size_t n_rows, size_t n_columns,
                                         float *low, float *high) {
   enum { ROWS = 4, AHEAD = 8192 };

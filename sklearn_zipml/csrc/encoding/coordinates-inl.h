@@ -5,7 +5,7 @@
  * rows cost float32 work; adding and taking away `magic`, which leaves no bits for a fraction, rounds to nearest, ties
  * to even. */
 
-#ifndef ZML_OWN_COORDINATES
+#ifndef DEFINE_COORDINATES
 /* content += coordinates of one pair of columns times their multipliers */
 ZML_TARGET_INLINE void add_content(const uint32_t *pair, const zml_codebook *book, size_t index, Content *content) {
   for (int k = 0; k < 2; k++) {

@@ -1,8 +1,20 @@
 /* The encoder: values -> grid coordinates -> stochastically rounded codes -> packed rows (ZipML, section 2).
  *
  * Plain C that compilers vectorize; every <isa>.c includes this file and so compiles it for its own instruction set,
- * ZML_TARGET. It may bring its own lookup_256, lookup_16, transpose, round_column_as, join_codes (defined as macros of
- * the same name) and coordinates, which compilers do not find. */
+ * ZML_TARGET. For what compilers do not find it may bring hooks, functions of its own that it defines before, each with
+ * a macro of the same name:
+ *
+ *   lookup_256, lookup_16, transpose       below: bytes out of tables, squares of words
+ *   KEY_PLACE, CODE_PLACE                  below: where a row's key and code stand
+ *   round_column_as                        below: all of a column's rounding (with KEY_PLACE, CODE_PLACE)
+ *   join_codes                             below: the words of rows out of codes (with CODE_PLACE)
+ *   store_line (and lines_stored)          below: a whole line of a row to memory
+ *   DEFINE_COORDINATES                     coordinates-inl.h: values to coordinates, the content of rows
+ *   range_f32_of_rows                      range-inl.h: smallest and largest values
+ *   best_before, or LEVEL_VECTOR bytes     levels-inl.h: a step of the search for levels
+ *   swap_bytes, narrow_column, join_planes requantize-inl.h: codes to fewer codes
+ *   count_group                            tiles-inl.h: how often each code occurs
+ *   take_words                             take-inl.h: words of some rows */
 #include "encoding/parts.h"
 
 /* Apart, for compilers that see both sides of it build vectors of the bytes one by one. */

@@ -16,7 +16,7 @@
     }                                                                                                                  \
     return bad;                                                                                                        \
   }
-#ifndef ZML_OWN_RANGE
+#ifndef range_f32_of_rows
 DEFINE_RANGE_OF_ROWS(range_f32, float)
 #endif
 DEFINE_RANGE_OF_ROWS(range_f64, double)

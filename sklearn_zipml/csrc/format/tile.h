@@ -11,11 +11,14 @@
 
 enum { ZML_TILE_ROWS = 64, ZML_PLANE_ROWS = 16, ZML_GROUP_COLUMNS = 4, ZML_LINE = 64, ZML_COLUMN_PAD = 16 };
 
+/* The width that stands for float32 values, in the order [column][row]. */
+enum { ZML_FLOAT_WIDTH = 32 };
+
 static inline size_t zml_padded_columns(size_t n_columns) {
   return (n_columns + ZML_COLUMN_PAD - 1) / ZML_COLUMN_PAD * ZML_COLUMN_PAD;
 }
 
-/* Bytes of a tile; width 32 means float32 values in the order [column][row]. */
+/* Bytes of a tile. */
 static inline size_t zml_tile_bytes(size_t padded_columns, int width) {
   return padded_columns * ZML_TILE_ROWS / 8 * (size_t)width;
 }

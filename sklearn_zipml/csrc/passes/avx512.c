@@ -275,34 +275,14 @@ ZML_TARGET_INLINE void gradient(const uint8_t *tile, const uint8_t *table, size_
   }
 }
 
-#define DEFINE(width)                                                                                                  \
-  ZML_TARGET static void dot_##width(const uint8_t *tile, const uint8_t *table, size_t columns, const int8_t *planes,  \
-                                     size_t plane_stride, int n_planes, int first, int last, int32_t *out) {           \
-    if (n_planes == 1)                                                                                                 \
-      dot(tile, table, columns, planes, plane_stride, first, last, out, width, 1);                                     \
-    else                                                                                                               \
-      dot(tile, table, columns, planes, plane_stride, first, last, out, width, 2);                                     \
-  }                                                                                                                    \
-  ZML_TARGET static void gradient_##width(const uint8_t *tile, const uint8_t *table, size_t columns,                   \
-                                          const int8_t *planes, int n_planes, int first, int last, int32_t *out,       \
-                                          size_t out_stride, const uint8_t *ahead) {                                   \
-    if (n_planes == 1)                                                                                                 \
-      gradient(tile, table, columns, planes, first, last, out, out_stride, ahead, width, 1);                           \
-    else                                                                                                               \
-      gradient(tile, table, columns, planes, first, last, out, out_stride, ahead, width, 2);                           \
-  }
-DEFINE(1)
-DEFINE(2)
-DEFINE(4)
-DEFINE(8)
+#include "passes/widths-inl.h"
 
 #include "passes/avx512_blocks-inl.h"
 
 const zml_kernels zml_avx512 = {
     .name = "avx512",
     .encoding = &zml_encoding_avx512,
-    .dot = {[1] = dot_1, [2] = dot_2, [4] = dot_4, [8] = dot_8},
-    .gradient = {[1] = gradient_1, [2] = gradient_2, [4] = gradient_4, [8] = gradient_8},
+    ZML_WIDTHS,
     .saga_rows = rows,
     .sweep = {[4] = sweep_4, [8] = sweep_8},
     .move = {[1] = move_1, [2] = move_2, [4] = move_4, [8] = move_8},

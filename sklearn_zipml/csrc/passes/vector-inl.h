@@ -1,6 +1,9 @@
 /* The functions on vectors and float tiles, in plain C that compilers vectorize. Every <isa>.c includes this file
  * and so compiles it for its own instruction set, ZML_TARGET; since nothing here may be reordered or contracted, the
- * floats are the same bit for bit. */
+ * floats are the same bit for bit.
+ *
+ * What else an <isa>.c has: `dot` and `gradient`, of which widths-inl.h makes the kernels of every width, and in its
+ * table saga_rows, this file's or its own, and sweep, move and multiply (kernels.h), where it gains by them. */
 #include <math.h>
 #include <string.h>
 
