@@ -10,8 +10,8 @@ from cpython.exc cimport PyErr_CheckSignals
 from .tiles import on_lines
 from .threads import run_team
 
-from sklearn_zipml._kernels.tiles cimport Tiles, active_kernels, int64_t, uint8_t, uint64_t, zml_kernels
-from sklearn_zipml._kernels.passes cimport Rows
+from sklearn_zipml._kernels.tiles cimport ZML_TILE_ROWS, Tiles, active_kernels, int64_t, uint8_t, uint64_t, zml_kernels
+from sklearn_zipml._kernels.passes cimport SIGNAL_VALUES, Rows
 
 cdef extern from "team.h" nogil:
     enum:
@@ -78,9 +78,7 @@ cdef extern from "epoch.h" nogil:
     zml_progress zml_advance(zml_member *member, size_t batches)
 
 cdef enum:
-    TILE = 64
-    # A pass looks for signals after about so many values, a few milliseconds.
-    SIGNAL_VALUES = 1 << 25
+    TILE = ZML_TILE_ROWS
     # A member of a team has as many values of a batch to itself at least: fewer, and meeting costs more than it brings.
     SHARE = 1 << 13
 

@@ -1,3 +1,7 @@
+cdef enum:
+    # A pass looks for signals after about so many values, a few milliseconds.
+    SIGNAL_VALUES = 1 << 25
+
 cdef class Rows:
     cdef const float[:, ::1] targets
     cdef const float[::1] weights

@@ -7,7 +7,7 @@ import numpy as np
 cimport cython
 from libc.string cimport memcpy
 
-cdef extern from "rng.h" nogil:
+cdef extern from "format/rng.h" nogil:
     uint64_t zml_mix64(uint64_t x)
     uint32_t zml_column_key(uint64_t column)
     uint32_t zml_draw_key(uint32_t column, uint32_t draw)
@@ -16,12 +16,12 @@ cdef extern from "dispatch.h" nogil:
     const zml_kernels *zml_available_kernels(int index)
     const zml_kernels *zml_kernels_named(const char *name)
 
-cdef extern from "levels.h" nogil:
+cdef extern from "format/levels.h" nogil:
     enum:
         ZML_GRID_SHIFT
         ZML_GRID_FRACTION
 
-cdef extern from "encode.h" nogil:
+cdef extern from "encoding/encode.h" nogil:
     enum:
         ZML_MAX_CODES
         ZML_FOLD_TILES
@@ -119,12 +119,10 @@ cdef extern from "encode.h" nogil:
     void zml_permute(uint64_t n, uint64_t seed, uint64_t first, size_t count, int64_t *image)
     void zml_permute_back(uint64_t n, uint64_t seed, const int64_t *image, size_t count, int64_t *source)
 
-cdef extern from "tile.h" nogil:
-    enum:
-        ZML_GROUP_COLUMNS
+cdef extern from "format/tile.h" nogil:
     void zml_unpack_group(const uint8_t *tile, size_t group, int width, uint8_t *codes)
 
-cdef extern from "rows.h" nogil:
+cdef extern from "format/rows.h" nogil:
     size_t zml_row_bytes(size_t padded_columns, int width)
     void zml_tile_to_rows(const uint8_t *tile, int width, size_t padded_columns, size_t n_rows, uint8_t *rows)
     void zml_shuffle_rows(uint8_t *rows, size_t size, uint64_t n, uint64_t seed, uint8_t *visited, uint8_t *spare)
@@ -137,7 +135,7 @@ ctypedef fused real:
     double
 
 SAMPLING_CODES = {"naive": ZML_NAIVE, "nearest": ZML_NEAREST, "double": ZML_DOUBLE, "compensated": ZML_COMPENSATED}
-TILE_ROWS = ZML_TILE_ROWS
+TILE_ROWS, LINE, FLOAT_WIDTH = ZML_TILE_ROWS, ZML_LINE, ZML_FLOAT_WIDTH
 GRID_FRACTION = ZML_GRID_FRACTION
 
 
@@ -499,8 +497,8 @@ def content_multipliers(size_t padded):
 
 def aligned_zeros(size_t n):
     """Zeroed bytes that start on a 64-byte line."""
-    raw = np.zeros(n + 64, dtype=np.uint8)
-    start = -raw.ctypes.data % 64
+    raw = np.zeros(n + LINE, dtype=np.uint8)
+    start = -raw.ctypes.data % LINE
     return raw[start : start + n]
 
 

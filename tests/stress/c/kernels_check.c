@@ -1,18 +1,19 @@
 /* Compares every table of kernels that runs here with the portable one, bit for bit, on random tiles and vectors.
  *
  * For machines without Python, above all emulated ones: tests/stress/neon_check.sh runs it under qemu. The tests in
- * tests/test_kernels.py do more. Prints the names it compared and how long each took; exits with 1 on a difference. */
+ * tests/kernels/test_kernels.py do more. Prints the names it compared and how long each took; exits with 1 on a
+ * difference. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
 
 #include "dispatch.h"
-#include "encode.h"
-#include "levels.h"
-#include "rows.h"
-#include "rng.h"
-#include "tile.h"
+#include "encoding/encode.h"
+#include "format/levels.h"
+#include "format/rows.h"
+#include "format/rng.h"
+#include "format/tile.h"
 
 enum { COLUMNS = 208 };
 
