@@ -8,12 +8,14 @@ import numpy as np
 from scipy.linalg import qr, solve_triangular
 
 from . import evaluation
-from .accuracy import is_reached
+from .accuracy import gain_by_one_column, is_reached
 
 # Values that are decoded at a time elsewhere, and here at most: 64 MB.
 MOST_VALUES = 1 << 23
 EPS = np.finfo(float).eps
 MOST_STEPS = 5
+# Part of the objective that the least norm in units of X may cost.
+ENOUGH = 1e-6
 
 
 def is_small_enough(problem):
@@ -24,22 +26,33 @@ def is_small_enough(problem):
 def solve_by_orthogonal_factors(quadratic):
     """The minimum, of least norm in units of X where there are many; see `solve_by_columns`.
 
-    Ridge terms are rows of their own, or with fewer rows than columns columns of their own: then the solution of least
-    norm is that of the ridge.
+    Where these units are so unlike that columns are lost beside each other, columns are scaled, and so is the norm.
 
     Parameters
     ----------
     quadratic : Quadratic, without l1 penalty and compensation
     """
+    wide = quadratic.problem.n < quadratic.problem.d
+    if quadratic.has_ridge and not wide:
+        return _solve(quadratic, quadratic.problem.unit)
+    found = _solve(quadratic, quadratic.size_in_units_of_x())
+    if quadratic.has_ridge or np.all(found[2] <= ENOUGH * found[1]):
+        return found
+    other = _solve(quadratic, quadratic.problem.unit)
+    return other if np.all(other[1] <= found[1]) else found
+
+
+def _solve(quadratic, size):
+    """The minimum with columns of a size each.
+
+    Ridge terms are rows of their own, or with fewer rows than columns columns of their own: then the solution of least
+    norm is that of the ridge.
+    """
     problem = quadratic.problem
     n, d = problem.n, problem.d
     root = np.sqrt(problem.unit_weights()[:n])
-    size, alpha = quadratic.size_in_units_of_x(), 0.0
     wide = n < d
-    if quadratic.has_ridge and not wide:
-        size = problem.unit
-    elif quadratic.has_ridge:
-        alpha = n * quadratic.alpha_in_units_of(size)
+    alpha = n * quadratic.alpha_in_units_of(size) if quadratic.has_ridge and wide else 0.0
     rows = problem.tiles.columns(0, d) - problem.centre
     rows *= size
     rows *= root[:, None]
@@ -64,6 +77,7 @@ def solve_by_orthogonal_factors(quadratic):
             left = np.concatenate([left, -np.sqrt(n * quadratic.ridge) * solution], axis=1)
         explained = factors.explained(left)
         gap = np.einsum("ki,ki->k", explained, explained) / (2 * n)
+        gap = np.maximum(gap, gain_by_one_column(quadratic, z, residual))
         if not np.isfinite(reached).all() or (best is not None and np.all(reached >= best[1])):
             break
         best = z, reached, gap

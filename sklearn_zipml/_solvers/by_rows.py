@@ -7,7 +7,7 @@ With B the centred rows in units of X, times the roots of their weights, the coe
 import numpy as np
 
 from . import evaluation
-from .accuracy import is_reached
+from .accuracy import gain_by_one_column, is_reached
 from .factor import SINGULAR, Factor
 from .gram import row_products
 
@@ -49,6 +49,8 @@ def solve_by_rows(quadratic, singular_too=False):
         left = -residual * root - ridge * dual
         explained = factor.explained(left) if ridge == 0 else left
         gap = np.einsum("ki,ki->k", explained, explained) / (2 * n)
+        if ridge == 0:
+            gap = np.maximum(gap, gain_by_one_column(quadratic, z, residual))
         if not np.isfinite(gap).all() or (best is not None and np.all(gap >= best[2] / 2)):
             break
         best = z, evaluation.objective(quadratic, z, residual), gap

@@ -101,13 +101,17 @@ def run_saga(quadratic, options, seed, z, on_epoch):
     if certified is None:
         certified = certificate(quadratic, position, options.tol)
     losses[-1] = certified.objective
-    ended = f"max_iter={options.max_iter} epochs were not enough"
-    if halvings > HALVINGS:
-        ended = "every step size diverged"
-    elif epoch < options.max_iter:
-        ended = f"it came to the resolution of its arithmetic after {epoch} epochs"
-    found = position, epoch, "saga", certified.objective, certified.gap, ended
+    found = position, epoch, "saga", certified.objective, certified.gap, _ended(epoch, options.max_iter, halvings)
     return Result(*found, losses=losses, bytes_read=bytes_read, stopped=bool(stopped), tol=options.tol)
+
+
+def _ended(epochs, most, halvings):
+    """Why epochs ended where they did not converge."""
+    if halvings > HALVINGS:
+        return "every step size diverged"
+    if epochs == most:
+        return f"max_iter={most} epochs were not enough"
+    return f"it came to the resolution of its arithmetic after {epochs} epochs"
 
 
 def _reduction(anchor, direction):

@@ -33,6 +33,14 @@ class _Run:
         self.step_size /= 2
         return self.halvings > HALVINGS
 
+    def ended(self, epochs, most):
+        """Why epochs ended where they did not converge."""
+        if self.halvings > HALVINGS:
+            return "every step size diverged"
+        if epochs == most:
+            return f"max_iter={most} epochs were not enough"
+        return f"it came to the noise of its smallest steps after {epochs} epochs"
+
     def diverged(self, finite):
         """Whether the objective left all bounds, upwards or (not convex after all) downwards."""
         objective = self.anchor.objective
@@ -72,7 +80,6 @@ def run_sgd(quadratic, options, seed, z, on_epoch, draw):
     model = np.zeros(average.shape, dtype=np.float32)
     model[:, : problem.d] = z
     epoch, stopped = 0, False
-    ended = f"max_iter={options.max_iter} epochs were not enough"
     while epoch < options.max_iter:
         epoch += 1
         sample = draw(epoch)
@@ -91,13 +98,10 @@ def run_sgd(quadratic, options, seed, z, on_epoch, draw):
         bytes_read.append(bytes_read[-1] + sweeps(batches) * pass_bytes(sample._tiles))
         finite = finite and np.isfinite(average).all()
         if finite:
-            if quadratic.has_l1:  # where the model is shrunk to zero, its average should be
-                average[np.abs(model) <= rule.threshold] = 0
-            finite = run.anchor.move(average[:, : problem.d])
+            finite = run.anchor.move(_shrunk(average, model, rule)[:, : problem.d])
             bytes_read[-1] += pass_bytes(problem.tiles)
         if run.diverged(finite):
             if run.gave_up():
-                ended = "every step size diverged"
                 break
             run.anchor = Anchor(quadratic, run.best_z)  # what was added from far is not exact
             model[:, : problem.d] = run.best_z
@@ -111,16 +115,22 @@ def run_sgd(quadratic, options, seed, z, on_epoch, draw):
         if options.tol > 0:
             floor = options.tol * max(abs(float(run.losses[-1].sum())), FLOOR * abs(float(run.first.sum())))
             if schedule.is_over(gain > floor):
-                ended = f"it came to the noise of its smallest steps after {epoch} epochs"
                 break
             if schedule.is_adaptive and gain <= floor:
                 model[:, : problem.d] = run.best_z
     certified = certificate(quadratic, run.best_z, options.tol)
     run.losses[-1] = certified.objective
-    found = run.best_z, epoch, "sgd", certified.objective, certified.gap, ended
+    found = run.best_z, epoch, "sgd", certified.objective, certified.gap, run.ended(epoch, options.max_iter)
     return Result(
         *found, losses=run.losses, bytes_read=bytes_read[: len(run.losses)], stopped=bool(stopped), tol=options.tol
     )
+
+
+def _shrunk(average, model, rule):
+    """The average of an epoch's models, changed in place: zero where the l1 penalty has shrunk the last one to zero."""
+    if rule.threshold is not None:
+        average[np.abs(model) <= rule.threshold] = 0
+    return average
 
 
 def _sample_noise(quadratic, sample):
