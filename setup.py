@@ -9,10 +9,10 @@ from setuptools import Extension, setup
 CSRC = "sklearn_zipml/csrc"
 # These hold no state; all the other C files are linked into the one module that does.
 EPOCH_SOURCES = [f"{CSRC}/epoch.c", f"{CSRC}/team.c"]
-NARROW_SOURCES = [f"{CSRC}/narrow_plan.c"]
-C_SOURCES = sorted(set(glob(f"{CSRC}/*.c")) - set(EPOCH_SOURCES) - set(NARROW_SOURCES))
+REQUANTIZE_SOURCES = [f"{CSRC}/encoding/requantize_plan.c"]
+C_SOURCES = sorted({*glob(f"{CSRC}/**/*.c", recursive=True)} - {*EPOCH_SOURCES, *REQUANTIZE_SOURCES})
 # Named here, these files are part of the sdist and a change in one of them triggers a rebuild.
-HEADERS = sorted(glob(f"{CSRC}/*.h") + glob("sklearn_zipml/_kernels/*.pxd"))
+HEADERS = sorted(glob(f"{CSRC}/**/*.h", recursive=True) + glob("sklearn_zipml/_kernels/*.pxd"))
 
 CYTHON_DIRECTIVES = {
     "language_level": 3,
@@ -52,7 +52,7 @@ setup(
         extension("tiles", *C_SOURCES),
         extension("passes"),
         extension("epochs", *EPOCH_SOURCES),
-        extension("requantize", *NARROW_SOURCES),
+        extension("requantize", *REQUANTIZE_SOURCES),
         extension("testing"),
     ],
     options={"build_ext": {"cython_directives": CYTHON_DIRECTIVES}},

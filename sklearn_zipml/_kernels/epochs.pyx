@@ -9,7 +9,7 @@ from .tiles import on_lines
 from .threads import run_team
 
 from sklearn_zipml._kernels.tiles cimport (
-    ZML_TILE_ROWS, Tiles, active_kernels, int64_t, require, require_rows, uint8_t, uint64_t, zml_kernels,
+    LOOK_VALUES, ZML_TILE_ROWS, Tiles, active_kernels, int64_t, require, require_rows, uint8_t, uint64_t, zml_kernels,
 )
 from sklearn_zipml._kernels.passes cimport Rows
 
@@ -78,9 +78,7 @@ cdef extern from "epoch.h" nogil:
     zml_progress zml_advance(zml_member *member, size_t batches)
 
 cdef enum:
-    TILE = 64
-    # A pass looks for signals after about so many values, a few milliseconds.
-    SIGNAL_VALUES = 1 << 25
+    TILE = ZML_TILE_ROWS
     # A member of a team has as many values of a batch to itself at least: fewer, and meeting costs more than it brings.
     SHARE = 1 << 13
 
@@ -186,7 +184,7 @@ cdef class Epoch:
         cdef zml_progress progress = ZML_GOES_ON
         cdef uint8_t[:, ::1] changes = np.zeros((self.epoch.n_targets + 1, sizeof(zml_changes)), dtype=np.uint8)
         cdef size_t values = self.epoch.batch_rows * max(<size_t> 1, self.epoch.columns * self.epoch.n_targets)
-        cdef size_t batches = max(<size_t> 1, <size_t> SIGNAL_VALUES // values)
+        cdef size_t batches = max(<size_t> 1, <size_t> LOOK_VALUES // values)
         member.epoch, member.team, member.member = &self.epoch, &self.team.team, index
         member.parts, member.changes = &self.parts[0, 0, 0, 0], <zml_changes *> &changes[0, 0]
         zml_join(&member)

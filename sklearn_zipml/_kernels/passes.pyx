@@ -10,22 +10,22 @@ cimport cython
 from libc.math cimport isfinite
 
 from sklearn_zipml._kernels.tiles cimport (
-    ZML_DOT_COLUMNS, ZML_PLANE_ROWS, Tiles, active_kernels, int8_t, int32_t, int64_t, require, uint8_t,
-    zml_grid_planes, zml_kernels,
+    ZML_DOT_COLUMNS, ZML_FLOAT_WIDTH, ZML_GROUP_COLUMNS, ZML_PLANE_ROWS, ZML_TILE_ROWS, Tiles, active_kernels, int8_t,
+    int32_t, int64_t, require, uint8_t, zml_grid_planes, zml_kernels,
 )
 
-cdef extern from "tile.h" nogil:
+cdef extern from "format/tile.h" nogil:
     void zml_unpack_group(const uint8_t *tile, size_t group, int width, uint8_t *codes)
 
-cdef extern from "row_norms.h" nogil:
+cdef extern from "passes/row_norms.h" nogil:
     void zml_add_squares_of_bytes(const uint8_t *tile, size_t padded_columns, const float *centre, const float *unit,
                                   float *sums)
     void zml_add_squares_of_floats(const float *tile, size_t padded_columns, const float *centre, const float *unit,
                                    float *sums)
 
 cdef enum:
-    TILE = 64
-    GROUP = 4
+    TILE = ZML_TILE_ROWS
+    GROUP = ZML_GROUP_COLUMNS
     # A sum over rows is made and used in blocks of so many columns, which stay in the first-level cache meanwhile.
     BLOCK = 256
     # Sums by code are made in blocks of columns whose sums stay in the second-level cache.
@@ -54,7 +54,7 @@ cdef class Vector:
 
     def __init__(self, Tiles tiles, const float[::1] centre=None):
         self.kernels = active_kernels()
-        self.n, self.packed = tiles.padded, tiles.width != 32
+        self.n, self.packed = tiles.padded, tiles.width != ZML_FLOAT_WIDTH
         require(centre is None or <size_t> centre.shape[0] >= self.n, "columns without a centre")
         self.centre = np.zeros(self.n, dtype=np.float32) if centre is None else centre
         self.planes = np.zeros((2, self.n), dtype=np.int8)
@@ -118,7 +118,7 @@ cdef class TileSum:
 
     def __init__(self, Tiles tiles):
         self.kernels = active_kernels()
-        self.n, self.packed = tiles.padded, tiles.width != 32
+        self.n, self.packed = tiles.padded, tiles.width != ZML_FLOAT_WIDTH
         self.codes = tiles.table.shape[0] // self.n if self.n else 0
 
     cdef bint load(self, const double *weights, int rows) noexcept nogil:
@@ -139,11 +139,11 @@ cdef class TileSum:
         self.total = <float> total
         return isfinite(total)
 
-    cdef float kept(self, int i) noexcept nogil:
+    cdef double kept(self, int i) noexcept nogil:
         """What row i's weight was rounded to."""
         if not self.packed:
             return self.values[i]
-        return self.scale * <float> (256 * <int32_t> self.planes[0][i] + self.planes[1][i])
+        return <double> self.scale * (256 * <int32_t> self.planes[0][i] + self.planes[1][i])
 
     cdef void add(self, Tiles tiles, size_t t, double *out) noexcept nogil:
         """Add the sums of all columns, not centred."""
@@ -255,7 +255,7 @@ def row_norms(Tiles tiles, const float[::1] centre, const float[::1] unit, size_
     with nogil:
         for t in range(first, last):
             tiles.look_in_time(&left)
-            if tiles.width == 32:
+            if tiles.width == ZML_FLOAT_WIDTH:
                 zml_add_squares_of_floats(<const float *> tiles.tile(t), tiles.padded, &centre[0], &unit[0],
                                           &view[(t - first) * TILE])
             else:

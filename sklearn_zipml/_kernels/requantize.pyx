@@ -1,19 +1,19 @@
-"""How codes become fewer: new levels and tables for every column, then all tiles; see csrc/narrow_plan.h."""
+"""How codes become fewer: new levels and tables for every column, then all tiles; see encoding/requantize_plan.h."""
 
 import numpy as np
 
 from libc.string cimport memcpy, memset
 
 from sklearn_zipml._kernels.tiles cimport (
-    Tiles, active_kernels, int64_t, require, require_rows, uint8_t, uint16_t, uint64_t,
+    ZML_GROUP_COLUMNS, Tiles, active_kernels, int64_t, require, require_rows, uint8_t, uint16_t, uint64_t,
 )
 
 from sklearn_zipml._kernels.tiles import aligned_zeros
 
-cdef extern from "tile.h" nogil:
+cdef extern from "format/tile.h" nogil:
     size_t zml_tile_bytes(size_t padded_columns, int width)
 
-cdef extern from "encode.h" nogil:
+cdef extern from "encoding/encode.h" nogil:
     cdef enum:
         ZML_NARROW_TILES
     ctypedef int zml_optimal_levels(const double *position, const double *count, const double *sum,
@@ -38,7 +38,7 @@ cdef extern from "encode.h" nogil:
         zml_optimal_levels *optimal_levels
         zml_narrow *narrow
 
-cdef extern from "narrow_plan.h" nogil:
+cdef extern from "encoding/requantize_plan.h" nogil:
     ctypedef struct zml_plan:
         int n_codes
         int n_new_codes
@@ -65,7 +65,7 @@ cdef extern from "narrow_plan.h" nogil:
     void zml_plan_column(const zml_plan *plan, const zml_old_column *old, const zml_new_column *made)
 
 cdef enum:
-    GROUP = 4
+    GROUP = ZML_GROUP_COLUMNS
 
 
 cdef class Narrowing:

@@ -1,14 +1,17 @@
 from libc.stdint cimport int8_t, int32_t, int64_t, uint8_t, uint16_t, uint32_t, uint64_t
 
-cdef extern from "tile.h" nogil:
+cdef extern from "format/tile.h" nogil:
     enum:
         ZML_TILE_ROWS
         ZML_PLANE_ROWS
+        ZML_GROUP_COLUMNS
+        ZML_LINE
+        ZML_FLOAT_WIDTH
     size_t zml_padded_columns(size_t n_columns)
     size_t zml_tile_bytes(size_t padded_columns, int width)
     size_t zml_table_codes(int width)
 
-cdef extern from "vector.h" nogil:
+cdef extern from "passes/vector.h" nogil:
     ctypedef struct zml_step:
         size_t n
         const float *keep
@@ -25,7 +28,7 @@ cdef extern from "vector.h" nogil:
         const float *gradient
     int zml_grid_planes(int bits)
 
-cdef extern from "kernels.h" nogil:
+cdef extern from "passes/kernels.h" nogil:
     enum:
         ZML_DOT_COLUMNS
         ZML_TWO_PLANES
@@ -76,6 +79,10 @@ cdef extern from "kernels.h" nogil:
         zml_sgd_step *sgd_step
         zml_shrink *shrink
         zml_fold *fold
+
+cdef enum:
+    # A pass looks for signals, and at a mapped file, after about so many values, a few milliseconds.
+    LOOK_VALUES = 1 << 25
 
 # The kernels that a pass which starts now runs with.
 cdef const zml_kernels *active_kernels() noexcept nogil

@@ -10,7 +10,7 @@ from libc.string cimport memcpy
 
 from .mapped import mapping_of
 
-cdef extern from "rng.h" nogil:
+cdef extern from "format/rng.h" nogil:
     uint64_t zml_mix64(uint64_t x)
     uint32_t zml_column_key(uint64_t column)
     uint32_t zml_draw_key(uint32_t column, uint32_t draw)
@@ -19,12 +19,12 @@ cdef extern from "dispatch.h" nogil:
     const zml_kernels *zml_available_kernels(int index)
     const zml_kernels *zml_kernels_named(const char *name)
 
-cdef extern from "levels.h" nogil:
+cdef extern from "format/levels.h" nogil:
     enum:
         ZML_GRID_SHIFT
         ZML_GRID_FRACTION
 
-cdef extern from "encode.h" nogil:
+cdef extern from "encoding/encode.h" nogil:
     enum:
         ZML_MAX_CODES
         ZML_FOLD_TILES
@@ -132,27 +132,23 @@ cdef extern from "encode.h" nogil:
     void zml_permute(uint64_t n, uint64_t seed, uint64_t first, size_t count, int64_t *image)
     void zml_permute_back(uint64_t n, uint64_t seed, const int64_t *image, size_t count, int64_t *source)
 
-cdef extern from "tile.h" nogil:
-    enum:
-        ZML_GROUP_COLUMNS
+cdef extern from "format/tile.h" nogil:
     void zml_unpack_group(const uint8_t *tile, size_t group, int width, uint8_t *codes)
 
-cdef extern from "rows.h" nogil:
+cdef extern from "format/rows.h" nogil:
     size_t zml_row_bytes(size_t padded_columns, int width)
     void zml_tile_to_rows(const uint8_t *tile, int width, size_t padded_columns, size_t n_rows, uint8_t *rows)
     void zml_shuffle_rows(uint8_t *rows, size_t size, uint64_t n, uint64_t seed, uint8_t *visited, uint8_t *spare)
 
 cdef enum:
     COUNTED_TILES = 64
-    # A pass looks for signals after about so many values, a few milliseconds.
-    LOOK_VALUES = 1 << 25
 
 ctypedef fused real:
     float
     double
 
 SAMPLING_CODES = {"naive": ZML_NAIVE, "nearest": ZML_NEAREST, "double": ZML_DOUBLE, "compensated": ZML_COMPENSATED}
-TILE_ROWS = ZML_TILE_ROWS
+TILE_ROWS, LINE, FLOAT_WIDTH = ZML_TILE_ROWS, ZML_LINE, ZML_FLOAT_WIDTH
 GRID_FRACTION = ZML_GRID_FRACTION
 
 
@@ -538,7 +534,6 @@ cdef class Encoder:
         if not scattered:
             rows_to_tiles(tiles[:(n + ZML_TILE_ROWS - 1) // ZML_TILE_ROWS], self.n_columns, self.width)
 
-
     def contents(self, const real[:, :] block, uint64_t[::1] out, Workspace work):
         """What of the rows of a block decides their draws: those with the same one have the same codes."""
         cdef size_t n = block.shape[0]
@@ -593,8 +588,8 @@ def content_multipliers(size_t padded):
 
 def aligned_zeros(size_t n):
     """Zeroed bytes that start on a 64-byte line."""
-    raw = np.zeros(n + 64, dtype=np.uint8)
-    start = -raw.ctypes.data % 64
+    raw = np.zeros(n + LINE, dtype=np.uint8)
+    start = -raw.ctypes.data % LINE
     return raw[start : start + n]
 
 
@@ -733,6 +728,20 @@ cdef class Tiles:
                 zml_decode_tile(self.tile(t), self.width, self.n_columns, table,
                                 &view[(t - first) * ZML_TILE_ROWS, 0], self.rows_in(t))
         return out
+
+    def columns(self, size_t first, size_t last):
+        """Values of columns first..last-1, (rows, columns) in slot order: grid positions, uint8, or float32.
+
+        `first` is a multiple of 16, and so is `last` unless it is the last column.
+        """
+        if self.width == 32:
+            return self.floats[:, first:last].transpose(0, 2, 1).reshape(-1, last - first)[: self.n_rows]
+        cdef size_t padded = zml_padded_columns(last - first), begin = first * self.width * 8
+        cdef size_t size = zml_tile_bytes(padded, self.width), codes = zml_table_codes(self.width)
+        part = aligned_zeros(self.n_tiles * size).reshape(self.n_tiles, size)
+        part[:] = np.asarray(self.codes)[:, begin : begin + size]
+        table = np.asarray(self.table)[first * codes : (first + padded) * codes]
+        return Tiles(part, table, self.n_rows, last - first, self.width).positions(0, self.n_tiles)
 
     cdef void take(self, const int64_t[::1] slots, size_t tile, uint8_t *out) noexcept nogil:
         cdef const zml_encoding *encoding = <const zml_encoding *> active.encoding

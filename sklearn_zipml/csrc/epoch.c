@@ -3,8 +3,8 @@
 #include <math.h>
 #include <string.h>
 
-#include "compiler.h"
-#include "rng.h"
+#include "format/compiler.h"
+#include "format/rng.h"
 
 enum { MANY_COLUMNS = 4096, LASTING_BITS = 8, FEWEST_SWEPT = 64 };
 
@@ -53,7 +53,7 @@ static const uint8_t *table_of(const zml_epoch *e, size_t column) {
   return e->table ? e->table + column * zml_table_codes(e->width) : NULL;
 }
 
-static int is_packed(const zml_epoch *e) { return e->width != 32; }
+static int is_packed(const zml_epoch *e) { return e->width != ZML_FLOAT_WIDTH; }
 
 /* Whether so many bits are what the fused kernels take. */
 static int is_one_plane(int bits) { return bits >= 2 && zml_grid_planes(bits) == 1; }

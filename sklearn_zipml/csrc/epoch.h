@@ -12,9 +12,9 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "kernels.h"
+#include "passes/kernels.h"
 #include "team.h"
-#include "tile.h"
+#include "format/tile.h"
 
 enum {
   ZML_BLOCK = 1024,    /* columns that a block has at most */
