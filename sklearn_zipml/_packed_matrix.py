@@ -819,6 +819,8 @@ def _restore(version, parts, file=None):
 
 def check_target(y, n_rows):
     """Targets as an array that can be kept in a file: numbers, booleans or strings, a row for each row."""
+    if np.ma.is_masked(y):
+        raise ValueError("The target is a masked array with masked values: fill them, or leave those rows out.")
     y = np.asarray(y)
     if y.dtype.kind == "O" and all(isinstance(value, str) for value in y.ravel()):
         y = y.astype(np.str_)

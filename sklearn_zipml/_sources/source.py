@@ -1,5 +1,6 @@
 """Rows of anything, a chunk at a time: arrays, memory maps, data frames, files that pyarrow reads, iterables."""
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from os import PathLike
@@ -114,12 +115,25 @@ class _Columns:
             raise ValueError(f"The data has no column {missing[0]!r}; it has {_some(available)}.")
         wanted = available if self.columns is None else self.columns
         features = [name for name in wanted if name not in self.targets]
+        self._check_picked(features, available)
+        return features, self.targets
+
+    def _check_picked(self, features, available):
+        """Refuse to pack nothing, and columns that are not known from their name."""
         if not features:
             raise ValueError(
                 f"The data has {_some(available)}, of which target={self.target!r} and columns={self.columns!r} leave "
                 "no features to pack; at least one is needed."
             )
-        return features, self.targets
+        numbered = isinstance(available, range)
+        there = Counter([] if numbered else available)
+        picked = Counter(self.targets if numbered and self.columns is None else [*features, *self.targets])
+        repeated = [name for name in picked if max(picked[name], there[name]) > 1]
+        if repeated:
+            raise ValueError(
+                f"Column {repeated[0]!r} is there, or is asked for, more than once: give every column its own name, "
+                "and name each once in `target` and `columns`."
+            )
 
     def of_array(self, block):
         """Features and target of rows (rows, columns)."""
@@ -199,7 +213,7 @@ def _chunks_of(data, pick, y=None):
         read = _read_array(data, pick)
     start = 0
     for X, own, names, *rounded in read:
-        given = own if y is None else np.asarray(y[start : start + len(X)])
+        given = own if y is None else _plain(y[start : start + len(X)])
         yield Chunk(X, given, names, *rounded)
         start += len(X)
     if y is not None and len(y) != start:
@@ -234,7 +248,14 @@ def _read_array(array, pick):
     if stored and isinstance(stored[0], int) and stored[0] < rows:
         rows -= rows % stored[0]
     for start in range(0, array.shape[0], rows):
-        yield (*pick.of_array(np.asarray(array[start : start + rows])), None)
+        yield (*pick.of_array(_plain(array[start : start + rows])), None)
+
+
+def _plain(values):
+    """An array of values that are all known: conversion would uncover what is masked."""
+    if np.ma.is_masked(values):
+        raise ValueError("A chunk or its target has masked values: fill them, or leave those rows out.")
+    return np.asarray(values)
 
 
 def _with_target(source, y):
@@ -245,7 +266,7 @@ def _with_target(source, y):
         start = 0
         for chunk in source.read():
             stop = start + len(chunk.X)
-            yield chunk._replace(y=np.asarray(y[start:stop]))
+            yield chunk._replace(y=_plain(y[start:stop]))
             start = stop
         if start != y.shape[0]:
             raise ValueError(f"The data has {start} rows and y has {y.shape[0]}.")
