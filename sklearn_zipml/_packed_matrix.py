@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import numbers
 from os import PathLike
 from typing import TYPE_CHECKING
 
@@ -11,7 +10,9 @@ from numpy.typing import ArrayLike, DTypeLike
 
 from ._kernels import tiles as kernels
 from ._state import check_format
+from ._storage.blocks import is_foreign
 from ._storage.duplicates import of_subset
+from ._storage.indexing import indices_of, is_whole, pairs, split_key
 from ._storage.row_order import RowOrder
 from ._storage.take import Selection, take
 from ._storage.tiles import code_width
@@ -328,25 +329,23 @@ class PackedMatrix:
         )
 
     def __getitem__(self, key):
-        """Rows of the matrix: packed for a slice, an integer array or a mask, a decoded row for an integer.
-
-        A second key selects columns and gives a decoded array.
-        """
-        if isinstance(key, tuple):
-            if len(key) > 2:
-                raise IndexError(f"too many indices: PackedMatrix has 2 dimensions, but {len(key)} were given")
-            rows, columns = key if len(key) == 2 else (key[0], Ellipsis)
-            if not (columns is Ellipsis or (isinstance(columns, slice) and columns == slice(None))):
-                picked = self if rows is Ellipsis else self[rows]
-                if isinstance(picked, np.ndarray):
-                    return picked[columns]
-                return picked._decode(columns, self.dtype)
-            key = slice(None) if rows is Ellipsis else rows
-        elif key is Ellipsis:
-            key = slice(None)
-        if isinstance(key, numbers.Integral) and not isinstance(key, (bool, np.bool_)):
-            return self._take(_row_indices([key], len(self)))._decode(slice(None), self.dtype)[0]
-        return self._take(_row_indices(key, len(self)))
+        """What NumPy gives for the key: rows packed, for a slice, an integer array or a mask; else decoded values."""
+        rows, columns = split_key(key, self.shape)
+        if not isinstance(rows, slice) and not isinstance(columns, slice):
+            return pairs(self, rows, columns)
+        if isinstance(rows, int):
+            return self._take(np.array([rows]))._decode(slice(None), self.dtype)[0, columns]
+        if isinstance(rows, np.ndarray) and rows.ndim > 1:
+            raise IndexError(
+                f"rows of a PackedMatrix are selected by one dimension of integers, got {rows.ndim}; decode them: "
+                "numpy.asarray(packed)[...]"
+            )
+        picked = self if is_whole(rows, len(self)) else self._take(indices_of(rows, len(self)))
+        if is_whole(columns, self.shape[1]):
+            return picked
+        columns = indices_of(columns, self.shape[1])
+        decoded = picked._decode(columns.reshape(-1), self.dtype)
+        return decoded.reshape(len(picked), *columns.shape)
 
     # Decoding
 
@@ -370,8 +369,6 @@ class PackedMatrix:
 
     def _decode(self, columns, dtype):
         offset, step = self._offset[columns], self._step[columns]
-        if offset.ndim == 0:
-            return self._decode([columns], dtype)[:, 0]
         out = np.empty((len(self), len(offset)), dtype=dtype)
         chunk = max(1, (1 << 22) // max(1, self.shape[1] * 64))
         for first in range(0, self._tiles.n_tiles, chunk):
@@ -690,8 +687,11 @@ class PackedMatrix:
         >>> model.coef_.shape
         (16,)
         """
-        parts = self._parts() | {"target": None if y is None else check_target(y, len(self))}
-        return PackedMatrix(**parts)
+        return self._with(target=None if y is None else check_target(y, len(self)))
+
+    def _with(self, **parts):
+        """The same rows, not copied, with other parts."""
+        return PackedMatrix(**(self._parts() | parts))
 
     def requantize(self, sample_bits: int, *, random_state: RandomState = None) -> PackedMatrix:
         """Round to fewer bits; unbiased rounding of an unbiased value stays unbiased.
@@ -753,31 +753,13 @@ def check_target(y, n_rows):
     y = np.asarray(y)
     if y.dtype.kind == "O" and all(isinstance(value, str) for value in y.ravel()):
         y = y.astype(np.str_)
+    if is_foreign(y.dtype):
+        y = y.astype(np.float32)
     if y.dtype.kind not in "biufU":
         raise ValueError(f"The target has dtype {y.dtype}; it must be of numbers, booleans or strings.")
     if y.ndim not in (1, 2) or len(y) != n_rows:
         raise ValueError(f"The target has shape {y.shape}, which does not fit {n_rows} rows.")
     return y
-
-
-def _row_indices(key, n_rows):
-    """Any row key as an int64 index array, errors as numpy raises them."""
-    if isinstance(key, slice):
-        return np.arange(*key.indices(n_rows), dtype=np.int64)
-    key = np.asarray(key)
-    if key.dtype == bool:
-        if key.shape != (n_rows,):
-            raise IndexError(f"a boolean row index of shape {key.shape} does not fit {n_rows} rows")
-        return np.flatnonzero(key).astype(np.int64)
-    if key.size == 0:
-        return np.empty(0, dtype=np.int64)
-    if key.ndim != 1 or not np.issubdtype(key.dtype, np.integer):
-        raise IndexError("rows of a PackedMatrix are selected by a slice, integers or a boolean mask")
-    key = key.astype(np.int64)
-    outside = (key < -n_rows) | (key >= n_rows)
-    if outside.any():
-        raise IndexError(f"row {key[outside][0]} is out of bounds for a PackedMatrix of {n_rows} rows")
-    return np.where(key < 0, key + n_rows, key)
 
 
 def readable_bytes(n_bytes):

@@ -8,18 +8,20 @@ from numpy.typing import ArrayLike
 from sklearn.base import ClassifierMixin, _fit_context
 from sklearn.linear_model import RidgeClassifier, SGDClassifier
 from sklearn.utils._param_validation import Interval, StrOptions
-from sklearn.utils.class_weight import compute_sample_weight
 from sklearn.utils.multiclass import check_classification_targets
-from sklearn.utils.validation import check_is_fitted
 
 from .._typing import Levels, RandomState, Samples, Sampling, Schedule
 from .base import ZipMLModel
 from .callbacks import FitTask
 from .export import plain_classifier
-from .validation import check_samples_and_target, check_weights
+from .guard import all_or_nothing
+from .score import ScoreOfOwnTarget
+from .validation import check_samples_and_target, check_weights, in_units, weights_of_classes
+
+MOST_PENALTY = 1e300
 
 
-class ZipMLLSSVC(ClassifierMixin, ZipMLModel):
+class ZipMLLSSVC(ScoreOfOwnTarget, ClassifierMixin, ZipMLModel):
     """Linear least-squares SVM trained by SGD on samples of 1 to 8 bits.
 
     Minimises, over coefficients w and intercept b, with labels y_i of -1 and 1::
@@ -55,8 +57,12 @@ class ZipMLLSSVC(ClassifierMixin, ZipMLModel):
         Whether new samples are drawn every epoch.
     fit_intercept : bool, default=True
         Whether to fit an intercept.
-    solver : {"saga", "sgd"}, default="saga"
-        Anchored SAGA or averaged SGD.
+    solver : {"auto", "gram", "saga", "sgd"}, default="auto"
+        "gram" factors second moments of the packed rows once for all targets, or descends along coordinates with an l1
+        penalty, and is exact; "saga" keeps residuals (12 bytes a row and target) and converges to full precision;
+        "sgd" averages the iterates of an epoch, and stays at their noise. "auto" is "gram" where that is cheap or there
+        are few rows for the columns, else "saga", completed by "gram" or by conjugate gradients ("cg") where epochs do
+        not get there; settings of epochs and callbacks mean "saga". See ``solver_``.
     learning_rate : "auto" or float, default="auto"
         A number multiplies the automatic step size.
     schedule : {"auto", "constant", "adaptive", "invscaling"}, default="auto"
@@ -97,7 +103,9 @@ class ZipMLLSSVC(ClassifierMixin, ZipMLModel):
     intercept_ : array of shape (1,) or (n_classes,)
         Intercepts.
     n_iter_ : int
-        Epochs run.
+        Epochs run; 1 for a factorisation, sweeps for coordinate descent.
+    solver_ : {"gram", "saga", "sgd", "cg"}
+        What found the coefficients.
     loss_curve_ : list of float
         Mean squared loss and penalty before the first and after every epoch.
     bytes_read_curve_ : list of int
@@ -116,7 +124,7 @@ class ZipMLLSSVC(ClassifierMixin, ZipMLModel):
     Raises
     ------
     ValueError
-        For settings that do not go together, fewer than two classes, or a PackedMatrix narrower than sample_bits.
+        For settings that do not go together, negative weights, or a PackedMatrix narrower than sample_bits.
 
     Warns
     -----
@@ -158,7 +166,7 @@ class ZipMLLSSVC(ClassifierMixin, ZipMLModel):
         n_draws: int = 2,
         resample: Literal["epoch"] | None = None,
         fit_intercept: bool = True,
-        solver: Literal["saga", "sgd"] = "saga",
+        solver: Literal["auto", "gram", "saga", "sgd"] = "auto",
         learning_rate: Literal["auto"] | float = "auto",
         schedule: Schedule = "auto",
         power_t: float = 0.5,
@@ -199,6 +207,7 @@ class ZipMLLSSVC(ClassifierMixin, ZipMLModel):
         self.random_state = random_state
         self.verbose = verbose
 
+    @all_or_nothing
     @_fit_context(prefer_skip_nested_validation=True)
     def fit(self, X: Samples, y: ArrayLike | None = None, sample_weight: ArrayLike | None = None) -> Self:
         """Quantize X and fit the model.
@@ -220,17 +229,7 @@ class ZipMLLSSVC(ClassifierMixin, ZipMLModel):
         check_classification_targets(y)
         weights = check_weights(sample_weight, X)
         classes, labels = np.unique(y, return_inverse=True)
-        if self.class_weight is not None:
-            by_class = compute_sample_weight(self.class_weight, y)
-            weights = by_class if weights is None else weights * by_class
-            if not weights.any():
-                raise ValueError("class_weight and sample_weight: the product of all row weights is zero.")
-        present = classes if weights is None else np.unique(y[weights > 0])
-        if len(present) < 2:
-            raise ValueError(
-                f"{type(self).__name__} needs samples of at least 2 classes, but the data has one class only: "
-                f"{present[0]!r}"
-            )
+        weights, unit = in_units(weights_of_classes(self.class_weight, y, weights), len(y))
         self._check_warm_classes(classes)
         targets = self._coded(labels, len(classes))
         dtype = np.float32 if X.dtype.type is np.float32 else np.float64
@@ -239,11 +238,12 @@ class ZipMLLSSVC(ClassifierMixin, ZipMLModel):
             return {"classes_": classes, "coef_": coef.astype(dtype), "intercept_": intercept.astype(dtype)}
 
         task = FitTask(self, X, y, sample_weight, self.max_iter, attributes)
-        model = self._fit_linear(X, targets, weights, lambda total: 1 / (self.C * total), task, dtype, stratify=labels)
+        model = self._fit_linear(X, targets, weights, self._penalty_in(unit), task, dtype, stratify=labels)
         vars(self).update(attributes(*model))
         task.end()
         return self
 
+    @all_or_nothing
     @_fit_context(prefer_skip_nested_validation=True)
     def partial_fit(
         self,
@@ -299,17 +299,18 @@ class ZipMLLSSVC(ClassifierMixin, ZipMLModel):
                 f"class_weight={self.class_weight!r} needs all labels at once: give partial_fit a dict, as "
                 "sklearn.utils.class_weight.compute_class_weight makes it."
             )
-        if self.class_weight is not None:
-            by_class = compute_sample_weight(self.class_weight, y)
-            weights = by_class if weights is None else weights * by_class
-            if not weights.any():
-                raise ValueError("class_weight and sample_weight: the product of all row weights is zero.")
+        weights = weights_of_classes(self.class_weight, y, weights)
+        weights, unit = in_units(weights, len(y), None if first else self._weight_unit)
         targets = self._coded(np.searchsorted(classes, y), len(classes))
         dtype = np.float32 if X.dtype.type is np.float32 else np.float64
-        coef, intercept = self._partial_fit_linear(X, targets, weights, lambda total: 1 / (self.C * total), dtype)
-        self.classes_ = classes
+        coef, intercept = self._partial_fit_linear(X, targets, weights, self._penalty_in(unit), dtype)
+        self.classes_, self._weight_unit = classes, unit
         self.coef_, self.intercept_ = coef.astype(dtype), intercept.astype(dtype)
         return self
+
+    def _penalty_in(self, unit):
+        """The ridge penalty for a total weight in a unit; nothing is left of coefficients long before its limit."""
+        return lambda total: min(1 / (self.C * float(total)) / unit, MOST_PENALTY)
 
     def _incremental_classes(self, classes, first):
         """All classes, sorted; those of the first call to partial_fit, or of fit before it."""
@@ -325,8 +326,11 @@ class ZipMLLSSVC(ClassifierMixin, ZipMLModel):
 
     @staticmethod
     def _coded(labels, n_classes):
-        """Targets of -1 and 1, (rows, outputs), of label numbers: one output for two classes, else one for each."""
-        positive = [1] if n_classes == 2 else range(n_classes)
+        """Targets of -1 and 1, (rows, outputs), of label numbers: one output for up to two classes, else one for each.
+
+        One class alone is the negative one, as in RidgeClassifier.
+        """
+        positive = [1] if n_classes <= 2 else range(n_classes)
         return np.stack([np.where(labels == k, 1.0, -1.0) for k in positive], axis=1)
 
     def _check_warm_classes(self, classes):
@@ -363,8 +367,8 @@ class ZipMLLSSVC(ClassifierMixin, ZipMLModel):
         -------
         array of shape (n_samples,)
         """
-        check_is_fitted(self)
-        return self.classes_[self._choose(np.atleast_2d(self.decision_function(X).T).T)]
+        chosen = self._choose(np.atleast_2d(self.decision_function(X).T).T)
+        return self.classes_[chosen if len(self.classes_) > 1 else np.zeros_like(chosen)]
 
     def to_sklearn(self) -> RidgeClassifier | SGDClassifier:
         """Make a fitted object of scikit-learn that decides the same and does not need this package.

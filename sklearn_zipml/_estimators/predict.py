@@ -41,7 +41,7 @@ def linear_predictions(X, coef, intercept, n_jobs=None):
 
 def _packed_predictions(packed, coef, n_jobs):
     """Offsets and grid positions apart: sum_j offset_j x_j + sum_j g_ij step_j x_j."""
-    z, n_tiles = coef * packed._step, -(-len(packed) // TILE_ROWS)
+    z, n_tiles = np.ascontiguousarray(coef * packed._step), -(-len(packed) // TILE_ROWS)
 
     def share(first, last):
         pieces = packed._pieces(first, last, AT_ONCE)

@@ -4,7 +4,6 @@ from numbers import Integral
 from typing import Self
 
 import numpy as np
-from sklearn import get_config
 from sklearn.base import BaseEstimator, OneToOneFeatureMixin, TransformerMixin, _fit_context
 from sklearn.utils import check_random_state
 from sklearn.utils._param_validation import Interval, StrOptions
@@ -23,11 +22,19 @@ from .._storage.statistics import grid_of
 from .._typing import Levels, RandomState, Samples, Sampling
 from .callbacks import CallbackSupportMixin, FitTask
 from .doc_link import DocumentationLink
+from .guard import all_or_nothing
+from .packed_output import PackedOutput
 from .validation import check_bits, check_samples
 
 
 class DoubleSamplingQuantizer(
-    StableState, DocumentationLink, OneToOneFeatureMixin, CallbackSupportMixin, TransformerMixin, BaseEstimator
+    StableState,
+    DocumentationLink,
+    PackedOutput,
+    OneToOneFeatureMixin,
+    CallbackSupportMixin,
+    TransformerMixin,
+    BaseEstimator,
 ):
     """Round training rows stochastically to a few levels per column and pack them.
 
@@ -133,6 +140,7 @@ class DoubleSamplingQuantizer(
         self.n_jobs = n_jobs
         self.random_state = random_state
 
+    @all_or_nothing
     @_fit_context(prefer_skip_nested_validation=True)
     def fit(self, X: Samples, y: object = None) -> Self:
         """Find the range and the levels of every column.
@@ -153,6 +161,7 @@ class DoubleSamplingQuantizer(
         task.end()
         return self
 
+    @all_or_nothing
     @_fit_context(prefer_skip_nested_validation=True)
     def partial_fit(self, X: Samples, y: object = None) -> Self:
         """Take more rows into account, for data that comes in chunks.
@@ -197,16 +206,17 @@ class DoubleSamplingQuantizer(
         first = getattr(self, "_sketch", None) is None
         X = check_samples(self, X, reset=first)
         seed = draw_seed(check_random_state(self.random_state)) if first else self._seed
-        sketch = ColumnSketch(X.shape[1], seed) if first else self._sketch
-        sketch.update(X)
+        sketch = ColumnSketch(X.shape[1], seed) if first else self._sketch.copy()
+        sketch.update(X, column_names=getattr(self, "feature_names_in_", None))
         self._seed, self._sketch = seed, sketch
         kind = (self.sample_bits, self.sampling, self.levels, getattr(self, "feature_names_in_", None))
         grid = sketch.grid(*kind, n_draws=self.n_draws)
         self._set_grid(grid)
         return self
 
+    @all_or_nothing
     @_fit_context(prefer_skip_nested_validation=True)
-    def fit_transform(self, X: Samples, y: object = None) -> PackedMatrix | np.ndarray:
+    def fit_transform(self, X: Samples, y: object = None) -> PackedMatrix:
         """Find the levels and pack the rows.
 
         Parameters
@@ -218,13 +228,14 @@ class DoubleSamplingQuantizer(
 
         Returns
         -------
-        PackedMatrix of shape (n_samples, n_features), or a data frame of its decoded values if ``set_output`` asks
-        for one
+        PackedMatrix of shape (n_samples, n_features)
+            With the names of the columns, if X has some. It stays packed if ``set_output`` asks for a data frame: one
+            of rounded values would be taken for exact.
         """
         task = FitTask(self, X, y)
         packed = self._pack(self._fit(X))
         task.end()
-        return self._output(packed)
+        return packed
 
     def quantize(self, X: Samples) -> PackedMatrix:
         """Pack rows on the levels found by ``fit``.
@@ -265,11 +276,15 @@ class DoubleSamplingQuantizer(
 
         Returns
         -------
-        array or PackedMatrix of shape (n_samples, n_features)
+        array, data frame or PackedMatrix of shape (n_samples, n_features)
+            A data frame stays one, so that the names of its columns reach the next step; ``set_output`` asks for
+            another kind. What is packed stays packed.
         """
         check_is_fitted(self)
-        X = check_samples(self, X, reset=False)
-        return self._output(self._pack(X)) if self.quantize_unseen else self._output(X)
+        rows = check_samples(self, X, reset=False)
+        if self.quantize_unseen:
+            return self._pack(rows)
+        return rows if isinstance(rows, PackedMatrix) else self._passed_on(rows, X)
 
     def inverse_transform(self, X: Samples) -> np.ndarray:
         """Decode packed rows; rows that are not packed stay as they are.
@@ -324,14 +339,13 @@ class DoubleSamplingQuantizer(
         if isinstance(X, PackedMatrix):
             return requantize(X, self.sample_bits, self._seed, self.n_jobs)
         kind = (self.sample_bits, self.sampling, self.levels)
-        return pack_on_grid(X, self._grid, *kind, self._seed, n_jobs=self.n_jobs)
+        packed = pack_on_grid(X, self._grid, *kind, self._seed, n_jobs=self.n_jobs)
+        return packed._with(feature_names=self._names_out())
 
-    def _output(self, X):
-        """X, decoded if set_output wants a data frame."""
-        # _sklearn_output_config is what set_output writes
-        own = getattr(self, "_sklearn_output_config", {}).get("transform")
-        wanted = own or get_config()["transform_output"]
-        return X if wanted == "default" else np.asarray(X)
+    def _names_out(self):
+        """Names of packed columns: those of fit, or those that a frame would have."""
+        wants_frame = self._wanted_output() != "default"
+        return self.get_feature_names_out() if wants_frame else getattr(self, "feature_names_in_", None)
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()

@@ -14,10 +14,12 @@ from .._typing import Levels, RandomState, Samples, Sampling, Schedule
 from .base import ZipMLModel
 from .callbacks import FitTask
 from .export import plain_regressor
-from .validation import check_samples_and_target, check_weights
+from .guard import all_or_nothing
+from .score import ScoreOfOwnTarget
+from .validation import check_samples_and_target, check_weights, in_units
 
 
-class ZipMLRegressor(RegressorMixin, ZipMLModel):
+class ZipMLRegressor(ScoreOfOwnTarget, RegressorMixin, ZipMLModel):
     """Ridge regression trained by SGD on samples of 1 to 8 bits.
 
     Minimises, over coefficients w and intercept b::
@@ -62,9 +64,12 @@ class ZipMLRegressor(RegressorMixin, ZipMLModel):
         Share of the l1 penalty, applied by a proximal step with every batch; it gives exact zeros.
     fit_intercept : bool, default=True
         Whether to fit an intercept.
-    solver : {"saga", "sgd"}, default="saga"
-        "saga" keeps residuals (12 bytes a row and target) and converges to full precision; "sgd" averages the iterates
-        of an epoch.
+    solver : {"auto", "gram", "saga", "sgd"}, default="auto"
+        "gram" factors second moments of the packed rows once for all targets, or descends along coordinates with an l1
+        penalty, and is exact; "saga" keeps residuals (12 bytes a row and target) and converges to full precision;
+        "sgd" averages the iterates of an epoch, and stays at their noise. "auto" is "gram" where that is cheap or there
+        are few rows for the columns, else "saga", completed by "gram" or by conjugate gradients ("cg") where epochs do
+        not get there; settings of epochs and callbacks mean "saga". See ``solver_``.
     learning_rate : "auto" or float, default="auto"
         A number multiplies the automatic step size.
     schedule : {"auto", "constant", "adaptive", "invscaling"}, default="auto"
@@ -106,7 +111,9 @@ class ZipMLRegressor(RegressorMixin, ZipMLModel):
     intercept_ : float or array of shape (n_targets,)
         Intercept.
     n_iter_ : int
-        Epochs run.
+        Epochs run; 1 for a factorisation, sweeps for coordinate descent.
+    solver_ : {"gram", "saga", "sgd", "cg"}
+        What found the coefficients.
     loss_curve_ : list of float
         Objective on the packed samples before the first and after every epoch.
     bytes_read_curve_ : list of int
@@ -166,7 +173,7 @@ class ZipMLRegressor(RegressorMixin, ZipMLModel):
         alpha: float = 1e-4,
         l1_ratio: float = 0.0,
         fit_intercept: bool = True,
-        solver: Literal["saga", "sgd"] = "saga",
+        solver: Literal["auto", "gram", "saga", "sgd"] = "auto",
         learning_rate: Literal["auto"] | float = "auto",
         schedule: Schedule = "auto",
         power_t: float = 0.5,
@@ -206,6 +213,7 @@ class ZipMLRegressor(RegressorMixin, ZipMLModel):
         self.random_state = random_state
         self.verbose = verbose
 
+    @all_or_nothing
     @_fit_context(prefer_skip_nested_validation=True)
     def fit(self, X: Samples, y: ArrayLike | None = None, sample_weight: ArrayLike | None = None) -> Self:
         """Quantize X and fit the model.
@@ -224,15 +232,17 @@ class ZipMLRegressor(RegressorMixin, ZipMLModel):
         self
         """
         X, y = check_samples_and_target(self, X, y, multi_output=True, y_numeric=True)
-        weights = check_weights(sample_weight, X)
-        targets = np.asarray(y, dtype=np.float64).reshape(len(y), -1)
+        weights, unit = in_units(check_weights(sample_weight, X), len(y))
+        targets = np.asarray(y, dtype=np.float64, order="C").reshape(len(y), -1)
         dtype = _coefficient_dtype(X)
         task = FitTask(self, X, y, sample_weight, self.max_iter, lambda *model: _attributes(y, *model, dtype))
         model = self._fit_linear(X, targets, weights, lambda total: self.alpha, task, dtype)
         vars(self).update(_attributes(y, *model, dtype))
+        self._total_weight *= unit
         task.end()
         return self
 
+    @all_or_nothing
     @_fit_context(prefer_skip_nested_validation=True)
     def partial_fit(self, X: Samples, y: ArrayLike | None = None, sample_weight: ArrayLike | None = None) -> Self:
         """Fit a chunk of rows in addition to those before.
@@ -271,13 +281,15 @@ class ZipMLRegressor(RegressorMixin, ZipMLModel):
         """
         first = self._moments is None
         X, y = check_samples_and_target(self, X, y, reset=first, multi_output=True, y_numeric=True)
-        weights = check_weights(sample_weight, X)
-        targets = np.asarray(y, dtype=np.float64).reshape(len(y), -1)
+        weights, unit = in_units(check_weights(sample_weight, X), len(y), None if first else self._weight_unit)
+        targets = np.asarray(y, dtype=np.float64, order="C").reshape(len(y), -1)
         if not first and np.shape(self.coef_)[:-1] != y.shape[1:]:
             raise ValueError(f"y has shape {y.shape}, but the chunks before had targets of another number.")
         dtype = _coefficient_dtype(X)
         coef, intercept = self._partial_fit_linear(X, targets, weights, lambda total: self.alpha, dtype)
         vars(self).update(_attributes(y, coef, intercept, dtype))
+        self._weight_unit = unit
+        self._total_weight *= unit
         return self
 
     def predict(self, X: Samples) -> np.ndarray:

@@ -1,37 +1,91 @@
 """Input checks shared by the estimators: scikit-learn's own, without its float copy of X, and PackedMatrix as it is."""
 
+from numbers import Real
+
 import numpy as np
 from sklearn import get_config
-from sklearn.utils.validation import _check_sample_weight, validate_data
+from sklearn.utils.class_weight import compute_sample_weight
+from sklearn.utils.validation import _check_sample_weight, _check_y, validate_data
 
+from .._feature_names import compare_names, of_estimator, set_names
 from .._packed_matrix import PackedMatrix
+from .._storage.blocks import is_foreign, is_real
+from .._storage.finite import check_finite
+
+MOST_EXPONENT = 300  # of two, of weights that are taken as they are
 
 
 def check_samples(estimator, X, reset):
     """Validated X of any real dtype, or the PackedMatrix itself; NaN and infinity are found when X is read."""
     if isinstance(X, PackedMatrix):
-        validate_data(estimator, X, reset=reset, skip_check_array=True)
-        _require_samples(estimator, X)
-        return X
+        return _check_packed(estimator, X, reset)
     _require_numpy(estimator, X=X)
-    return validate_data(estimator, X, reset=reset, dtype="numeric", ensure_all_finite=not reset)
+    X = _plain_frame(X)
+    X = validate_data(estimator, X, reset=reset, dtype=_accepted(X), ensure_all_finite=False)
+    _require_real(X)
+    if not reset:
+        check_finite(X, getattr(estimator, "feature_names_in_", None), type(estimator).__name__)
+    return X
 
 
 def check_samples_and_target(estimator, X, y, reset=True, **y_params):
     """The same with a target, which a PackedMatrix may bring along; y_params as for validate_data."""
-    name = type(estimator).__name__
-    if y is None and isinstance(X, PackedMatrix):
-        y = X.target
-    if y is None:
-        raise ValueError(f"{name} requires y to be passed, but the target y is None.")
+    y = target_of(estimator, X, y)
     _require_numpy(estimator, X=X, y=y)
     if isinstance(X, PackedMatrix):
-        check_samples(estimator, X, reset=reset)
-        y = validate_data(estimator, y=y, **y_params)
+        _check_packed(estimator, X, reset)
+        y = _check_y(y, estimator=estimator, **y_params)  # validate_data would take y without X for X without names
         if len(y) != len(X):
             raise ValueError(f"Found input variables with inconsistent numbers of samples: {[len(X), len(y)]}")
         return X, y
-    return validate_data(estimator, X, y, reset=reset, dtype="numeric", ensure_all_finite=False, **y_params)
+    X = _plain_frame(X)
+    X, y = validate_data(estimator, X, y, reset=reset, dtype=_accepted(X), ensure_all_finite=False, **y_params)
+    _require_real(X)
+    return X, y
+
+
+def _require_real(X):
+    if not is_real(X.dtype):  # what scikit-learn does not know either
+        raise ValueError(f"X has dtype {X.dtype}; give real numbers (integers, floats or booleans).")
+
+
+def _plain_frame(X):
+    """X, or a pandas frame whose columns of ml_dtypes are float64."""
+    dtypes = getattr(X, "dtypes", None)
+    if not hasattr(dtypes, "items"):
+        return X
+    odd = {name: np.float64 for name, dtype in dtypes.items() if isinstance(dtype, np.dtype) and is_foreign(dtype)}
+    return X.astype(odd) if odd else X
+
+
+def _accepted(X):
+    """What scikit-learn is to make of X: numbers. Those of ml_dtypes, which it takes for bytes, it leaves alone."""
+    first = X[0] if isinstance(X, list | tuple) and len(X) else X
+    dtype = getattr(first, "dtype", None)
+    return None if isinstance(dtype, np.dtype) and is_foreign(dtype) else "numeric"
+
+
+def target_of(estimator, X, y):
+    """y, or the target that a PackedMatrix brings along."""
+    if y is None and isinstance(X, PackedMatrix):
+        y = X.target
+    if y is None:
+        raise ValueError(f"{type(estimator).__name__} requires y to be passed, but the target y is None.")
+    if getattr(y, "dtype", None) is not None and _accepted(y) is None:
+        y = np.asarray(y, dtype=np.float64)
+    return y
+
+
+def _check_packed(estimator, X, reset):
+    """The PackedMatrix, whose names and number of columns are set or go with those of fit."""
+    if not reset and X.feature_names is not None:
+        compare_names(X.feature_names, of_estimator(estimator))
+    if reset or X.feature_names is None or not hasattr(estimator, "feature_names_in_"):
+        validate_data(estimator, X, reset=reset, skip_check_array=True)  # which finds no names in it
+    if reset:
+        set_names(estimator, X.feature_names)
+    _require_samples(estimator, X)
+    return X
 
 
 def check_weights(sample_weight, X):
@@ -42,6 +96,48 @@ def check_weights(sample_weight, X):
     if not weights.any():
         raise ValueError("sample_weight: all weights are zero; at least one row must have a positive weight.")
     return weights
+
+
+def weights_of_classes(class_weight, y, weights):
+    """Row weights times those of their classes, or None if there are neither."""
+    if class_weight is None:
+        return weights
+    if not isinstance(class_weight, str):
+        for label, weight in class_weight.items():
+            if not isinstance(weight, Real) or not 0 <= weight < np.inf:
+                raise ValueError(
+                    f"class_weight={class_weight!r}: the weight of class {label!r} is {weight!r}; weights of classes "
+                    "are finite numbers, 0 or more."
+                )
+    by_class = compute_sample_weight(class_weight, y)
+    weights = by_class if weights is None else weights * by_class
+    if not weights.any():
+        raise ValueError("class_weight and sample_weight: the product of all row weights is zero.")
+    return weights
+
+
+def in_units(weights, n_rows, unit=None):
+    """Weights divided by a power of two, and that: 1, unless products of them would leave the range of float64.
+
+    Parameters
+    ----------
+    weights : float64 (n_rows,) or None, which stands for ones
+    n_rows : int
+    unit : float or None, that of weights which these will be added to
+    """
+    if unit is None:
+        exponent = 0 if weights is None else int(np.frexp(weights.max())[1]) - 1
+        unit = 2.0**exponent if abs(exponent) > MOST_EXPONENT else 1.0
+    if unit == 1:
+        return weights, unit
+    with np.errstate(over="ignore", under="ignore"):
+        weights = (np.ones(n_rows) if weights is None else weights) / unit
+    if weights.max() > 2.0**MOST_EXPONENT:
+        raise ValueError(
+            f"sample_weight: those of this chunk are up to {weights.max():.0e} times the first ones, which were about "
+            f"{unit:.0e}; scale the weights of all chunks, or leave those rows out."
+        )
+    return weights, unit
 
 
 def check_settings(sample_bits, sampling, levels, n_draws):

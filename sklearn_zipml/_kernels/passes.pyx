@@ -143,11 +143,11 @@ cdef class TileSum:
         self.total = <float> total
         return isfinite(total)
 
-    cdef float kept(self, int i) noexcept nogil:
+    cdef double kept(self, int i) noexcept nogil:
         """What row i's weight was rounded to."""
         if not self.packed:
             return self.values[i]
-        return self.scale * <float> (256 * <int32_t> self.planes[0][i] + self.planes[1][i])
+        return <double> self.scale * (256 * <int32_t> self.planes[0][i] + self.planes[1][i])
 
     cdef void add(self, Tiles tiles, size_t t, double *out) noexcept nogil:
         """Add the sums of all columns, not centred."""

@@ -614,6 +614,20 @@ cdef class Tiles:
                                 &view[(t - first) * ZML_TILE_ROWS, 0], self.rows_in(t))
         return out
 
+    def columns(self, size_t first, size_t last):
+        """Values of columns first..last-1, (rows, columns) in slot order: grid positions, uint8, or float32.
+
+        `first` is a multiple of 16, and so is `last` unless it is the last column.
+        """
+        if self.width == 32:
+            return self.floats[:, first:last].transpose(0, 2, 1).reshape(-1, last - first)[: self.n_rows]
+        cdef size_t padded = zml_padded_columns(last - first), begin = first * self.width * 8
+        cdef size_t size = zml_tile_bytes(padded, self.width), codes = zml_table_codes(self.width)
+        part = aligned_zeros(self.n_tiles * size).reshape(self.n_tiles, size)
+        part[:] = np.asarray(self.codes)[:, begin : begin + size]
+        table = np.asarray(self.table)[first * codes : (first + padded) * codes]
+        return Tiles(part, table, self.n_rows, last - first, self.width).positions(0, self.n_tiles)
+
     cdef void take(self, const int64_t[::1] slots, size_t tile, uint8_t *out) noexcept nogil:
         cdef const zml_encoding *encoding = <const zml_encoding *> active.encoding
         cdef uint8_t rows[ZML_TILE_ROWS]

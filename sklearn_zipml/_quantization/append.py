@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from .._feature_names import of_file
 from .._kernels import tiles as kernels
 from .._packed_matrix import check_target
 from .._storage.file_reader import load
@@ -20,8 +21,8 @@ def append(path, source, seed, n_jobs=None):
     # the new rows begin where the last tile of the old ones ends
     if rest:
         kernels.tiles_to_rows(old._codes[full:], d, packer.width, packer.store.append(rest))
+    source.expected = of_file(old.feature_names)
     packer.extend(source.chunks())
-    _check_names(old, source.names)
     more = packer.store.n_rows - rest
     packer.warn_outside(old.feature_names)
     target = _joined_target(old, packer.targets, more)
@@ -32,11 +33,6 @@ def append(path, source, seed, n_jobs=None):
     parts = old._parts() | joined(old, n, hits, new, more, packer.moments.hits)
     parts |= {"shape": (n + more, d), "row_seed": order.parts, "target": target}
     write(parts, [old._codes[:full], tiles], path)
-
-
-def _check_names(old, names):
-    if old.feature_names is not None and names is not None and old.feature_names != names:
-        raise ValueError(f"The file has the columns {old.feature_names}, the new rows have {names}.")
 
 
 def _joined_target(old, targets, n_rows):

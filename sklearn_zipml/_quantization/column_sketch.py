@@ -1,8 +1,11 @@
 """What has to be known of the columns before levels can be placed, gathered chunk by chunk."""
 
+from copy import copy
+
 import numpy as np
 
 from .._kernels import tiles as kernels
+from .._storage.blocks import common_dtype
 from .levels import block_ranges, check_range, columns_of_rows, place_levels
 from .row_sample import RowSample, sample_size
 
@@ -33,11 +36,17 @@ class ColumnSketch:
         """Rows seen."""
         return self.sample.n_seen
 
-    def update(self, X, n_jobs=None):
+    def copy(self):
+        """A sketch that can be updated while this one stays as it is."""
+        other = copy(self)
+        other.sample = self.sample.copy()
+        return other
+
+    def update(self, X, n_jobs=None, column_names=None):
         """Take the next rows into account; scikit-learn's error for NaN and infinity, leaving nothing changed."""
-        for low, high in block_ranges(X, n_jobs=n_jobs):
+        for low, high in block_ranges(X, n_jobs=n_jobs, column_names=column_names, first_row=self.n_rows):
             self.low, self.high = np.minimum(self.low, low), np.maximum(self.high, high)
-        self.dtype = X.dtype if self.dtype is None else np.result_type(self.dtype, X.dtype)
+        self.dtype = X.dtype if self.dtype is None else common_dtype(self.dtype, X.dtype)
         self.sample.offer(X)
 
     def grid(self, sample_bits, sampling, levels, column_names=None, *, n_draws=2, n_jobs=None):

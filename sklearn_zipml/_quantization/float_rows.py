@@ -27,7 +27,7 @@ class FloatMatrix:
         self._order = RowOrder(n, kernels.mix(seed, 1))
         slots = self._order.rows(0, CENTRE_ROWS)
         sample = take_rows(X, slots if rows is None else rows[slots], np.float64)
-        self._offset, self._step, self._deviation, self._low, self._high = _column_scale(X, rows, sample)
+        self._offset, self._step, self._deviation, self._low, self._high = _column_scale(X, rows, sample, column_names)
         varies = self._deviation > 0
         _warn_outliers(np.where(varies, (sample - self._offset) / self._step, 0), column_names)
         codes = aligned_tiles(n, d, FLOAT_WIDTH)
@@ -66,14 +66,14 @@ def _warn_outliers(sample, column_names):
         )
 
 
-def _column_scale(X, rows, sample):
+def _column_scale(X, rows, sample, column_names):
     """Offset and size of every column, and in units of it deviation, minimum and maximum; float64, two passes.
 
     float32 is finest near the offset, so that is the median of a sample: an outlier would drag the mean away from the
     bulk.
     """
     n, d = (X.shape[0] if rows is None else len(rows)), X.shape[1]
-    low, high = column_range(X, rows)
+    low, high = column_range(X, rows, column_names)
     offset = np.clip(np.median(sample, axis=0), low, high)
     reach = np.maximum(high - offset, offset - low)
     step = np.where(reach > 0, reach, constant_step(offset))

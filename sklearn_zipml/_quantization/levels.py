@@ -7,11 +7,11 @@ Position g stands for the value offset + step * g.
 from dataclasses import dataclass
 
 import numpy as np
-from sklearn.utils import assert_all_finite
 
 from .._kernels import tiles as kernels
 from .._kernels.threads import in_threads
 from .._storage.blocks import block_dtype, block_rows, row_block, sequential_blocks
+from .._storage.finite import column_label, refuse_non_finite
 from .._warnings import warn
 
 GATHERED_ROWS = 256  # that stay in the cache while they are turned into columns
@@ -72,26 +72,34 @@ def column_range(X, rows=None, column_names=None, n_jobs=None, sample=None):
     ascending array of row numbers and an array (columns, number of them) of the block type, those rows are copied
     there on the way.
     """
-    parts = block_ranges(X, rows, n_jobs, sample)
+    parts = block_ranges(X, rows, n_jobs, sample, column_names)
     low, high = np.min([low for low, _ in parts], axis=0), np.max([high for _, high in parts], axis=0)
     return check_range(low, high, column_names)
 
 
-def block_ranges(X, rows=None, n_jobs=None, sample=None):
-    """Unchecked ranges of parts of the rows, (low, high) pairs of the block type; see `column_range`."""
+def block_ranges(X, rows=None, n_jobs=None, sample=None, column_names=None, first_row=0):
+    """Ranges of parts of the rows, which may overflow, (low, high) pairs of the block type; see `column_range`.
+
+    first_row is the number of the first row of X in messages.
+    """
     dtype = block_dtype(X.dtype)
 
     def ranges(first, last):
         low, high = np.full(X.shape[1], np.inf, dtype), np.full(X.shape[1], -np.inf, dtype)
         for block in sequential_blocks(X, dtype, rows, first, last):
-            widen_range(block, low, high)
+            if not kernels.block_range(block, low, high):
+                return None
             if sample is not None:
                 begin, end = np.searchsorted(sample[0], [first, first + len(block)])
                 kernels.gather_columns(block, sample[0][begin:end] - first, sample[1], begin)
             first += len(block)
         return low, high
 
-    return in_threads(ranges, X.shape[0] if rows is None else len(rows), block_rows(X.shape[1], dtype), n_jobs)
+    n = X.shape[0] if rows is None else len(rows)
+    parts = in_threads(ranges, n, block_rows(X.shape[1], dtype), n_jobs)
+    if any(part is None for part in parts):
+        refuse_non_finite(X, rows, column_names, first_row)
+    return parts
 
 
 def columns_of_rows(X, rows):
@@ -109,12 +117,6 @@ def empty_columns(n_columns, n_rows, dtype):
     return np.empty((n_columns, n_rows + kernels.LINE // np.dtype(dtype).itemsize), dtype=dtype)[:, :n_rows]
 
 
-def widen_range(block, low, high):
-    """Lower `low` and raise `high` to the range of a block of their dtype; scikit-learn's error for NaN, infinity."""
-    if not kernels.block_range(block, low, high):
-        assert_all_finite(block, input_name="X")
-
-
 def check_range(low, high, column_names=None):
     """The range as float64, checked as `column_range` tells."""
     low, high = low.astype(np.float64), high.astype(np.float64)
@@ -122,7 +124,7 @@ def check_range(low, high, column_names=None):
         span = high - low
     if not np.isfinite(span).all():
         j = int(np.flatnonzero(~np.isfinite(span))[0])
-        raise ValueError(f"Column {_name(j, column_names)} of X spans more than float64 holds; rescale it.")
+        raise ValueError(f"Column {column_label(j, column_names)} of X spans more than float64 holds; rescale it.")
     return low, np.where(span < 1e-290, low, high)
 
 
@@ -179,11 +181,7 @@ def place_levels(sample, low, high, dtype, sample_bits, sampling, levels, column
 
 def listed(columns, column_names=None):
     """The first few columns, for a message."""
-    return ", ".join(_name(j, column_names) for j in columns[:5]) + (", ..." if len(columns) > 5 else "")
-
-
-def _name(j, column_names):
-    return str(j) if column_names is None else f"{column_names[j]!r} ({j})"
+    return ", ".join(column_label(j, column_names) for j in columns[:5]) + (", ..." if len(columns) > 5 else "")
 
 
 def constant_step(value):

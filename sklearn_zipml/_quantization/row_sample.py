@@ -1,5 +1,7 @@
 """A uniform sample of rows that does not depend on how they come: those of smallest keyed priority."""
 
+from copy import copy
+
 import numpy as np
 
 from .._kernels import tiles as kernels
@@ -46,6 +48,7 @@ class RowSample:
     """
 
     _limit = HIGHEST  # of pickles that have none
+    _shared = False
 
     def __init__(self, size, seed, expected=None):
         self.size, self.seed, self.n_seen = size, seed, 0
@@ -54,6 +57,12 @@ class RowSample:
         self._keys = np.empty(0, dtype=np.uint64)
         self._values = None
         self._count = 0
+
+    def copy(self):
+        """A sample that can be offered rows while this one stays as it is; then only one of them can go on."""
+        other = copy(self)
+        other._shared = True
+        return other
 
     def offer(self, X):
         """Take the next rows, an array (rows, columns), into account."""
@@ -107,6 +116,9 @@ class RowSample:
         """Keep the rows of smallest priority only, the survivors behind filling the gaps before."""
         if self._count <= self.size:
             return
+        if self._shared:  # what has been written since the copy lies behind what the other one holds
+            self._rows, self._keys, self._values = self._rows.copy(), self._keys.copy(), self._values.copy()
+            self._shared = False
         kept = np.zeros(self._count, dtype=bool)
         kept[np.argpartition(self._keys[: self._count], self.size - 1)[: self.size]] = True
         gaps, behind = np.flatnonzero(~kept[: self.size]), self.size + np.flatnonzero(kept[self.size :])

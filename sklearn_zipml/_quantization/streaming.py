@@ -7,6 +7,7 @@ from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted
 
 from .._estimators.validation import check_settings
+from .._feature_names import of_estimator
 from .._kernels import tiles as kernels
 from .._kernels.threads import in_threads
 from .._packed_matrix import check_target
@@ -20,7 +21,7 @@ from .._storage.tiles import code_width
 from .._warnings import warn
 from .column_sketch import ColumnSketch
 from .encoder import assemble, decode_table, decoded_dtype, encoder_of, keeps_noise
-from .levels import listed, widen_range
+from .levels import block_ranges, listed
 from .row_sample import RowSample, sample_size
 
 
@@ -29,7 +30,9 @@ def pack_chunks(source, sample_bits, sampling, levels, n_draws, quantizer, rando
     if quantizer is not None:
         check_is_fitted(quantizer)
         kind = (quantizer.sample_bits, quantizer.sampling, quantizer.levels)
-        return pack_source(source, *kind, quantizer._seed, grid=quantizer._grid, n_jobs=n_jobs)
+        source.expected = of_estimator(quantizer)
+        packed = pack_source(source, *kind, quantizer._seed, grid=quantizer._grid, n_jobs=n_jobs)
+        return packed._with(feature_names=source.expected.names)
     check_settings(sample_bits, sampling, levels, n_draws)
     seed = draw_seed(check_random_state(random_state))
     return pack_source(source, sample_bits, sampling, levels, seed, n_jobs=n_jobs, n_draws=n_draws)
@@ -93,7 +96,7 @@ def sketch_of(chunks, seed, expected=None, n_jobs=None):
     sketch = None
     for chunk in chunks:
         sketch = sketch or ColumnSketch(chunk.X.shape[1], seed, expected)
-        sketch.update(chunk.X, n_jobs)
+        sketch.update(chunk.X, n_jobs, chunk.names)
     if sketch is None or sketch.n_rows == 0:
         raise ValueError("The source has no rows: at least one is needed.")
     return sketch
@@ -149,13 +152,13 @@ class Packer:
     def extend(self, chunks):
         """Take all rows of some chunks."""
         for chunk in chunks:
-            self.add(chunk.X)
+            self.add(chunk.X, chunk.names)
             if chunk.y is not None:
                 self.targets.append(np.array(chunk.y))
 
-    def add(self, X):
+    def add(self, X, column_names=None):
         """Take the rows of an array (rows, columns)."""
-        self._check(X)
+        self._check(X, column_names)
         self.sample.offer(X)
         before, rows = self.store.n_rows, self.store.append(len(X))
         if self.order is not None:
@@ -183,7 +186,7 @@ class Packer:
         values = self.sample.values()
         return duplicates.of_rows(values, np.arange(len(values)), self.grid.dtype)
 
-    def _check(self, X):
+    def _check(self, X, column_names):
         """Refuse rows of another kind; note the range of rows that the grid was made without."""
         if X.shape[1] != self.n_columns:
             raise ValueError(f"A chunk has {X.shape[1]} columns where {self.n_columns} are expected.")
@@ -194,9 +197,8 @@ class Packer:
             raise ValueError(
                 f"A chunk has dtype {X.dtype} where the levels were found for float32; give all chunks the same dtype."
             )
-        size = block_rows(self.n_columns, self.grid.dtype)
-        for start in range(0, len(X), size):
-            widen_range(row_block(X, slice(start, start + size), self.grid.dtype), self.low, self.high)
+        for low, high in block_ranges(X, column_names=column_names, first_row=self.sample.n_seen):
+            self.low, self.high = np.minimum(self.low, low), np.maximum(self.high, high)
 
     def finish(self, feature_names=None):
         """The PackedMatrix of all rows; the packer must not be used again."""

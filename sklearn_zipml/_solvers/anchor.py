@@ -99,9 +99,10 @@ class Anchor:
         l1 = self.quadratic.l1 * (np.abs(self.z + direction.move) - np.abs(self.z))
         return self.rise_along(direction) + l1.sum(axis=1)
 
-    def gap(self, z, enough=np.inf):
-        """Bound on what the objective of every target can still gain; z has exact zeros, see `Quadratic.gap`."""
-        return self.quadratic.gap(z, self.gradient[:, : z.shape[1]], enough)
+    def renew(self, gradient, objective):
+        """Take the gradient of the mean loss and the objective as the rows give them, not as addition does."""
+        self.gradient[:, : gradient.shape[1]] = gradient
+        self.smooth = self.smooth + (objective - self.objective)
 
     def _begin(self, k):
         """The mean loss of z = 0 and, at 32 bits, its gradient."""

@@ -1,4 +1,4 @@
-"""Second moments of packed columns as a dense matrix, exact but for one rounding."""
+"""Second moments of packed columns, exact but for one rounding, and products of packed rows, as dense matrices."""
 
 from contextlib import nullcontext
 
@@ -10,6 +10,8 @@ from .._kernels.threads import in_threads, one_blas_thread
 MIDDLE = 128
 # float32 holds sums of so many products of positions, less the middle: 2^10 times 2^14.
 EXACT_TILES = 1024 // kernels.TILE_ROWS
+# Values that are decoded at a time.
+BLOCK_VALUES = 1 << 21
 THREAD_BLOCKS = 4  # that a thread is given at least
 
 
@@ -46,3 +48,24 @@ def centred_moments(tiles, last, centre, threads):
     shift = centre - MIDDLE
     cross = np.outer(total / n, shift)
     return products / n - cross - cross.T + np.outer(shift, shift)
+
+
+def row_products(tiles, centre, size, n_rows):
+    """Products of rows with each other, sum_j (g_ij - centre_j)(g_kj - centre_j) size_j², float64 (rows, rows).
+
+    Columns are decoded a block at a time.
+
+    Parameters
+    ----------
+    tiles : Tiles
+    centre, size : float64 (n_columns,)
+    n_rows : int
+    """
+    products = np.zeros((n_rows, n_rows))
+    block = max(16, BLOCK_VALUES // max(1, n_rows) // 16 * 16)
+    for first in range(0, tiles.n_columns, block):
+        columns = slice(first, min(first + block, tiles.n_columns))
+        rows = tiles.columns(columns.start, columns.stop)
+        rows = (rows - centre[columns]) * size[columns]
+        products += rows @ rows.T
+    return products

@@ -22,6 +22,8 @@ DENSE_COLUMNS = 1024
 SAMPLE_ROWS = 8192
 SMALLEST = 1e-15
 LANCZOS = 8
+# Rows whose weights are kept in float64: of more they would count beside the packed rows.
+MOST_EXACT_ROWS = 1 << 22
 SPAN_TILES = 1024
 # Sums over rows are made in so many parts, whatever the number of threads.
 PARTS = 8
@@ -45,20 +47,21 @@ class Problem:
     ----------
     centre, unit, variance : float64 (n_features,); centre and variance in grid steps
     diagonal : float64 (n_features,), that of the scaled second-moment matrix
-    weights : float32 (slots,), mean one, or empty
+    weights : float64 (slots,), or float32 of many rows, mean one, or empty
     """
 
     def __init__(self, matrix, weights, centred, threads=1):
         self.matrix, self.tiles, self.threads = matrix, matrix._tiles, threads
-        self._dense = None
+        self._dense, self.is_centred = None, centred
         self.n, self.d = matrix.shape
         self.n_slots = self.tiles.n_tiles * kernels.TILE_ROWS
         if weights is None:
             self.weights = np.zeros(0, dtype=np.float32)
         else:
             scaled = weights * (self.n / weights.sum())
-            self.weights = matrix._order.to_slots(scaled, self.n_slots, np.float32)
-        self.rows = passes.Rows(np.zeros((0, 0), dtype=np.float32), self.weights)
+            exact = np.float64 if self.n <= MOST_EXACT_ROWS else np.float32
+            self.weights = matrix._order.to_slots(scaled, self.n_slots, exact)
+        self.rows = passes.Rows(np.zeros((0, 0), dtype=np.float32), self.weights.astype(np.float32, copy=False))
         self.offset, self.step = matrix._offset, matrix._step
         mean, deviation, self.variance = self._statistics()
         self.centre = mean if centred else -self.offset / self.step
@@ -75,12 +78,21 @@ class Problem:
 
     def _statistics(self):
         if self.tiles.width == FLOAT_WIDTH:
-            mean = self.column_sums(self.unit_weights()) / self.n
+            weights = self.unit_weights()
+            # rows whose mean is not quite zero would have one direction too many
+            mean = self.column_sums(weights, limbs=3) / weights.sum()
             return mean, self.matrix._deviation, self.matrix._variance
         if len(self.weights):
             return weighted(self.matrix, self.unit_weights())
         parts = (self.matrix._mean, self.matrix._deviation, self.matrix._variance)
         return tuple(np.asarray(part, dtype=np.float64) for part in parts)
+
+    def centre_exactly(self):
+        """Take the means of unweighted packed columns anew: what the matrix holds of them are float32."""
+        if self.is_centred and self.tiles.width < FLOAT_WIDTH and not len(self.weights):
+            self._dense = None
+            mean = self.column_sums(self.unit_weights(), limbs=3) / self.n
+            self.centre = np.where(self.unit > 0, mean, self.centre)
 
     def leave_out(self, columns):
         """Fix the coefficients of the columns of a mask at zero."""

@@ -1,4 +1,4 @@
-"""Anchored SAGA (DESIGN section 6): epochs from an anchor, and from where they lead to the lowest point in reach."""
+"""Anchored SAGA: epochs from an anchor, and from where they lead to the lowest point in reach."""
 
 import numpy as np
 
@@ -8,9 +8,10 @@ from .._quantization.float_rows import FLOAT_WIDTH
 from . import plane_search
 from .anchor import Anchor
 from .batches import batch_rows, epoch_arguments, n_batches, pass_bytes, sweeps, worthwhile_threads
+from .certificate import certificate
 from .objective import Rule
 from .options import HALVINGS, Result, step_size_of
-from .stopping import FLOOR, Stopping
+from .stopping import Stopping
 
 # One plane of the kernels is enough: what it rounds shrinks as it converges.
 SAGA_BITS = 8
@@ -44,13 +45,13 @@ def run_saga(quadratic, options, seed, z, on_epoch):
     lag = np.zeros(quadratic.targets.shape, dtype=np.float32)
 
     def record(epochs):
-        losses.append(float(anchor.objective.sum()))
+        losses.append(anchor.objective)
         bytes_read.append((anchor.passes + epochs * sweeps(batches)) * size)
 
     record(0)
-    epoch = halvings = 0
-    converged = False
-    while epoch < options.max_iter and not converged and halvings <= HALVINGS:
+    epoch = halvings = checks = checked = 0
+    stopped, certified = False, None
+    while epoch < options.max_iter and halvings <= HALVINGS:
         epoch += 1
         before = anchor.objective
         rule = Rule.of(step_size, quadratic, quadratic.steady_noise)
@@ -86,12 +87,31 @@ def run_saga(quadratic, options, seed, z, on_epoch):
         past = anchor.advance(direction, factors, past)
         begun, position = position, _position(anchor, position, ended, factors)
         record(epoch)
-        converged = on_epoch(epoch, position, losses[-1])
-        if not converged and stop(before, anchor.objective):
-            converged = _is_optimal(anchor, position, options.tol, losses)
-            if not converged and stop.last == 0:
-                break  # stuck at the resolution of the arithmetic
-    return Result(position, epoch, converged or options.tol <= 0, losses, bytes_read)
+        stopped = on_epoch(epoch, position, float(losses[-1].sum()))
+        if stopped:
+            break
+        certified = None
+        # what `stop` says may be too soon: it is asked again after twice as many epochs
+        if stop(before, anchor.objective) and epoch >= checked + checks:
+            certified = certificate(quadratic, position, options.tol)
+            if certified.is_within(options.tol) or not stop.last.any():
+                break
+            checks, checked = 2 * checks + 1, epoch
+            anchor.renew(certified.gradient, certified.objective)
+    if certified is None:
+        certified = certificate(quadratic, position, options.tol)
+    losses[-1] = certified.objective
+    found = position, epoch, "saga", certified.objective, certified.gap, _ended(epoch, options.max_iter, halvings)
+    return Result(*found, losses=losses, bytes_read=bytes_read, stopped=bool(stopped), tol=options.tol)
+
+
+def _ended(epochs, most, halvings):
+    """Why epochs ended where they did not converge."""
+    if halvings > HALVINGS:
+        return "every step size diverged"
+    if epochs == most:
+        return f"max_iter={most} epochs were not enough"
+    return f"it came to the resolution of its arithmetic after {epochs} epochs"
 
 
 def _reduction(anchor, direction):
@@ -136,9 +156,3 @@ def _position(anchor, position, ended, factors):
         else:
             z[k, ended[k] == 0] = 0
     return z
-
-
-def _is_optimal(anchor, position, tol, losses):
-    """Whether the model can gain no more than a part tol of its objective: slow is not converged."""
-    most = tol * max(abs(losses[-1]), FLOOR * abs(losses[0]))
-    return float(anchor.gap(position, most).sum()) <= most

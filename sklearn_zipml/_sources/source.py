@@ -9,14 +9,15 @@ from typing import NamedTuple
 import numpy as np
 from scipy.sparse import issparse
 
+from .._feature_names import Expected, compare_names, string_names
+from .._storage.blocks import is_real
 from .tables import is_arrow, is_frame, known_rows, open_dataset, read_arrow, read_frame
 
 CHUNK_BYTES = 1 << 25
-NUMERIC = "biuf"
 
 
 class Chunk(NamedTuple):
-    """Rows: X (rows, columns), y (rows,) or (rows, targets) or None, names of the columns or None."""
+    """Rows: X (rows, columns), y (rows,) or (rows, targets) or None, labels of the columns or None."""
 
     X: np.ndarray
     y: np.ndarray | None
@@ -33,19 +34,24 @@ class Source:
     repeatable : bool, whether a second pass is possible
     n_rows : int or None, where it is known beforehand
     names : tuple of str or None, known from the first chunk on
+    expected : Expected or None, what these are to be
     """
 
     read: Callable[[], Iterable[Chunk]]
     repeatable: bool = True
     n_rows: int | None = None
     names: tuple | None = None
+    expected: Expected | None = None
 
     def chunks(self) -> Iterator[Chunk]:
         """The chunks of one pass, checked to agree with each other."""
         first = None
         for chunk in self.read():
             _check_chunk(chunk)
-            first = first or chunk
+            if first is None:
+                first, self.names = chunk, string_names(chunk.names)
+                if self.expected is not None:
+                    compare_names(self.names, self.expected)
             if chunk.X.shape[1] != first.X.shape[1] or chunk.names != first.names:
                 raise ValueError(
                     f"Chunks differ in their columns: first {first.names or first.X.shape[1]}, "
@@ -53,7 +59,6 @@ class Source:
                 )
             if (chunk.y is None) != (first.y is None):
                 raise ValueError("Some chunks have a target and some have none.")
-            self.names = chunk.names
             yield chunk
 
 
@@ -216,7 +221,7 @@ def _check_chunk(chunk):
     X, y = chunk.X, chunk.y
     if issparse(X) or X.ndim != 2:
         raise ValueError(f"A chunk has shape {X.shape}; chunks are dense and of shape (rows, columns).")
-    if X.dtype.kind not in NUMERIC:
+    if not is_real(X.dtype):
         raise ValueError(f"A chunk has dtype {X.dtype}; give numbers (integers, floats or booleans).")
     if y is not None and len(y) != len(X):
         raise ValueError(f"A chunk has {len(X)} rows and a target of {len(y)}.")

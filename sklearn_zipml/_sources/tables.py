@@ -162,7 +162,7 @@ def read_frame(frame, pick):
     X = frame[features].to_numpy()
     if X.dtype.kind not in "biuf":  # mixed extension types, one by one
         X = np.stack([_frame_column(name, frame[name]) for name in features], axis=1)
-    yield X, _frame_target(frame, targets, pick.single), tuple(str(name) for name in features)
+    yield X, _frame_target(frame, targets, pick.single), tuple(features)
 
 
 def _frame_column(name, series):

@@ -7,6 +7,23 @@ from .._kernels.tiles import TILE_ROWS
 BLOCK_BYTES = 1 << 22
 
 
+def is_real(dtype):
+    """Whether a dtype is of real numbers that fit float64."""
+    return is_foreign(dtype) or dtype.kind in "biuf"
+
+
+def is_foreign(dtype):
+    """Whether it is of real numbers that NumPy does not know by itself, such as bfloat16 of ml_dtypes."""
+    return dtype.isbuiltin == 2 and np.can_cast(dtype, np.float64, casting="safe")
+
+
+def common_dtype(one, other):
+    """A dtype that holds the values of both."""
+    if one == other:
+        return one
+    return np.result_type(*(block_dtype(dtype) if is_foreign(dtype) else dtype for dtype in (one, other)))
+
+
 def block_dtype(dtype):
     """Float type that holds every value of `dtype` for encoding: float32 where it is exact, else float64."""
     return np.float32 if np.can_cast(dtype, np.float32, casting="safe") else np.float64

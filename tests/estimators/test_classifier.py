@@ -10,6 +10,7 @@ import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 from sklearn.base import clone
 from sklearn.datasets import load_breast_cancer, load_digits, load_iris
+from sklearn.ensemble import BaggingClassifier
 from sklearn.exceptions import ConvergenceWarning, NotFittedError
 from sklearn.linear_model import RidgeClassifier
 from sklearn.utils.class_weight import compute_sample_weight
@@ -112,14 +113,12 @@ def test_label_containers(make):
 
 
 def test_label_errors():
-    """Continuous targets, several columns, one class."""
+    """Continuous targets, several columns."""
     X, y = grid_data()
     with pytest.raises(ValueError, match="Unknown label type"):
         ZipMLLSSVC().fit(X, y + np.linspace(0, 0.5, len(y)))
     with pytest.raises(ValueError, match="1d array"):
         ZipMLLSSVC().fit(X, np.c_[y, 1 - y])
-    with pytest.raises(ValueError, match="one class"):
-        ZipMLLSSVC().fit(X, np.ones(len(X)))
     with pytest.raises(NotFittedError):
         ZipMLLSSVC().predict(X)
 
@@ -208,16 +207,75 @@ def test_class_weight_with_string_labels():
 
 
 def test_weight_errors():
-    """Nothing, or one class, is left."""
+    """Nothing is left."""
     X, y = grid_data()
     with pytest.raises(ValueError, match=r"(?i)weights.*zero"):
         ZipMLLSSVC().fit(X, y, sample_weight=np.zeros(len(y)))
-    with pytest.raises(ValueError, match="one class"):
-        ZipMLLSSVC().fit(X, y, sample_weight=y)
-    with pytest.raises(ValueError, match="one class"):
-        ZipMLLSSVC(class_weight={0: 0}).fit(X, y)
     with pytest.raises(ValueError, match="zero"):
         ZipMLLSSVC(class_weight={0: 0}).fit(X, y, sample_weight=1 - y)
+
+
+@pytest.mark.parametrize("weight", [-1, -1e-300, np.nan, np.inf, "heavy"])
+@pytest.mark.parametrize("fit", ["fit", "partial_fit"])
+@pytest.mark.parametrize("sample_bits", [None, 4])
+def test_class_weights_that_are_none(sample_bits, fit, weight):
+    """The message names the parameter, the class and what it got, whether there are samples of the class or not."""
+    X, y = grid_data()
+    model = ZipMLLSSVC(sample_bits, random_state=0)
+    for label in (0, 7):
+        model.set_params(class_weight={label: weight, 1 - label: 1})
+        arguments = {"classes": [0, 1]} if fit == "partial_fit" else {}
+        with pytest.raises(ValueError, match=rf"class_weight=.*the weight of class {label} is {weight!r}"):
+            getattr(model, fit)(X, y, **arguments)
+
+
+@pytest.mark.parametrize("labels", [[5] * 40, ["a"] * 40, [False] * 40, [2.0] * 40], ids=repr)
+@pytest.mark.parametrize("settings", [{}, {"fit_intercept": False}, {"class_weight": "balanced"}, {"solver": "sgd"}])
+@pytest.mark.parametrize("sample_bits", [2, None])
+def test_one_class(sample_bits, settings, labels):
+    """As in RidgeClassifier: it is the negative one, and all that is predicted."""
+    X = np.random.default_rng(0).normal(size=(40, 3))
+    model = ZipMLLSSVC(sample_bits, random_state=0, **settings).fit(X, labels)
+    plain = RidgeClassifier(fit_intercept=model.fit_intercept, class_weight=model.class_weight).fit(X, labels)
+    assert_array_equal(model.classes_, plain.classes_)
+    assert (model.coef_.shape, model.intercept_.shape) == ((1, 3), (1,))
+    assert model.decision_function(X).shape == plain.decision_function(X).shape == (40,)
+    if model.fit_intercept:  # without one RidgeClassifier fails where the decision is positive
+        assert_array_equal(model.decision_function(X), plain.decision_function(X))
+        assert_array_equal(model.to_sklearn().predict(X), plain.predict(X))
+    assert_array_equal(model.predict(-10 * X), labels)
+    assert model.score(X, labels) == 1
+
+
+def test_one_class_with_early_stopping():
+    """Its accuracy is known from the beginning."""
+    X = np.random.default_rng(0).normal(size=(40, 3))
+    model = ZipMLLSSVC(early_stopping=True, random_state=0).fit(X, np.ones(40))
+    assert set(model.validation_scores_) == {1.0}
+
+
+def test_one_class_of_two_has_weight():
+    """The other one stays known, and is not predicted."""
+    X, y = grid_data()
+    for model, weight in ((ZipMLLSSVC(), y), (ZipMLLSSVC(class_weight={0: 0}), None)):
+        model.set_params(random_state=0).fit(X, y, sample_weight=weight)
+        assert_array_equal(model.classes_, [0, 1])
+        assert_array_equal(model.coef_, np.zeros((1, X.shape[1])))
+        assert_array_equal(model.predict(X), np.ones(len(X)))
+
+
+def test_bagging_of_a_rare_class():
+    """Bootstraps without it do not end the ensemble, which decides as one of RidgeClassifiers."""
+    rng = np.random.default_rng(0)
+    X, y = rng.normal(size=(60, 3)), np.r_[np.zeros(58), np.ones(2)].astype(int)
+    X[-2:] += 3
+    bagged, plain = (
+        BaggingClassifier(model, 20, random_state=0).fit(X, y)
+        for model in (ZipMLLSSVC(8, random_state=0), RidgeClassifier())
+    )
+    assert min(len(np.unique(y[rows])) for rows in bagged.estimators_samples_) == 1
+    assert_array_equal(bagged.predict(X), plain.predict(X))
+    assert_allclose(bagged.predict_proba(X), plain.predict_proba(X))
 
 
 def test_class_without_weight_stays_known():
@@ -268,7 +326,7 @@ def test_early_stopping_with_a_single_row_of_a_class():
 def test_warm_start():
     """Takes fewer epochs; other classes are an error."""
     X, y = grid_data(classes=3)
-    model = ZipMLLSSVC(8, warm_start=True, tol=1e-8, random_state=0).fit(X, y)
+    model = ZipMLLSSVC(8, solver="saga", warm_start=True, tol=1e-8, random_state=0).fit(X, y)
     epochs = model.n_iter_
     assert model.fit(X, y).n_iter_ < epochs
     for other in (np.minimum(y, 1), np.array(["a", "b", "c"])[y]):
@@ -280,14 +338,14 @@ def test_verbose_and_convergence_warning(capsys):
     """Named after the classifier."""
     X, y = grid_data()
     with pytest.warns(ConvergenceWarning, match=r"ZipMLLSSVC.*max_iter=1\b") as caught:
-        ZipMLLSSVC(max_iter=1, verbose=1, random_state=0).fit(X, y)
+        ZipMLLSSVC(solver="saga", max_iter=1, verbose=1, random_state=0).fit(X, y)
     assert caught[0].filename == __file__
     assert capsys.readouterr().out.count("ZipMLLSSVC") == 1
     assert ZipMLLSSVC(max_iter=21, tol=0, random_state=0).fit(X, y).n_iter_ == 21
 
 
 COMBINATIONS = [
-    ({"resample": "epoch"}, ["resample='epoch'", "solver='saga'"]),
+    ({"resample": "epoch", "solver": "saga"}, ["resample='epoch'", "solver='saga'"]),
     ({"sampling": "double", "sample_bits": 1}, ["sampling='double'", "sample_bits=1"]),
     ({"C": 0}, ["C", "0"]),
     ({"class_weight": "even"}, ["class_weight", "even"]),

@@ -161,7 +161,7 @@ def test_targets_in_a_frame(frame):
 
 @pytest.mark.parametrize("kind, frame", [("pandas", pd.DataFrame), ("polars", pl.DataFrame)])
 def test_frames_asked_for_in_a_pipeline(kind, frame):
-    """With transform_output the model gets a frame of decoded rows instead of packed ones, and works the same."""
+    """With transform_output rows that are passed on are a frame, and those that are packed stay packed."""
     X, y = data()
     pipeline = make_pipeline(DoubleSamplingQuantizer(8, random_state=0), ZipMLRegressor(8, random_state=0))
     with config_context(transform_output=kind):

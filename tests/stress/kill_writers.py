@@ -1,6 +1,6 @@
 """Kill processes while they save or append: the old file or the new one must be there, whole.
 
-Run: python benchmarks/kill_writers.py [--times 50] [--rows 200000]
+Run: python tests/stress/kill_writers.py [--times 50] [--rows 200000]
 
 Each writer is killed (SIGKILL) at a random moment of the time that one needs, from the opening of its file on.
 """

@@ -1,22 +1,22 @@
 #!/usr/bin/env bash
-# Check the NEON kernels on a machine without NEON: cross-compile tests/c/kernels_check.c for AArch64 and run it under
-# qemu, once on a processor with the dot product instructions and once on one without.
+# Check the NEON kernels on a machine without NEON: cross-compile tests/stress/c/kernels_check.c for AArch64 and run it
+# under qemu, once on a processor with the dot product instructions and once on one without.
 #
 #     apt-get install -y gcc-aarch64-linux-gnu qemu-user
-#     benchmarks/neon_check.sh
+#     tests/stress/neon_check.sh
 #
-# CC and RUN choose another compiler and another emulator; `CC=gcc RUN= benchmarks/neon_check.sh` checks the machine's
+# CC and RUN choose another compiler and another emulator; `CC=gcc RUN= tests/stress/neon_check.sh` checks the machine's
 # own instruction sets. Emulated time says nothing about speed.
 set -euo pipefail
 
-cd "$(dirname "${BASH_SOURCE[0]}")/.."
+cd "$(dirname "${BASH_SOURCE[0]}")/../.."
 compiler=${CC:-aarch64-linux-gnu-gcc}
 emulator=${RUN-qemu-aarch64 -L /usr/aarch64-linux-gnu}
 
 folder=$(mktemp -d)
 trap 'rm -rf "$folder"' EXIT
 "$compiler" -O3 -ffp-contract=off -fno-math-errno -Wall -Wextra -static -I sklearn_zipml/csrc -o "$folder/check" \
-  tests/c/kernels_check.c $(find sklearn_zipml/csrc -name '*.c') -lm
+  tests/stress/c/kernels_check.c $(find sklearn_zipml/csrc -name '*.c') -lm
 
 if [[ -z $emulator ]]; then
   "$folder/check"

@@ -1,6 +1,6 @@
 /* Compares every table of kernels that runs here with the portable one, bit for bit, on random tiles and vectors.
  *
- * For machines without Python, above all emulated ones: benchmarks/neon_check.sh runs it under qemu. The tests in
+ * For machines without Python, above all emulated ones: tests/stress/neon_check.sh runs it under qemu. The tests in
  * tests/kernels/test_kernels.py do more. Prints the names it compared and how long each took; exits with 1 on a
  * difference. */
 #include <stdio.h>

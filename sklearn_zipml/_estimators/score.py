@@ -1,0 +1,42 @@
+"""Scores on packed rows that bring their target along."""
+
+from numpy.typing import ArrayLike
+
+from .._typing import Samples
+from .validation import target_of
+
+
+class ScoreOfOwnTarget:
+    """Mixin in front of RegressorMixin or ClassifierMixin, whose score takes the target that packed rows have."""
+
+    def score(self, X: Samples, y: ArrayLike | None = None, sample_weight: ArrayLike | None = None) -> float:
+        """Score the predictions: R² of a regressor, accuracy of a classifier.
+
+        The searches and cross-validations of scikit-learn call it without y where they were given none, so a
+        PackedMatrix with a target is all that they need. A scorer that is asked for by name (``scoring="r2"``) is
+        called without y, too, and fails; give them ``packed.target`` then.
+
+        Parameters
+        ----------
+        X : array-like, data frame or PackedMatrix of shape (n_samples, n_features)
+            Rows, not rounded.
+        y : array-like of shape (n_samples,) or (n_samples, n_targets), or None, default=None
+            True targets. May be left out if X is a PackedMatrix with a target.
+        sample_weight : array-like of shape (n_samples,) or None, default=None
+            Row weights.
+
+        Returns
+        -------
+        float
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from sklearn.model_selection import cross_val_score
+        >>> from sklearn_zipml import PackedMatrix, ZipMLRegressor
+        >>> X = np.random.default_rng(0).normal(size=(1000, 4))
+        >>> packed = PackedMatrix.from_chunks(X, X.sum(axis=1), random_state=0)
+        >>> cross_val_score(ZipMLRegressor(random_state=0), packed).round(2)
+        array([0.99, 0.99, 0.99, 0.99, 0.99])
+        """
+        return super().score(X, target_of(self, X, y), sample_weight)
