@@ -39,8 +39,8 @@ def subtracted(model, packed, weights, alpha):
     The share of the rounding variance that is subtracted is the package's own choice. No public attribute states it, so
     it is made again from the parts of the package that made it.
     """
-    from sklearn_zipml._solvers.problem import Problem as PackedProblem
     from sklearn_zipml._solvers.objective import Quadratic
+    from sklearn_zipml._solvers.problem import Problem as PackedProblem
 
     weights = None if weights is None or np.ptp(weights) == 0 else weights
     with warnings.catch_warnings():
