@@ -83,8 +83,10 @@ def random_penalty(rng, data, share, centred):
 
 
 def targets_of(data):
-    """Targets as float64 (n, outputs), labels as -1 and 1, one column a class."""
+    """Targets as float64 (n, outputs), labels as -1 and 1, one column a class; a class alone is -1."""
     if not data.classifier:
         return data.y.astype(np.float64).reshape(len(data.y), -1)
     classes = np.unique(data.y)
+    if len(classes) == 1:
+        return np.full((len(data.y), 1), -1.0)
     return np.where(data.y[:, None] == (classes[1:] if len(classes) == 2 else classes), 1.0, -1.0)
