@@ -2,14 +2,17 @@ PYTHON ?= python
 C_FILES = $(shell find sklearn_zipml/csrc tests/c -name '*.[ch]')
 
 .DEFAULT_GOAL := help
-.PHONY: help install test stress lint format doc bench ci clean
+.PHONY: help install build test stress lint format doc bench ci clean
 
 help:  ## list the targets
 	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 10
 
-install:  ## editable install with all extras; run again after a change to C or Cython files
+install:  ## editable install with all extras
 	$(PYTHON) -m pip install "setuptools>=77" "Cython>=3.1"
 	$(PYTHON) -m pip install --no-build-isolation -e ".[dev,doc,plot,test]"
+
+build:  ## compile what changed in C and Cython files, for the editable install
+	$(PYTHON) setup.py build_ext --inplace
 
 test:  ## test the installed package (-P keeps this folder out of sys.path)
 	$(PYTHON) -P -m pytest
