@@ -3,7 +3,7 @@
 import numpy as np
 
 from .._kernels import tiles as kernels
-from .._kernels.threads import in_threads
+from .._kernels.threads import in_threads, poll
 from .._packed_matrix import PackedMatrix
 from .._storage import duplicates
 from .._storage.blocks import block_rows, row_block
@@ -54,6 +54,7 @@ def pack_on_grid(X, grid, sample_bits, sampling, levels, seed, *, rows=None, n_j
         size = block_rows(d, grid.dtype)
         for start in range(first, last, size):
             stop = min(last, start + size)
+            poll()
             block = row_block(X, slice(start, stop) if rows is None else rows[start:stop], grid.dtype)
             encoder.encode(block, codes, moments, order.slots(np.arange(start, stop)), start, work)
         return moments

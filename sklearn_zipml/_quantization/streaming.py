@@ -9,7 +9,7 @@ from sklearn.utils.validation import check_is_fitted
 from .._estimators.validation import check_settings
 from .._feature_names import of_estimator
 from .._kernels import tiles as kernels
-from .._kernels.threads import in_threads
+from .._kernels.threads import in_threads, poll
 from .._packed_matrix import check_target
 from .._seeds import draw_seed
 from .._storage import duplicates
@@ -181,6 +181,7 @@ class Packer:
             size = block_rows(self.n_columns, self.grid.dtype)
             for start in range(first, last, size):
                 stop = min(last, start + size)
+                poll()
                 block = row_block(X, slice(start, stop), self.grid.dtype)
                 slots = (
                     np.arange(start, stop) if self.order is None else self.order.slots(before + np.arange(start, stop))
