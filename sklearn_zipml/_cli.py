@@ -19,9 +19,11 @@ from ._packed_matrix import PackedMatrix, readable_bytes
 from ._progress import progress
 from ._quantization.streaming import pack_chunks
 from ._seeds import draw_seed
+from ._sources.files import files_of
 from ._sources.source import open_source
 
 SAMPLINGS = ("compensated", "double", "naive", "nearest")
+PACKING = {"bits": 4, "sampling": "compensated", "levels": "optimal", "draws": 2}
 
 
 def main(arguments=None):
@@ -57,15 +59,22 @@ def _parser():
     commands = parser.add_subparsers(required=True, metavar="command")
 
     pack = _command(commands, "pack", _pack, "pack a table or an array into a file")
-    pack.add_argument("source", help=".npy, .parquet, .feather, .arrow or .csv file, or a folder of them")
+    pack.add_argument(
+        "source", nargs="+", help=".npy, .parquet, .feather, .arrow or .csv files, a folder of them, or a pattern"
+    )
     pack.add_argument("-o", "--output", required=True, help="file to write; replaced if it exists")
     pack.add_argument("--target", action="append", help="column that is the target (name; number in .npy); repeatable")
     pack.add_argument("--columns", help="columns to pack, separated by commas; default: all but the target")
-    pack.add_argument("--bits", type=int, default=4, help="bits a value, 1 to 8 (default 4)")
-    pack.add_argument("--sampling", choices=SAMPLINGS, default="compensated")
-    pack.add_argument("--levels", choices=("optimal", "uniform"), default="optimal")
-    pack.add_argument("--draws", type=int, default=2, help="draws of a value with --sampling double (default 2)")
-    pack.add_argument("--append", action="store_true", help="add rows to the output file, on the levels it has")
+    pack.add_argument(
+        "--header", action=argparse.BooleanOptionalAction, help="CSV files begin with names of columns, or do not"
+    )
+    pack.add_argument("--bits", type=int, help="bits a value, 1 to 8 (default 4)")
+    pack.add_argument("--sampling", choices=SAMPLINGS, help="default: compensated")
+    pack.add_argument("--levels", choices=("optimal", "uniform"), help="default: optimal")
+    pack.add_argument("--draws", type=int, help="draws of a value with --sampling double (default 2)")
+    pack.add_argument(
+        "--append", action="store_true", help="add rows to the output file, on the levels it has, with its settings"
+    )
     pack.add_argument("--jobs", type=int, default=-1, help="threads (default: all cores)")
     pack.add_argument("--no-progress", action="store_true", help="no progress bar")
     _seed(pack)
@@ -106,7 +115,10 @@ def _seed(parser):
 
 
 def _pack(options):
-    source = open_source(options.source, target=_target(options), columns=_columns(options))
+    given = {name: getattr(options, name) for name in PACKING if getattr(options, name) is not None}
+    if options.append:
+        _check_settings(options.output, given)
+    source = open_source(options.source, target=_target(options), columns=_columns(options), header=options.header)
     start = time.perf_counter()
     with progress(source, not (options.json or options.no_progress), passes=1 if options.append else 2):
         if options.append:
@@ -115,29 +127,43 @@ def _pack(options):
             append(options.output, source, draw_seed(check_random_state(options.seed)), options.jobs)
             packed = PackedMatrix.load(options.output)
         else:
-            kind = (options.bits, options.sampling, options.levels, options.draws)
+            kind = (PACKING | given).values()
             packed = pack_chunks(source, *kind, None, options.seed, options.jobs)
             packed.save(options.output)
     return _described(packed, options.output) | {"seconds": round(time.perf_counter() - start, 3)}
 
 
+def _check_settings(path, given):
+    """Refuse settings of packing that are not those of the file that rows are appended to."""
+    packed = PackedMatrix.load(path)
+    own = {"bits": packed.sample_bits, "sampling": packed.sampling, "levels": packed.levels}
+    own["draws"] = max(2, packed.n_draws)  # what stands for one draw in the settings of packing
+    for name, value in given.items():
+        if value != own[name]:
+            raise ValueError(
+                f"--{name} {value} does not go with --append: {path} has --{name} {own[name]}, which new rows get too. "
+                f"Leave --{name} out, or pack all rows into another file."
+            )
+
+
 def _target(options):
     """One name for one column, a list for more."""
-    names = None if options.target is None else [_name(name, options) for name in options.target]
+    names = None if options.target is None else _names(options.target, options)
     return names[0] if names is not None and len(names) == 1 else names
 
 
 def _columns(options):
-    return None if options.columns is None else [_name(name, options) for name in options.columns.split(",")]
+    return None if options.columns is None else _names(options.columns.split(","), options)
 
 
-def _name(text, options):
-    """Columns of an array are numbered."""
-    if Path(options.source).suffix != ".npy":
-        return text
-    if not text.isdigit():
-        raise ValueError(f"Columns of a .npy file are numbered from 0; {text!r} is not a number.")
-    return int(text)
+def _names(texts, options):
+    """Names of columns; those of an array, and of a CSV file without names, are numbers."""
+    if options.header is not False and any(file.path.suffix != ".npy" for file in files_of(options.source)):
+        return texts
+    for text in texts:
+        if not text.isdigit():
+            raise ValueError(f"Columns of a file without names are numbered from 0; {text!r} is not a number.")
+    return [int(text) for text in texts]
 
 
 def _info(options):

@@ -16,6 +16,7 @@ from ._storage.indexing import indices_of, is_whole, pairs, split_key
 from ._storage.row_order import RowOrder
 from ._storage.take import Selection, take
 from ._storage.tiles import code_width
+from ._underflow import underflow_is_zero
 
 if TYPE_CHECKING:
     from ._typing import Levels, RandomState, Sampling
@@ -229,6 +230,7 @@ class PackedMatrix:
         return sum(getattr(part, "nbytes", 0) for part in (*parts, self.target, self._order.listed))
 
     @property
+    @underflow_is_zero
     def rounding_variance(self) -> np.ndarray:
         """Mean squared rounding error of each column, float64 (n_features,), in squared units of X.
 
@@ -246,7 +248,8 @@ class PackedMatrix:
         >>> bool(np.allclose(packed.rounding_variance, (error**2).mean(axis=0), rtol=1e-3))
         True
         """
-        return self._variance.astype(np.float64) * self._step**2
+        with np.errstate(over="ignore"):
+            return self._variance.astype(np.float64) * self._step**2
 
     @property
     def size(self) -> int:
@@ -367,6 +370,7 @@ class PackedMatrix:
     def _positions_by_row(self):
         return self._order.to_rows(self._positions(0, self._tiles.n_tiles).T).T
 
+    @underflow_is_zero
     def _decode(self, columns, dtype):
         offset, step = self._offset[columns], self._step[columns]
         out = np.empty((len(self), len(offset)), dtype=dtype)
@@ -401,6 +405,7 @@ class PackedMatrix:
         *,
         target: object = None,
         columns: list | None = None,
+        header: bool | None = None,
         sample_bits: int = 4,
         sampling: Sampling = "compensated",
         levels: Levels = "optimal",
@@ -424,10 +429,11 @@ class PackedMatrix:
         source : array, data frame, path, Arrow data, iterable or callable
             - A two-dimensional array or memory map; an array of HDF5 or Zarr, or anything with ``shape``, ``dtype``
               and slices of rows.
-            - The path of a ``.npy`` file; of a ``.parquet``, ``.feather``, ``.arrow`` or ``.csv`` file or a folder of
-              them (with pyarrow); a pyarrow table, dataset or Parquet file. Columns of strings, dictionaries and times
-              are refused.
-            - A pandas or polars data frame.
+            - The path of a ``.npy`` file, or (with pyarrow) of a ``.parquet``, ``.feather``, ``.arrow`` or ``.csv``
+              file; a folder of them, a pattern (``"2024-*.parquet"``), or a list of paths. The files have to have the
+              same columns; folders named like ``year=2024`` add a column. Columns of strings, dictionaries and times
+              are refused, and the index of a data frame is left out with a warning.
+            - A pyarrow table, dataset or Parquet file; a pandas or polars data frame.
             - An iterable of chunks, each one of the above or a pair of it and its target, or a callable that returns
               such an iterable and can be called twice.
         y : array-like of shape (n_samples,) or (n_samples, n_targets), or None, default=None
@@ -436,6 +442,9 @@ class PackedMatrix:
             Column or columns of the source that are the target, by name or, in arrays, by index.
         columns : list or None, default=None
             Columns of the source to pack, by name or index; None for all but the target.
+        header : bool or None, default=None
+            Whether CSV files begin with names. Columns without names are numbered from 0. None takes the first line for
+            names, and is an error where it looks like a row of numbers.
         sample_bits : int from 1 to 8, default=4
             Bits stored for each value.
         sampling : {"compensated", "double", "naive", "nearest"}, default="compensated"
@@ -468,7 +477,8 @@ class PackedMatrix:
         Warns
         -----
         UserWarning
-            When values of a source read once lie outside the range of the levels.
+            When values of a source read once lie outside the range of the levels; when the index of a data frame is
+            left out; when names of columns are missing where the quantizer has some.
 
         Examples
         --------
@@ -486,7 +496,7 @@ class PackedMatrix:
         from ._quantization.streaming import pack_chunks
         from ._sources.source import open_source
 
-        source = open_source(source, y, target=target, columns=columns)
+        source = open_source(source, y, target=target, columns=columns, header=header)
         return pack_chunks(source, sample_bits, sampling, levels, n_draws, quantizer, random_state, n_jobs)
 
     # Files
@@ -588,6 +598,7 @@ class PackedMatrix:
         *,
         target: object = None,
         columns: list | None = None,
+        header: bool | None = None,
         random_state: RandomState = None,
         n_jobs: int | None = None,
     ) -> PackedMatrix:
@@ -609,6 +620,8 @@ class PackedMatrix:
             Column or columns of the source that are the target.
         columns : list or None, default=None
             Columns of the source to pack; None for all but the target.
+        header : bool or None, default=None
+            Whether CSV files begin with names, as for :meth:`from_chunks`.
         random_state : int, RandomState instance or None, default=None
             Decides the rounding and the order of the new rows.
         n_jobs : int or None, default=None
@@ -622,12 +635,13 @@ class PackedMatrix:
         Raises
         ------
         ValueError
-            If the file cannot be read, or the rows do not go with it.
+            If the file cannot be read, or the rows do not go with it: their columns, names, or target.
 
         Warns
         -----
         UserWarning
-            When values lie outside the range of the file's levels, and went to its ends.
+            When values lie outside the range of the file's levels, and went to its ends; when either the file or the
+            source has no names of columns.
 
         Examples
         --------
@@ -652,7 +666,7 @@ class PackedMatrix:
         from ._seeds import draw_seed
         from ._sources.source import open_source
 
-        source = open_source(source, y, target=target, columns=columns)
+        source = open_source(source, y, target=target, columns=columns, header=header)
         append(path, source, draw_seed(check_random_state(random_state)), n_jobs)
         return cls.load(path)
 

@@ -88,6 +88,78 @@ def test_numbered_columns(tmp_path, capsys):
     assert "numbered from 0" in capsys.readouterr().err
 
 
+def test_append_takes_no_other_settings(tmp_path, table, capsys):
+    """Those that contradict the file are refused, and the file is what it was; its own may be repeated."""
+    packed = tmp_path / "data.zq"
+    arguments = ["pack", table, "--columns", "a,b", "-o", packed, "--json"]
+    assert run(*arguments, "--bits", 4, "--levels", "uniform") == 0
+    before = packed.read_bytes()
+    for option, value, own in (
+        ("--bits", 2, 4),
+        ("--sampling", "naive", "compensated"),
+        ("--levels", "optimal", "uniform"),
+        ("--draws", 3, 2),
+    ):
+        capsys.readouterr()
+        assert run(*arguments, "--append", option, value) == 1
+        assert f"{option} {value} does not go with --append" in (error := capsys.readouterr().err)
+        assert f"has {option} {own}" in error
+        assert packed.read_bytes() == before
+    own = ["--bits", 4, "--sampling", "compensated", "--levels", "uniform", "--draws", 2]
+    assert run(*arguments, "--append", *own) == run(*arguments, "--append") == 0
+    assert PackedMatrix.load(packed).shape == (1500, 2)
+    double = tmp_path / "double.zq"
+    kind = ["--sampling", "double", "--draws", 3]
+    assert run("pack", table, "--columns", "a", "-o", double, *kind) == 0
+    assert run("pack", table, "--columns", "a", "-o", double, "--append", *kind) == 0
+    assert run("pack", table, "--columns", "a", "-o", double, "--append", "--draws", 2) == 1
+    assert run("pack", table, "-o", tmp_path / "nothing.zq", "--append", "--bits", 2) == 1
+    assert not (tmp_path / "nothing.zq").exists()
+
+
+def test_several_sources(tmp_path, table, capsys):
+    """Files, a pattern, a folder."""
+    for k in range(3):
+        (tmp_path / f"part{k}.parquet").write_bytes(table.read_bytes())
+    table.unlink()
+    packed = tmp_path / "data.zq"
+    parts = [tmp_path / f"part{k}.parquet" for k in range(3)]
+    for sources in (parts, [tmp_path / "part*.parquet"], [tmp_path], [*parts[:2], parts[2]]):
+        assert run("pack", *sources, "--target", "price", "--columns", "a,b", "-o", packed, "--json") == 0
+        assert answer(capsys)["rows"] == 1500
+    for k in range(2):
+        np.save(tmp_path / f"part{k}.npy", np.ones((10, 3)))
+    assert run("pack", tmp_path / "*.npy", "--target", 2, "-o", packed, "--json") == 0
+    assert answer(capsys)["rows"] == 20
+
+
+def test_csv_without_header(tmp_path, capsys):
+    """All rows are packed if it is said; without a word it is an error."""
+    path, packed = tmp_path / "rows.csv", tmp_path / "rows.zq"
+    np.savetxt(path, np.random.default_rng(0).standard_normal((50, 3)), delimiter=",")
+    assert run("pack", path, "-o", packed) == 1
+    assert "--no-header" in capsys.readouterr().err
+    assert not packed.exists()
+    assert run("pack", path, "-o", packed, "--no-header", "--target", 2, "--json") == 0
+    result = answer(capsys)
+    assert (result["rows"], result["columns"], result["feature names"]) == (50, 2, None)
+    assert run("pack", path, "-o", packed, "--no-header", "--target", "price") == 1
+    assert "numbered from 0" in capsys.readouterr().err
+    assert run("pack", path, "-o", packed, "--header", "--json") == 0
+    assert answer(capsys)["rows"] == 49
+
+
+def test_index_of_a_frame(tmp_path, capsys):
+    """Is left out with a warning, or packed if it is named."""
+    path, packed = tmp_path / "rows.csv", tmp_path / "rows.zq"
+    pd.DataFrame({"a": [1.0, 2.0], "b": [3.0, 4.0]}).to_csv(path)
+    with pytest.warns(UserWarning, match="Column.* '' in .*rows.csv are left out"):
+        assert run("pack", path, "-o", packed, "--json") == 0
+    assert answer(capsys)["feature names"] == ["a", "b"]
+    assert run("pack", path, "--columns", ",b", "-o", packed, "--json") == 0
+    assert answer(capsys)["feature names"] == ["", "b"]
+
+
 def test_bench(capsys):
     """A small size."""
     assert run("bench", "--rows", 2000, "--columns", 5, "--bits", 2, 8, "--seed", 0, "--json") == 0

@@ -2,6 +2,8 @@
 
 from functools import wraps
 
+from .._underflow import underflow_is_zero
+
 
 def all_or_nothing(method):
     """Decorate a method that fits: when it raises, or is interrupted, the estimator has the attributes it had before.
@@ -10,6 +12,7 @@ def all_or_nothing(method):
     """
 
     @wraps(method)
+    @underflow_is_zero
     def guarded(estimator, *args, **kwargs):
         state = vars(estimator)
         before = state.copy()

@@ -7,6 +7,7 @@ from .._kernels.threads import in_threads
 from .._kernels.tiles import TILE_ROWS
 from .._packed_matrix import PackedMatrix
 from .._storage.blocks import sequential_blocks
+from .._underflow import underflow_is_zero
 
 # Values that a thread takes for the least.
 SPAN_VALUES = 1 << 22
@@ -14,6 +15,7 @@ SPAN_VALUES = 1 << 22
 AT_ONCE = 16
 
 
+@underflow_is_zero
 def linear_predictions(X, coef, intercept, n_jobs=None):
     """X coef' + intercept.
 

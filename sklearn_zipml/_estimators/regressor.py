@@ -335,7 +335,8 @@ class ZipMLRegressor(ScoreOfOwnTarget, RegressorMixin, ZipMLModel):
         return plain_regressor(self)
 
     def _validation_score(self, predictions, targets, weights):
-        return r2_score(targets, predictions, sample_weight=weights)
+        shift = -np.frexp(np.abs(targets).max(axis=0))[1]  # squares of large and small targets leave the range
+        return r2_score(np.ldexp(targets, shift), np.ldexp(predictions, shift), sample_weight=weights)
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()

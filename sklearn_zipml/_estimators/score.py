@@ -3,12 +3,14 @@
 from numpy.typing import ArrayLike
 
 from .._typing import Samples
+from .._underflow import underflow_is_zero
 from .validation import target_of
 
 
 class ScoreOfOwnTarget:
     """Mixin in front of RegressorMixin or ClassifierMixin, whose score takes the target that packed rows have."""
 
+    @underflow_is_zero
     def score(self, X: Samples, y: ArrayLike | None = None, sample_weight: ArrayLike | None = None) -> float:
         """Score the predictions: R² of a regressor, accuracy of a classifier.
 

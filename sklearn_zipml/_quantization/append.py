@@ -8,9 +8,11 @@ from .._packed_matrix import check_target
 from .._storage.file_reader import load
 from .._storage.file_writer import write
 from .._storage.statistics import from_moments, grid_of, joined
+from .._underflow import underflow_is_zero
 from .streaming import Packer
 
 
+@underflow_is_zero
 def append(path, source, seed, n_jobs=None):
     """Write the file at `path` anew with the rows of a source behind its own; see PackedMatrix.append."""
     old = load(path)

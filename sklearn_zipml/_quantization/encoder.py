@@ -10,6 +10,7 @@ from .._storage.blocks import block_rows, row_block
 from .._storage.row_order import RowOrder
 from .._storage.statistics import from_moments
 from .._storage.tiles import aligned_tiles, code_width, turn_rows
+from .._underflow import underflow_is_zero
 from .levels import draws_of, find_grid
 from .row_sample import sample_size, sampled_rows
 
@@ -38,6 +39,7 @@ def pack(X, sample_bits, sampling, levels, seed, *, rows=None, column_names=None
     return pack_on_grid(X, grid, sample_bits, sampling, levels, seed, rows=rows, n_jobs=n_jobs)
 
 
+@underflow_is_zero
 def pack_on_grid(X, grid, sample_bits, sampling, levels, seed, *, rows=None, n_jobs=None):
     """Quantize the rows of X on given levels; values outside the grid's range go to its ends. See `pack`."""
     n, d = (X.shape[0] if rows is None else len(rows)), X.shape[1]

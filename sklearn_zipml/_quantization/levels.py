@@ -12,6 +12,7 @@ from .._kernels import tiles as kernels
 from .._kernels.threads import in_threads
 from .._storage.blocks import block_dtype, block_rows, row_block, sequential_blocks
 from .._storage.finite import column_label, refuse_non_finite
+from .._underflow import underflow_is_zero
 from .._warnings import warn
 
 GATHERED_ROWS = 256  # that stay in the cache while they are turned into columns
@@ -155,6 +156,7 @@ def find_grid(X, sample_bits, sampling, levels, sample_rows, rows=None, column_n
     return place_levels(sample, low, high, X.dtype, *kind)
 
 
+@underflow_is_zero
 def place_levels(sample, low, high, dtype, sample_bits, sampling, levels, column_names=None, n_jobs=None, n_draws=2):
     """The same from the range of the columns, float64, and columns of a sample of rows, (columns, rows).
 

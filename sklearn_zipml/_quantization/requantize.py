@@ -8,6 +8,7 @@ from .._kernels.threads import THREAD_TILES, in_threads
 from .._storage.duplicates import of_narrowed
 from .._storage.statistics import code_noise
 from .._storage.tiles import aligned_tiles, code_width
+from .._underflow import underflow_is_zero
 from .encoder import assemble, keeps_noise
 from .levels import THREAD_COLUMNS, Grid, n_levels
 
@@ -19,6 +20,7 @@ def requantize(packed, sample_bits, seed, n_jobs=None):
     return narrower(packed, sample_bits, n_jobs)(seed)
 
 
+@underflow_is_zero
 def narrower(packed, sample_bits, n_jobs=None):
     """The same as a function of the seed, for draws made again and again: levels and odds do not depend on it."""
     check_narrower(packed, sample_bits)
@@ -28,6 +30,7 @@ def narrower(packed, sample_bits, n_jobs=None):
     return lambda seed: _narrowed(packed, sample_bits, narrowing, seed, n_jobs)
 
 
+@underflow_is_zero
 def _narrowed(packed, sample_bits, narrowing, seed, n_jobs):
     n, d = packed.shape
     codes = aligned_tiles(n, d, code_width(sample_bits))

@@ -18,6 +18,7 @@ from .._storage.row_order import RowOrder
 from .._storage.row_store import RowStore
 from .._storage.statistics import from_moments
 from .._storage.tiles import code_width
+from .._underflow import underflow_is_zero
 from .._warnings import warn
 from .column_sketch import ColumnSketch
 from .encoder import assemble, decode_table, decoded_dtype, encoder_of, keeps_noise
@@ -38,6 +39,7 @@ def pack_chunks(source, sample_bits, sampling, levels, n_draws, quantizer, rando
     return pack_source(source, sample_bits, sampling, levels, seed, n_jobs=n_jobs, n_draws=n_draws)
 
 
+@underflow_is_zero
 def pack_source(source, sample_bits, sampling, levels, seed, *, grid=None, n_jobs=None, n_draws=2):
     """Quantize the rows of a source.
 

@@ -9,6 +9,8 @@ from scipy.linalg import qr, solve_triangular
 
 from . import evaluation
 from .accuracy import gain_by_one_column, is_reached
+from .evaluation import zero_objective
+from .options import ROUNDING
 
 # Values that are decoded at a time elsewhere, and here at most: 64 MB.
 MOST_VALUES = 1 << 23
@@ -36,10 +38,11 @@ def solve_by_orthogonal_factors(quadratic):
     if quadratic.has_ridge and not wide:
         return _solve(quadratic, quadratic.problem.unit)
     found = _solve(quadratic, quadratic.size_in_units_of_x())
-    if quadratic.has_ridge or np.all(found[2] <= ENOUGH * found[1]):
+    least = ENOUGH * found[1] + ROUNDING * zero_objective(quadratic)
+    if quadratic.has_ridge or np.all(found[2] <= least):
         return found
     other = _solve(quadratic, quadratic.problem.unit)
-    return other if np.all(other[1] <= found[1]) else found
+    return other if np.any(other[1] < found[1] - least) else found
 
 
 def _solve(quadratic, size):
@@ -61,7 +64,7 @@ def _solve(quadratic, size):
         rows = np.concatenate([rows, more], axis=int(wide))
     factors = _OrthogonalFactors(rows)
     left = quadratic.targets[:, :n] * root
-    start = np.einsum("ki,ki->k", left, left, dtype=np.float64) / (2 * n)
+    start = zero_objective(quadratic)
     solution, best = np.zeros((len(left), rows.shape[1])), None
     if len(rows) > n:
         left = np.concatenate([left, np.zeros((len(left), d))], axis=1)

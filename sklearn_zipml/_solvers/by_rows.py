@@ -40,7 +40,7 @@ def solve_by_rows(quadratic, singular_too=False):
     if factor.rcond < SINGULAR and not singular_too:
         return None
     left = quadratic.targets[:, :n] * root
-    start = np.einsum("ki,ki->k", left, left, dtype=np.float64) / (2 * n)
+    start = evaluation.zero_objective(quadratic)
     dual, best = np.zeros(left.shape), None
     for _ in range(MOST_STEPS):
         dual = dual + factor.solve(left)

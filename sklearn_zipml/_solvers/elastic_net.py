@@ -39,8 +39,7 @@ def solve_elastic_net(quadratic, start, tol):
     largest = np.abs(problem.step[np.argmax(size)]) if size.any() else 1.0
     l1 = quadratic.l1_in_units_of_x() / largest
     rows, right, ridge = _small_data(quadratic, size, largest)
-    zero = evaluation.residuals(quadratic, np.zeros((len(l1), problem.d)))
-    zero = evaluation.mean_square(problem, zero) / 2
+    zero = evaluation.zero_objective(quadratic)
     z = np.divide(start, size, out=np.zeros_like(start), where=size > 0)
     gap, sweeps = np.zeros(len(l1)), 0
     for k, target in enumerate(right):

@@ -72,6 +72,12 @@ def objective(quadratic, z, residual):
     return mean_square(quadratic.problem, residual) / 2 + quadratic.penalty(z)
 
 
+def zero_objective(quadratic):
+    """That of the model that is zero, float64 (targets,)."""
+    targets = quadratic.targets[:, : quadratic.problem.n].astype(np.float64, copy=False)
+    return mean_square(quadratic.problem, targets) / 2
+
+
 def loss_gradient(quadratic, residual, limbs=LIMBS):
     """Gradient of the mean loss with respect to z, float64 (targets, columns)."""
     problem = quadratic.problem

@@ -59,11 +59,10 @@ def solve(problem, targets, alpha, options, seed, *, l1=None, start=None, on_epo
 
 
 def _exact(quadratic, options, z, on_epoch):
-    problem = quadratic.problem
-    start = evaluation.mean_square(problem, quadratic.targets[:, : problem.n].astype(np.float64, copy=False)) / 2
+    start = evaluation.zero_objective(quadratic)
     z, objective, gap, sweeps = solve_exactly(quadratic, z, options.tol)
     result = Result(z, sweeps, "gram", objective, gap, losses=[start, objective], tol=options.tol)
-    result.bytes_read = [0, 2 * pass_bytes(problem.tiles)]
+    result.bytes_read = [0, 2 * pass_bytes(quadratic.problem.tiles)]
     result.stopped = on_epoch(1, z, float(objective.sum()))
     return _no_worse_than_zero(quadratic, result)
 
@@ -92,8 +91,7 @@ SAME = 1e-12
 
 def _no_worse_than_zero(quadratic, result):
     """The result, but the zero model for targets that it is worse for."""
-    problem = quadratic.problem
-    zero = evaluation.mean_square(problem, quadratic.targets[:, : problem.n].astype(np.float64, copy=False)) / 2
+    zero = evaluation.zero_objective(quadratic)
     worse = ~(result.objective <= zero * (1 + SAME))
     if worse.any():
         z = np.where(worse[:, None], 0.0, result.z)

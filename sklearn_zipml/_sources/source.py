@@ -2,8 +2,8 @@
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from itertools import chain
 from os import PathLike
-from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
@@ -11,7 +11,10 @@ from scipy.sparse import issparse
 
 from .._feature_names import Expected, compare_names, string_names
 from .._storage.blocks import is_real
-from .tables import is_arrow, is_frame, known_rows, open_dataset, read_arrow, read_frame
+from .._warnings import warn
+from .csv_header import has_header
+from .files import TableFile, files_of, open_files
+from .tables import is_arrow, is_csv_dataset, is_frame, known_rows, read_arrow, read_frame
 
 CHUNK_BYTES = 1 << 25
 
@@ -62,7 +65,7 @@ class Source:
             yield chunk
 
 
-def open_source(data, y=None, *, target=None, columns=None):
+def open_source(data, y=None, *, target=None, columns=None, header=None):
     """A Source of rows.
 
     Parameters
@@ -71,6 +74,7 @@ def open_source(data, y=None, *, target=None, columns=None):
     y : array-like of shape (n_samples,) or (n_samples, n_targets), or None
     target : column name or index, or a list of them, or None: columns of the data that are the target
     columns : list of column names or indices, or None: columns of the data that are features, None for the others
+    header : bool or None, whether CSV files begin with names
 
     Returns
     -------
@@ -85,31 +89,52 @@ def open_source(data, y=None, *, target=None, columns=None):
     """
     if y is not None and target is not None:
         raise ValueError("Give y or target, not both.")
-    pick = _Columns(target, columns)
-    if isinstance(data, (str, PathLike)):
-        data = _open_path(Path(data), pick)
+    pick = Columns(target, columns, header)
+    files = files_of(data)
+    if files is not None:
+        data = _Tables(open_files(files, pick))
+    elif is_csv_dataset(data):
+        has_header(data.schema.names, "the dataset", header)
     source = _source_of(data, pick)
     return source if y is None else _with_target(source, y)
 
 
+class _Tables(list):
+    """Tables that are read one after another."""
+
+
 @dataclass
-class _Columns:
-    """Which columns of the data are the target, and which are features."""
+class Columns:
+    """Which columns of the data are the target, and which are features; and whether CSV files begin with names."""
 
     target: object
     columns: list | None
+    header: bool | None = None
 
     def __post_init__(self):
         self.single = self.target is not None and not isinstance(self.target, (list, tuple))
+        self._has_warned = False
         self.targets = [] if self.target is None else [self.target] if self.single else list(self.target)
 
-    def split(self, available):
-        """Names or indices of features and targets among those available."""
+    def split(self, available, index=(), where=""):
+        """Labels of features and targets among those available.
+
+        Columns of `index`, which are the index of a data frame, are left out unless they are asked for, with a warning;
+        where tells, for messages, what the data is.
+        """
         missing = [name for name in [*self.targets, *(self.columns or [])] if name not in available]
         if missing:
             raise ValueError(f"The data has no column {missing[0]!r}; it has {_some(available)}.")
-        wanted = available if self.columns is None else self.columns
-        return [name for name in wanted if name not in self.targets], self.targets
+        if self.columns is not None:
+            return [name for name in self.columns if name not in self.targets], self.targets
+        left_out = [name for name in index if name not in self.targets]
+        if left_out and not self._has_warned:
+            self._has_warned = True
+            warn(
+                f"Column(s) {_some(left_out)}{where} are left out, as they are the index of a data frame; name them in "
+                "`columns` to pack them."
+            )
+        return [name for name in available if name not in [*self.targets, *left_out]], self.targets
 
     def of_array(self, block):
         """Features and target of rows (rows, columns)."""
@@ -119,12 +144,6 @@ class _Columns:
         return X, y
 
 
-def _open_path(path, pick):
-    if path.suffix == ".npy":
-        return np.load(path, mmap_mode="r", allow_pickle=False)
-    return open_dataset(path, pick)
-
-
 def _source_of(data, pick):
     if isinstance(data, Source):
         return data
@@ -132,18 +151,21 @@ def _source_of(data, pick):
         return Source(lambda: _chunks_of_all(data(), pick))
     if issparse(data):
         raise TypeError("Sparse matrices are not supported; the data has to be dense. Try X.toarray() on chunks of it.")
-    if is_arrow(data) or is_frame(data) or _is_array(data):
+    if isinstance(data, _Tables) or is_arrow(data) or is_frame(data) or _is_array(data):
         return Source(lambda: _chunks_of(data, pick), n_rows=_known_rows(data))
     if not isinstance(data, Iterable):
         raise TypeError(
-            f"Cannot read chunks of {type(data).__name__}: give a two-dimensional array, a data frame, the path of a "
-            ".npy, .parquet, .feather, .arrow or .csv file, an iterable of chunks, or a callable that returns one."
+            f"Cannot read chunks of {type(data).__name__}: give a two-dimensional array, a data frame, the path of "
+            ".npy, .parquet, .feather, .arrow or .csv files, an iterable of chunks, or a callable that returns one."
         )
     return Source(lambda: _chunks_of_all(data, pick), repeatable=iter(data) is not data)
 
 
 def _known_rows(data):
     """Number of rows, where nothing has to be read for it."""
+    if isinstance(data, _Tables):
+        counts = [_known_rows(table) for table in data]
+        return None if None in counts else sum(counts)
     if hasattr(data, "__len__"):
         return len(data)
     return data.shape[0] if hasattr(data, "shape") else known_rows(data)
@@ -162,31 +184,36 @@ def _chunks_of_all(items, pick):
             continue
         if isinstance(item, tuple) and len(item) == 2:
             item, y = item
-        if isinstance(item, list):
+        if isinstance(item, str | PathLike):
+            item = _Tables(open_files(files_of(item), pick))
+        elif isinstance(item, list):
             item = np.asarray(item)
-        if not (is_arrow(item) or is_frame(item) or _is_array(item)):
+        if not (isinstance(item, _Tables) or is_arrow(item) or is_frame(item) or _is_array(item)):
             raise TypeError(
                 f"A chunk is of type {type(item).__name__}: chunks are arrays of shape (rows, columns), data frames, "
-                "Arrow tables, or pairs of one of them and its target."
+                "Arrow tables, paths of files, or pairs of one of them and its target."
             )
         yield from _chunks_of(item, pick, y)
 
 
 def _chunks_of(data, pick, y=None):
-    """The chunks of one array or table."""
-    if is_arrow(data):
-        read = read_arrow(data, pick)
-    elif is_frame(data):
-        read = read_frame(data, pick)
-    else:
-        read = _read_array(data, pick)
+    """The chunks of one array or table, or of tables one after another."""
+    tables = data if isinstance(data, _Tables) else [data]
     start = 0
-    for X, own, names in read:
+    for X, own, names in chain.from_iterable(_read(table, pick) for table in tables):
         given = own if y is None else np.asarray(y[start : start + len(X)])
         yield Chunk(X, given, names)
         start += len(X)
     if y is not None and len(y) != start:
         raise ValueError(f"A chunk has {start} rows and a target of {len(y)}.")
+
+
+def _read(table, pick):
+    if pick.header is not None and not (isinstance(table, TableFile) or is_csv_dataset(table)):
+        raise ValueError(f"header={pick.header} is for CSV files, and not for data of type {type(table).__name__}.")
+    if is_arrow(table):
+        return read_arrow(table, pick)
+    return read_frame(table, pick) if is_frame(table) else _read_array(table, pick)
 
 
 def _read_array(array, pick):

@@ -1,23 +1,21 @@
 """Tables as chunks of numbers: Arrow data and files through pyarrow, data frames by what they can do."""
 
-from pathlib import Path
-
 import numpy as np
 
 BATCH_BYTES = 1 << 25
-BUFFER_BYTES = 1 << 16
-FORMATS = {".parquet": "parquet", ".pq": "parquet", ".feather": "ipc", ".arrow": "ipc", ".ipc": "ipc", ".csv": "csv"}
 
 
 def is_arrow(data):
-    """Whether data is a pyarrow table, record batch, dataset or Parquet file."""
-    return isinstance(data, ParquetFiles) or (
-        type(data).__module__.split(".")[0] == "pyarrow"
-        and (
-            hasattr(data, "schema")
-            and (hasattr(data, "to_batches") or hasattr(data, "column") or _is_parquet_file(data))
-        )
-    )
+    """Whether data is a pyarrow table, record batch, dataset, Parquet file or opened TableFile."""
+    if not hasattr(data, "schema"):
+        return False
+    is_pyarrow = type(data).__module__.split(".")[0] == "pyarrow"
+    return hasattr(data, "iter_batches") or (is_pyarrow and (hasattr(data, "to_batches") or hasattr(data, "column")))
+
+
+def is_csv_dataset(data):
+    """Whether data is a pyarrow dataset of CSV files."""
+    return getattr(getattr(data, "format", None), "default_extname", None) == "csv"
 
 
 def is_frame(data):
@@ -27,83 +25,35 @@ def is_frame(data):
 
 def known_rows(data):
     """Rows of an Arrow dataset or Parquet file, where their metadata tell; else None."""
-    if isinstance(data, ParquetFiles):
+    if hasattr(data, "n_rows"):
         return data.n_rows
-    if _is_parquet_file(data):
+    if hasattr(data, "metadata"):
         return data.metadata.num_rows
-    in_metadata = getattr(getattr(data, "format", None), "default_extname", "csv") != "csv"
-    return data.count_rows() if in_metadata else None
-
-
-def _is_parquet_file(data):
-    return hasattr(data, "iter_batches")
-
-
-class ParquetFiles:
-    """Parquet files read a page at a time; a pyarrow dataset of them holds whole row groups, gigabytes of wide data.
-
-    Parameters
-    ----------
-    dataset : pyarrow dataset of Parquet files
-    """
-
-    def __init__(self, dataset):
-        self.paths, self.schema = dataset.files, dataset.schema
-        self.n_rows = dataset.count_rows()
-
-    def iter_batches(self, batch_size, columns):
-        """Record batches of all files."""
-        from pyarrow.parquet import ParquetFile
-
-        for path in self.paths:
-            with ParquetFile(path, buffer_size=BUFFER_BYTES, pre_buffer=False) as file:
-                yield from file.iter_batches(batch_size=batch_size, columns=columns)
-
-
-def open_dataset(path, pick):
-    """The files of a path, or of a folder of files of one kind, as a pyarrow dataset or ParquetFiles."""
-    format = _format_of(path)
-    dataset = _pyarrow_dataset(path).dataset(str(path), format=format)
-    pick.split(dataset.schema.names)
-    return ParquetFiles(dataset) if format == "parquet" else dataset
-
-
-def _pyarrow_dataset(path):
-    try:
-        import pyarrow.dataset
-    except ImportError as error:
-        raise ImportError(f"Reading {path} needs pyarrow: pip install 'sklearn_zipml[arrow]'") from error
-    return pyarrow.dataset
-
-
-def _format_of(path):
-    if not path.exists():
-        raise FileNotFoundError(f"No such file or folder: {path}")
-    files = [path] if path.is_file() else sorted(file for file in Path(path).rglob("*") if file.suffix in FORMATS)
-    for file in files:
-        suffix = file.suffixes[-2] if file.suffix in (".gz", ".bz2") and len(file.suffixes) > 1 else file.suffix
-        if suffix.lower() in FORMATS:
-            return FORMATS[suffix.lower()]
-    raise ValueError(
-        f"Cannot tell what {path} holds: files end in .npy, {', '.join(FORMATS)} (or .csv.gz). Open HDF5 and Zarr "
-        "arrays with their own libraries and pass the array."
-    )
+    return data.count_rows() if hasattr(data, "count_rows") and not is_csv_dataset(data) else None
 
 
 def read_arrow(data, pick):
-    """Chunks (X, y, names) of Arrow data, only the columns asked for being read."""
+    """Chunks (X, y, labels) of Arrow data, only the columns asked for being read."""
     schema = data.schema_arrow if hasattr(data, "schema_arrow") else data.schema
-    features, targets = pick.split(schema.names)
-    for name in features:
-        _check_type(name, schema.field(name).type)
-    for batch in _batches(data, schema, [*features, *targets]):
+    where, labels = getattr(data, "where", ""), getattr(data, "labels", schema.names)
+    features, targets = pick.split(labels, getattr(data, "index", index_columns(schema)), where)
+    names, own = [str(label) for label in features], [str(label) for label in targets]
+    for name in names:
+        _check_type(name, schema.field(name).type, where)
+    for batch in _batches(data, schema, [*names, *own]):
         if batch.num_rows:
-            yield _numbers(batch, features), _target_of(batch, targets, pick.single), tuple(features)
+            yield _numbers(batch, names, where), _target_of(batch, own, pick.single, where), tuple(features)
+
+
+def index_columns(schema):
+    """Names of columns that are the index of a pandas frame, which has a name or none."""
+    own = (schema.pandas_metadata or {}).get("index_columns", [])
+    return [name for name in schema.names if name in own or name == ""]
 
 
 def _batches(data, schema, names):
     rows = max(64, BATCH_BYTES // (8 * max(1, len(names))))
-    if _is_parquet_file(data):
+    if hasattr(data, "iter_batches"):
         return data.iter_batches(batch_size=rows, columns=names)
     if hasattr(data, "to_table"):  # a dataset; the default read-ahead holds dozens of batches
         return data.to_batches(columns=names, batch_size=rows, batch_readahead=2, fragment_readahead=1)
@@ -111,7 +61,18 @@ def _batches(data, schema, names):
     return selected.to_batches(max_chunksize=rows) if hasattr(data, "to_batches") else [selected]
 
 
-def _check_type(name, kind):
+def kind_of_type(kind):
+    """What values of an Arrow type are: "number", "text" or something else."""
+    import pyarrow.types as types
+
+    if types.is_dictionary(kind):
+        return kind_of_type(kind.value_type)
+    if types.is_integer(kind) or types.is_floating(kind) or types.is_boolean(kind):
+        return "number"
+    return "text" if types.is_string(kind) or types.is_large_string(kind) else str(kind)
+
+
+def _check_type(name, kind, where):
     import pyarrow.types as types
 
     if types.is_integer(kind) or types.is_floating(kind) or types.is_boolean(kind):
@@ -120,14 +81,16 @@ def _check_type(name, kind):
         fix = "encode it with OneHotEncoder, OrdinalEncoder or TargetEncoder of scikit-learn"
     else:
         fix = "cast it to a float type"
-    raise ValueError(f"Column {name!r} is of type {kind}, which is not a number: {fix}, or leave it out of `columns`.")
+    raise ValueError(
+        f"Column {name!r} is of type {kind}{where}, which is not a number: {fix}, or leave it out of `columns`."
+    )
 
 
-def _numbers(batch, features):
+def _numbers(batch, features, where):
     """The features of a batch, float32 if that holds them all, in column order."""
     columns = [batch.column(name) for name in features]
     for name, column in zip(features, columns, strict=True):
-        _refuse_nulls(name, column)
+        _refuse_nulls(name, column, where)
     exact = all(np.can_cast(column.type.to_pandas_dtype(), np.float32, casting="safe") for column in columns)
     out = np.empty((len(features), batch.num_rows), dtype=np.float32 if exact else np.float64)
     for row, column in zip(out, columns, strict=True):
@@ -135,19 +98,19 @@ def _numbers(batch, features):
     return out.T
 
 
-def _refuse_nulls(name, column):
+def _refuse_nulls(name, column, where):
     if column.null_count:
         raise ValueError(
-            f"Column {name!r} holds {column.null_count} null(s): fill them, for example with SimpleImputer of "
+            f"Column {name!r} holds {column.null_count} null(s){where}: fill them, for example with SimpleImputer of "
             "scikit-learn, or drop those rows."
         )
 
 
-def _target_of(batch, targets, single):
+def _target_of(batch, targets, single, where):
     values = []
     for name in targets:
         column = batch.column(name)
-        _refuse_nulls(name, column)
+        _refuse_nulls(name, column, where)
         if hasattr(column.type, "value_type") and hasattr(column.type, "index_type"):
             column = column.cast(column.type.value_type)
         value = column.to_numpy(zero_copy_only=False)

@@ -9,6 +9,7 @@ import numpy as np
 from .._kernels import passes
 from .._kernels.threads import THREAD_TILES, in_threads
 from .._quantization.levels import Grid, n_levels
+from .._underflow import underflow_is_zero
 
 ERROR_UNITS = 1 << 14  # squared errors are summed in such parts of a squared step
 
@@ -114,6 +115,7 @@ def _of_bytes(packed):
     return total, np.sqrt(np.maximum(0, square - total**2))
 
 
+@underflow_is_zero
 def subset_statistics(packed):
     """PackedMatrix parts for a container of some rows of another: statistics of its own rows.
 
