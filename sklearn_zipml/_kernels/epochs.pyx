@@ -5,13 +5,13 @@ All vectors of columns live in code space, as in `passes`. Vectors of rows are i
 
 import numpy as np
 
-from cpython.exc cimport PyErr_CheckSignals
-
 from .tiles import on_lines
 from .threads import run_team
 
-from sklearn_zipml._kernels.tiles cimport ZML_TILE_ROWS, Tiles, active_kernels, int64_t, uint8_t, uint64_t, zml_kernels
-from sklearn_zipml._kernels.passes cimport SIGNAL_VALUES, Rows
+from sklearn_zipml._kernels.tiles cimport (
+    LOOK_VALUES, ZML_TILE_ROWS, Tiles, active_kernels, int64_t, require, require_rows, uint8_t, uint64_t, zml_kernels,
+)
+from sklearn_zipml._kernels.passes cimport Rows
 
 cdef extern from "team.h" nogil:
     enum:
@@ -125,11 +125,17 @@ cdef class Shrinkage:
     def __init__(self, const float[:, ::1] threshold, const float[:, ::1] anchor):
         self.threshold, self.anchor = threshold, anchor
 
+    cdef int fits(self, size_t n_targets, size_t columns) except -1:
+        return require(<size_t> min(self.threshold.shape[0], self.anchor.shape[0]) == n_targets
+                       and <size_t> min(self.threshold.shape[1], self.anchor.shape[1]) == columns,
+                       "an l1 penalty of other columns")
+
 
 cdef class Epoch:
     """One epoch as the C code sees it. `kept` are the arrays it points into."""
 
     cdef zml_epoch epoch
+    cdef Tiles tiles
     cdef Team team
     cdef object kept
     cdef double[:, :, :, ::1] parts
@@ -140,6 +146,12 @@ cdef class Epoch:
                  const float[::1] keep, const float[::1] step, double batch_weight, int model_bits, int gradient_bits,
                  uint64_t seed, Shrinkage l1, Team team):
         cdef zml_epoch *e = &self.epoch
+        cdef size_t slots = tiles.n_tiles * ZML_TILE_ROWS
+        require(batch_size in (16, 32, 48, 64), "no such batch")
+        require({len(centre), len(keep), len(step)} == {tiles.padded}, "factors of other columns")
+        require(rows.holds(tiles.n_rows) and <size_t> rows.targets.shape[1] >= slots, "rows without target or weight")
+        require_rows(order, tiles.n_tiles)
+        self.tiles = tiles
         centre, keep, step = on_lines(centre), on_lines(keep), on_lines(step)
         self.kept = tiles, rows, order, centre, keep, step, l1
         e.kernels = active_kernels()
@@ -155,11 +167,18 @@ cdef class Epoch:
         if e.columns:
             e.centre, e.keep, e.step = &centre[0], &keep[0], &step[0]
         if l1 is not None and e.columns:
+            l1.fits(e.n_targets, e.columns)
             e.threshold, e.anchor = &l1.threshold[0, 0], &l1.anchor[0, 0]
         self.reaches = np.zeros((max(1, e.n_targets), max(<size_t> 1, zml_blocks(e.columns))), dtype=np.float32)
         e.reaches = &self.reaches[0, 0]
         self.parts = on_lines(np.zeros((2, max(1, e.n_targets), ZML_MOST_PARTS, TILE)))
         self.team = Team() if team is None else team
+
+    cdef int require_like(self, const double[:, ::1] sums, float[:, ::1] model) except -1:
+        cdef size_t n_targets = self.epoch.n_targets, columns = self.epoch.columns
+        return require(<size_t> sums.shape[0] == n_targets and <size_t> sums.shape[1] == columns
+                       and <size_t> model.shape[0] == n_targets and <size_t> model.shape[1] == columns,
+                       "models of other columns")
 
     def run(self):
         """Run it to its end; False if it ran out of the finite numbers."""
@@ -170,13 +189,13 @@ cdef class Epoch:
         cdef zml_progress progress = ZML_GOES_ON
         cdef uint8_t[:, ::1] changes = np.zeros((self.epoch.n_targets + 1, sizeof(zml_changes)), dtype=np.uint8)
         cdef size_t values = self.epoch.batch_size * max(<size_t> 1, self.epoch.columns * self.epoch.n_targets)
-        cdef size_t batches = max(<size_t> 1, <size_t> SIGNAL_VALUES // values)
+        cdef size_t batches = max(<size_t> 1, <size_t> LOOK_VALUES // values)
         member.epoch, member.team, member.member = &self.epoch, &self.team.team, index
         member.parts, member.changes = &self.parts[0, 0, 0, 0], <zml_changes *> &changes[0, 0]
         zml_join(&member)
         while progress == ZML_GOES_ON:
             if index == 0:
-                PyErr_CheckSignals()
+                self.tiles.look()
             with nogil:
                 progress = zml_advance(&member, batches)
         if index == 0:
@@ -198,6 +217,10 @@ def saga_epoch(Tiles tiles, Rows rows, const int64_t[::1] order, int batch_size,
     cdef Epoch epoch = Epoch(tiles, rows, order, batch_size, centre, keep, step, batch_weight, model_bits,
                              gradient_bits, seed, l1, team)
     cdef zml_epoch *e = &epoch.epoch
+    epoch.require_like(mean, offset)
+    epoch.require_like(penalty_gradient, offset)
+    require(table_residual.shape[0] == rows.targets.shape[0] and table_residual.shape[1] == rows.targets.shape[1],
+            "residuals of other rows")
     drift, total, moved = on_lines(np.zeros_like(offset)), on_lines(np.zeros_like(offset)), on_lines(offset)
     cdef float[:, ::1] drift_view = drift, total_view = total, moved_view = moved
     if offset.shape[0] == 0 or offset.shape[1] == 0:
@@ -224,6 +247,8 @@ def sgd_epoch(Tiles tiles, Rows rows, const int64_t[::1] order, int batch_size, 
     cdef Epoch epoch = Epoch(tiles, rows, order, batch_size, centre, keep, step, batch_weight, model_bits,
                              gradient_bits, seed, l1, team)
     cdef zml_epoch *e = &epoch.epoch
+    epoch.require_like(average, model)
+    require(<size_t> unit.shape[0] == tiles.padded, "units of other columns")
     total, moved = on_lines(np.zeros_like(model)), on_lines(model)
     cdef float[:, ::1] total_view = total, moved_view = moved
     average[:, :] = 0

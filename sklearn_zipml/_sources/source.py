@@ -20,11 +20,15 @@ CHUNK_BYTES = 1 << 25
 
 
 class Chunk(NamedTuple):
-    """Rows: X (rows, columns), y (rows,) or (rows, targets) or None, labels of the columns or None."""
+    """Rows: X (rows, columns), y (rows,) or (rows, targets) or None, labels of the columns or None.
+
+    Of rows that had been rounded already, `rounded` is the PackedMatrix of them and the indices of the columns.
+    """
 
     X: np.ndarray
     y: np.ndarray | None
     names: tuple | None
+    rounded: tuple | None = None
 
 
 @dataclass
@@ -125,16 +129,23 @@ class Columns:
         missing = [name for name in [*self.targets, *(self.columns or [])] if name not in available]
         if missing:
             raise ValueError(f"The data has no column {missing[0]!r}; it has {_some(available)}.")
-        if self.columns is not None:
-            return [name for name in self.columns if name not in self.targets], self.targets
-        left_out = [name for name in index if name not in self.targets]
-        if left_out and not self._has_warned:
-            self._has_warned = True
-            warn(
-                f"Column(s) {_some(left_out)}{where} are left out, as they are the index of a data frame; name them in "
-                "`columns` to pack them."
+        if self.columns is None:
+            left_out = [name for name in index if name not in self.targets]
+            if left_out and not self._has_warned:
+                self._has_warned = True
+                warn(
+                    f"Column(s) {_some(left_out)}{where} are left out, as they are the index of a data frame; name "
+                    "them in `columns` to pack them."
+                )
+            features = [name for name in available if name not in [*self.targets, *left_out]]
+        else:
+            features = [name for name in self.columns if name not in self.targets]
+        if not features:
+            raise ValueError(
+                f"The data has {_some(available)}, of which target={self.target!r} and columns={self.columns!r} leave "
+                "no features to pack; at least one is needed."
             )
-        return [name for name in available if name not in [*self.targets, *left_out]], self.targets
+        return features, self.targets
 
     def of_array(self, block):
         """Features and target of rows (rows, columns)."""
@@ -176,6 +187,11 @@ def _is_array(data):
     return hasattr(data, "shape") and hasattr(data, "dtype") and hasattr(data, "__getitem__")
 
 
+def _is_packed(data):
+    """A PackedMatrix: an array that tells how far off its values are."""
+    return hasattr(data, "rounding_variance")
+
+
 def _chunks_of_all(items, pick):
     for item in items:
         y = None
@@ -200,9 +216,9 @@ def _chunks_of(data, pick, y=None):
     """The chunks of one array or table, or of tables one after another."""
     tables = data if isinstance(data, _Tables) else [data]
     start = 0
-    for X, own, names in chain.from_iterable(_read(table, pick) for table in tables):
+    for X, own, names, *rounded in chain.from_iterable(_read(table, pick) for table in tables):
         given = own if y is None else np.asarray(y[start : start + len(X)])
-        yield Chunk(X, given, names)
+        yield Chunk(X, given, names, *rounded)
         start += len(X)
     if y is not None and len(y) != start:
         raise ValueError(f"A chunk has {start} rows and a target of {len(y)}.")
@@ -213,14 +229,35 @@ def _read(table, pick):
         raise ValueError(f"header={pick.header} is for CSV files, and not for data of type {type(table).__name__}.")
     if is_arrow(table):
         return read_arrow(table, pick)
+    if _is_packed(table):
+        return _read_packed(table, pick)
     return read_frame(table, pick) if is_frame(table) else _read_array(table, pick)
+
+
+def _rows_at_once(array):
+    """Rows of an array that make a chunk."""
+    return max(1, CHUNK_BYTES // max(1, array.shape[1] * np.dtype(array.dtype).itemsize))
+
+
+def _read_packed(packed, pick):
+    """Rows of a PackedMatrix, decoded, with its target unless others are asked for."""
+    names = packed.feature_names
+    by_name = names is not None and any(isinstance(key, str) for key in [*pick.targets, *(pick.columns or [])])
+    features, targets = pick.split(names if by_name else range(packed.shape[1]))
+    if by_name:
+        features, targets = [[names.index(name) for name in some] for some in (features, targets)]
+    step, own = _rows_at_once(packed), None if names is None else tuple(names[j] for j in features)
+    for start in range(0, len(packed), step):
+        rows = packed[start : start + step]
+        values = np.asarray(rows)
+        y = rows.target if not targets else values[:, targets[0]] if pick.single else values[:, targets]
+        yield values[:, features], y, own, (rows, np.array(features))
 
 
 def _read_array(array, pick):
     if len(array.shape) != 2:
         raise ValueError(f"Expected a two-dimensional array of samples and features, got shape {tuple(array.shape)}.")
-    itemsize = np.dtype(array.dtype).itemsize
-    rows = max(1, CHUNK_BYTES // max(1, array.shape[1] * itemsize))
+    rows = _rows_at_once(array)
     stored = getattr(array, "chunks", None)  # HDF5 and Zarr decompress whole chunks
     if stored and isinstance(stored[0], int) and stored[0] < rows:
         rows -= rows % stored[0]
@@ -255,6 +292,8 @@ def _check_chunk(chunk):
 
 
 def _some(names):
+    if not len(names):
+        return "no columns"
     if isinstance(names, range):
         return f"columns 0 to {len(names) - 1}"
     shown = [repr(name) for name in names[:8]]
