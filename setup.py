@@ -10,7 +10,8 @@ CSRC = "sklearn_zipml/csrc"
 # These hold no state; all the other C files are linked into the one module that does.
 EPOCH_SOURCES = [f"{CSRC}/epoch.c", f"{CSRC}/team.c"]
 NARROW_SOURCES = [f"{CSRC}/narrow_plan.c"]
-C_SOURCES = sorted(set(glob(f"{CSRC}/*.c")) - set(EPOCH_SOURCES) - set(NARROW_SOURCES))
+MATMUL_SOURCES = [f"{CSRC}/matmul_passes.c", f"{CSRC}/moments.c"]
+C_SOURCES = sorted(set(glob(f"{CSRC}/*.c")) - set(EPOCH_SOURCES) - set(NARROW_SOURCES) - set(MATMUL_SOURCES))
 # Named here, these files are part of the sdist and a change in one of them triggers a rebuild.
 HEADERS = sorted(glob(f"{CSRC}/*.h") + glob("sklearn_zipml/*.pxd"))
 
@@ -52,6 +53,7 @@ setup(
         extension("_kernels", *C_SOURCES),
         extension("_loops"),
         extension("_epochs", *EPOCH_SOURCES),
+        extension("_matmul", *MATMUL_SOURCES),
         extension("_narrow", *NARROW_SOURCES),
         extension("_kernel_hooks"),
     ],

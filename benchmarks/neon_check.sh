@@ -16,7 +16,7 @@ emulator=${RUN-qemu-aarch64 -L /usr/aarch64-linux-gnu}
 folder=$(mktemp -d)
 trap 'rm -rf "$folder"' EXIT
 "$compiler" -O3 -ffp-contract=off -fno-math-errno -Wall -Wextra -static -I sklearn_zipml/csrc -o "$folder/check" \
-  tests/c/kernels_check.c sklearn_zipml/csrc/{dispatch,rows,epoch,team,kernels_*,encode_*}.c -lm
+  tests/c/kernels_check.c sklearn_zipml/csrc/{dispatch,rows,epoch,team,kernels_*,encode_*,matmul_*}.c -lm
 
 if [[ -z $emulator ]]; then
   "$folder/check"

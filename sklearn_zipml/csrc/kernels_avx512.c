@@ -13,6 +13,7 @@
 #define ZML_TARGET __attribute__((target("avx512f,avx512bw,avx512vl,avx512vnni,avx512vbmi,prefer-vector-width=512")))
 #endif
 #include "encode.h"
+#include "matmul.h"
 #include "vector_functions.h"
 
 #define TILE_INLINE ZML_INLINE ZML_TARGET
@@ -302,6 +303,7 @@ DEFINE(8)
 const zml_kernels zml_avx512 = {
     .name = "avx512",
     .encoding = &zml_encoding_avx512,
+    .matmul = &zml_matmul_avx2,
     .dot = {[1] = dot_1, [2] = dot_2, [4] = dot_4, [8] = dot_8},
     .gradient = {[1] = gradient_1, [2] = gradient_2, [4] = gradient_4, [8] = gradient_8},
     .saga_rows = rows,

@@ -1,0 +1,80 @@
+"""Products with many vectors at once on packed tiles, against float32 BLAS on the unpacked rows, interleaved.
+
+    env -u OPENBLAS_CORETYPE -u OPENBLAS_L2_SIZE python benchmarks/bench_matmul.py [--rows 16384] [--columns 1000]
+
+Ratios are BLAS's time over ours, the best of --repeats runs each. Codes are random, of --bits bits; --cpu takes the
+processor time of one thread, which other processes disturb less. BLAS's `X.T @ X` uses the symmetry as well.
+"""
+
+import argparse
+import time
+
+import numpy as np
+from threadpoolctl import threadpool_info, threadpool_limits
+
+from sklearn_zipml import _gram, _kernels
+from sklearn_zipml._dispatch import kernels
+from sklearn_zipml._tiles import aligned_tiles
+
+
+def random_tiles(n_rows, d, bits):
+    """Tiles of random bytes with random sorted levels."""
+    rng = np.random.default_rng(0)
+    codes = aligned_tiles(n_rows, d, bits)
+    codes[...] = rng.integers(0, 256, codes.shape, dtype=np.uint8)
+    size = (_kernels.padded_columns(d), 1 << bits if bits < 8 else 0)
+    table = np.sort(rng.integers(0, 256, size, dtype=np.uint8), axis=1).reshape(-1)
+    return _kernels.Tiles(codes, table, n_rows, d, bits)
+
+
+def best_times(runs, repeats, clock):
+    """Best time of every function, run in turn."""
+    best = [np.inf] * len(runs)
+    for _ in range(repeats):
+        for k, run in enumerate(runs):
+            start = clock()
+            run()
+            best[k] = min(best[k], clock() - start)
+    return best
+
+
+def report(name, multiplications, ours, theirs):
+    print(
+        f"{name:40s} {multiplications / ours / 1e9:7.1f} G/s   BLAS {multiplications / theirs / 1e9:7.1f} G/s"
+        f"   ratio {theirs / ours:5.2f}",
+        flush=True,
+    )
+
+
+def compare(tiles, options, clock):
+    """One line a product."""
+    rows = tiles.positions(0, tiles.n_tiles).astype(np.float32)
+    n, d = rows.shape
+    last, threads, label = tiles.n_tiles, options.threads, f"{tiles.width} bits, {n} x {d}"
+    centre = rows.mean(axis=0, dtype=np.float64)
+    runs = (lambda: _gram.second_moments(tiles, last, centre, threads), lambda: rows.T @ rows)
+    report(f"gram, {label}", n * d * d / 2, *best_times(runs, options.repeats, clock))
+
+
+def main():
+    """Print one line a product, width and number of columns."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--rows", type=int, default=16384)
+    parser.add_argument("--columns", default="1000")
+    parser.add_argument("--bits", default="1,2,4,8")
+    parser.add_argument("--kernels", default=_kernels.kernel_name())
+    parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--repeats", type=int, default=5)
+    parser.add_argument("--cpu", action="store_true", help="processor time instead of time")
+    options = parser.parse_args()
+    blas = [library["architecture"] for library in threadpool_info() if library["user_api"] == "blas"]
+    print(f"kernels {options.kernels}, BLAS kernels {', '.join(blas)}, {options.threads} threads")
+    clock = time.process_time if options.cpu else time.perf_counter
+    with threadpool_limits(options.threads, user_api="blas"), kernels(options.kernels):
+        for d in map(int, options.columns.split(",")):
+            for bits in map(int, options.bits.split(",")):
+                compare(random_tiles(options.rows, d, bits), options, clock)
+
+
+if __name__ == "__main__":
+    main()

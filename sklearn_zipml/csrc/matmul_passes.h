@@ -1,0 +1,74 @@
+/* Passes over tiles that multiply with many vectors at once; they call the products of one instruction set and know
+ * nothing of it. All sums are exact, so that nothing depends on how tiles are shared out. */
+#ifndef ZML_MATMUL_PASSES_H
+#define ZML_MATMUL_PASSES_H
+
+#include "matmul.h"
+
+/* The tiles of a matrix; see tile.h. */
+typedef struct {
+  const uint8_t *codes, *table; /* of width 1 to 8 */
+  size_t n_rows, padded;        /* padded: columns */
+  int width;
+} zml_tiled;
+
+/* Columns of two blocks, multiples of 16: the same, or without any in common. */
+typedef struct {
+  size_t first, n_columns, other, n_others;
+} zml_block_pair;
+
+/* Sums over rows of position(row, column) * position(row, other), and of the positions themselves: begun, added to for
+ * the rows of some tiles, and written as sums[column][other] and totals[column]. Of a block with itself those with
+ * other > column are left undefined. n_rows: how many rows were added. `work` has zml_gram_bytes and starts on a line.
+ */
+size_t zml_gram_bytes(const zml_matmul *by, const zml_block_pair *pair);
+void zml_begin_gram(const zml_matmul *by, const zml_block_pair *pair, uint8_t *work);
+void zml_add_gram(const zml_matmul *by, const zml_tiled *x, size_t first, size_t last, const zml_block_pair *pair,
+                  uint8_t *work);
+void zml_write_gram(const zml_matmul *by, const zml_block_pair *pair, uint8_t *work, int64_t n_rows, int64_t *sums,
+                    int64_t *totals);
+
+/* Fixed-point vectors: integers of `n_bytes` bytes, 1 to 4, at most zml_most_of(n_bytes) large. */
+static inline int32_t zml_most_of(int n_bytes) { return (int32_t)127 << 8 * (n_bytes - 1); }
+
+/* How many vectors have to be made room for. */
+static inline size_t zml_padded_vectors(size_t n_vectors) {
+  return (n_vectors + ZML_VECTORS_AT_ONCE - 1) / ZML_VECTORS_AT_ONCE * ZML_VECTORS_AT_ONCE;
+}
+
+/* Digits of vectors of `count` terms, a multiple of 16, as the products take them, in runs of by->depth terms; vectors
+ * are `stride` apart. `packed` has zml_vector_bytes and starts on a line. */
+size_t zml_vector_bytes(const zml_matmul *by, size_t n_vectors, size_t count, int n_bytes);
+void zml_pack_vectors(const zml_matmul *by, const int32_t *vectors, size_t stride, size_t n_vectors, size_t count,
+                      int n_bytes, uint8_t *packed);
+
+/* out[vector * stride + row] = scale[vector] * sum over columns of position * vector, for all 64 rows of tiles
+ * first..last-1, the first row of which is row 0. totals: the sums of the vectors. */
+typedef struct {
+  const uint8_t *packed;
+  size_t n_vectors;
+  int n_bytes;
+  const int64_t *totals;
+  const double *scale;
+} zml_vectors;
+size_t zml_dot_bytes(const zml_matmul *by, size_t n_vectors);
+void zml_dot_many(const zml_matmul *by, const zml_tiled *x, size_t first, size_t last, const zml_vectors *vectors,
+                  uint8_t *work, double *out, size_t stride);
+
+/* sums[panel][vector][lane] += sum over the rows of tiles first..last-1 of position * vector, for all columns and for
+ * zml_padded_vectors. Element 0 of a vector is that of the first row of tile `first`; what lies beyond the last row is
+ * not read. scale: what to divide a vector by to get its fixed-point numbers. */
+typedef struct {
+  const double *values;
+  size_t stride, n_vectors;
+  int n_bytes;
+  const double *inverse;
+} zml_rounded;
+size_t zml_gradient_bytes(const zml_matmul *by, size_t n_vectors, int n_bytes);
+void zml_gradient_many(const zml_matmul *by, const zml_tiled *x, size_t first, size_t last, const zml_rounded *rows,
+                       uint8_t *work, int64_t (*sums)[ZML_PANEL], int64_t *totals);
+
+/* The integers next to values * inverse, which have to be below 2^31; ties to even. */
+void zml_round_to_integers(const double *values, size_t n, double inverse, int32_t *out);
+
+#endif

@@ -1,0 +1,17 @@
+/* Products with many vectors in plain C. */
+#include "compiler.h"
+
+#define ZML_TARGET
+#include "matmul_plain-inl.h"
+
+const zml_matmul zml_matmul_portable = {
+    .value_bytes = 2,
+    .unit = 1,
+    .depth = ZML_SHORT_DEPTH,
+    .panels_of_columns = {[1] = panels_of_columns_1,
+                          [2] = panels_of_columns_2,
+                          [4] = panels_of_columns_4,
+                          [8] = panels_of_columns_8},
+    .panels_of_rows = {[1] = panels_of_rows_1, [2] = panels_of_rows_2, [4] = panels_of_rows_4, [8] = panels_of_rows_8},
+    .multiply = multiply,
+};
