@@ -12,8 +12,9 @@ import time
 import numpy as np
 from threadpoolctl import threadpool_info, threadpool_limits
 
-from sklearn_zipml import _gram, _kernels
+from sklearn_zipml import _gram, _kernels, _loops
 from sklearn_zipml._dispatch import kernels
+from sklearn_zipml._products import gradients_many, products_many
 from sklearn_zipml._tiles import aligned_tiles
 
 
@@ -40,7 +41,7 @@ def best_times(runs, repeats, clock):
 
 def report(name, multiplications, ours, theirs):
     print(
-        f"{name:40s} {multiplications / ours / 1e9:7.1f} G/s   BLAS {multiplications / theirs / 1e9:7.1f} G/s"
+        f"{name:48s} {multiplications / ours / 1e9:7.1f} G/s   BLAS {multiplications / theirs / 1e9:7.1f} G/s"
         f"   ratio {theirs / ours:5.2f}",
         flush=True,
     )
@@ -54,6 +55,24 @@ def compare(tiles, options, clock):
     centre = rows.mean(axis=0, dtype=np.float64)
     runs = (lambda: _gram.second_moments(tiles, last, centre, threads), lambda: rows.T @ rows)
     report(f"gram, {label}", n * d * d / 2, *best_times(runs, options.repeats, clock))
+    rng = np.random.default_rng(1)
+    for k in map(int, options.vectors.split(",")):
+        z, r = rng.normal(size=(k, d)), rng.normal(size=(k, n))
+        z32, r32 = z.astype(np.float32), r.astype(np.float32)
+        for n_bytes in map(int, options.bytes.split(",")):
+            name = f"{k} of {n_bytes} bytes, {label}"
+            runs = (lambda: products_many(tiles, z, n_bytes=n_bytes, threads=threads), lambda: z32 @ rows.T)
+            report(f"products, {name}", n * d * k, *best_times(runs, options.repeats, clock))
+            runs = (lambda: gradients_many(tiles, r, n_bytes=n_bytes, threads=threads), lambda: r32 @ rows)
+            report(f"gradients, {name}", n * d * k, *best_times(runs, options.repeats, clock))
+        if options.single:
+            runs = (
+                lambda: [_loops.products(tiles, row, 0, last, 1) for row in z],
+                lambda: [_loops.row_sums(tiles, row, 0, last, 1) for row in r],
+            )
+            times = best_times(runs, options.repeats, clock)
+            for what, seconds in zip(("products", "gradients"), times, strict=True):
+                print(f"  {what}, one vector at a time, 2 bytes {n * d * k / seconds / 1e9:20.1f} G/s")
 
 
 def main():
@@ -65,6 +84,9 @@ def main():
     parser.add_argument("--kernels", default=_kernels.kernel_name())
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--repeats", type=int, default=5)
+    parser.add_argument("--vectors", default="10,100")
+    parser.add_argument("--bytes", default="1,2,4")
+    parser.add_argument("--single", action="store_true", help="also passes of one vector at a time")
     parser.add_argument("--cpu", action="store_true", help="processor time instead of time")
     options = parser.parse_args()
     blas = [library["architecture"] for library in threadpool_info() if library["user_api"] == "blas"]

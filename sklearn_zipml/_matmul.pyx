@@ -5,10 +5,11 @@ The same integers come from every instruction set, and however tiles are shared 
 
 import numpy as np
 
+cimport cython
 from cpython.exc cimport PyErr_CheckSignals
 
 from sklearn_zipml._kernels cimport (
-    ZML_TILE_ROWS, Tiles, active_kernels, int32_t, int64_t, uint8_t, zml_table_codes,
+    ZML_TILE_ROWS, Tiles, active_kernels, int32_t, int64_t, uint8_t,
 )
 
 from sklearn_zipml._kernels import aligned_zeros
@@ -35,6 +36,30 @@ cdef extern from "matmul_passes.h" nogil:
     void zml_begin_gram(const zml_matmul *by, const zml_block_pair *pair, uint8_t *work)
     void zml_add_gram(const zml_matmul *by, const zml_tiled *x, size_t first, size_t last, const zml_block_pair *pair,
                       uint8_t *work)
+    size_t zml_padded_vectors(size_t n_vectors)
+    int32_t zml_most_of(int n_bytes)
+    ctypedef struct zml_vectors:
+        const uint8_t *packed
+        size_t n_vectors
+        int n_bytes
+        const int64_t *totals
+        const double *scale
+    ctypedef struct zml_rounded:
+        const double *values
+        size_t stride
+        size_t n_vectors
+        int n_bytes
+        const double *inverse
+    size_t zml_vector_bytes(const zml_matmul *by, size_t n_vectors, size_t count, int n_bytes)
+    void zml_pack_vectors(const zml_matmul *by, const int32_t *vectors, size_t stride, size_t n_vectors, size_t count,
+                          int n_bytes, uint8_t *packed)
+    size_t zml_dot_bytes(const zml_matmul *by, size_t n_vectors)
+    void zml_dot_many(const zml_matmul *by, const zml_tiled *x, size_t first, size_t last, const zml_vectors *vectors,
+                      uint8_t *work, double *out, size_t stride)
+    size_t zml_gradient_bytes(const zml_matmul *by, size_t n_vectors, int n_bytes)
+    void zml_gradient_many(const zml_matmul *by, const zml_tiled *x, size_t first, size_t last, const zml_rounded *rows,
+                           uint8_t *work, int64_t (*sums)[16], int64_t *totals)
+    void zml_round_to_integers(const double *values, size_t n, double inverse, int32_t *out)
     void zml_write_gram(const zml_matmul *by, const zml_block_pair *pair, uint8_t *work, int64_t n_rows, int64_t *sums,
                         int64_t *totals)
 
@@ -138,3 +163,111 @@ def centre_moments(int64_t[:, ::1] sums, const int64_t[::1] totals, int64_t n_ro
         with nogil:
             zml_centre_moments(sums.shape[0], &about, &sums[0, 0])
     return np.asarray(sums).view(np.float64)
+
+
+def fixed_point_scales(values, int n_bytes):
+    """What one step of each vector's fixed-point numbers of n_bytes bytes is, and its inverse; float64 (vectors,).
+
+    Vectors that are not finite have a step that is not a number, and the numbers of those too small to divide by are
+    zero: their inverse is zero.
+    """
+    if not 1 <= n_bytes <= 4:
+        raise ValueError(f"fixed-point numbers have 1 to 4 bytes, not {n_bytes}")
+    largest = np.maximum(np.max(values, axis=1, initial=0), -np.min(values, axis=1, initial=0))
+    finite = np.isfinite(largest)
+    with np.errstate(divide="ignore", over="ignore"):
+        inverse = zml_most_of(n_bytes) / largest
+    return (np.where(finite, largest / zml_most_of(n_bytes), np.nan),
+            np.where(finite & np.isfinite(inverse), inverse, 0))
+
+
+@cython.final
+cdef class Vectors:
+    """Vectors of columns, float64 (vectors, columns), on their way into the products: rounded to fixed point.
+
+    Each has a scale of its own: its largest component is 127 * 256^(n_bytes - 1) steps.
+    """
+
+    cdef const zml_matmul *by
+    cdef zml_vectors vectors
+    cdef uint8_t[::1] packed
+    cdef int64_t[::1] totals
+    cdef double[::1] scale
+    cdef readonly size_t n_vectors
+
+    def __init__(self, Tiles tiles, const double[:, ::1] values, int n_bytes):
+        cdef size_t v, d = values.shape[1], padded = tiles.padded
+        if d != tiles.n_columns:
+            raise ValueError(f"vectors of {d} components do not fit {tiles.n_columns} columns")
+        self.by, self.n_vectors = active_products(), values.shape[0]
+        self.scale, inverses = fixed_point_scales(values, n_bytes)
+        integers = np.zeros((self.n_vectors, padded), dtype=np.int32)
+        cdef int32_t[:, ::1] view = integers
+        cdef const double[::1] inverse = inverses
+        self.packed = aligned_zeros(zml_vector_bytes(self.by, self.n_vectors, padded, n_bytes))
+        if self.n_vectors and padded:
+            for v in range(self.n_vectors):
+                zml_round_to_integers(&values[v, 0], d, inverse[v], &view[v, 0])
+            zml_pack_vectors(self.by, &view[0, 0], padded, self.n_vectors, padded, n_bytes, &self.packed[0])
+            self.totals = integers.sum(axis=1, dtype=np.int64)
+            self.vectors.packed, self.vectors.totals = &self.packed[0], &self.totals[0]
+            self.vectors.scale = &self.scale[0]
+        self.vectors.n_vectors, self.vectors.n_bytes = self.n_vectors, n_bytes
+
+    def multiply(self, Tiles tiles, size_t first, size_t last, double[:, :] out):
+        """Products with the rows of tiles first..last-1, to out (vectors, rows), in slot order; rows are contiguous."""
+        cdef zml_tiled x = tiled(tiles)
+        cdef size_t t = first, end, step = tiles_between_signals(self.n_vectors * x.padded, self.by.depth)
+        cdef size_t stride = out.strides[0] // <ptrdiff_t> sizeof(double)
+        cdef uint8_t[::1] work = aligned_zeros(zml_dot_bytes(self.by, self.n_vectors))
+        if self.n_vectors == 0 or x.padded == 0:
+            return
+        with nogil:
+            while t < last:
+                end = min(last, t + step)
+                zml_dot_many(self.by, &x, t, end, &self.vectors, &work[0], &out[0, (t - first) * ZML_TILE_ROWS],
+                             stride)
+                t = end
+                with gil:
+                    PyErr_CheckSignals()
+
+
+def gradient_sums(Tiles tiles, const double[:, :] values, const double[::1] inverse, int n_bytes, size_t first,
+                  size_t last):
+    """Sums over the rows of tiles first..last-1 of grid positions times fixed-point values of the rows.
+
+    Parameters
+    ----------
+    tiles : Tiles of codes
+    values : float64 (vectors, rows), in slot order from tile `first` on; rows are contiguous
+    inverse : float64 (vectors,), steps of a unit, see `fixed_point_scales`
+    n_bytes, first, last : int
+
+    Returns
+    -------
+    sums : int64 (vectors, n_columns)
+    totals : int64 (vectors,), sums of the fixed-point values
+    """
+    cdef const zml_matmul *by = active_products()
+    cdef zml_tiled x = tiled(tiles)
+    cdef zml_rounded rows
+    cdef size_t n = values.shape[0], room = zml_padded_vectors(n), t = first, end
+    cdef size_t step = tiles_between_signals(n * x.padded, by.depth)
+    sums = np.zeros((x.padded // ZML_PANEL, room, ZML_PANEL), dtype=np.int64)
+    totals = np.zeros(n, dtype=np.int64)
+    cdef int64_t[:, :, ::1] sums_view = sums
+    cdef int64_t[::1] totals_view = totals
+    cdef uint8_t[::1] work = aligned_zeros(zml_gradient_bytes(by, n, n_bytes))
+    rows.stride, rows.n_vectors, rows.n_bytes = values.strides[0] // <ptrdiff_t> sizeof(double), n, n_bytes
+    if n and x.padded and last > first:
+        rows.inverse = &inverse[0]
+        with nogil:
+            while t < last:
+                end = min(last, t + step)
+                rows.values = &values[0, (t - first) * ZML_TILE_ROWS]
+                zml_gradient_many(by, &x, t, end, &rows, &work[0], <int64_t (*)[16]> &sums_view[0, 0, 0],
+                                  &totals_view[0])
+                t = end
+                with gil:
+                    PyErr_CheckSignals()
+    return sums.transpose(1, 0, 2).reshape(room, x.padded)[:n, : tiles.n_columns], totals

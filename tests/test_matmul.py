@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from sklearn_zipml import _gram, _kernels, _matmul
+from sklearn_zipml import _gram, _kernels, _matmul, _products
 from sklearn_zipml._dispatch import available_kernels, kernels
 from sklearn_zipml._encoder import pack
 from sklearn_zipml._tiles import code_width
@@ -95,3 +95,103 @@ def test_float_samples_are_refused():
     tiles = _kernels.Tiles(np.zeros((1, 16 * 256), dtype=np.uint8), np.zeros(0, dtype=np.uint8), 64, 16, 32)
     with pytest.raises(ValueError, match="of 1 to 8 bits; these are of 32"):
         _matmul.gram_block(tiles, 0, 1, (0, 16), (0, 16))
+
+
+def integers(rng, shape, n_bytes):
+    """Floats that are fixed-point numbers of so many bytes, the extremes among them."""
+    most = 127 * 256 ** (n_bytes - 1)
+    values = rng.integers(-most, most + 1, shape).astype(float)
+    values.reshape(len(values), -1)[:, 0] = most
+    values[-1] = np.where(values[-1] < 0, -most, most)
+    return values
+
+
+@pytest.mark.parametrize("n_bytes", [1, 2, 3, 4])
+@pytest.mark.parametrize("n_vectors", [1, 3, 4, 5, 18, 33])
+@pytest.mark.parametrize("width", WIDTHS)
+def test_products_of_integers_are_exact(force, width, n_vectors, n_bytes):
+    rng = np.random.default_rng(n_vectors)
+    for n, d in ((1, 1), (65, 33), (300, 70), (97, 600)):
+        tiles = random_tiles(n, d, width)
+        positions = positions_of(tiles)
+        z, r = integers(rng, (n_vectors, d), n_bytes), integers(rng, (n_vectors, n), n_bytes)
+        found = _products.products_many(tiles, z, n_bytes=n_bytes)
+        np.testing.assert_array_equal(found[:, :n], z.astype(np.int64) @ positions.T)
+        sums, totals = _products.gradients_many(tiles, r, n_bytes=n_bytes)
+        np.testing.assert_array_equal(sums, r.astype(np.int64) @ positions)
+        np.testing.assert_array_equal(totals, r.sum(axis=1))
+
+
+@pytest.mark.parametrize("width", [2, 8, 32])
+def test_accuracy_spans_and_threads(width, monkeypatch):
+    """Close to float64 products; the same in any number of threads, and as parts of all rows."""
+    monkeypatch.setattr(_products, "THREAD_TILES", 2)
+    monkeypatch.setattr(_products, "VECTORS_AT_ONCE", 5)
+    rng = np.random.default_rng(3)
+    n, d, n_vectors = 1234, 37, 12
+    if width == 32:
+        rows = rng.normal(size=(n, d)).astype(np.float32)
+        codes = np.zeros((20, 48, 64), dtype=np.float32)
+        for t in range(20):
+            codes[t, :d, : len(rows[64 * t : 64 * t + 64])] = rows[64 * t : 64 * t + 64].T
+        tiles = _kernels.Tiles(codes.view(np.uint8).reshape(20, -1), np.zeros(0, dtype=np.uint8), n, d, 32)
+    else:
+        tiles = random_tiles(n, d, width)
+        rows = positions_of(tiles)
+    z = rng.normal(size=(n_vectors, d)) * np.logspace(-9, 9, n_vectors)[:, None]
+    r = rng.normal(size=(n_vectors, 64 * tiles.n_tiles)) * np.logspace(9, -9, n_vectors)[:, None]
+    exact_products, exact_sums = z @ rows.T.astype(float), r[:, :n] @ rows
+    for n_bytes, rtol in ((2, 2e-5), (4, 3e-10)):
+        found = _products.products_many(tiles, z, n_bytes=n_bytes)
+        assert (np.abs(found[:, :n] - exact_products) <= rtol * d * 255 * np.abs(z).max(axis=1)[:, None]).all()
+        sums, totals = _products.gradients_many(tiles, r, n_bytes=n_bytes)
+        top = np.abs(r).max(axis=1)
+        assert (np.abs(sums - exact_sums) <= rtol * n * 255 * top[:, None]).all()
+        assert (np.abs(totals - r[:, :n].sum(axis=1)) <= rtol * n * top).all()
+        for threads in (2, 3):
+            np.testing.assert_array_equal(found, _products.products_many(tiles, z, n_bytes=n_bytes, threads=threads))
+            again = _products.gradients_many(tiles, r, n_bytes=n_bytes, threads=threads)
+            if width < 32:
+                np.testing.assert_array_equal(again[0], sums)
+        part = _products.products_many(tiles, z, 3, 20, n_bytes=n_bytes)
+        np.testing.assert_allclose(part, found[:, 3 * 64 :], rtol=1e-12 if width == 32 else 0)
+        parts = [_products.gradients_many(tiles, r[:, 64 * a :], a, b, n_bytes=n_bytes)[0] for a, b in ((0, 7), (7, 20))]
+        assert (np.abs(sum(parts) - sums) <= rtol * n * 255 * top[:, None]).all()
+
+
+def test_vectors_without_a_scale(force):
+    """Zeros, and what is too small to divide by, give zeros; what is not finite gives what is not a number."""
+    tiles = random_tiles(100, 20, 4)
+    z = np.ones((4, 20))
+    z[0], z[1], z[2, 7] = 0, 1e-320, np.inf
+    found = _products.products_many(tiles, z)[:, :100]
+    assert not found[:2].any() and np.isnan(found[2]).all()
+    np.testing.assert_allclose(found[3], positions_of(tiles).sum(axis=1))
+    r = np.ones((3, 128))
+    r[0], r[1, 3] = 0, np.nan
+    sums, totals = _products.gradients_many(tiles, r)
+    assert not sums[0].any() and np.isnan(sums[1]).all() and np.isnan(totals[1])
+    np.testing.assert_allclose(sums[2], positions_of(tiles).sum(axis=0))
+
+
+def test_no_rows_columns_or_vectors(force):
+    tiles = random_tiles(100, 20, 4)
+    assert _products.products_many(tiles, np.zeros((0, 20))).shape == (0, 128)
+    assert _products.products_many(tiles, np.ones((2, 20)), 2, 2).shape == (2, 0)
+    assert _products.gradients_many(tiles, np.zeros((0, 100)))[0].shape == (0, 20)
+    assert not _products.gradients_many(tiles, np.ones((2, 0)), 2, 2)[0].any()
+    assert not _gram.position_sums(tiles, 1, 1, 1)[0].any()
+    empty = _kernels.Tiles(np.zeros((2, 0), dtype=np.uint8), np.zeros(0, dtype=np.uint8), 100, 0, 4)
+    assert not _products.products_many(empty, np.zeros((2, 0))).any()
+    assert _products.gradients_many(empty, np.ones((2, 100)))[0].shape == (2, 0)
+    assert _gram.position_sums(empty, 0, 2, 1)[0].shape == (0, 0)
+
+
+def test_wrong_vectors_are_refused():
+    tiles = random_tiles(100, 20, 4)
+    with pytest.raises(ValueError, match="vectors of 19 components do not fit 20 columns"):
+        _products.products_many(tiles, np.zeros((2, 19)))
+    with pytest.raises(ValueError, match="weights of 99 rows do not fit the 100 rows of tiles 0 to 2"):
+        _products.gradients_many(tiles, np.zeros((2, 99)))
+    with pytest.raises(ValueError, match="1 to 4 bytes, not 5"):
+        _products.gradients_many(tiles, np.zeros((2, 100)), n_bytes=5)

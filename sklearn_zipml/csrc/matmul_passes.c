@@ -105,6 +105,10 @@ static void multiply(const zml_matmul *by, const uint8_t *panels, size_t n_panel
 /* 2^52 * 1.5 is where the last bit of a double is one: added and taken off again, it rounds. */
 void zml_round_to_integers(const double *values, size_t n, double inverse, int32_t *out) {
   const double one = 0x1.8p52;
+  if (!(inverse > 0)) {
+    memset(out, 0, n * sizeof *out);
+    return;
+  }
   for (size_t k = 0; k < n; k++)
     out[k] = (int32_t)(values[k] * inverse + one - one);
 }

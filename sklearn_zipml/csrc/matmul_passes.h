@@ -68,7 +68,7 @@ size_t zml_gradient_bytes(const zml_matmul *by, size_t n_vectors, int n_bytes);
 void zml_gradient_many(const zml_matmul *by, const zml_tiled *x, size_t first, size_t last, const zml_rounded *rows,
                        uint8_t *work, int64_t (*sums)[ZML_PANEL], int64_t *totals);
 
-/* The integers next to values * inverse, which have to be below 2^31; ties to even. */
+/* The integers next to values * inverse, which have to be below 2^31, ties to even; zeros if inverse is zero. */
 void zml_round_to_integers(const double *values, size_t n, double inverse, int32_t *out);
 
 #endif
