@@ -8,6 +8,7 @@ processor time of one thread, which other processes disturb less. BLAS's `X.T @ 
 
 import argparse
 import time
+from functools import partial
 
 import numpy as np
 from threadpoolctl import threadpool_info, threadpool_limits
@@ -47,32 +48,42 @@ def report(name, multiplications, ours, theirs):
     )
 
 
+def compare_gram(tiles, rows, options, clock):
+    """Second moments."""
+    centre, (n, d) = rows.mean(axis=0, dtype=np.float64), rows.shape
+    runs = (partial(_gram.second_moments, tiles, tiles.n_tiles, centre, options.threads), lambda: rows.T @ rows)
+    report(f"gram, {tiles.width} bits, {n} x {d}", n * d * d / 2, *best_times(runs, options.repeats, clock))
+
+
+def compare_vectors(tiles, rows, k, options, clock):
+    """Products with k vectors and sums with k weights of every row."""
+    n, d = rows.shape
+    rng = np.random.default_rng(1)
+    z, r = rng.normal(size=(k, d)), rng.normal(size=(k, n))
+    z32, r32 = z.astype(np.float32), r.astype(np.float32)
+    for n_bytes in map(int, options.bytes.split(",")):
+        size = {"n_bytes": n_bytes, "threads": options.threads}
+        name = f"{k} of {n_bytes} bytes, {tiles.width} bits, {n} x {d}"
+        runs = (partial(products_many, tiles, z, **size), lambda: z32 @ rows.T)
+        report(f"products, {name}", n * d * k, *best_times(runs, options.repeats, clock))
+        runs = (partial(gradients_many, tiles, r, **size), lambda: r32 @ rows)
+        report(f"gradients, {name}", n * d * k, *best_times(runs, options.repeats, clock))
+    if options.single:
+        runs = (
+            lambda: [_loops.products(tiles, row, 0, tiles.n_tiles, 1) for row in z],
+            lambda: [_loops.row_sums(tiles, row, 0, tiles.n_tiles, 1) for row in r],
+        )
+        times = best_times(runs, options.repeats, clock)
+        for what, seconds in zip(("products", "gradients"), times, strict=True):
+            print(f"  {what}, one vector at a time, 2 bytes {n * d * k / seconds / 1e9:20.1f} G/s")
+
+
 def compare(tiles, options, clock):
     """One line a product."""
     rows = tiles.positions(0, tiles.n_tiles).astype(np.float32)
-    n, d = rows.shape
-    last, threads, label = tiles.n_tiles, options.threads, f"{tiles.width} bits, {n} x {d}"
-    centre = rows.mean(axis=0, dtype=np.float64)
-    runs = (lambda: _gram.second_moments(tiles, last, centre, threads), lambda: rows.T @ rows)
-    report(f"gram, {label}", n * d * d / 2, *best_times(runs, options.repeats, clock))
-    rng = np.random.default_rng(1)
-    for k in map(int, options.vectors.split(",")):
-        z, r = rng.normal(size=(k, d)), rng.normal(size=(k, n))
-        z32, r32 = z.astype(np.float32), r.astype(np.float32)
-        for n_bytes in map(int, options.bytes.split(",")):
-            name = f"{k} of {n_bytes} bytes, {label}"
-            runs = (lambda: products_many(tiles, z, n_bytes=n_bytes, threads=threads), lambda: z32 @ rows.T)
-            report(f"products, {name}", n * d * k, *best_times(runs, options.repeats, clock))
-            runs = (lambda: gradients_many(tiles, r, n_bytes=n_bytes, threads=threads), lambda: r32 @ rows)
-            report(f"gradients, {name}", n * d * k, *best_times(runs, options.repeats, clock))
-        if options.single:
-            runs = (
-                lambda: [_loops.products(tiles, row, 0, last, 1) for row in z],
-                lambda: [_loops.row_sums(tiles, row, 0, last, 1) for row in r],
-            )
-            times = best_times(runs, options.repeats, clock)
-            for what, seconds in zip(("products", "gradients"), times, strict=True):
-                print(f"  {what}, one vector at a time, 2 bytes {n * d * k / seconds / 1e9:20.1f} G/s")
+    compare_gram(tiles, rows, options, clock)
+    for k in map(int, filter(None, options.vectors.split(","))):
+        compare_vectors(tiles, rows, k, options, clock)
 
 
 def main():

@@ -17,8 +17,12 @@ from sklearn_zipml._kernels import aligned_zeros
 cdef extern from "matmul.h" nogil:
     enum:
         ZML_PANEL
+    ctypedef double zml_magnitude(const double *values, size_t n)
+    ctypedef void zml_round_values(const double *values, size_t n, double inverse, int32_t *out)
     ctypedef struct zml_matmul:
         size_t depth
+        zml_magnitude *magnitude
+        zml_round_values *round
 
 cdef extern from "matmul_passes.h" nogil:
     ctypedef struct zml_tiled:
@@ -59,7 +63,6 @@ cdef extern from "matmul_passes.h" nogil:
     size_t zml_gradient_bytes(const zml_matmul *by, size_t n_vectors, int n_bytes)
     void zml_gradient_many(const zml_matmul *by, const zml_tiled *x, size_t first, size_t last, const zml_rounded *rows,
                            uint8_t *work, int64_t (*sums)[16], int64_t *totals)
-    void zml_round_to_integers(const double *values, size_t n, double inverse, int32_t *out)
     void zml_write_gram(const zml_matmul *by, const zml_block_pair *pair, uint8_t *work, int64_t n_rows, int64_t *sums,
                         int64_t *totals)
 
@@ -165,15 +168,22 @@ def centre_moments(int64_t[:, ::1] sums, const int64_t[::1] totals, int64_t n_ro
     return np.asarray(sums).view(np.float64)
 
 
-def fixed_point_scales(values, int n_bytes):
+def fixed_point_scales(const double[:, :] values, int n_bytes):
     """What one step of each vector's fixed-point numbers of n_bytes bytes is, and its inverse; float64 (vectors,).
 
-    Vectors that are not finite have a step that is not a number, and the numbers of those too small to divide by are
-    zero: their inverse is zero.
+    Elements of a vector are contiguous. Vectors that are not finite have a step that is not a number, and the numbers
+    of those too small to divide by are zero: their inverse is zero.
     """
     if not 1 <= n_bytes <= 4:
         raise ValueError(f"fixed-point numbers have 1 to 4 bytes, not {n_bytes}")
-    largest = np.maximum(np.max(values, axis=1, initial=0), -np.min(values, axis=1, initial=0))
+    cdef const zml_matmul *by = active_products()
+    cdef size_t v
+    largest = np.zeros(values.shape[0])
+    cdef double[::1] view = largest
+    if values.shape[1]:
+        with nogil:
+            for v in range(<size_t> values.shape[0]):
+                view[v] = by.magnitude(&values[v, 0], values.shape[1])
     finite = np.isfinite(largest)
     with np.errstate(divide="ignore", over="ignore"):
         inverse = zml_most_of(n_bytes) / largest
@@ -207,7 +217,8 @@ cdef class Vectors:
         self.packed = aligned_zeros(zml_vector_bytes(self.by, self.n_vectors, padded, n_bytes))
         if self.n_vectors and padded:
             for v in range(self.n_vectors):
-                zml_round_to_integers(&values[v, 0], d, inverse[v], &view[v, 0])
+                if inverse[v] > 0:
+                    self.by.round(&values[v, 0], d, inverse[v], &view[v, 0])
             zml_pack_vectors(self.by, &view[0, 0], padded, self.n_vectors, padded, n_bytes, &self.packed[0])
             self.totals = integers.sum(axis=1, dtype=np.int64)
             self.vectors.packed, self.vectors.totals = &self.packed[0], &self.totals[0]

@@ -32,10 +32,25 @@ enum {
  * further on. */
 typedef void zml_panels(const uint8_t *tile, const uint8_t *table, size_t n_panels, uint8_t *out, size_t stride);
 
-/* sums[panel * stride + vector][lane] += 2^scale * sum over `depth` terms of panel's value * vector's value. depth is a
- * multiple of 16, n_vectors one of ZML_VECTORS_AT_ONCE. */
+/* Largest magnitude of doubles; what is not finite if any of them is not. */
+typedef double zml_magnitude(const double *values, size_t n);
+
+/* The integers next to values * inverse, which have to be below 2^31, ties to even. */
+typedef void zml_round_values(const double *values, size_t n, double inverse, int32_t *out);
+
+/* Panels of one digit, the lowest being 0, of fixed-point vectors that are `stride` apart; signed digits of the bytes
+ * that values have. What fills the last panel up is zero. */
+typedef void zml_pack_digit(const int32_t *vectors, size_t stride, size_t n_vectors, size_t depth, int digit,
+                            uint8_t *out);
+
+/* out[lane] = scale * (sums[lane] + shift) */
+typedef void zml_scale_sums(const int64_t *sums, int64_t shift, double scale, double *out);
+
+/* sums[panel * stride + vector][lane] += 2^scale * sum over `depth` terms of panel's value * vector's value; = instead
+ * of
+ * += if `fresh`. depth is a multiple of 16, n_vectors one of ZML_VECTORS_AT_ONCE. */
 typedef void zml_multiply_panels(const void *panels, size_t n_panels, const void *vectors, size_t n_vectors,
-                                 size_t depth, int scale, int64_t (*sums)[ZML_PANEL], size_t stride);
+                                 size_t depth, int scale, int fresh, int64_t (*sums)[ZML_PANEL], size_t stride);
 
 typedef struct zml_matmul {
   int value_bytes; /* 1 or 2 */
@@ -46,8 +61,12 @@ typedef struct zml_matmul {
   zml_panels *panels_of_columns[9]; /* by code width: 64 rows */
   zml_panels *panels_of_rows[9];    /* the 4 panels of 16 rows, each with 16 * n_panels columns */
   zml_multiply_panels *multiply;
+  zml_magnitude *magnitude;
+  zml_round_values *round;
+  zml_pack_digit *pack;
+  zml_scale_sums *scale;
 } zml_matmul;
 
-extern const zml_matmul zml_matmul_avx2, zml_matmul_portable;
+extern const zml_matmul zml_matmul_avx512, zml_matmul_avx2, zml_matmul_neon_dotprod, zml_matmul_portable;
 
 #endif

@@ -7,6 +7,8 @@
 #define TILE_INLINE ZML_INLINE ZML_TARGET
 #include "decode_avx2.h"
 #include "matmul.h"
+enum { VALUE_BYTES = 2, UNIT = 2 };
+#include "matmul_vectors-inl.h"
 
 /* 4 x 4 bytes of each 128-bit lane, [row][column], so that the two terms of a unit are neighbours and unpacking with
  * zeros makes them values: two rows of every column, or two columns of every row. */
@@ -57,14 +59,16 @@ TILE_INLINE void panels_of_rows(const uint8_t *tile, const uint8_t *table, size_
   }
 }
 
-/* sums += 2^scale * 8 sums */
-TILE_INLINE void add_eight(int64_t *sums, __m256i eight, int scale) {
+/* sums += 2^scale * 8 sums, or = if fresh */
+TILE_INLINE void add_eight(int64_t *sums, __m256i eight, int scale, int fresh) {
   const __m128i shift = _mm_cvtsi32_si128(scale);
   __m256i *to = (__m256i *)sums;
   const __m256i low = _mm256_cvtepi32_epi64(_mm256_castsi256_si128(eight));
   const __m256i high = _mm256_cvtepi32_epi64(_mm256_extracti128_si256(eight, 1));
-  _mm256_storeu_si256(to, _mm256_add_epi64(_mm256_loadu_si256(to), _mm256_sll_epi64(low, shift)));
-  _mm256_storeu_si256(to + 1, _mm256_add_epi64(_mm256_loadu_si256(to + 1), _mm256_sll_epi64(high, shift)));
+  const __m256i none = _mm256_setzero_si256();
+  _mm256_storeu_si256(to, _mm256_add_epi64(fresh ? none : _mm256_loadu_si256(to), _mm256_sll_epi64(low, shift)));
+  _mm256_storeu_si256(to + 1,
+                      _mm256_add_epi64(fresh ? none : _mm256_loadu_si256(to + 1), _mm256_sll_epi64(high, shift)));
 }
 
 /* sum += two products. Written out, because compilers make all products first, for which registers do not suffice. */
@@ -76,7 +80,7 @@ TILE_INLINE __m256i add_products(__m256i sum, __m256i values, __m256i factors) {
 
 /* Four vectors by one panel. What limits is 4 vector operations a cycle: each product takes an addition. 8 sums, 2
  * registers of the panel, one of factors and one for a product. */
-TILE_INLINE void multiply_four(const uint8_t *panel, const uint8_t *vectors, size_t depth, int scale,
+TILE_INLINE void multiply_four(const uint8_t *panel, const uint8_t *vectors, size_t depth, int scale, int fresh,
                                int64_t (*sums)[ZML_PANEL]) {
   enum { BYTES = 2 * 2 * ZML_PANEL, UNROLLED = 4 };
   __m256i left[ZML_VECTORS_AT_ONCE], right[ZML_VECTORS_AT_ONCE];
@@ -96,17 +100,17 @@ TILE_INLINE void multiply_four(const uint8_t *panel, const uint8_t *vectors, siz
     }
   }
   for (int v = 0; v < ZML_VECTORS_AT_ONCE; v++) {
-    add_eight(sums[v], left[v], scale);
-    add_eight(sums[v] + 8, right[v], scale);
+    add_eight(sums[v], left[v], scale, fresh);
+    add_eight(sums[v] + 8, right[v], scale, fresh);
   }
 }
 
 ZML_TARGET static void multiply(const void *panels, size_t n_panels, const void *vectors, size_t n_vectors,
-                                size_t depth, int scale, int64_t (*sums)[ZML_PANEL], size_t stride) {
+                                size_t depth, int scale, int fresh, int64_t (*sums)[ZML_PANEL], size_t stride) {
   for (size_t v = 0; v < n_vectors; v += ZML_VECTORS_AT_ONCE)
     for (size_t p = 0; p < n_panels; p++)
       multiply_four((const uint8_t *)panels + p * 32 * depth,
-                    (const uint8_t *)vectors + v / ZML_PANEL * 32 * depth + 4 * (v % ZML_PANEL), depth, scale,
+                    (const uint8_t *)vectors + v / ZML_PANEL * 32 * depth + 4 * (v % ZML_PANEL), depth, scale, fresh,
                     sums + p * stride + v);
 }
 
@@ -125,8 +129,6 @@ DEFINE(4)
 DEFINE(8)
 
 const zml_matmul zml_matmul_avx2 = {
-    .value_bytes = 2,
-    .unit = 2,
     .depth = ZML_SHORT_DEPTH,
     .panels_of_columns = {[1] = panels_of_columns_1,
                           [2] = panels_of_columns_2,
@@ -134,5 +136,6 @@ const zml_matmul zml_matmul_avx2 = {
                           [8] = panels_of_columns_8},
     .panels_of_rows = {[1] = panels_of_rows_1, [2] = panels_of_rows_2, [4] = panels_of_rows_4, [8] = panels_of_rows_8},
     .multiply = multiply,
+    ZML_MATMUL_VECTORS,
 };
 #endif

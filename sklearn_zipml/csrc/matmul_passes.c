@@ -51,66 +51,24 @@ size_t zml_vector_bytes(const zml_matmul *by, size_t n_vectors, size_t count, in
   return n_digits(by, n_bytes) * vector_panels(n_vectors) * panel_bytes(by, count);
 }
 
-/* One vector's digits, from the lowest to the highest; each has a panel `digit` bytes on. */
-static void pack_bytes(const int32_t *vector, size_t count, size_t unit, size_t digits, size_t digit, uint8_t *out) {
-  for (size_t k = 0; k < count; k++) {
-    uint8_t *to = out + k / unit * ZML_PANEL * unit + k % unit;
-    int32_t rest = vector[k];
-    for (size_t p = 0; p < digits; p++) {
-      const int8_t low = (int8_t)(uint8_t)rest;
-      to[p * digit] = (uint8_t)low;
-      rest = (rest - low) >> 8;
-    }
-  }
-}
-
-static void pack_shorts(const int32_t *vector, size_t count, size_t unit, size_t digits, size_t digit, uint8_t *out) {
-  for (size_t k = 0; k < count; k++) {
-    uint8_t *to = out + 2 * (k / unit * ZML_PANEL * unit + k % unit);
-    int32_t rest = vector[k];
-    for (size_t p = 0; p < digits; p++) {
-      const int16_t low = (int16_t)(uint16_t)rest;
-      memcpy(to + p * digit, &low, sizeof low);
-      rest = (rest - low) >> 16;
-    }
-  }
-}
-
 void zml_pack_vectors(const zml_matmul *by, const int32_t *vectors, size_t stride, size_t n_vectors, size_t count,
                       int n_bytes, uint8_t *packed) {
-  const size_t digits = n_digits(by, n_bytes), unit = (size_t)by->unit;
   for (size_t start = 0; start < count; start += by->depth) {
-    const size_t depth = least(by->depth, count - start), size = panel_bytes(by, depth);
-    const size_t digit = vector_panels(n_vectors) * size;
-    if (n_vectors % ZML_PANEL) /* the last panel has vectors that are not there */
-      for (size_t p = 0; p < digits; p++)
-        memset(packed + p * digit + (vector_panels(n_vectors) - 1) * size, 0, size);
-    for (size_t v = 0; v < n_vectors; v++) {
-      uint8_t *out = packed + v / ZML_PANEL * size + v % ZML_PANEL * unit * (size_t)by->value_bytes;
-      const int32_t *from = vectors + v * stride + start;
-      (by->value_bytes == 1 ? pack_bytes : pack_shorts)(from, depth, unit, digits, digit, out);
+    const size_t depth = least(by->depth, count - start);
+    for (size_t p = 0; p < n_digits(by, n_bytes); p++) {
+      by->pack(vectors + start, stride, n_vectors, depth, (int)p, packed);
+      packed += vector_panels(n_vectors) * panel_bytes(by, depth);
     }
-    packed += digits * digit;
   }
 }
 
 /* sums += panels times packed vectors of one run. */
 static void multiply(const zml_matmul *by, const uint8_t *panels, size_t n_panels, const uint8_t *packed,
-                     size_t n_vectors, int n_bytes, size_t depth, int64_t (*sums)[ZML_PANEL]) {
+                     size_t n_vectors, int n_bytes, size_t depth, int fresh, int64_t (*sums)[ZML_PANEL]) {
   const size_t digit = vector_panels(n_vectors) * panel_bytes(by, depth), padded = zml_padded_vectors(n_vectors);
   for (size_t p = 0; p < n_digits(by, n_bytes); p++)
-    by->multiply(panels, n_panels, packed + p * digit, padded, depth, (int)p * digit_bits(by), sums, padded);
-}
-
-/* 2^52 * 1.5 is where the last bit of a double is one: added and taken off again, it rounds. */
-void zml_round_to_integers(const double *values, size_t n, double inverse, int32_t *out) {
-  const double one = 0x1.8p52;
-  if (!(inverse > 0)) {
-    memset(out, 0, n * sizeof *out);
-    return;
-  }
-  for (size_t k = 0; k < n; k++)
-    out[k] = (int32_t)(values[k] * inverse + one - one);
+    by->multiply(panels, n_panels, packed + p * digit, padded, depth, (int)p * digit_bits(by), fresh && p == 0, sums,
+                 padded);
 }
 
 /* Products of columns */
@@ -152,18 +110,18 @@ static void add_run(const zml_matmul *by, const zml_tiled *x, size_t first, size
   const int own = pair->first == pair->other;
   const uint8_t *vectors = w->others;
   decode_columns(by, x, first, last, pair->first, n_panels, w->columns);
-  by->multiply(w->columns, n_panels, w->one, ZML_VECTORS_AT_ONCE, depth, 0, w->totals, ZML_VECTORS_AT_ONCE);
+  by->multiply(w->columns, n_panels, w->one, ZML_VECTORS_AT_ONCE, depth, 0, 0, w->totals, ZML_VECTORS_AT_ONCE);
   if (!own)
     decode_columns(by, x, first, last, pair->other, n_others, w->others);
   if (!own && by->shift)
-    by->multiply(w->others, n_others, w->one, ZML_VECTORS_AT_ONCE, depth, 0, w->other_totals, ZML_VECTORS_AT_ONCE);
+    by->multiply(w->others, n_others, w->one, ZML_VECTORS_AT_ONCE, depth, 0, 0, w->other_totals, ZML_VECTORS_AT_ONCE);
   if (by->shift != by->own_shift)
     to_vectors(by, own ? w->columns : w->others, n_others, depth, w->others);
   else if (own)
     vectors = w->columns;
   for (size_t p = 0; p < n_panels; p += ZML_PANELS_AT_ONCE) {
     const size_t count = least(ZML_PANELS_AT_ONCE, n_panels - p), needed = own ? p + count : n_others;
-    by->multiply(w->columns + p * size, count, vectors, needed * ZML_PANEL, depth, 0, w->sums + p * pair->n_others,
+    by->multiply(w->columns + p * size, count, vectors, needed * ZML_PANEL, depth, 0, 0, w->sums + p * pair->n_others,
                  pair->n_others);
   }
 }
@@ -213,12 +171,11 @@ size_t zml_dot_bytes(const zml_matmul *by, size_t n_vectors) {
 static void dot_tile(const zml_matmul *by, const zml_tiled *x, size_t tile, const zml_vectors *vectors, uint8_t *panels,
                      int64_t (*sums)[ZML_PANEL]) {
   const uint8_t *packed = vectors->packed;
-  memset(sums, 0, 4 * zml_padded_vectors(vectors->n_vectors) * sizeof *sums);
   for (size_t column = 0; column < x->padded; column += by->depth) {
     const size_t depth = least(by->depth, x->padded - column);
     by->panels_of_rows[x->width](tile_of(x, tile, column), table_of(x, column), depth / ZML_PANEL, panels,
                                  panel_bytes(by, depth));
-    multiply(by, panels, 4, packed, vectors->n_vectors, vectors->n_bytes, depth, sums);
+    multiply(by, panels, 4, packed, vectors->n_vectors, vectors->n_bytes, depth, column == 0, sums);
     packed += zml_vector_bytes(by, vectors->n_vectors, depth, vectors->n_bytes);
   }
 }
@@ -231,9 +188,8 @@ void zml_dot_many(const zml_matmul *by, const zml_tiled *x, size_t first, size_t
     dot_tile(by, x, t, vectors, work, sums);
     for (size_t v = 0; v < vectors->n_vectors; v++)
       for (size_t plane = 0; plane < 4; plane++)
-        for (size_t i = 0; i < ZML_PANEL; i++)
-          out[v * stride + plane * ZML_PANEL + i] =
-              vectors->scale[v] * (double)(sums[plane * padded + v][i] + by->shift * vectors->totals[v]);
+        by->scale(sums[plane * padded + v], by->shift * vectors->totals[v], vectors->scale[v],
+                  out + v * stride + plane * ZML_PANEL);
   }
 }
 
@@ -264,8 +220,9 @@ static void load_rows(const zml_matmul *by, const zml_rounded *rows, size_t star
                       const GradientWork *w, int64_t *totals) {
   for (size_t v = 0; v < rows->n_vectors; v++) {
     int32_t *to = w->rounded + v * depth;
-    zml_round_to_integers(rows->values + v * rows->stride + start, count, rows->inverse[v], to);
-    memset(to + count, 0, (depth - count) * sizeof *to);
+    memset(to, 0, depth * sizeof *to);
+    if (rows->inverse[v] > 0)
+      by->round(rows->values + v * rows->stride + start, count, rows->inverse[v], to);
     for (size_t k = 0; k < count; k++)
       totals[v] += to[k];
   }
@@ -283,7 +240,7 @@ void zml_gradient_many(const zml_matmul *by, const zml_tiled *x, size_t first, s
     for (size_t column = 0; column < x->padded; column += step) {
       const size_t n_panels = least(step, x->padded - column) / ZML_PANEL;
       decode_columns(by, x, t, end, column, n_panels, w.panels);
-      multiply(by, w.panels, n_panels, w.packed, rows->n_vectors, rows->n_bytes, depth,
+      multiply(by, w.panels, n_panels, w.packed, rows->n_vectors, rows->n_bytes, depth, 0,
                sums + column / ZML_PANEL * padded);
     }
   }

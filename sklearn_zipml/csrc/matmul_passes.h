@@ -57,7 +57,7 @@ void zml_dot_many(const zml_matmul *by, const zml_tiled *x, size_t first, size_t
 
 /* sums[panel][vector][lane] += sum over the rows of tiles first..last-1 of position * vector, for all columns and for
  * zml_padded_vectors. Element 0 of a vector is that of the first row of tile `first`; what lies beyond the last row is
- * not read. scale: what to divide a vector by to get its fixed-point numbers. */
+ * not read. inverse: what makes the fixed-point numbers out of values; zeros if it is zero. */
 typedef struct {
   const double *values;
   size_t stride, n_vectors;
@@ -67,8 +67,5 @@ typedef struct {
 size_t zml_gradient_bytes(const zml_matmul *by, size_t n_vectors, int n_bytes);
 void zml_gradient_many(const zml_matmul *by, const zml_tiled *x, size_t first, size_t last, const zml_rounded *rows,
                        uint8_t *work, int64_t (*sums)[ZML_PANEL], int64_t *totals);
-
-/* The integers next to values * inverse, which have to be below 2^31, ties to even; zeros if inverse is zero. */
-void zml_round_to_integers(const double *values, size_t n, double inverse, int32_t *out);
 
 #endif

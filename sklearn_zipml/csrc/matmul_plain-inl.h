@@ -36,7 +36,7 @@ ZML_INLINE void panels_of_rows(const uint8_t *tile, const uint8_t *table, size_t
 }
 
 /* Four vectors by one panel. */
-ZML_INLINE void multiply_four(const int16_t *panel, const int16_t *vectors, size_t depth, int scale,
+ZML_INLINE void multiply_four(const int16_t *panel, const int16_t *vectors, size_t depth, int scale, int fresh,
                               int64_t (*sums)[ZML_PANEL]) {
   int32_t sum[ZML_VECTORS_AT_ONCE][ZML_PANEL] = {{0}};
   for (size_t k = 0; k < depth; k++, panel += ZML_PANEL, vectors += ZML_PANEL)
@@ -45,15 +45,15 @@ ZML_INLINE void multiply_four(const int16_t *panel, const int16_t *vectors, size
         sum[v][lane] += (int32_t)panel[lane] * vectors[v];
   for (int v = 0; v < ZML_VECTORS_AT_ONCE; v++)
     for (int lane = 0; lane < ZML_PANEL; lane++)
-      sums[v][lane] += (int64_t)sum[v][lane] * ((int64_t)1 << scale);
+      sums[v][lane] = (fresh ? 0 : sums[v][lane]) + (int64_t)sum[v][lane] * ((int64_t)1 << scale);
 }
 
 ZML_TARGET static void multiply(const void *panels, size_t n_panels, const void *vectors, size_t n_vectors,
-                                size_t depth, int scale, int64_t (*sums)[ZML_PANEL], size_t stride) {
+                                size_t depth, int scale, int fresh, int64_t (*sums)[ZML_PANEL], size_t stride) {
   for (size_t v = 0; v < n_vectors; v += ZML_VECTORS_AT_ONCE)
     for (size_t p = 0; p < n_panels; p++)
       multiply_four((const int16_t *)panels + p * depth * ZML_PANEL,
-                    (const int16_t *)vectors + v / ZML_PANEL * ZML_PANEL * depth + v % ZML_PANEL, depth, scale,
+                    (const int16_t *)vectors + v / ZML_PANEL * ZML_PANEL * depth + v % ZML_PANEL, depth, scale, fresh,
                     sums + p * stride + v);
 }
 

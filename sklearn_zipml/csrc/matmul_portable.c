@@ -3,10 +3,10 @@
 
 #define ZML_TARGET
 #include "matmul_plain-inl.h"
+enum { VALUE_BYTES = 2, UNIT = 1 };
+#include "matmul_vectors-inl.h"
 
 const zml_matmul zml_matmul_portable = {
-    .value_bytes = 2,
-    .unit = 1,
     .depth = ZML_SHORT_DEPTH,
     .panels_of_columns = {[1] = panels_of_columns_1,
                           [2] = panels_of_columns_2,
@@ -14,4 +14,5 @@ const zml_matmul zml_matmul_portable = {
                           [8] = panels_of_columns_8},
     .panels_of_rows = {[1] = panels_of_rows_1, [2] = panels_of_rows_2, [4] = panels_of_rows_4, [8] = panels_of_rows_8},
     .multiply = multiply,
+    ZML_MATMUL_VECTORS,
 };
