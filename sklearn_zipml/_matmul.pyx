@@ -61,8 +61,10 @@ cdef extern from "matmul_passes.h" nogil:
     void zml_dot_many(const zml_matmul *by, const zml_tiled *x, size_t first, size_t last, const zml_vectors *vectors,
                       uint8_t *work, double *out, size_t stride)
     size_t zml_gradient_bytes(const zml_matmul *by, size_t n_vectors, int n_bytes)
-    void zml_gradient_many(const zml_matmul *by, const zml_tiled *x, size_t first, size_t last, const zml_rounded *rows,
-                           uint8_t *work, int64_t (*sums)[16], int64_t *totals)
+    void zml_add_gradient(const zml_matmul *by, const zml_tiled *x, size_t first, size_t last, const zml_rounded *rows,
+                          uint8_t *work, int64_t (*sums)[16], int64_t *totals)
+    void zml_write_gradient(const zml_matmul *by, size_t n_vectors, size_t n_columns, const int64_t (*sums)[16],
+                            const int64_t *totals, int64_t *out)
     void zml_write_gram(const zml_matmul *by, const zml_block_pair *pair, uint8_t *work, int64_t n_rows, int64_t *sums,
                         int64_t *totals)
 
@@ -262,10 +264,11 @@ def gradient_sums(Tiles tiles, const double[:, :] values, const double[::1] inve
     cdef const zml_matmul *by = active_products()
     cdef zml_tiled x = tiled(tiles)
     cdef zml_rounded rows
-    cdef size_t n = values.shape[0], room = zml_padded_vectors(n), t = first, end
+    cdef size_t n = values.shape[0], d = tiles.n_columns, room = zml_padded_vectors(n), t = first, end
     cdef size_t step = tiles_between_signals(n * x.padded, by.depth)
     sums = np.zeros((x.padded // ZML_PANEL, room, ZML_PANEL), dtype=np.int64)
-    totals = np.zeros(n, dtype=np.int64)
+    out, totals = np.zeros((n, d), dtype=np.int64), np.zeros(n, dtype=np.int64)
+    cdef int64_t[:, ::1] out_view = out
     cdef int64_t[:, :, ::1] sums_view = sums
     cdef int64_t[::1] totals_view = totals
     cdef uint8_t[::1] work = aligned_zeros(zml_gradient_bytes(by, n, n_bytes))
@@ -276,9 +279,10 @@ def gradient_sums(Tiles tiles, const double[:, :] values, const double[::1] inve
             while t < last:
                 end = min(last, t + step)
                 rows.values = &values[0, (t - first) * ZML_TILE_ROWS]
-                zml_gradient_many(by, &x, t, end, &rows, &work[0], <int64_t (*)[16]> &sums_view[0, 0, 0],
-                                  &totals_view[0])
+                zml_add_gradient(by, &x, t, end, &rows, &work[0], <int64_t (*)[16]> &sums_view[0, 0, 0],
+                                 &totals_view[0])
                 t = end
                 with gil:
                     PyErr_CheckSignals()
-    return sums.transpose(1, 0, 2).reshape(room, x.padded)[:n, : tiles.n_columns], totals
+            zml_write_gradient(by, n, d, <const int64_t (*)[16]> &sums_view[0, 0, 0], &totals_view[0], &out_view[0, 0])
+    return out, totals

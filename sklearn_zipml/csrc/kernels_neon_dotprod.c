@@ -15,7 +15,7 @@
 const zml_kernels zml_neon_dotprod = {
     .name = "neon_dotprod",
     .encoding = &zml_encoding_neon,
-    .matmul = &zml_matmul_portable,
+    .matmul = &zml_matmul_neon_dotprod,
     .dot = {[1] = dot_1, [2] = dot_2, [4] = dot_4, [8] = dot_8},
     .gradient = {[1] = gradient_1, [2] = gradient_2, [4] = gradient_4, [8] = gradient_8},
     .saga_rows = saga_rows,

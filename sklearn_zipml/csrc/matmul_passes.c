@@ -229,8 +229,8 @@ static void load_rows(const zml_matmul *by, const zml_rounded *rows, size_t star
   zml_pack_vectors(by, w->rounded, depth, rows->n_vectors, depth, rows->n_bytes, w->packed);
 }
 
-void zml_gradient_many(const zml_matmul *by, const zml_tiled *x, size_t first, size_t last, const zml_rounded *rows,
-                       uint8_t *work, int64_t (*sums)[ZML_PANEL], int64_t *totals) {
+void zml_add_gradient(const zml_matmul *by, const zml_tiled *x, size_t first, size_t last, const zml_rounded *rows,
+                      uint8_t *work, int64_t (*sums)[ZML_PANEL], int64_t *totals) {
   const GradientWork w = gradient_work(by, rows->n_vectors, rows->n_bytes, work);
   const size_t n_tiles = by->depth / ZML_TILE_ROWS, step = ZML_PANELS_AT_ONCE * ZML_PANEL;
   const size_t padded = zml_padded_vectors(rows->n_vectors);
@@ -244,4 +244,12 @@ void zml_gradient_many(const zml_matmul *by, const zml_tiled *x, size_t first, s
                sums + column / ZML_PANEL * padded);
     }
   }
+}
+
+void zml_write_gradient(const zml_matmul *by, size_t n_vectors, size_t n_columns, const int64_t (*sums)[ZML_PANEL],
+                        const int64_t *totals, int64_t *out) {
+  const size_t padded = zml_padded_vectors(n_vectors);
+  for (size_t v = 0; v < n_vectors; v++)
+    for (size_t j = 0; j < n_columns; j++)
+      out[v * n_columns + j] = sums[j / ZML_PANEL * padded + v][j % ZML_PANEL] + by->shift * totals[v];
 }

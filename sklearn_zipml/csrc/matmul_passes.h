@@ -55,9 +55,11 @@ size_t zml_dot_bytes(const zml_matmul *by, size_t n_vectors);
 void zml_dot_many(const zml_matmul *by, const zml_tiled *x, size_t first, size_t last, const zml_vectors *vectors,
                   uint8_t *work, double *out, size_t stride);
 
-/* sums[panel][vector][lane] += sum over the rows of tiles first..last-1 of position * vector, for all columns and for
- * zml_padded_vectors. Element 0 of a vector is that of the first row of tile `first`; what lies beyond the last row is
- * not read. inverse: what makes the fixed-point numbers out of values; zeros if it is zero. */
+/* Sums over the rows of tiles first..last-1 of position * vector, for all columns: zml_add_gradient adds them to
+ * sums[panel][vector][lane], which has room for zml_padded_vectors, and the sums of the vectors to totals;
+ * zml_write_gradient writes out[vector][column] in the end. Element 0 of a vector is that of the first row of tile
+ * `first`; what lies beyond the last row is not read. inverse: what makes the fixed-point numbers out of values; zeros
+ * if it is zero. */
 typedef struct {
   const double *values;
   size_t stride, n_vectors;
@@ -65,7 +67,10 @@ typedef struct {
   const double *inverse;
 } zml_rounded;
 size_t zml_gradient_bytes(const zml_matmul *by, size_t n_vectors, int n_bytes);
-void zml_gradient_many(const zml_matmul *by, const zml_tiled *x, size_t first, size_t last, const zml_rounded *rows,
-                       uint8_t *work, int64_t (*sums)[ZML_PANEL], int64_t *totals);
+void zml_add_gradient(const zml_matmul *by, const zml_tiled *x, size_t first, size_t last, const zml_rounded *rows,
+                      uint8_t *work, int64_t (*sums)[ZML_PANEL], int64_t *totals);
+
+void zml_write_gradient(const zml_matmul *by, size_t n_vectors, size_t n_columns, const int64_t (*sums)[ZML_PANEL],
+                        const int64_t *totals, int64_t *out);
 
 #endif
