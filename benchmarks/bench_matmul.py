@@ -55,6 +55,18 @@ def compare_gram(tiles, rows, options, clock):
     report(f"gram, {tiles.width} bits, {n} x {d}", n * d * d / 2, *best_times(runs, options.repeats, clock))
 
 
+def compare_row_gram(tiles, rows, options, clock):
+    """The matrix of rows, in double and in single precision."""
+    centre, (n, d) = rows.mean(axis=0, dtype=np.float64), rows.shape
+    for dtype in (np.float64, np.float32):
+        runs = (
+            partial(_gram.row_gram, tiles, centre, np.ones(d), dtype, options.threads),
+            lambda: rows @ rows.T,
+        )
+        name = f"row gram, {dtype.__name__}, {tiles.width} bits, {n} x {d}"
+        report(name, n * n * d / 2, *best_times(runs, options.repeats, clock))
+
+
 def compare_vectors(tiles, rows, k, options, clock):
     """Products with k vectors and sums with k weights of every row."""
     n, d = rows.shape
@@ -82,6 +94,8 @@ def compare(tiles, options, clock):
     """One line a product."""
     rows = tiles.positions(0, tiles.n_tiles).astype(np.float32)
     compare_gram(tiles, rows, options, clock)
+    if len(rows) <= rows.shape[1]:
+        compare_row_gram(tiles, rows, options, clock)
     for k in map(int, filter(None, options.vectors.split(","))):
         compare_vectors(tiles, rows, k, options, clock)
 

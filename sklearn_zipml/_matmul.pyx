@@ -9,7 +9,7 @@ cimport cython
 from cpython.exc cimport PyErr_CheckSignals
 
 from sklearn_zipml._kernels cimport (
-    ZML_TILE_ROWS, Tiles, active_kernels, int32_t, int64_t, uint8_t,
+    ZML_TILE_ROWS, Tiles, active_kernels, int32_t, int64_t, uint8_t, zml_table_codes,
 )
 
 from sklearn_zipml._kernels import aligned_zeros
@@ -78,9 +78,20 @@ cdef extern from "moments.h" nogil:
     void zml_mirror(size_t n, int64_t *sums)
     void zml_centre_moments(size_t n, const zml_centring *about, int64_t *sums)
 
+cdef extern from "scaled_rows.h" nogil:
+    void zml_scale_rows_f32(const uint8_t *tile, const uint8_t *table, int width, size_t n_rows, size_t count,
+                            const float *centre, const float *unit, float *out, size_t stride)
+    void zml_scale_rows_f64(const uint8_t *tile, const uint8_t *table, int width, size_t n_rows, size_t count,
+                            const double *centre, const double *unit, double *out, size_t stride)
+
 cdef enum:
     # A pass looks for signals after about so many products, some ten milliseconds.
     SIGNAL_PRODUCTS = 1 << 30
+    SCALED_TILES = 64
+
+ctypedef fused real:
+    float
+    double
 
 
 cdef const zml_matmul *active_products() noexcept nogil:
@@ -286,3 +297,29 @@ def gradient_sums(Tiles tiles, const double[:, :] values, const double[::1] inve
                     PyErr_CheckSignals()
             zml_write_gradient(by, n, d, <const int64_t (*)[16]> &sums_view[0, 0, 0], &totals_view[0], &out_view[0, 0])
     return out, totals
+
+
+def scaled_rows(Tiles tiles, size_t first, size_t last, size_t column, const real[::1] centre, const real[::1] unit,
+                real[:, ::1] out):
+    """out[row, k] = (g - centre[k]) * unit[k] for the rows of tiles first..last-1, g the positions of column + k.
+
+    `column` is a multiple of 16, the first of as many as there are centres.
+    """
+    cdef zml_tiled x = tiled(tiles)
+    cdef size_t t, start, count = centre.shape[0], stride = out.strides[0] // <ptrdiff_t> sizeof(real)
+    cdef size_t offset = column * ZML_TILE_ROWS // 8 * x.width, codes = zml_table_codes(x.width)
+    cdef const uint8_t *table = x.table + column * codes if codes else NULL
+    if count == 0:
+        return
+    with nogil:
+        for t in range(first, last):
+            start = (t - first) * ZML_TILE_ROWS
+            if real is float:
+                zml_scale_rows_f32(tiles.tile(t) + offset, table, x.width, tiles.rows_in(t), count, &centre[0],
+                                   &unit[0], &out[start, 0], stride)
+            else:
+                zml_scale_rows_f64(tiles.tile(t) + offset, table, x.width, tiles.rows_in(t), count, &centre[0],
+                                   &unit[0], &out[start, 0], stride)
+            if t % SCALED_TILES == 0:
+                with gil:
+                    PyErr_CheckSignals()

@@ -3,7 +3,9 @@
 import numpy as np
 import pytest
 
+from sklearn_zipml import _gram
 from sklearn_zipml._encoder import pack
+from sklearn_zipml._float_matrix import FloatMatrix
 from sklearn_zipml._gram import second_moments
 
 
@@ -32,3 +34,28 @@ def test_constant_columns_have_none():
     assert (positions[:, :2] == positions[0, :2]).all() and positions[0, 0] > 0
     moments = second_moments(packed._tiles, packed._tiles.n_tiles, positions.mean(axis=0), 1)
     assert not moments[:2].any() and moments[2, 2] > 0
+
+
+@pytest.mark.parametrize("bits", [1, 4, 8, None])
+@pytest.mark.parametrize(("n", "d"), [(1, 1), (65, 3), (130, 333)])
+def test_row_gram(bits, n, d, monkeypatch):
+    monkeypatch.setattr(_gram, "ROW_BLOCK_VALUES", 48 * n)
+    rng = np.random.default_rng(1)
+    X = rng.exponential(size=(n, d)) + rng.normal(size=d)
+    if bits is None:
+        tiles = FloatMatrix(X, 0)._tiles
+        values = tiles.floats.transpose(0, 2, 1).reshape(-1, tiles.padded)[:n, :d].astype(np.float64)
+    else:
+        tiles = pack(X, bits, "compensated", "optimal", 0)._tiles
+        values = tiles.positions(0, tiles.n_tiles).astype(np.float64)
+    centre, unit = rng.normal(size=d) + 100, rng.exponential(size=d)
+    scaled = (values - centre) * unit
+    expected = scaled @ scaled.T
+    for threads in (1, 3):
+        found = _gram.row_gram(tiles, centre, unit, threads=threads)
+        np.testing.assert_allclose(found, expected, rtol=1e-12)
+        np.testing.assert_array_equal(found, found.T)
+        single = _gram.row_gram(tiles, centre, unit, np.float32, threads)
+        size = np.sqrt(np.diag(expected))
+        assert single.dtype == np.float64
+        assert (np.abs(single - expected) <= 1e-6 * np.outer(size, size)).all()
