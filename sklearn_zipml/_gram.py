@@ -16,11 +16,15 @@ BLOCK_COLUMNS = 512
 # Products of a block's columns that a thread is given at least.
 LEAST_PRODUCTS = 1 << 24
 MOST_PARTS = 64
+# Largest by smallest weight of rows: rounded to integers of 23 bits, the smallest then moves by half of 1e-6 at most.
+MOST_RATIO = 8
+# What weights may add up to: 2^46 * 255^2 < 2^63.
+MOST_TOTAL = 1 << 46
 # Values of rows that are unpacked at a time.
 ROW_BLOCK_VALUES = 1 << 22
 
 
-def position_sums(tiles, first, last, threads):
+def position_sums(tiles, first, last, threads, weights=None):
     """Sums of products of the columns' grid positions over the rows of tiles first..last-1, exact.
 
     Sums of several runs of tiles, or of several containers with the same levels, add up.
@@ -30,18 +34,19 @@ def position_sums(tiles, first, last, threads):
     tiles : Tiles of codes
     first, last : int
     threads : int
+    weights : int32 (slots,) or None, weights of the rows, at most `_matmul.MOST_WEIGHT` each and 2^46 together
 
     Returns
     -------
     sums : int64 (n_columns, n_columns)
     totals : int64 (n_columns,), sums of the positions
     """
-    sums, totals = _lower_sums(tiles, first, last, threads)
+    sums, totals = _lower_sums(tiles, first, last, threads, weights)
     _matmul.mirror(sums)
     return sums, totals
 
 
-def second_moments(tiles, last, centre, threads):
+def second_moments(tiles, last, centre, threads, weights=None):
     """Mean of (g - centre)(g - centre)' over the rows of tiles 0..last-1, g their grid positions, float64.
 
     Parameters
@@ -50,13 +55,37 @@ def second_moments(tiles, last, centre, threads):
     last : int
     centre : float64 (n_columns,)
     threads : int
+    weights : int32 (slots,) or None, see `position_sums` and `integer_weights`
 
     Returns
     -------
     float64 (n_columns, n_columns)
     """
-    sums, totals = _lower_sums(tiles, 0, last, threads)
-    return _matmul.centre_moments(sums, totals, min(tiles.n_rows, last * _kernels.TILE_ROWS), centre)
+    sums, totals = _lower_sums(tiles, 0, last, threads, weights)
+    n = min(tiles.n_rows, last * _kernels.TILE_ROWS)
+    return _matmul.centre_moments(sums, totals, n if weights is None else weights[:n].sum(dtype=np.int64), centre)
+
+
+def integer_weights(weights, n_rows):
+    """Weights of rows as integers for `second_moments`, or None if those would be too coarse.
+
+    None of them is off by more than 1e-6 of itself: the largest is `MOST_RATIO` times the smallest at most, but for
+    zeros, and there are few enough rows.
+
+    Parameters
+    ----------
+    weights : float (slots,), not negative
+    n_rows : int
+
+    Returns
+    -------
+    int32 (slots,) or None
+    """
+    weights = np.asarray(weights, dtype=np.float64)[:n_rows]
+    largest, smallest = weights.max(initial=0), weights.min(initial=np.inf, where=weights > 0)
+    if not 0 < largest <= MOST_RATIO * smallest or not weights.sum() / largest * _matmul.MOST_WEIGHT < MOST_TOTAL:
+        return None
+    return np.rint(weights * (_matmul.MOST_WEIGHT / largest)).astype(np.int32)
 
 
 def row_gram(tiles, centre, unit, dtype=np.float64, threads=1):
@@ -110,27 +139,22 @@ def _scaled_columns(tiles, columns, centre, unit, dtype, threads):
     return rows
 
 
-def _lower_sums(tiles, first, last, threads):
+def _lower_sums(tiles, first, last, threads, weights=None):
     """The lower triangle of position_sums."""
     sums = np.zeros((tiles.n_columns, tiles.n_columns), dtype=np.int64)
     totals = np.zeros(tiles.n_columns, dtype=np.int64)
     if tiles.n_columns == 0 or last <= first:
         return sums, totals
-    blocks = _blocks(tiles.padded)
-    tasks, lock = deque(_tasks(blocks, first, last, threads)), Lock()
+    weights = np.zeros(0, dtype=np.int32) if weights is None else weights
+    tasks, lock = deque(_tasks(_blocks(tiles.padded), first, last, threads)), Lock()
 
     def work(_member):
         while tasks:
             try:
-                columns, others, start, stop = tasks.popleft()
+                columns, others, span = tasks.popleft()
             except IndexError:  # another thread was faster
                 return
-            block, own = _matmul.gram_block(tiles, start, stop, columns, others)
-            place = sums[columns[0] : sum(columns), others[0] : sum(others)]
-            with lock:
-                place += block[: place.shape[0], : place.shape[1]]
-                if columns == others:
-                    totals[columns[0] : sum(columns)] += own[: place.shape[0]]
+            _matmul.add_gram(tiles, span, columns, others, weights, sums, totals, lock)
 
     run_team(min(max(1, threads_of(threads)), len(tasks)), work, tasks.clear)
     return sums, totals
@@ -145,10 +169,10 @@ def _blocks(padded):
 
 
 def _tasks(blocks, first, last, threads):
-    """Pairs of blocks and runs of tiles, (columns, others, first, last), the larger ones first."""
+    """Pairs of blocks and runs of tiles, (columns, others, (first, last)), the larger ones first."""
     pairs = [(columns, others) for k, columns in enumerate(blocks) for others in blocks[: k + 1]]
     pairs.sort(key=lambda pair: pair[0] == pair[1])
     products = (last - first) * _kernels.TILE_ROWS * blocks[0][1] ** 2
     parts = 1 if len(pairs) >= 4 * threads else max(1, min(threads, products // LEAST_PRODUCTS, MOST_PARTS))
     bounds = [first + (last - first) * k // parts for k in range(parts + 1)]
-    return [(*pair, *span) for pair in pairs for span in pairwise(bounds) if span[0] < span[1]]
+    return [(*pair, span) for pair in pairs for span in pairwise(bounds) if span[0] < span[1]]

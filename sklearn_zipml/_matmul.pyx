@@ -36,10 +36,21 @@ cdef extern from "matmul_passes.h" nogil:
         size_t n_columns
         size_t other
         size_t n_others
+        int weighted
+    enum:
+        ZML_WEIGHT_BYTES
+    ctypedef struct zml_gram_sums:
+        int64_t *sums
+        int64_t *totals
+        size_t stride
+        size_t n_columns
+        size_t n_others
     size_t zml_gram_bytes(const zml_matmul *by, const zml_block_pair *pair)
     void zml_begin_gram(const zml_matmul *by, const zml_block_pair *pair, uint8_t *work)
     void zml_add_gram(const zml_matmul *by, const zml_tiled *x, size_t first, size_t last, const zml_block_pair *pair,
-                      uint8_t *work)
+                      const int32_t *weights, uint8_t *work)
+    void zml_write_gram(const zml_matmul *by, const zml_block_pair *pair, uint8_t *work, int64_t total_weight,
+                        const zml_gram_sums *to)
     size_t zml_padded_vectors(size_t n_vectors)
     int32_t zml_most_of(int n_bytes)
     ctypedef struct zml_vectors:
@@ -65,12 +76,10 @@ cdef extern from "matmul_passes.h" nogil:
                           uint8_t *work, int64_t (*sums)[16], int64_t *totals)
     void zml_write_gradient(const zml_matmul *by, size_t n_vectors, size_t n_columns, const int64_t (*sums)[16],
                             const int64_t *totals, int64_t *out)
-    void zml_write_gram(const zml_matmul *by, const zml_block_pair *pair, uint8_t *work, int64_t n_rows, int64_t *sums,
-                        int64_t *totals)
 
 cdef extern from "moments.h" nogil:
     ctypedef struct zml_centring:
-        int64_t n_rows
+        int64_t weight
         const int64_t *totals
         const int64_t *whole
         const double *rest
@@ -94,6 +103,9 @@ ctypedef fused real:
     double
 
 
+MOST_WEIGHT = zml_most_of(ZML_WEIGHT_BYTES)
+
+
 cdef const zml_matmul *active_products() noexcept nogil:
     return <const zml_matmul *> active_kernels().matmul
 
@@ -114,41 +126,49 @@ cdef size_t tiles_between_signals(size_t products_of_a_row, size_t depth) noexce
     return max(<size_t> 1, runs) * (depth // ZML_TILE_ROWS)
 
 
-def gram_block(Tiles tiles, size_t first, size_t last, tuple columns, tuple others):
-    """Sums of products of the grid positions of two blocks of columns over the rows of tiles first..last-1.
+def add_gram(Tiles tiles, tuple span, tuple columns, tuple others, const int32_t[::1] weights, int64_t[:, ::1] sums,
+             int64_t[::1] totals, lock):
+    """Add sums over rows of products of the grid positions of two blocks of columns to a matrix of all columns.
 
     Parameters
     ----------
     tiles : Tiles of codes
-    first, last : int
+    span : (first, last), tiles
     columns, others : (first, count) of padded columns, multiples of 16: the same, or without any in common
-
-    Returns
-    -------
-    sums : int64 (columns, others); of a block with itself only the lower triangle is defined
-    totals : int64 (columns,), sums of the positions
+    weights : int32 (slots,), at most `MOST_WEIGHT` each, or empty for ones
+    sums : int64 (n_columns, n_columns); of a block with itself only the lower triangle is added to
+    totals : int64 (n_columns,), sums of the positions, which are added for a block with itself only
+    lock : context manager that is entered to add
     """
     cdef const zml_matmul *by = active_products()
     cdef zml_tiled x = tiled(tiles)
     cdef zml_block_pair pair
-    cdef size_t t = first, end, step
+    cdef zml_gram_sums to
+    cdef size_t first = span[0], last = span[1], t = first, end, step
+    cdef const int32_t *weight = &weights[0] if weights.shape[0] else NULL
+    cdef int64_t total = min(x.n_rows, last * ZML_TILE_ROWS) - min(x.n_rows, first * ZML_TILE_ROWS)
     pair.first, pair.n_columns, pair.other, pair.n_others = columns[0], columns[1], others[0], others[1]
-    sums, totals = np.empty((pair.n_columns, pair.n_others), dtype=np.int64), np.empty(pair.n_columns, dtype=np.int64)
-    cdef int64_t[:, ::1] sums_view = sums
-    cdef int64_t[::1] totals_view = totals
+    pair.weighted = weight != NULL
+    if pair.weighted:
+        total = np.asarray(weights[first * ZML_TILE_ROWS : min(x.n_rows, last * ZML_TILE_ROWS)]).sum(dtype=np.int64)
+    to.n_columns = min(pair.n_columns, tiles.n_columns - pair.first)
+    to.n_others, to.stride = min(pair.n_others, tiles.n_columns - pair.other), sums.shape[1]
+    to.sums = &sums[pair.first, pair.other]
+    cdef int64_t[::1] own_totals = np.zeros(pair.n_columns, dtype=np.int64)
     cdef uint8_t[::1] work = aligned_zeros(zml_gram_bytes(by, &pair))
+    to.totals = &totals[pair.first] if pair.first == pair.other else &own_totals[0]
     step = tiles_between_signals(pair.n_columns * pair.n_others, by.depth)
     with nogil:
         zml_begin_gram(by, &pair, &work[0])
         while t < last:
             end = min(last, t + step)
-            zml_add_gram(by, &x, t, end, &pair, &work[0])
+            zml_add_gram(by, &x, t, end, &pair, weight + t * ZML_TILE_ROWS if weight != NULL else NULL, &work[0])
             t = end
             with gil:
                 PyErr_CheckSignals()
-        zml_write_gram(by, &pair, &work[0], min(x.n_rows, last * ZML_TILE_ROWS) - min(x.n_rows, first * ZML_TILE_ROWS),
-                       &sums_view[0, 0], &totals_view[0])
-    return sums, totals
+    with lock:
+        with nogil:
+            zml_write_gram(by, &pair, &work[0], total, &to)
 
 
 def mirror(int64_t[:, ::1] sums):
@@ -158,9 +178,10 @@ def mirror(int64_t[:, ::1] sums):
             zml_mirror(sums.shape[0], &sums[0, 0])
 
 
-def centre_moments(int64_t[:, ::1] sums, const int64_t[::1] totals, int64_t n_rows, centre):
-    """Mean of (g - centre)(g - centre)' out of the sums of g g' (lower triangle) and g over n_rows rows, in place.
+def centre_moments(int64_t[:, ::1] sums, const int64_t[::1] totals, int64_t total_weight, centre):
+    """Mean of (g - centre)(g - centre)' out of the sums of g g' (lower triangle) and g over rows, in place.
 
+    Rows may be weighted by integers; total_weight is then the sum of these, otherwise the number of rows.
     The integers next to the centres are taken off in integers, so that what is left is rounded once, and columns of
     one value, centred there, have exactly none.
 
@@ -171,10 +192,10 @@ def centre_moments(int64_t[:, ::1] sums, const int64_t[::1] totals, int64_t n_ro
     whole = np.clip(np.rint(centre), 0, 255).astype(np.int64)
     cdef const int64_t[::1] whole_view = whole
     cdef const double[::1] rest = np.asarray(centre, dtype=np.float64) - whole
-    cdef const double[::1] mean = (np.asarray(totals) - n_rows * whole) / n_rows
+    cdef const double[::1] mean = (np.asarray(totals) - total_weight * whole) / total_weight
     cdef zml_centring about
     if sums.shape[0]:
-        about.n_rows, about.totals, about.whole = n_rows, &totals[0], &whole_view[0]
+        about.weight, about.totals, about.whole = total_weight, &totals[0], &whole_view[0]
         about.rest, about.mean = &rest[0], &mean[0]
         with nogil:
             zml_centre_moments(sums.shape[0], &about, &sums[0, 0])

@@ -12,7 +12,7 @@ from scipy.sparse.linalg import LinearOperator, eigsh
 
 from . import _kernels, _loops
 from ._float_matrix import FLOAT_WIDTH
-from ._gram import second_moments
+from ._gram import integer_weights, second_moments
 from ._levels import listed
 from ._statistics import weighted
 from ._threads import THREAD_TILES, in_threads, run_team
@@ -220,8 +220,10 @@ class Problem:
         return self._dense
 
     def _gram(self, last):
-        if self.tiles.width < FLOAT_WIDTH and not len(self.weights):
-            return second_moments(self.tiles, last, self.centre, self.threads) * self.unit * self.unit[:, None]
+        weights = integer_weights(self.weights, self.n) if len(self.weights) else None
+        if self.tiles.width < FLOAT_WIDTH and (weights is not None or not len(self.weights)):
+            moments = second_moments(self.tiles, last, self.centre, self.threads, weights)
+            return moments * self.unit * self.unit[:, None]
         gram, total = np.zeros((self.d, self.d)), self.unit_weights(0, last).sum()
         chunk = max(1, (1 << 22) // (_kernels.TILE_ROWS * 8 * max(1, self.d)))
         for first in range(0, last, chunk):

@@ -59,3 +59,40 @@ def test_row_gram(bits, n, d, monkeypatch):
         size = np.sqrt(np.diag(expected))
         assert single.dtype == np.float64
         assert (np.abs(single - expected) <= 1e-6 * np.outer(size, size)).all()
+
+
+@pytest.mark.parametrize("kind", ["uniform", "two classes", "zeros"])
+def test_weighted_moments(kind):
+    """To 1e-6 of the geometric mean of the diagonal, and exactly none in constant columns."""
+    rng = np.random.default_rng(5)
+    X = rng.exponential(size=(3000, 9))
+    X[:, 4] = rng.random(3000) < 0.01
+    X[:, 5] = 3
+    weights = {
+        "uniform": rng.uniform(0.13, 1, 3000),
+        "two classes": np.where(rng.random(3000) < 0.9, 1 / 1.8, 1 / 0.2 / 0.7),
+        "zeros": rng.uniform(0.2, 1, 3000) * (rng.random(3000) < 0.5),
+    }[kind]
+    packed = pack(X, 4, "compensated", "optimal", 0)
+    tiles = packed._tiles
+    slots = packed._order.to_slots(weights, 64 * tiles.n_tiles, np.float64)
+    positions = tiles.positions(0, tiles.n_tiles).astype(np.float64)
+    w = slots[:3000, None]
+    centre = (w * positions).sum(axis=0) / w.sum()
+    whole = _gram.integer_weights(slots, 3000)
+    if kind == "two classes":
+        assert whole is None  # 1 : 12.9
+        return
+    found = _gram.second_moments(tiles, tiles.n_tiles, centre, 1, whole)
+    rows = positions - centre
+    expected = rows.T @ (w * rows) / w.sum()
+    size = np.sqrt(np.diag(expected))
+    assert (np.abs(found - expected) <= 1e-6 * np.outer(size, size)).all()
+    assert not found[5].any() and found[4, 4] > 0
+
+
+def test_weights_that_integers_do_not_hold():
+    assert _gram.integer_weights(np.array([1.0, 8.1]), 2) is None
+    assert _gram.integer_weights(np.array([1.0, 8.1]), 1) is not None
+    assert _gram.integer_weights(np.zeros(3), 3) is None
+    np.testing.assert_array_equal(_gram.integer_weights(np.array([0.5, 0, 1]), 3) > 0, [True, False, True])

@@ -44,6 +44,26 @@ def test_position_sums(force, n, d, width):
     np.testing.assert_array_equal(totals, positions.sum(axis=0))
 
 
+@pytest.mark.parametrize("width", WIDTHS)
+@pytest.mark.parametrize(("n", "d"), [(1, 1), (63, 17), (300, 48), (1200, 31), (640, 600)])
+def test_weighted_position_sums(force, n, d, width):
+    """Rows weighted by integers, the largest and zero among them; weights in padding count for nothing."""
+    tiles = random_tiles(n, d, width)
+    positions = positions_of(tiles)
+    rng = np.random.default_rng(n)
+    weights = rng.integers(0, _matmul.MOST_WEIGHT + 1, 64 * tiles.n_tiles, dtype=np.int32)
+    weights[::7], weights[1::5] = _matmul.MOST_WEIGHT, 0
+    own = weights[:n, None].astype(np.int64)
+    for threads in (1, 3):
+        sums, totals = _gram.position_sums(tiles, 0, tiles.n_tiles, threads, weights)
+        np.testing.assert_array_equal(sums, positions.T @ (own * positions))
+        np.testing.assert_array_equal(totals, (own * positions).sum(axis=0))
+    first = tiles.n_tiles // 2
+    rows = slice(64 * first, None)
+    sums = _gram.position_sums(tiles, first, tiles.n_tiles, 1, weights)[0]
+    np.testing.assert_array_equal(sums, positions[rows].T @ (own[rows] * positions[rows]))
+
+
 @pytest.mark.parametrize("n_draws", [2, 3])
 @pytest.mark.parametrize("bits", range(1, 9))
 def test_position_sums_of_packed_rows(force, bits, n_draws):
@@ -94,7 +114,7 @@ def test_sums_beyond_32_bits(force):
 def test_float_samples_are_refused():
     tiles = _kernels.Tiles(np.zeros((1, 16 * 256), dtype=np.uint8), np.zeros(0, dtype=np.uint8), 64, 16, 32)
     with pytest.raises(ValueError, match="of 1 to 8 bits; these are of 32"):
-        _matmul.gram_block(tiles, 0, 1, (0, 16), (0, 16))
+        _gram.position_sums(tiles, 0, 1, 1)
 
 
 def integers(rng, shape, n_bytes):

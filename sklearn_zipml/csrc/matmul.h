@@ -43,6 +43,10 @@ typedef void zml_round_values(const double *values, size_t n, double inverse, in
 typedef void zml_pack_digit(const int32_t *vectors, size_t stride, size_t n_vectors, size_t depth, int digit,
                             uint8_t *out);
 
+/* Panels of one digit, the lowest being 0, of weight[term] * (panel's value + shift), which has to be below 2^31. */
+typedef void zml_weigh_panels(const uint8_t *panels, size_t n_panels, size_t depth, const int32_t *weights, int digit,
+                              uint8_t *out);
+
 /* out[lane] = scale * (sums[lane] + shift) */
 typedef void zml_scale_sums(const int64_t *sums, int64_t shift, double scale, double *out);
 
@@ -64,6 +68,7 @@ typedef struct zml_matmul {
   zml_magnitude *magnitude;
   zml_round_values *round;
   zml_pack_digit *pack;
+  zml_weigh_panels *weigh;
   zml_scale_sums *scale;
 } zml_matmul;
 

@@ -7,7 +7,7 @@
 #define TILE_INLINE ZML_INLINE ZML_TARGET
 #include "decode_avx2.h"
 #include "matmul.h"
-enum { VALUE_BYTES = 2, UNIT = 2 };
+enum { VALUE_BYTES = 2, UNIT = 2, SHIFT = 0 };
 #include "matmul_vectors-inl.h"
 
 /* 4 x 4 bytes of each 128-bit lane, [row][column], so that the two terms of a unit are neighbours and unpacking with

@@ -11,7 +11,7 @@
 #define TILE_INLINE ZML_INLINE ZML_TARGET
 #include "decode_avx512.h"
 #include "matmul.h"
-enum { VALUE_BYTES = 1, UNIT = 4 };
+enum { VALUE_BYTES = 1, UNIT = 4, SHIFT = 0 };
 #include "matmul_vectors-inl.h"
 
 /* A plane holds units of columns as it is: [row][4 columns]. */

@@ -106,7 +106,6 @@ DEFINE(4)
 DEFINE(8)
 
 const zml_matmul zml_matmul_neon_dotprod = {
-    .shift = SHIFT,
     .own_shift = SHIFT,
     .depth = ZML_BYTE_DEPTH,
     .panels_of_columns = {[1] = panels_of_columns_1,

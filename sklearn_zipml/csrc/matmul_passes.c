@@ -74,91 +74,131 @@ static void multiply(const zml_matmul *by, const uint8_t *panels, size_t n_panel
 /* Products of columns */
 
 typedef struct {
-  uint8_t *columns, *others, *one;
+  uint8_t *columns, *others, *vectors; /* panels of the columns; of the others; these as vectors */
+  uint8_t *weights;                    /* the rows' weights as one vector */
   int64_t (*sums)[ZML_PANEL], (*totals)[ZML_PANEL], (*other_totals)[ZML_PANEL];
   size_t bytes;
 } GramWork;
 
 static GramWork gram_work(const zml_matmul *by, const zml_block_pair *pair, uint8_t *work) {
+  const int own = pair->first == pair->other, as_they_are = !pair->weighted && by->shift == by->own_shift;
+  const size_t panels = panel_bytes(by, by->depth) * (pair->n_columns / ZML_PANEL);
+  const size_t others = panel_bytes(by, by->depth) * (pair->n_others / ZML_PANEL);
   GramWork w;
   size_t at = 0;
   w.sums = (void *)(work + at), at += pair->n_columns * pair->n_others * sizeof(int64_t);
   w.totals = (void *)(work + at), at += ZML_VECTORS_AT_ONCE * pair->n_columns * sizeof(int64_t);
-  w.other_totals = (void *)(work + at), at += ZML_VECTORS_AT_ONCE * pair->n_others * sizeof(int64_t);
-  w.columns = work + at, at += panel_bytes(by, by->depth) * (pair->n_columns / ZML_PANEL);
-  w.others = work + at, at += panel_bytes(by, by->depth) * (pair->n_others / ZML_PANEL);
-  w.one = work + at, at += panel_bytes(by, by->depth);
+  w.other_totals = w.totals;
+  if (!own)
+    w.other_totals = (void *)(work + at), at += ZML_VECTORS_AT_ONCE * pair->n_others * sizeof(int64_t);
+  w.columns = w.others = work + at, at += panels;
+  if (!own)
+    w.others = work + at, at += others;
+  w.vectors = w.others;
+  if (!as_they_are)
+    w.vectors = work + at, at += others;
+  w.weights = work + at, at += n_digits(by, ZML_WEIGHT_BYTES) * panel_bytes(by, by->depth);
   w.bytes = on_lines(at);
   return w;
 }
 
 size_t zml_gram_bytes(const zml_matmul *by, const zml_block_pair *pair) { return gram_work(by, pair, NULL).bytes; }
 
-/* The same panels as vectors. */
-static void to_vectors(const zml_matmul *by, const uint8_t *panels, size_t n_panels, size_t depth, uint8_t *out) {
-  const size_t n = n_panels * panel_bytes(by, depth);
+void zml_begin_gram(const zml_matmul *by, const zml_block_pair *pair, uint8_t *work) {
+  const GramWork w = gram_work(by, pair, work);
+  memset(w.sums, 0, (size_t)(w.columns - (uint8_t *)w.sums)); /* and the totals, which follow */
+}
+
+/* The rows' weights, or ones, as a vector; zeros for rows that are not there. */
+static void pack_weights(const zml_matmul *by, const int32_t *weights, size_t n_rows, size_t depth, int n_bytes,
+                         int32_t *padded, uint8_t *packed) {
+  for (size_t k = 0; k < depth; k++)
+    padded[k] = k >= n_rows ? 0 : weights ? weights[k] : 1;
+  zml_pack_vectors(by, padded, 0, 1, depth, n_bytes, packed);
+}
+
+/* Bytes of the same panels as vectors. */
+static void to_vectors(const zml_matmul *by, const uint8_t *panels, size_t n, uint8_t *out) {
   const uint8_t change = (uint8_t)(by->shift ^ by->own_shift);
   for (size_t k = 0; k < n; k++)
     out[k] = panels[k] ^ change;
 }
 
+/* Sums of the columns with the others, of which `vectors` has one digit. */
+static void multiply_blocks(const zml_matmul *by, const zml_block_pair *pair, const GramWork *w, size_t depth,
+                            int scale) {
+  const size_t n_panels = pair->n_columns / ZML_PANEL, n_others = pair->n_others / ZML_PANEL;
+  for (size_t p = 0; p < n_panels; p += ZML_PANELS_AT_ONCE) {
+    const size_t count = least(ZML_PANELS_AT_ONCE, n_panels - p);
+    const size_t needed = pair->first == pair->other ? p + count : n_others;
+    by->multiply(w->columns + p * panel_bytes(by, depth), count, w->vectors, needed * ZML_PANEL, depth, scale, 0,
+                 w->sums + p * pair->n_others, pair->n_others);
+  }
+}
+
 /* What the tiles of one run add to the sums. */
 static void add_run(const zml_matmul *by, const zml_tiled *x, size_t first, size_t last, const zml_block_pair *pair,
-                    const GramWork *w) {
-  const size_t depth = (last - first) * ZML_TILE_ROWS, size = panel_bytes(by, depth);
+                    const int32_t *weights, const GramWork *w) {
+  const size_t depth = (last - first) * ZML_TILE_ROWS, n_rows = rows_below(x, last) - rows_below(x, first);
   const size_t n_panels = pair->n_columns / ZML_PANEL, n_others = pair->n_others / ZML_PANEL;
-  const int own = pair->first == pair->other;
-  const uint8_t *vectors = w->others;
+  const int own = pair->first == pair->other, n_bytes = weights ? ZML_WEIGHT_BYTES : 1;
+  int32_t padded[ZML_MOST_DEPTH];
+  pack_weights(by, weights, n_rows, depth, n_bytes, padded, w->weights);
   decode_columns(by, x, first, last, pair->first, n_panels, w->columns);
-  by->multiply(w->columns, n_panels, w->one, ZML_VECTORS_AT_ONCE, depth, 0, 0, w->totals, ZML_VECTORS_AT_ONCE);
+  multiply(by, w->columns, n_panels, w->weights, 1, n_bytes, depth, 0, w->totals);
   if (!own)
     decode_columns(by, x, first, last, pair->other, n_others, w->others);
   if (!own && by->shift)
-    by->multiply(w->others, n_others, w->one, ZML_VECTORS_AT_ONCE, depth, 0, 0, w->other_totals, ZML_VECTORS_AT_ONCE);
-  if (by->shift != by->own_shift)
-    to_vectors(by, own ? w->columns : w->others, n_others, depth, w->others);
-  else if (own)
-    vectors = w->columns;
-  for (size_t p = 0; p < n_panels; p += ZML_PANELS_AT_ONCE) {
-    const size_t count = least(ZML_PANELS_AT_ONCE, n_panels - p), needed = own ? p + count : n_others;
-    by->multiply(w->columns + p * size, count, vectors, needed * ZML_PANEL, depth, 0, 0, w->sums + p * pair->n_others,
-                 pair->n_others);
+    multiply(by, w->others, n_others, w->weights, 1, n_bytes, depth, 0, w->other_totals);
+  if (weights) {
+    for (size_t p = 0; p < n_digits(by, ZML_WEIGHT_BYTES + 1); p++) {
+      by->weigh(w->others, n_others, depth, padded, (int)p, w->vectors);
+      multiply_blocks(by, pair, w, depth, (int)p * digit_bits(by));
+    }
+    return;
   }
-}
-
-void zml_begin_gram(const zml_matmul *by, const zml_block_pair *pair, uint8_t *work) {
-  const GramWork w = gram_work(by, pair, work);
-  int32_t ones[ZML_MOST_DEPTH];
-  for (size_t k = 0; k < by->depth; k++)
-    ones[k] = 1;
-  zml_pack_vectors(by, ones, 0, 1, by->depth, 1, w.one);
-  memset(w.sums, 0, pair->n_columns * pair->n_others * sizeof(int64_t));
-  memset(w.totals, 0, ZML_VECTORS_AT_ONCE * (pair->n_columns + pair->n_others) * sizeof(int64_t));
+  if (by->shift != by->own_shift)
+    to_vectors(by, w->others, n_others * panel_bytes(by, depth), w->vectors);
+  multiply_blocks(by, pair, w, depth, 0);
 }
 
 void zml_add_gram(const zml_matmul *by, const zml_tiled *x, size_t first, size_t last, const zml_block_pair *pair,
-                  uint8_t *work) {
+                  const int32_t *weights, uint8_t *work) {
   const GramWork w = gram_work(by, pair, work);
   const size_t n_tiles = by->depth / ZML_TILE_ROWS;
   for (size_t t = first; t < last; t += n_tiles)
-    add_run(by, x, t, least(t + n_tiles, last), pair, &w);
+    add_run(by, x, t, least(t + n_tiles, last), pair, weights ? weights + (t - first) * ZML_TILE_ROWS : NULL, &w);
 }
 
-/* Positions are what panels and vectors hold plus the shifts. */
-void zml_write_gram(const zml_matmul *by, const zml_block_pair *pair, uint8_t *work, int64_t n_rows, int64_t *sums,
-                    int64_t *totals) {
-  const GramWork w = gram_work(by, pair, work);
-  const size_t stride = ZML_VECTORS_AT_ONCE;
-  const int64_t shift = by->shift, own_shift = by->own_shift;
-  int64_t (*others)[ZML_PANEL] = pair->first == pair->other ? w.totals : w.other_totals;
-  for (size_t column = 0; column < pair->n_columns; column++) {
-    const size_t panel = column / ZML_PANEL, lane = column % ZML_PANEL;
-    const int64_t total = w.totals[panel * stride][lane];
-    totals[column] = total + n_rows * shift;
-    for (size_t k = 0; k < pair->n_others; k++)
-      sums[column * pair->n_others + k] = w.sums[panel * pair->n_others + k][lane] + own_shift * total +
-                                          shift * (others[k / ZML_PANEL * stride][k % ZML_PANEL] + n_rows * own_shift);
+/* A panel of columns with 16 others. Panels hold positions less `shift`, vectors less `own_shift`, and weighted ones as
+ * they are:  sum w g h = sum w (g - shift) (h - own_shift) + own_shift sum w (g - shift) + shift sum w h. */
+static void write_square(const zml_matmul *by, const zml_block_pair *pair, const GramWork *w, int64_t total_weight,
+                         size_t column, size_t other, const zml_gram_sums *to) {
+  const int64_t shift = by->shift, own_shift = pair->weighted ? 0 : by->own_shift;
+  const int64_t *totals = w->totals[column / ZML_PANEL * ZML_VECTORS_AT_ONCE];
+  const int64_t *others = w->other_totals[other / ZML_PANEL * ZML_VECTORS_AT_ONCE];
+  const int64_t (*sums)[ZML_PANEL] =
+      (const int64_t (*)[ZML_PANEL])w->sums + column / ZML_PANEL * pair->n_others + other;
+  for (size_t j = 0; j < least(ZML_PANEL, to->n_columns - column); j++) {
+    size_t end = least(ZML_PANEL, to->n_others - other);
+    if (pair->first == pair->other && column == other)
+      end = least(end, j + 1);
+    for (size_t k = 0; k < end; k++)
+      to->sums[(column + j) * to->stride + other + k] +=
+          sums[k][j] + own_shift * totals[j] + shift * (others[k] + total_weight * shift);
   }
+}
+
+void zml_write_gram(const zml_matmul *by, const zml_block_pair *pair, uint8_t *work, int64_t total_weight,
+                    const zml_gram_sums *to) {
+  const GramWork w = gram_work(by, pair, work);
+  const int own = pair->first == pair->other;
+  for (size_t column = 0; column < to->n_columns; column++)
+    to->totals[column] +=
+        w.totals[column / ZML_PANEL * ZML_VECTORS_AT_ONCE][column % ZML_PANEL] + total_weight * by->shift;
+  for (size_t column = 0; column < to->n_columns; column += ZML_PANEL)
+    for (size_t other = 0; other < (own ? column + 1 : to->n_others); other += ZML_PANEL)
+      write_square(by, pair, &w, total_weight, column, other, to);
 }
 
 /* Products of rows */

@@ -15,18 +15,31 @@ typedef struct {
 /* Columns of two blocks, multiples of 16: the same, or without any in common. */
 typedef struct {
   size_t first, n_columns, other, n_others;
+  int weighted;
 } zml_block_pair;
 
-/* Sums over rows of position(row, column) * position(row, other), and of the positions themselves: begun, added to for
- * the rows of some tiles, and written as sums[column][other] and totals[column]. Of a block with itself those with
- * other > column are left undefined. n_rows: how many rows were added. `work` has zml_gram_bytes and starts on a line.
+/* Weights of rows are fixed-point numbers of 3 bytes: times 255, they have 4. */
+enum { ZML_WEIGHT_BYTES = 3 };
+
+/* Sums over rows of weight * position(row, column) * position(row, other), and of weight * position: begun, added to
+ * for the rows of some tiles, and written. Weights are NULL unless the pair is weighted; element 0 is that of the first
+ * row of tile `first`, and what lies beyond the last row is not read. `work` has zml_gram_bytes and starts on a line.
  */
 size_t zml_gram_bytes(const zml_matmul *by, const zml_block_pair *pair);
 void zml_begin_gram(const zml_matmul *by, const zml_block_pair *pair, uint8_t *work);
 void zml_add_gram(const zml_matmul *by, const zml_tiled *x, size_t first, size_t last, const zml_block_pair *pair,
-                  uint8_t *work);
-void zml_write_gram(const zml_matmul *by, const zml_block_pair *pair, uint8_t *work, int64_t n_rows, int64_t *sums,
-                    int64_t *totals);
+                  const int32_t *weights, uint8_t *work);
+
+/* Where sums go: sums[column * stride + other] of columns < n_columns, others < n_others, and of a block with itself
+ * others <= column; they are added to what is there. totals[column]: sums of the positions. */
+typedef struct {
+  int64_t *sums, *totals;
+  size_t stride, n_columns, n_others;
+} zml_gram_sums;
+
+/* total_weight: that of all rows, or their number. */
+void zml_write_gram(const zml_matmul *by, const zml_block_pair *pair, uint8_t *work, int64_t total_weight,
+                    const zml_gram_sums *to);
 
 /* Fixed-point vectors: integers of `n_bytes` bytes, 1 to 4, at most zml_most_of(n_bytes) large. */
 static inline int32_t zml_most_of(int n_bytes) { return (int32_t)127 << 8 * (n_bytes - 1); }

@@ -3,7 +3,7 @@
 
 #define ZML_TARGET
 #include "matmul_plain-inl.h"
-enum { VALUE_BYTES = 2, UNIT = 1 };
+enum { VALUE_BYTES = 2, UNIT = 1, SHIFT = 0 };
 #include "matmul_vectors-inl.h"
 
 const zml_matmul zml_matmul_portable = {

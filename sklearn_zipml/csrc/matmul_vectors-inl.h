@@ -74,6 +74,37 @@ ZML_TARGET static void pack(const int32_t *vectors, size_t stride, size_t n_vect
   }
 }
 
+ZML_INLINE void weigh_panels(const uint8_t *panels, size_t units, const int32_t *weights, size_t n_units, int digit,
+                             uint8_t *out) {
+  enum { UNIT_VALUES = ZML_PANEL * UNIT };
+  for (size_t unit = 0; unit < units; unit++, panels += UNIT_VALUES * VALUE_BYTES, out += UNIT_VALUES * VALUE_BYTES) {
+    const int32_t *weight = weights + unit % n_units * UNIT;
+    for (int k = 0; k < UNIT_VALUES; k++) {
+      int32_t value;
+      if (VALUE_BYTES == 1) {
+        value = panels[k] ^ SHIFT;
+      } else {
+        int16_t two;
+        memcpy(&two, panels + 2 * k, 2);
+        value = two;
+      }
+      const int32_t rest = without_digit(value * weight[k % UNIT], digit);
+      memcpy(out + VALUE_BYTES * k, &rest, VALUE_BYTES); /* its lowest bytes */
+    }
+  }
+}
+
+ZML_TARGET static void weigh(const uint8_t *panels, size_t n_panels, size_t depth, const int32_t *weights, int digit,
+                             uint8_t *out) {
+  const size_t n_units = depth / UNIT, units = n_panels * n_units;
+  if (digit == 0)
+    weigh_panels(panels, units, weights, n_units, 0, out);
+  else if (digit == 1)
+    weigh_panels(panels, units, weights, n_units, 1, out);
+  else
+    weigh_panels(panels, units, weights, n_units, digit, out);
+}
+
 /* A double out of its upper and its lower half, each put into the mantissa of a double: AVX2 has no conversion. */
 ZML_INLINE double double_of(int64_t number) {
   const uint64_t low = ((uint64_t)number & 0xffffffffu) | 0x4330000000000000u;        /* 2^52 + low */
@@ -90,5 +121,5 @@ ZML_TARGET static void scale_sums(const int64_t *sums, int64_t shift, double sca
 }
 
 #define ZML_MATMUL_VECTORS                                                                                             \
-  .value_bytes = VALUE_BYTES, .unit = UNIT, .magnitude = magnitude_of, .round = round_to_integers, .pack = pack,       \
-  .scale = scale_sums
+  .value_bytes = VALUE_BYTES, .unit = UNIT, .shift = SHIFT, .weigh = weigh, .magnitude = magnitude_of,                 \
+  .round = round_to_integers, .pack = pack, .scale = scale_sums

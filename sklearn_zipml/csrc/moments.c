@@ -21,11 +21,11 @@ void zml_mirror(size_t n, int64_t *sums) {
 
 static void centre_square(size_t n, size_t row, size_t column, const zml_centring *about, int64_t *sums) {
   for (size_t j = row; j < least(n, row + SQUARE); j++) {
-    const int64_t total = about->totals[j], m = about->whole[j], rows = about->n_rows;
+    const int64_t total = about->totals[j], m = about->whole[j], all = about->weight;
     for (size_t k = column; k < least(j + 1, column + SQUARE); k++) {
-      const int64_t sum = sums[j * n + k] - m * about->totals[k] - about->whole[k] * total + rows * m * about->whole[k];
+      const int64_t sum = sums[j * n + k] - m * about->totals[k] - about->whole[k] * total + all * m * about->whole[k];
       const double cross = about->mean[j] * about->rest[k] + about->rest[j] * about->mean[k];
-      const double value = (double)sum / (double)rows + about->rest[j] * about->rest[k] - cross;
+      const double value = (double)sum / (double)all + about->rest[j] * about->rest[k] - cross;
       memcpy(sums + j * n + k, &value, sizeof value);
     }
   }

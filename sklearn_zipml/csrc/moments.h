@@ -10,7 +10,7 @@ void zml_mirror(size_t n, int64_t *sums);
 
 /* What sums of products, the lower triangle, are to become. */
 typedef struct {
-  int64_t n_rows;
+  int64_t weight;        /* of all rows: their number, or the sum of their weights */
   const int64_t *totals; /* sums of the positions of each column */
   const int64_t *whole;  /* the integer next to its centre */
   const double *rest;    /* its centre, less that */

@@ -56,26 +56,37 @@ static void make_tiles(zml_tiled *x, uint8_t *positions) {
 
 static void check_gram(const char *name, const zml_matmul *by, const zml_tiled *x, const uint8_t *positions,
                        const zml_block_pair *pair) {
+  const size_t bytes = pair->n_columns * pair->n_others * sizeof(int64_t);
   uint8_t *work = room(zml_gram_bytes(by, pair));
-  int64_t *sums = room(pair->n_columns * pair->n_others * sizeof *sums), *totals = room(pair->n_columns * sizeof *sums);
+  int64_t *sums = room(bytes), *totals = room(bytes), total_weight = 0;
+  int32_t weights[ROWS];
   int right = 1;
+  for (size_t i = 0; i < ROWS; i++) {
+    const int32_t random = (int32_t)(zml_mix64(counter++) >> 33);
+    weights[i] = !pair->weighted ? 1 : i % 3 ? random % zml_most_of(ZML_WEIGHT_BYTES) : zml_most_of(ZML_WEIGHT_BYTES);
+    total_weight += weights[i];
+  }
+  memset(sums, 0, bytes);
+  memset(totals, 0, bytes);
   zml_begin_gram(by, pair, work);
-  zml_add_gram(by, x, 0, 3, pair, work);
-  zml_add_gram(by, x, 3, TILES, pair, work);
-  zml_write_gram(by, pair, work, ROWS, sums, totals);
+  zml_add_gram(by, x, 0, 3, pair, pair->weighted ? weights : NULL, work);
+  zml_add_gram(by, x, 3, TILES, pair, pair->weighted ? weights + 3 * 64 : NULL, work);
+  const zml_gram_sums to = {sums, totals, pair->n_others, pair->n_columns, pair->n_others};
+  zml_write_gram(by, pair, work, total_weight, &to);
   for (size_t j = 0; j < pair->n_columns; j++) {
     int64_t total = 0;
     for (size_t i = 0; i < ROWS; i++)
-      total += positions[i * x->padded + pair->first + j];
+      total += (int64_t)weights[i] * positions[i * x->padded + pair->first + j];
     right &= totals[j] == total;
     for (size_t k = 0; k < (pair->first == pair->other ? j + 1 : pair->n_others); k++) {
       int64_t sum = 0;
       for (size_t i = 0; i < ROWS; i++)
-        sum += positions[i * x->padded + pair->first + j] * positions[i * x->padded + pair->other + k];
+        sum += (int64_t)weights[i] * positions[i * x->padded + pair->first + j] *
+               positions[i * x->padded + pair->other + k];
       right &= sums[j * pair->n_others + k] == sum;
     }
   }
-  expect(right, name, "gram", x->width, x->padded);
+  expect(right, name, pair->weighted ? "weighted gram" : "gram", x->width, x->padded);
   free(work), free(sums), free(totals);
 }
 
@@ -153,10 +164,13 @@ static void check(const char *name, const zml_matmul *by) {
     for (int k = 0; k < 4; k++) {
       zml_tiled x = {NULL, NULL, ROWS, columns[k], width};
       make_tiles(&x, positions);
-      const zml_block_pair own = {0, x.padded, 0, x.padded}, two = {x.padded - 16, 16, 0, x.padded - 16};
-      check_gram(name, by, &x, positions, &own);
-      if (x.padded > 16)
-        check_gram(name, by, &x, positions, &two);
+      for (int weighted = 0; weighted < 2; weighted++) {
+        const zml_block_pair own = {0, x.padded, 0, x.padded, weighted};
+        const zml_block_pair two = {x.padded - 16, 16, 0, x.padded - 16, weighted};
+        check_gram(name, by, &x, positions, &own);
+        if (x.padded > 16)
+          check_gram(name, by, &x, positions, &two);
+      }
       for (int n_bytes = 1; n_bytes <= 4; n_bytes++)
         for (size_t n = 2; n <= MOST_VECTORS; n += k == 3 ? 19 : 5) {
           check_dot(name, by, &x, positions, n, n_bytes);
