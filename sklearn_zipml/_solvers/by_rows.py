@@ -9,7 +9,7 @@ import numpy as np
 from . import evaluation
 from .accuracy import gain_by_one_column, is_reached
 from .factor import SINGULAR, Factor
-from .gram import row_products
+from .gram import row_gram
 
 MOST_STEPS = 30
 
@@ -27,7 +27,7 @@ def solve_by_rows(quadratic, singular_too=False):
     problem = quadratic.problem
     n = problem.n
     root, size = np.sqrt(problem.unit_weights()[:n]), quadratic.size_in_units_of_x()
-    products = row_products(problem.tiles, problem.centre, size, n)
+    products = row_gram(problem.tiles, problem.centre, size, threads=problem.threads)
     products *= root[:, None]
     products *= root
     scale = np.trace(products) / n or 1.0

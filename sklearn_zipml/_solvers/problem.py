@@ -15,7 +15,7 @@ from .._quantization.float_rows import FLOAT_WIDTH
 from .._quantization.levels import listed
 from .._storage.statistics import weighted
 from .._warnings import warn
-from .gram import centred_moments
+from .gram import integer_weights, second_moments
 
 DENSE_FLOPS = 2e9
 DENSE_COLUMNS = 1024
@@ -232,8 +232,10 @@ class Problem:
         return self._dense
 
     def _gram(self, last):
-        if self.tiles.width < FLOAT_WIDTH and not len(self.weights):
-            return centred_moments(self.tiles, last, self.centre, self.threads) * self.unit * self.unit[:, None]
+        weights = integer_weights(self.weights, self.n) if len(self.weights) else None
+        if self.tiles.width < FLOAT_WIDTH and (weights is not None or not len(self.weights)):
+            moments = second_moments(self.tiles, last, self.centre, self.threads, weights)
+            return moments * self.unit * self.unit[:, None]
         gram, total = np.zeros((self.d, self.d)), self.unit_weights(0, last).sum()
         chunk = max(1, (1 << 22) // (kernels.TILE_ROWS * 8 * max(1, self.d)))
         for first in range(0, last, chunk):
