@@ -6,6 +6,10 @@ from . import matmul
 from . import tiles as kernels
 from .threads import THREAD_TILES, in_threads
 
+# From so many vectors on, passes of all at once are faster than one after the other.
+MANY = 4
+# Bytes of fixed-point numbers that products take at once; more are a second pass over what the first leaves.
+MOST_BYTES = 4
 # Vectors that go by while a decoded block of rows stays in the caches.
 VECTORS_AT_ONCE = 128
 # Sums of 64 bits hold so many rows, whatever the weights.
@@ -22,7 +26,7 @@ def products_many(tiles, vectors, first=0, last=None, *, n_bytes=4, threads=1):
     tiles : Tiles
     vectors : float64 (vectors, n_columns)
     first, last : int
-    n_bytes : {1, 2, 3, 4}, of the fixed-point numbers that the components become: 4 are 30 bits of the largest one
+    n_bytes : 1 to 8, of the fixed-point numbers that the components become: 4 are 30 bits of the largest one
     threads : int; nothing depends on it, nor on the kernels
 
     Returns
@@ -31,11 +35,14 @@ def products_many(tiles, vectors, first=0, last=None, *, n_bytes=4, threads=1):
     """
     last = tiles.n_tiles if last is None else last
     vectors = np.ascontiguousarray(vectors, dtype=np.float64)
-    out = np.zeros((len(vectors), max(0, last - first) * kernels.TILE_ROWS))
     if tiles.width == kernels.FLOAT_WIDTH:
-        for start, block in _float_blocks(tiles, first, last):
-            out[:, start : start + block.shape[1]] = vectors @ block
+        return _float_products(tiles, vectors, first, last)
+    if n_bytes > MOST_BYTES:
+        some = fixed_point(vectors, MOST_BYTES)
+        out = products_many(tiles, some, first, last, threads=threads)
+        out += products_many(tiles, vectors - some, first, last, n_bytes=n_bytes - MOST_BYTES, threads=threads)
         return out
+    out = np.zeros((len(vectors), max(0, last - first) * kernels.TILE_ROWS))
     for start in range(0, len(vectors), VECTORS_AT_ONCE):
         some = matmul.Vectors(tiles, vectors[start : start + VECTORS_AT_ONCE], n_bytes)
 
@@ -55,7 +62,7 @@ def gradients_many(tiles, weights, first=0, last=None, *, n_bytes=4, threads=1):
     tiles : Tiles
     weights : float64 (vectors, rows), in slot order from tile `first` on; those of rows that are not there are not read
     first, last : int
-    n_bytes : {1, 2, 3, 4}, of the fixed-point numbers that the weights become: 2 are 15 bits of the largest one
+    n_bytes : 1 to 8, of the fixed-point numbers that the weights become: 2 are 15 bits of the largest one
     threads : int; nothing depends on it, nor on the kernels
 
     Returns
@@ -76,6 +83,11 @@ def gradients_many(tiles, weights, first=0, last=None, *, n_bytes=4, threads=1):
             some = weights[:, start : start + block.shape[1]]
             sums += some @ block[:, : some.shape[1]].T
         return sums, weights.sum(axis=1)
+    if n_bytes > MOST_BYTES:
+        some, settings = fixed_point(weights, MOST_BYTES), {"threads": threads}
+        sums, totals = gradients_many(tiles, some, first, last, **settings)
+        more = gradients_many(tiles, weights - some, first, last, n_bytes=n_bytes - MOST_BYTES, **settings)
+        return sums + more[0], totals + more[1]
     scales, inverses = matmul.fixed_point_scales(weights, n_bytes)
     for start in range(0, len(weights), VECTORS_AT_ONCE):
         few = slice(start, start + VECTORS_AT_ONCE)
@@ -85,6 +97,20 @@ def gradients_many(tiles, weights, first=0, last=None, *, n_bytes=4, threads=1):
             sums[few] += found[0] * scales[few, None]
             totals[few] += found[1] * scales[few]
     return sums, totals
+
+
+def fixed_point(vectors, n_bytes):
+    """What the products take vectors (vectors, components) for at n_bytes <= 4; not a number if they are not finite."""
+    scales, inverses = matmul.fixed_point_scales(vectors, n_bytes)
+    with np.errstate(invalid="ignore"):
+        return np.rint(vectors * inverses[:, None]) * scales[:, None]
+
+
+def _float_products(tiles, vectors, first, last):
+    out = np.zeros((len(vectors), max(0, last - first) * kernels.TILE_ROWS))
+    for start, block in _float_blocks(tiles, first, last):
+        out[:, start : start + block.shape[1]] = vectors @ block
+    return out
 
 
 def _integer_sums(tiles, weights, inverses, n_bytes, span, threads):

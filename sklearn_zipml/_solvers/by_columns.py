@@ -38,7 +38,8 @@ def solve_by_columns(quadratic):
     right = -problem.unit * evaluation.loss_gradient(quadratic, residual)
     scaled = factor.solve(right)
     reached = start - (scaled * (right - scaled @ matrix / 2)).sum(axis=1)
-    if factor.rcond > WELL_CONDITIONED and np.all(reached >= MOMENTS_SUFFICE * start):
+    is_exact = factor.rcond > WELL_CONDITIONED and not problem.has_rounded_weights
+    if is_exact and np.all(reached >= MOMENTS_SUFFICE * start):
         return scaled * problem.unit, reached, np.zeros(len(start))
     z, reached, gap = refine(quadratic, factor, scaled * problem.unit, start)
     if factor.is_singular:

@@ -177,9 +177,7 @@ def test_accuracy_spans_and_threads(width, monkeypatch):
                 np.testing.assert_array_equal(again[0], sums)
         part = products.products_many(tiles, z, 3, 20, n_bytes=n_bytes)
         np.testing.assert_allclose(part, found[:, 3 * 64 :], rtol=1e-12 if width == 32 else 0)
-        parts = [
-            products.gradients_many(tiles, r[:, 64 * a :], a, b, n_bytes=n_bytes)[0] for a, b in ((0, 7), (7, 20))
-        ]
+        parts = [products.gradients_many(tiles, r[:, 64 * a :], a, b, n_bytes=n_bytes)[0] for a, b in ((0, 7), (7, 20))]
         assert (np.abs(sum(parts) - sums) <= rtol * n * 255 * top[:, None]).all()
 
 
