@@ -46,7 +46,7 @@ def residuals(quadratic, z, limbs=LIMBS):
     """Predictions of a model less the targets, float64 (targets, rows) in slot order."""
     targets = quadratic.targets[:, : quadratic.problem.n]
     if not z.any():
-        return -targets.astype(np.float64)
+        return np.negative(targets, dtype=np.float64)
     return images(quadratic.problem, z, limbs) - targets
 
 

@@ -42,17 +42,19 @@ def solve(problem, targets, alpha, options, seed, *, l1=None, start=None, on_epo
     Result, always finite; its last loss is the objective of its z on the rows
     """
     on_epoch = on_epoch or (lambda epoch, z, loss: False)
-    # products of dense second moments are worth the threads of BLAS, others are small
+    # factors and products of dense second moments are worth the threads of BLAS, others are small
     with one_blas_thread() if problem.threads > 1 and not problem.is_dense_cheap() else nullcontext():
         quadratic = Quadratic(problem, targets, alpha, l1, diagonal=options.solver == "sgd")
         solver = chosen_solver(quadratic, options)
         z = np.zeros((len(targets), problem.d)) if start is None else np.where(problem.unit > 0, start, 0.0)
-        if solver == "gram":
-            return _exact(quadratic, options, z, on_epoch)
         if solver == "sgd":
             result = run_sgd(quadratic, options, seed, z, on_epoch, draw)
-        else:
+        elif solver == "saga":
             result = run_saga(quadratic, options, seed, z, on_epoch)
+        elif quadratic.has_l1:
+            return _exact(quadratic, options, z, on_epoch)
+    if solver == "gram":
+        return _exact(quadratic, options, z, on_epoch)
     if options.solver == "auto" and not result.converged:
         result = _finished(quadratic, options, result)
     return _no_worse_than_zero(quadratic, result)
