@@ -36,6 +36,16 @@ def by_rows(quadratic):
     return quadratic.problem.n < quadratic.problem.d and not quadratic.is_compensated
 
 
+def blas_products(quadratic):
+    """Multiplications that BLAS does in the exact solution: a factor and, of rows, the matrix."""
+    n, d = float(quadratic.problem.n), float(quadratic.problem.d)
+    if quadratic.has_l1:
+        return 0.0
+    if by_rows(quadratic):
+        return n * n * (d + n / 3) / 2
+    return d * d * (d / 6 + len(quadratic.targets))
+
+
 def products(problem):
     """Multiplications that the smaller matrix of second moments takes."""
     return float(problem.n) * problem.d * min(problem.n, problem.d)

@@ -11,13 +11,16 @@ import numpy as np
 from .._kernels.threads import one_blas_thread
 from . import evaluation
 from .batches import pass_bytes
-from .choice import chosen_solver, is_exact_affordable
+from .choice import blas_products, chosen_solver, is_exact_affordable
 from .conjugate_gradients import conjugate_gradients
 from .exact import solve_exactly
 from .objective import Quadratic
 from .options import Options, Result
 from .saga import run_saga
 from .sgd import run_sgd
+
+# Products of an exact solution's own for which BLAS gets all its threads: a good part of a second in one.
+THREADED_PRODUCTS = 1e10
 
 __all__ = ["Options", "Result", "solve"]
 
@@ -42,7 +45,7 @@ def solve(problem, targets, alpha, options, seed, *, l1=None, start=None, on_epo
     Result, always finite; its last loss is the objective of its z on the rows
     """
     on_epoch = on_epoch or (lambda epoch, z, loss: False)
-    # factors and products of dense second moments are worth the threads of BLAS, others are small
+    # products of dense second moments are worth the threads of BLAS, others are small
     with one_blas_thread() if problem.threads > 1 and not problem.is_dense_cheap() else nullcontext():
         quadratic = Quadratic(problem, targets, alpha, l1, diagonal=options.solver == "sgd")
         solver = chosen_solver(quadratic, options)
@@ -51,7 +54,7 @@ def solve(problem, targets, alpha, options, seed, *, l1=None, start=None, on_epo
             result = run_sgd(quadratic, options, seed, z, on_epoch, draw)
         elif solver == "saga":
             result = run_saga(quadratic, options, seed, z, on_epoch)
-        elif quadratic.has_l1:
+        elif blas_products(quadratic) < THREADED_PRODUCTS:
             return _exact(quadratic, options, z, on_epoch)
     if solver == "gram":
         return _exact(quadratic, options, z, on_epoch)
