@@ -131,22 +131,19 @@ class Columns:
         if missing:
             raise ValueError(f"The data has no column {missing[0]!r}; it has {_some(available)}.")
         if self.columns is not None:
-            features = [name for name in self.columns if name not in self.targets]
-            self._check_picked(features, available)
-            return features, self.targets
+            return self._checked([name for name in self.columns if name not in self.targets], available)
         left_out = [name for name in index if name not in self.targets]
-        features = [name for name in available if name not in [*self.targets, *left_out]]
-        self._check_picked(features, available)
         if left_out and not self._has_warned:
             self._has_warned = True
             warn(
                 f"Column(s) {_some(left_out)}{where} are left out, as they are the index of a data frame; name them in "
                 "`columns` to pack them."
             )
-        return features, self.targets
+        apart = {*self.targets, *left_out}
+        return self._checked([name for name in available if name not in apart], available)
 
-    def _check_picked(self, features, available):
-        """Refuse to pack nothing, and columns that are not known from their name."""
+    def _checked(self, features, available):
+        """Features and targets; an error if there are none to pack, or columns that are not known from their name."""
         if not features:
             raise ValueError(
                 f"The data has {_some(available)}, of which target={self.target!r} and columns={self.columns!r} leave "
@@ -161,6 +158,7 @@ class Columns:
                 f"Column {repeated[0]!r} is there, or is asked for, more than once: give every column its own name, "
                 "and name each once in `target` and `columns`."
             )
+        return features, self.targets
 
     def of_array(self, block):
         """Features and target of rows (rows, columns)."""
@@ -244,9 +242,9 @@ def _read(table, pick):
         raise ValueError(f"header={pick.header} is for CSV files, and not for data of type {type(table).__name__}.")
     if is_arrow(table):
         return read_arrow(table, pick)
-    if _is_packed(table):
-        return _read_packed(table, pick)
-    return read_frame(table, pick) if is_frame(table) else _read_array(table, pick)
+    if is_frame(table):
+        return read_frame(table, pick)
+    return _read_packed(table, pick) if _is_packed(table) else _read_array(table, pick)
 
 
 def _rows_at_once(array):
