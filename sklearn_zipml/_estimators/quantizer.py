@@ -18,6 +18,7 @@ from .._quantization.requantize import requantize
 from .._quantization.row_sample import sample_size, sampled_rows
 from .._seeds import draw_seed
 from .._state import StableState
+from .._storage.decoded_rows import warn_of_decoded
 from .._storage.statistics import grid_of
 from .._typing import Levels, RandomState, Samples, Sampling
 from .callbacks import CallbackSupportMixin, FitTask
@@ -205,6 +206,7 @@ class DoubleSamplingQuantizer(
             )
         first = getattr(self, "_sketch", None) is None
         X = check_samples(self, X, reset=first)
+        warn_of_decoded(X)
         seed = draw_seed(check_random_state(self.random_state)) if first else self._seed
         sketch = ColumnSketch(X.shape[1], seed) if first else self._sketch.copy()
         sketch.update(X, column_names=getattr(self, "feature_names_in_", None))
@@ -264,7 +266,10 @@ class DoubleSamplingQuantizer(
         (300, 4)
         """
         check_is_fitted(self)
-        return self._pack(check_samples(self, X, reset=False))
+        X = check_samples(self, X, reset=False)
+        if not isinstance(X, PackedMatrix):
+            warn_of_decoded(X)
+        return self._pack(X)
 
     def transform(self, X: Samples) -> PackedMatrix | np.ndarray:
         """Pass rows through as they are, or pack them with ``quantize_unseen=True``.
@@ -320,6 +325,7 @@ class DoubleSamplingQuantizer(
             X = requantize(X, self.sample_bits, self._seed, self.n_jobs)
             self._set_grid(grid_of(X))
         else:
+            warn_of_decoded(X)
             rows = sampled_rows(len(X), sample_size(X.shape[1]), kernels.mix(self._seed, 3))
             names = getattr(self, "feature_names_in_", None)
             kind = (self.sample_bits, self.sampling, self.levels)

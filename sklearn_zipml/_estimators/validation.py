@@ -11,6 +11,7 @@ from sklearn.utils.validation import _check_sample_weight, _check_y, validate_da
 from .._feature_names import compare_names, of_estimator, set_names
 from .._packed_matrix import PackedMatrix
 from .._storage.blocks import is_foreign, is_real
+from .._storage.decoded_rows import warn_of_decoded
 from .._storage.finite import check_finite
 
 MOST_EXPONENT = 300  # of two, of weights that are taken as they are
@@ -45,6 +46,7 @@ def check_samples_and_target(estimator, X, y, reset=True, **y_params):
     _refuse_masked(X=X)
     X, y = validate_data(estimator, X, y, reset=reset, dtype=_accepted(X), ensure_all_finite=False, **y_params)
     _require_real(X)
+    warn_of_decoded(X)
     return X, _known_target(y, **y_params)
 
 
