@@ -16,7 +16,7 @@ from setuptools.command.build_ext import build_ext
 
 CSRC = "sklearn_zipml/csrc"
 # These hold no state; all the other C files are linked into the one module that does.
-EPOCH_SOURCES = [f"{CSRC}/epoch.c", f"{CSRC}/team.c"]
+EPOCH_SOURCES = [f"{CSRC}/{name}.c" for name in ("block", "epoch", "saga", "sgd", "team")]
 REQUANTIZE_SOURCES = [f"{CSRC}/encoding/requantize_plan.c"]
 PRODUCT_SOURCES = [f"{CSRC}/products/passes.c", f"{CSRC}/products/moments.c"]
 C_SOURCES = sorted({*glob(f"{CSRC}/**/*.c", recursive=True)} - {*EPOCH_SOURCES, *REQUANTIZE_SOURCES, *PRODUCT_SOURCES})

@@ -7,12 +7,11 @@ stored grid position, and the gradient of column j is sum_i r_i (g_ij - centre_j
 import numpy as np
 
 cimport cython
-from cpython.exc cimport PyErr_CheckSignals
 from libc.math cimport isfinite
 
 from sklearn_zipml._kernels.tiles cimport (
     ZML_DOT_COLUMNS, ZML_FLOAT_WIDTH, ZML_GROUP_COLUMNS, ZML_PLANE_ROWS, ZML_TILE_ROWS, Tiles, active_kernels, int8_t,
-    int32_t, int64_t, uint8_t, zml_grid_planes, zml_kernels,
+    int32_t, int64_t, require, uint8_t, zml_grid_planes, zml_kernels,
 )
 
 cdef extern from "format/tile.h" nogil:
@@ -31,10 +30,6 @@ cdef enum:
     BLOCK = 256
     # Sums by code are made in blocks of columns whose sums stay in the second-level cache.
     COUNTER_BYTES = 1 << 17
-
-
-cdef size_t tiles_between_signals(Tiles tiles) noexcept nogil:
-    return max(<size_t> 1, <size_t> SIGNAL_VALUES // (TILE * max(<size_t> 1, tiles.padded)))
 
 
 cdef class Rows:
@@ -60,6 +55,7 @@ cdef class Vector:
     def __init__(self, Tiles tiles, const float[::1] centre=None):
         self.kernels = active_kernels()
         self.n, self.packed = tiles.padded, tiles.width != ZML_FLOAT_WIDTH
+        require(centre is None or <size_t> centre.shape[0] >= self.n, "columns without a centre")
         self.centre = np.zeros(self.n, dtype=np.float32) if centre is None else centre
         self.planes = np.zeros((2, self.n), dtype=np.int8)
         self.values = np.zeros(self.n, dtype=np.float32)
@@ -181,6 +177,9 @@ def products(Tiles tiles, const double[::1] z, size_t first, size_t last, int li
     cdef double[::1] rest = np.zeros(n)
     cdef float[::1] limb_values = np.zeros(n, dtype=np.float32)
     cdef Vector vector = Vector(tiles)
+    cdef size_t left = 1
+    tiles.require_span(first, last)
+    require(<size_t> z.shape[0] <= n, "more values than columns")
     if n == 0 or last <= first:
         return out
     rest[: z.shape[0]] = z
@@ -192,9 +191,7 @@ def products(Tiles tiles, const double[::1] z, size_t first, size_t last, int li
             for j in range(n):
                 rest[j] -= value_of(vector, j)
             for t in range(first, last):
-                if t % tiles_between_signals(tiles) == 0:
-                    with gil:
-                        PyErr_CheckSignals()
+                tiles.look_in_time(&left)
                 vector.dot(tiles, t, 0, 4, part)
                 for i in range(TILE):
                     view[(t - first) * TILE + i] += part[i]
@@ -221,13 +218,14 @@ def row_sums(Tiles tiles, const double[::1] weights, size_t first, size_t last, 
     cdef double[::1] view = out
     cdef double[TILE] rest
     cdef TileSum sums = TileSum(tiles)
+    cdef size_t left = 1
+    tiles.require_span(first, last)
+    require(<size_t> weights.shape[0] >= tiles.rows_before(last) - tiles.rows_before(first), "rows without a weight")
     if n == 0:
         return out
     with nogil:
         for t in range(first, last):
-            if t % tiles_between_signals(tiles) == 0:
-                with gil:
-                    PyErr_CheckSignals()
+            tiles.look_in_time(&left)
             rows = tiles.rows_in(t)
             for i in range(rows):
                 rest[i] = weights[(t - first) * TILE + i]
@@ -247,15 +245,16 @@ def row_norms(Tiles tiles, const float[::1] centre, const float[::1] unit, size_
     cdef size_t t
     out = np.zeros((last - first) * TILE, dtype=np.float32)
     cdef float[::1] view = out
+    cdef size_t left = 1
     if tiles.width < 8:
         raise ValueError("codes are not grid positions")
+    tiles.require_span(first, last)
+    require(<size_t> min(centre.shape[0], unit.shape[0]) >= tiles.padded, "columns without a centre or a unit")
     if tiles.padded == 0 or last <= first:
         return out
     with nogil:
         for t in range(first, last):
-            if t % tiles_between_signals(tiles) == 0:
-                with gil:
-                    PyErr_CheckSignals()
+            tiles.look_in_time(&left)
             if tiles.width == ZML_FLOAT_WIDTH:
                 zml_add_squares_of_floats(<const float *> tiles.tile(t), tiles.padded, &centre[0], &unit[0],
                                           &view[(t - first) * TILE])
@@ -274,13 +273,13 @@ def code_weights(Tiles tiles, const double[::1] weights):
     cdef double[:, ::1] view = out
     cdef double *sums
     cdef double weight
+    cdef size_t left = 1
+    require(tiles.width < 32 and <size_t> weights.shape[0] >= tiles.n_rows, "rows without a weight")
     with nogil:
         while first < groups:
             last = min(groups, first + block)
             for t in range(tiles.n_tiles):
-                if t % tiles_between_signals(tiles) == 0:
-                    with gil:
-                        PyErr_CheckSignals()
+                tiles.look_in_time(&left)
                 rows = tiles.rows_in(t)
                 for group in range(first, last):
                     zml_unpack_group(tiles.tile(t), group, tiles.width, codes)
@@ -312,6 +311,7 @@ cdef class Move:
 
     def __init__(self, Tiles tiles, double[::1] values, const float[::1] centre):
         cdef size_t j, n = tiles.padded
+        require(<size_t> values.shape[0] == n, "a move of other columns")
         cdef float[::1] part = np.asarray(values, dtype=np.float32)
         self.vector = Vector(tiles, centre)
         self.finite = n == 0 or self.vector.load(&part[0], self.vector.largest(&part[0]), 0)
@@ -329,14 +329,18 @@ cdef class Move:
         cdef int i, count, _limb
         cdef double[TILE] values
         cdef TileSum tile_sum = TileSum(tiles)
+        cdef size_t left = 1, end = bounds[last] if first < last < <size_t> bounds.shape[0] else 0
+        require(self.vector.n == tiles.padded, "a move of other columns")
+        require(rows.holds(tiles.n_rows), "rows without a weight")
+        require(first <= last < <size_t> bounds.shape[0] and end <= tiles.n_tiles, "tiles that there are not")
+        require(<size_t> min(sums.shape[0], totals.shape[0]) >= last and <size_t> sums.shape[1] >= tiles.padded,
+                "no room for the sums")
         if tiles.padded == 0:
             return
         with nogil:
             for part in range(first, last):
                 for t in range(<size_t> bounds[part], <size_t> bounds[part + 1]):
-                    if t % tiles_between_signals(tiles) == 0:
-                        with gil:
-                            PyErr_CheckSignals()
+                    tiles.look_in_time(&left)
                     count = tiles.rows_in(t)
                     self.vector.dot(tiles, t, 0, 4, values)
                     for i in range(count):

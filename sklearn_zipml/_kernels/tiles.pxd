@@ -81,10 +81,18 @@ cdef extern from "passes/kernels.h" nogil:
         zml_shrink *shrink
         zml_fold *fold
 
+cdef enum:
+    # A pass looks for signals, and at a mapped file, after about so many values, a few milliseconds.
+    LOOK_VALUES = 1 << 25
+
 # The kernels that a pass which starts now runs with.
 cdef const zml_kernels *active_kernels() noexcept nogil
 # Those of a name that runs here; ValueError for another.
 cdef const zml_kernels *kernels_named(str name) except NULL
+
+# ValueError where something does not hold: for sizes, which the C code trusts.
+cdef int require(bint holds, str what) except -1
+cdef int require_rows(const int64_t[::1] rows, size_t n) except -1
 
 cdef class Tiles:
     # What a pass needs to know of a tiled matrix: pointers and sizes, kept alive by the arrays beside them.
@@ -92,7 +100,15 @@ cdef class Tiles:
     cdef const uint8_t[::1] table
     cdef readonly size_t n_rows, n_columns, padded, n_tiles
     cdef readonly int width
+    cdef readonly object mapping
+    # What a pass does before it reads, and then every few milliseconds: signals are handled, and a mapped file that was
+    # cut is noticed. `look_in_time` is called for every tile, and counts them in `left`, which is 1 at first.
+    cdef int look(self) except -1
+    cdef int look_in_time(self, size_t *left) except -1 nogil
+    # The same, and ValueError for other tiles than there are.
+    cdef int require_span(self, size_t first, size_t last) except -1
     cdef const uint8_t *tile(self, size_t index) noexcept nogil
+    cdef size_t rows_before(self, size_t index) noexcept nogil
     cdef int rows_in(self, size_t index) noexcept nogil
     cdef void unpack(self, size_t index, uint8_t *codes) noexcept nogil
     # Fills zeroed tile number `tile` of those that `take_rows` makes.

@@ -54,13 +54,26 @@ ZML_TARGET_INLINE void transpose(const uint32_t *from, size_t stride, uint32_t *
 #define CODE_PLACE(i) (i)
 #endif
 
+ZML_TARGET_INLINE uint64_t whole_content(const Content *content, size_t i) {
+  return (uint64_t)content->sum[1][i] << 32 | content->sum[0][i];
+}
+
 /* A row's draws are keyed by its content, so that it gets the same codes wherever it stands. */
 ZML_TARGET_INLINE void keys_of_rows(const Content *content, uint64_t seed, Keys *keys) {
   const uint64_t mixed = zml_mix64(seed);
   for (size_t i = 0; i < ZML_TILE_ROWS; i++) {
-    const uint64_t key = zml_mix64(((uint64_t)content->sum[1][i] << 32 | content->sum[0][i]) ^ mixed);
+    const uint64_t key = zml_mix64(whole_content(content, i) ^ mixed);
     for (int k = 0; k < 4; k++)
       keys->word[k][KEY_PLACE(i)] = (uint16_t)(key >> 16 * k);
+  }
+}
+
+/* Makes rows of the same content different ones. */
+ZML_TARGET_INLINE void add_places(uint64_t place, Content *content) {
+  for (size_t i = 0; i < ZML_TILE_ROWS; i++) {
+    const uint64_t mixed = zml_mix64(place + i);
+    content->sum[0][i] += (uint32_t)mixed;
+    content->sum[1][i] += (uint32_t)(mixed >> 32);
   }
 }
 
@@ -287,6 +300,28 @@ ZML_TARGET static void encode_coordinates(const Batch *batch, size_t n_rows, uin
 }
 
 #define DEFINE_ENCODE(suffix, real)                                                                                    \
+  /* Coordinates and content of the `count` rows of a tile */                                                          \
+  ZML_TARGET_INLINE void read_tile_##suffix(const real *block, ptrdiff_t row_stride, ptrdiff_t column_stride,          \
+                                            size_t count, const zml_codebook *book, const zml_affine_##suffix *affine, \
+                                            uint32_t *pairs, Content *content) {                                       \
+    memset(content, 0, sizeof *content);                                                                               \
+    if (column_stride == 1)                                                                                            \
+      coordinates_of_rows_##suffix(block, row_stride, count, book, affine, pairs, content);                            \
+    else                                                                                                               \
+      coordinates_of_columns_##suffix(block, column_stride, count, book, affine, pairs, content);                      \
+  }                                                                                                                    \
+  ZML_TARGET static void contents_##suffix(const real *block, ptrdiff_t row_stride, ptrdiff_t column_stride,           \
+                                           size_t n_rows, const zml_codebook *book, const zml_affine_##suffix *affine, \
+                                           const zml_workspace *work, uint64_t *contents) {                            \
+    for (size_t first = 0; first < n_rows; first += ZML_TILE_ROWS) {                                                   \
+      const size_t count = n_rows - first < ZML_TILE_ROWS ? n_rows - first : ZML_TILE_ROWS;                            \
+      Content content;                                                                                                 \
+      read_tile_##suffix(block + (ptrdiff_t)first * row_stride, row_stride, column_stride, count, book, affine,        \
+                         work->coordinates, &content);                                                                 \
+      for (size_t i = 0; i < count; i++)                                                                               \
+        contents[first + i] = whole_content(&content, i);                                                              \
+    }                                                                                                                  \
+  }                                                                                                                    \
   ZML_TARGET static void encode_##suffix(const real *block, ptrdiff_t row_stride, ptrdiff_t column_stride,             \
                                          size_t n_rows, const zml_codebook *book, const zml_affine_##suffix *affine,   \
                                          const zml_workspace *work, int tally, uint8_t *const *rows) {                 \
@@ -305,14 +340,11 @@ ZML_TARGET static void encode_coordinates(const Batch *batch, size_t n_rows, uin
     for (size_t tile = 0; tile < batch.n_tiles; tile++) {                                                              \
       const size_t first = tile * ZML_TILE_ROWS;                                                                       \
       const size_t count = n_rows - first < ZML_TILE_ROWS ? n_rows - first : ZML_TILE_ROWS;                            \
-      const real *rows_of_tile = block + (ptrdiff_t)first * row_stride;                                                \
       Content content;                                                                                                 \
-      memset(&content, 0, sizeof content);                                                                             \
-      if (column_stride == 1)                                                                                          \
-        coordinates_of_rows_##suffix(rows_of_tile, row_stride, count, book, affine, pairs_of(&batch, tile), &content); \
-      else                                                                                                             \
-        coordinates_of_columns_##suffix(rows_of_tile, column_stride, count, book, affine, pairs_of(&batch, tile),      \
-                                        &content);                                                                     \
+      read_tile_##suffix(block + (ptrdiff_t)first * row_stride, row_stride, column_stride, count, book, affine,        \
+                         pairs_of(&batch, tile), &content);                                                            \
+      if (book->by_place)                                                                                              \
+        add_places(book->place + first, &content);                                                                     \
       keys_of_rows(&content, book->seed, &batch.keys[tile]);                                                           \
     }                                                                                                                  \
     encode_coordinates(&batch, n_rows, rows);                                                                          \
@@ -328,5 +360,5 @@ DEFINE_ENCODE(f64, double)
 #define ZML_ENCODING                                                                                                   \
   .range_f32 = range_f32, .range_f64 = range_f64, .optimal_levels = optimal_levels, .column_levels = column_levels,    \
   .gather_f32 = gather_f32, .gather_f64 = gather_f64, .encode_f32 = encode_f32, .encode_f64 = encode_f64,              \
-  .narrow = narrow, .tile_of_rows = tile_of_rows, .rows_of_tile = rows_of_tile, .take_rows = take_rows,                \
-  .count_tiles = count_tiles, .sum_bytes = sum_bytes
+  .contents_f32 = contents_f32, .contents_f64 = contents_f64, .narrow = narrow, .tile_of_rows = tile_of_rows,          \
+  .rows_of_tile = rows_of_tile, .take_rows = take_rows, .count_tiles = count_tiles, .sum_bytes = sum_bytes

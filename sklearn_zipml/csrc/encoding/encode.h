@@ -15,13 +15,14 @@ enum { ZML_MAX_CODES = 16 }; /* of a width below 8; bytes hold grid positions th
  * column with up to 4 bits 16 levels (the last repeated) and the gaps above them, for each of 256 grid cells the index
  * of its interval, and the position that each of 16 codes stands for; with 8 bits for each grid cell the position of
  * the level below and the gap to the next. Gaps are at least 1. every_position says that, with 8 bits, all positions up
- * to the last level are levels. */
+ * to the last level are levels. With by_place draws are keyed by the number of a row, too, of which the first one in a
+ * call is `place`. */
 typedef struct {
   size_t n_columns;
   zml_sampling sampling;
   uint32_t n_draws; /* of ZML_DRAWS; gaps between levels are multiples of it */
-  int width, every_position;
-  uint64_t seed;
+  int width, every_position, by_place;
+  uint64_t seed, place;
   const uint32_t *multipliers[2], *draw_keys[2];
   const uint8_t *levels, *gaps, *interval, *positions;
   const uint8_t *below, *gap;
@@ -95,6 +96,14 @@ typedef void zml_encode_f64(const double *block, ptrdiff_t row_stride, ptrdiff_t
                             const zml_codebook *book, const zml_affine_f64 *affine, const zml_workspace *work,
                             int tally, uint8_t *const *rows);
 
+/* What of the rows of such a block decides their draws: those that have the same one share them. */
+typedef void zml_contents_f32(const float *block, ptrdiff_t row_stride, ptrdiff_t column_stride, size_t n_rows,
+                              const zml_codebook *book, const zml_affine_f32 *affine, const zml_workspace *work,
+                              uint64_t *contents);
+typedef void zml_contents_f64(const double *block, ptrdiff_t row_stride, ptrdiff_t column_stride, size_t n_rows,
+                              const zml_codebook *book, const zml_affine_f64 *affine, const zml_workspace *work,
+                              uint64_t *contents);
+
 /* Levels that minimise the summed variance of stochastic rounding, the first and last position among them.
  * position: n_positions (<= 256) increasing; count, sum, square: moments of all values below each position.
  * Writes the indices of the chosen positions and returns how many (fewer than n_levels if there are fewer). */
@@ -155,6 +164,8 @@ typedef struct zml_encoding {
   zml_gather_f64 *gather_f64;
   zml_encode_f32 *encode_f32;
   zml_encode_f64 *encode_f64;
+  zml_contents_f32 *contents_f32;
+  zml_contents_f64 *contents_f64;
   zml_narrow *narrow;
   zml_tile_of_rows *tile_of_rows;
   zml_rows_of_tile *rows_of_tile;
