@@ -253,7 +253,10 @@ class Problem:
         return gram / total
 
     def _integer_weights(self):
-        """Weights as integers, where they are fine enough and second moments in float64 would take long."""
+        """Weights as integers, where they are fine enough and second moments in float64 would take long.
+
+        Matrices that are cheap stay exact: the compensation and the gap take them as they are, without refinement.
+        """
         is_large = self.tiles.width < FLOAT_WIDTH and float(self.n) * self.d**2 > DENSE_FLOPS
         return integer_weights(self.weights, self.n) if len(self.weights) and is_large else None
 

@@ -7,10 +7,11 @@ from sklearn_zipml import ZipMLRegressor
 from sklearn_zipml._kernels.products import MANY
 from sklearn_zipml._quantization.encoder import pack
 from sklearn_zipml._quantization.float_rows import FloatMatrix
-from sklearn_zipml._solvers import by_rows, evaluation, problem
+from sklearn_zipml._solvers import by_rows, choice, evaluation, problem
 from sklearn_zipml._solvers.anchor import Anchor
 from sklearn_zipml._solvers.exact import solve_exactly
 from sklearn_zipml._solvers.objective import Quadratic
+from sklearn_zipml._solvers.options import Options
 from sklearn_zipml._solvers.problem import Problem
 
 
@@ -115,3 +116,13 @@ def test_packed_predictions_of_many_outputs(taken):
     rows = packed[100:400] if taken else packed
     expected = np.asarray(rows, dtype=np.float64) @ model.coef_.T + model.intercept_
     np.testing.assert_allclose(model.predict(rows), expected, rtol=0, atol=1e-7 * np.abs(expected).max())
+
+
+def test_more_targets_are_worth_the_exact_solution(monkeypatch):
+    """Which costs about the same for any number of them."""
+    q = quadratic_of(4)
+    options = Options("auto")
+    monkeypatch.setattr(choice, "CHEAP", choice.products(q.problem) / 6)
+    assert choice.chosen_solver(q, options) == "gram"
+    monkeypatch.setattr(choice, "CHEAP", choice.products(q.problem) / 6.1)
+    assert choice.chosen_solver(q, options) == "saga"
