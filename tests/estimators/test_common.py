@@ -47,7 +47,7 @@ EXPECTED_FAILURES = {"check_sample_weight_equivalence_on_dense_data": "stochasti
 def expected_failures(estimator):
     """Checks that scikit-learn may see failing.
 
-    Its 15 rows have no more values a column than 4 bits have levels: they are stored as they are, and the exact solution
+    Its 15 rows have no more values a column than 4 bits have levels: they are stored whole, and the exact solution
     of what is stored does not tell a weight from a repetition.
     """
     if not (is_regressor(estimator) or is_classifier(estimator)):
