@@ -233,7 +233,15 @@ class PackedMatrix:
 
     @property
     def target(self) -> np.ndarray | None:
-        """Targets taken along, in the order of rows, (n_samples,) or (n_samples, n_targets); or None."""
+        """Targets taken along, in the order of rows, (n_samples,) or (n_samples, n_targets); or None.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from sklearn_zipml import PackedMatrix
+        >>> PackedMatrix.from_chunks(np.eye(3), np.arange(3.0), random_state=0).target
+        array([0., 1., 2.])
+        """
         if self._target is not None:
             require_whole(self._target)
         return self._target
