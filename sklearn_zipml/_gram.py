@@ -33,7 +33,7 @@ def position_sums(tiles, first, last, threads, weights=None):
     ----------
     tiles : Tiles of codes
     first, last : int
-    threads : int
+    threads : int or None
     weights : int32 (slots,) or None, weights of the rows, at most `_matmul.MOST_WEIGHT` each and 2^46 together
 
     Returns
@@ -54,7 +54,7 @@ def second_moments(tiles, last, centre, threads, weights=None):
     tiles : Tiles of codes
     last : int
     centre : float64 (n_columns,)
-    threads : int
+    threads : int or None
     weights : int32 (slots,) or None, see `position_sums` and `integer_weights`
 
     Returns
@@ -146,6 +146,7 @@ def _lower_sums(tiles, first, last, threads, weights=None):
     if tiles.n_columns == 0 or last <= first:
         return sums, totals
     weights = np.zeros(0, dtype=np.int32) if weights is None else weights
+    threads = max(1, threads_of(threads))
     tasks, lock = deque(_tasks(_blocks(tiles.padded), first, last, threads)), Lock()
 
     def work(_member):
@@ -156,7 +157,7 @@ def _lower_sums(tiles, first, last, threads, weights=None):
                 return
             _matmul.add_gram(tiles, span, columns, others, weights, sums, totals, lock)
 
-    run_team(min(max(1, threads_of(threads)), len(tasks)), work, tasks.clear)
+    run_team(min(threads, len(tasks)), work, tasks.clear)
     return sums, totals
 
 

@@ -12,7 +12,6 @@ from sklearn_zipml._kernels cimport (
     ZML_TILE_ROWS, Tiles, active_kernels, int32_t, int64_t, uint8_t, zml_table_codes,
 )
 
-from sklearn_zipml._kernels import aligned_zeros
 
 cdef extern from "matmul.h" nogil:
     enum:
@@ -106,6 +105,13 @@ ctypedef fused real:
 MOST_WEIGHT = zml_most_of(ZML_WEIGHT_BYTES)
 
 
+def line_aligned(size_t n):
+    """Bytes that start on a 64-byte line, whatever they hold."""
+    raw = np.empty(n + 64, dtype=np.uint8)
+    start = -raw.ctypes.data % 64
+    return raw[start : start + n]
+
+
 cdef const zml_matmul *active_products() noexcept nogil:
     return <const zml_matmul *> active_kernels().matmul
 
@@ -155,7 +161,7 @@ def add_gram(Tiles tiles, tuple span, tuple columns, tuple others, const int32_t
     to.n_others, to.stride = min(pair.n_others, tiles.n_columns - pair.other), sums.shape[1]
     to.sums = &sums[pair.first, pair.other]
     cdef int64_t[::1] own_totals = np.zeros(pair.n_columns, dtype=np.int64)
-    cdef uint8_t[::1] work = aligned_zeros(zml_gram_bytes(by, &pair))
+    cdef uint8_t[::1] work = line_aligned(zml_gram_bytes(by, &pair))
     to.totals = &totals[pair.first] if pair.first == pair.other else &own_totals[0]
     step = tiles_between_signals(pair.n_columns * pair.n_others, by.depth)
     with nogil:
@@ -248,7 +254,7 @@ cdef class Vectors:
         integers = np.zeros((self.n_vectors, padded), dtype=np.int32)
         cdef int32_t[:, ::1] view = integers
         cdef const double[::1] inverse = inverses
-        self.packed = aligned_zeros(zml_vector_bytes(self.by, self.n_vectors, padded, n_bytes))
+        self.packed = line_aligned(zml_vector_bytes(self.by, self.n_vectors, padded, n_bytes))
         if self.n_vectors and padded:
             for v in range(self.n_vectors):
                 if inverse[v] > 0:
@@ -264,7 +270,7 @@ cdef class Vectors:
         cdef zml_tiled x = tiled(tiles)
         cdef size_t t = first, end, step = tiles_between_signals(self.n_vectors * x.padded, self.by.depth)
         cdef size_t stride = out.strides[0] // <ptrdiff_t> sizeof(double)
-        cdef uint8_t[::1] work = aligned_zeros(zml_dot_bytes(self.by, self.n_vectors))
+        cdef uint8_t[::1] work = line_aligned(zml_dot_bytes(self.by, self.n_vectors))
         if self.n_vectors == 0 or x.padded == 0:
             return
         with nogil:
@@ -303,7 +309,7 @@ def gradient_sums(Tiles tiles, const double[:, :] values, const double[::1] inve
     cdef int64_t[:, ::1] out_view = out
     cdef int64_t[:, :, ::1] sums_view = sums
     cdef int64_t[::1] totals_view = totals
-    cdef uint8_t[::1] work = aligned_zeros(zml_gradient_bytes(by, n, n_bytes))
+    cdef uint8_t[::1] work = line_aligned(zml_gradient_bytes(by, n, n_bytes))
     rows.stride, rows.n_vectors, rows.n_bytes = values.strides[0] // <ptrdiff_t> sizeof(double), n, n_bytes
     if n and x.padded and last > first:
         rows.inverse = &inverse[0]

@@ -6,6 +6,7 @@ from . import _loops
 from ._blocks import sequential_blocks
 from ._kernels import TILE_ROWS
 from ._packed_matrix import PackedMatrix
+from ._products import products_many
 from ._threads import in_threads
 
 # Values that a thread takes for the least.
@@ -45,7 +46,12 @@ def _packed_predictions(packed, coef, n_jobs):
 
     def share(first, last):
         pieces = packed._pieces(first, last, AT_ONCE)
-        return np.concatenate([[_loops.products(tiles, row, *span) for row in z] for tiles, *span in pieces], axis=1)
+        return np.concatenate([multiply(tiles, *span) for tiles, *span in pieces], axis=1)
+
+    def multiply(tiles, first, last):
+        if len(z) == 1:  # its products are made where samples are decoded
+            return _loops.products(tiles, z[0], first, last)[None]
+        return products_many(tiles, z, first, last)
 
     span = max(1, SPAN_VALUES // (TILE_ROWS * max(1, packed.shape[1])))
     parts = np.concatenate(in_threads(share, n_tiles, span, n_jobs), axis=1)

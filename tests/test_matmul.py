@@ -6,6 +6,7 @@ import pytest
 from sklearn_zipml import _gram, _kernels, _matmul, _products
 from sklearn_zipml._dispatch import available_kernels, kernels
 from sklearn_zipml._encoder import pack
+from sklearn_zipml._predict import linear_predictions
 from sklearn_zipml._tiles import code_width
 
 SHAPES = [(1, 1), (3, 2), (15, 70), (17, 16), (33, 5), (63, 17), (64, 32), (65, 33), (97, 64), (300, 48), (1200, 31)]
@@ -217,3 +218,16 @@ def test_wrong_vectors_are_refused():
         _products.gradients_many(tiles, np.zeros((2, 99)))
     with pytest.raises(ValueError, match="1 to 4 bytes, not 5"):
         _products.gradients_many(tiles, np.zeros((2, 100)), n_bytes=5)
+
+
+@pytest.mark.parametrize("n_outputs", [1, 2, 7])
+@pytest.mark.parametrize("bits", [2, 5, 8])
+def test_packed_predictions(force, bits, n_outputs):
+    """Those of the decoded array, rows in their order."""
+    rng = np.random.default_rng(bits)
+    X = rng.normal(size=(1500, 19)) + 3
+    packed = pack(X, bits, "compensated", "optimal", 0)
+    coef, intercept = rng.normal(size=(n_outputs, 19)), rng.normal(size=n_outputs)
+    for rows in (packed, packed[rng.random(1500) < 0.6]):
+        found = linear_predictions(rows, coef, intercept, 2)
+        np.testing.assert_allclose(found, np.asarray(rows) @ coef.T + intercept, rtol=1e-6, atol=1e-6)
