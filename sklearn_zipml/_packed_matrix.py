@@ -10,6 +10,7 @@ from numpy.typing import ArrayLike, DTypeLike
 
 from ._kernels import tiles as kernels
 from ._kernels.mapped import require_whole
+from ._scheme import Scheme
 from ._state import check_format
 from ._storage.blocks import is_foreign
 from ._storage.duplicates import of_subset
@@ -17,7 +18,6 @@ from ._storage.indexing import indices_of, is_whole, pairs, split_key
 from ._storage.mapped_file import nameless, received
 from ._storage.row_order import RowOrder
 from ._storage.take import Selection, take
-from ._storage.tiles import code_width
 from ._storage.valid_parts import InvalidParts, checked_parts
 from ._underflow import underflow_is_zero
 
@@ -227,7 +227,11 @@ class PackedMatrix:
 
     @property
     def _width(self):
-        return code_width(self.sample_bits)
+        return self._scheme.width
+
+    @property
+    def _scheme(self):
+        return Scheme(self.sample_bits, self.sampling, self.levels, self.n_draws)
 
     # What numpy and scikit-learn ask of an array
 
@@ -542,7 +546,11 @@ class PackedMatrix:
         from ._sources.source import open_source
 
         source = open_source(source, y, target=target, columns=columns, header=header)
-        return pack_chunks(source, sample_bits, sampling, levels, n_draws, quantizer, random_state, n_jobs)
+        scheme = None
+        if quantizer is None:
+            kind = {"sample_bits": sample_bits, "sampling": sampling, "levels": levels, "n_draws": n_draws}
+            scheme = Scheme.checked("PackedMatrix.from_chunks", **kind)
+        return pack_chunks(source, scheme, quantizer, random_state, n_jobs)
 
     # Files
 

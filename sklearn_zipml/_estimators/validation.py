@@ -171,33 +171,6 @@ def in_units(weights, n_rows, unit=None):
     return weights, unit
 
 
-def check_settings(sample_bits, sampling, levels, n_draws):
-    """The same checks of quantizing settings as an estimator's, for functions."""
-    from .quantizer import DoubleSamplingQuantizer
-
-    DoubleSamplingQuantizer(sample_bits, sampling=sampling, levels=levels, n_draws=n_draws)._validate_params()
-    check_bits(sample_bits, sampling, n_draws)
-
-
-def check_bits(sample_bits, sampling, n_draws):
-    """Refuse a width that cannot hold the draws, and draws of a sampling that has one."""
-    if sampling != "double" and n_draws != 2:
-        raise ValueError(
-            f"n_draws={n_draws} is of sampling='double', got sampling={sampling!r}, which draws once; set "
-            "sampling='double', or leave n_draws=2."
-        )
-    if sampling == "double" and n_draws > 2 and sample_bits is not None and n_draws >= 1 << sample_bits:
-        raise ValueError(
-            f"sample_bits={sample_bits} cannot hold n_draws={n_draws} draws, of which 0 to {n_draws} go up: use "
-            f"sample_bits={n_draws.bit_length()} or more, or n_draws={2**sample_bits - 1} or less."
-        )
-    if sampling == "double" and sample_bits == 1:
-        raise ValueError(
-            "sample_bits=1 cannot hold the two draws of sampling='double'; use sample_bits=2 or more, "
-            "or sampling='compensated'."
-        )
-
-
 def _require_numpy(estimator, **arrays):
     """Refuse arrays that scikit-learn would leave in another library's memory."""
     if not get_config()["array_api_dispatch"]:

@@ -147,7 +147,7 @@ ctypedef fused real:
     float
     double
 
-SAMPLING_CODES = {"naive": ZML_NAIVE, "nearest": ZML_NEAREST, "double": ZML_DOUBLE, "compensated": ZML_COMPENSATED}
+NAIVE, NEAREST, DOUBLE, COMPENSATED = ZML_NAIVE, ZML_NEAREST, ZML_DOUBLE, ZML_COMPENSATED
 TILE_ROWS, LINE, FLOAT_WIDTH = ZML_TILE_ROWS, ZML_LINE, ZML_FLOAT_WIDTH
 GRID_FRACTION = ZML_GRID_FRACTION
 
@@ -435,7 +435,7 @@ cdef class Encoder:
     n_levels : uint16 (columns,), how many are used
     top : uint8 (columns,), highest grid position
     offset, scale : float64 (columns,): a value's fixed-point grid coordinate is (value - offset) * scale
-    sampling : key of SAMPLING_CODES
+    sampling : NAIVE, NEAREST, DOUBLE or COMPENSATED
     width : {1, 2, 4, 8}
     seed : int, 64 bits
     n_draws : int, draws that a code holds: more than one for "double" only
@@ -451,7 +451,7 @@ cdef class Encoder:
     cdef readonly size_t n_columns
     cdef readonly int width
 
-    def __init__(self, levels, n_levels, top, offset, scale, str sampling, int width, uint64_t seed,
+    def __init__(self, levels, n_levels, top, offset, scale, zml_sampling sampling, int width, uint64_t seed,
                  uint32_t n_draws):
         cdef size_t d = len(n_levels), padded = zml_padded_columns(d), j
         cdef int k
@@ -473,7 +473,7 @@ cdef class Encoder:
             code_tables(levels, padded, n_draws) if width < 8 else (NO_TABLE, NO_TABLE, NO_TABLE))
         self.interval, self.below, self.gap = cells(levels, np.ascontiguousarray(n_levels), padded, width)
         cdef zml_codebook *book = &self.book
-        book.n_columns, book.sampling, book.width, book.seed = d, SAMPLING_CODES[sampling], width, seed
+        book.n_columns, book.sampling, book.width, book.seed = d, sampling, width, seed
         book.n_draws = n_draws
         book.every_position = width == 8 and n_draws == 1 and np.array_equal(n_levels, np.asarray(top) + 1)
         if n_draws > 2:

@@ -7,6 +7,7 @@ from sklearn_zipml._kernels import matmul, products
 from sklearn_zipml._kernels import tiles as bindings
 from sklearn_zipml._kernels.dispatch import available_kernels, kernels
 from sklearn_zipml._quantization.encoder import pack
+from sklearn_zipml._scheme import Scheme
 from sklearn_zipml._solvers import gram
 from sklearn_zipml._storage.tiles import code_width
 
@@ -75,7 +76,7 @@ def test_position_sums_of_packed_rows(force, bits, n_draws):
     else:
         sampling = "double"
     X = np.random.default_rng(bits).normal(size=(333, 21))
-    tiles = pack(X, bits, sampling, "optimal", 0, n_draws=n_draws)._tiles
+    tiles = pack(X, Scheme.of(bits, sampling, "optimal", n_draws), 0)._tiles
     positions = positions_of(tiles)
     assert tiles.width == code_width(bits)
     np.testing.assert_array_equal(gram.position_sums(tiles, 0, tiles.n_tiles, 1)[0], positions.T @ positions)

@@ -5,6 +5,7 @@ import pytest
 
 from sklearn_zipml._quantization.encoder import pack
 from sklearn_zipml._quantization.float_rows import FloatMatrix
+from sklearn_zipml._scheme import Scheme
 from sklearn_zipml._solvers import gram
 from sklearn_zipml._solvers.gram import second_moments
 
@@ -15,7 +16,7 @@ from sklearn_zipml._solvers.gram import second_moments
 def test_second_moments(bits, n, d, threads):
     """The same for any threads: of all tiles, and of some."""
     X = np.random.default_rng(0).exponential(size=(n, d))
-    tiles = pack(X, bits, "compensated", "optimal", 0)._tiles
+    tiles = pack(X, Scheme.of(bits, "compensated", "optimal"), 0)._tiles
     positions = tiles.positions(0, tiles.n_tiles).astype(np.float64)
     centre = positions.mean(axis=0) + 0.25
     for last in {1, tiles.n_tiles}:
@@ -29,7 +30,7 @@ def test_constant_columns_have_none():
     """Exactly: what is left of them would be divided by."""
     X = np.random.default_rng(0).integers(0, 2, size=(5000, 3)).astype(float)
     X[:, 1] = 1
-    packed = pack(X, 8, "compensated", "optimal", 0)[X[:, 0] == 1]  # a column of its highest level
+    packed = pack(X, Scheme.of(8, "compensated", "optimal"), 0)[X[:, 0] == 1]  # a column of its highest level
     positions = packed._positions(0, packed._tiles.n_tiles)
     assert (positions[:, :2] == positions[0, :2]).all() and positions[0, 0] > 0
     moments = second_moments(packed._tiles, packed._tiles.n_tiles, positions.mean(axis=0), 1)
@@ -46,7 +47,7 @@ def test_row_gram(bits, n, d, monkeypatch):
         tiles = FloatMatrix(X, 0)._tiles
         values = tiles.floats.transpose(0, 2, 1).reshape(-1, tiles.padded)[:n, :d].astype(np.float64)
     else:
-        tiles = pack(X, bits, "compensated", "optimal", 0)._tiles
+        tiles = pack(X, Scheme.of(bits, "compensated", "optimal"), 0)._tiles
         values = tiles.positions(0, tiles.n_tiles).astype(np.float64)
     centre, unit = rng.normal(size=d) + 100, rng.exponential(size=d)
     scaled = (values - centre) * unit
@@ -73,7 +74,7 @@ def test_weighted_moments(kind):
         "two classes": np.where(rng.random(3000) < 0.9, 1 / 1.8, 1 / 0.2 / 0.7),
         "zeros": rng.uniform(0.2, 1, 3000) * (rng.random(3000) < 0.5),
     }[kind]
-    packed = pack(X, 4, "compensated", "optimal", 0)
+    packed = pack(X, Scheme.of(4, "compensated", "optimal"), 0)
     tiles = packed._tiles
     slots = packed._order.to_slots(weights, 64 * tiles.n_tiles, np.float64)
     positions = tiles.positions(0, tiles.n_tiles).astype(np.float64)
