@@ -20,7 +20,7 @@ from .._kernels import tiles as kernels
 from .._underflow import underflow_is_zero
 from .._warnings import warn
 from .blocks import block_rows, row_block
-from .statistics import grid_of
+from .grid import grid_of
 
 MATRICES = 64  # that are remembered
 ROWS = 4096  # of each

@@ -9,7 +9,6 @@ from sklearn_zipml._kernels.dispatch import available_kernels, kernels
 from sklearn_zipml._quantization.encoder import pack
 from sklearn_zipml._scheme import Scheme
 from sklearn_zipml._solvers import gram
-from sklearn_zipml._storage.tiles import code_width
 
 SHAPES = [(1, 1), (3, 2), (15, 70), (17, 16), (33, 5), (63, 17), (64, 32), (65, 33), (97, 64), (300, 48), (1200, 31)]
 WIDTHS = [1, 2, 4, 8]
@@ -78,7 +77,7 @@ def test_position_sums_of_packed_rows(force, bits, n_draws):
     X = np.random.default_rng(bits).normal(size=(333, 21))
     tiles = pack(X, Scheme.of(bits, sampling, "optimal", n_draws), 0)._tiles
     positions = positions_of(tiles)
-    assert tiles.width == code_width(bits)
+    assert tiles.width == Scheme.of(bits, sampling, "optimal", n_draws).width
     np.testing.assert_array_equal(gram.position_sums(tiles, 0, tiles.n_tiles, 1)[0], positions.T @ positions)
 
 

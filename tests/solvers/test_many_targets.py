@@ -6,8 +6,8 @@ import pytest
 from sklearn_zipml import ZipMLRegressor
 from sklearn_zipml._kernels.products import MANY
 from sklearn_zipml._quantization.encoder import pack
-from sklearn_zipml._scheme import Scheme
 from sklearn_zipml._quantization.float_rows import FloatMatrix
+from sklearn_zipml._scheme import Scheme
 from sklearn_zipml._solvers import by_rows, choice, evaluation, problem
 from sklearn_zipml._solvers.anchor import Anchor
 from sklearn_zipml._solvers.exact import solve_exactly
