@@ -11,6 +11,7 @@ import pytest
 from sklearn import __version__, config_context
 from sklearn.base import clone
 from sklearn.compose import ColumnTransformer
+from sklearn.ensemble import BaggingRegressor
 from sklearn.linear_model import Ridge
 from sklearn.model_selection import GridSearchCV, cross_val_predict
 from sklearn.pipeline import make_pipeline
@@ -315,3 +316,34 @@ def test_names_of_a_column_transformer():
     pipeline.set_output(transform="pandas").fit(X, y)
     assert pipeline[-1].feature_names_in_.tolist() == ["scale__c", "scale__a"]
     pipeline.predict(X)
+
+
+@pytest.mark.parametrize("last", [Ridge(), BaggingRegressor(ZipMLRegressor(random_state=0), 2, random_state=0)])
+def test_other_estimators_see_arrays_without_names(last):
+    """In fit, where they decode, and so in predict: neither is warned of."""
+    X, y = data()
+    pipeline = make_pipeline(DoubleSamplingQuantizer(8, random_state=0), last).fit(X, y)
+    assert pipeline.score(X, y) > 0.9
+
+
+def test_names_on_the_way():
+    """transform gives an array that knows the names; what is made of it does not."""
+    X, y = data()
+    quantizer = DoubleSamplingQuantizer(random_state=0).fit(X)
+    passed = quantizer.transform(X)
+    assert isinstance(passed, np.ndarray) and passed.feature_names == NAMES
+    for other in (passed[:5], passed[:, ::-1], passed + 1, passed.copy(), pickle.loads(pickle.dumps(passed))):
+        assert other.feature_names is None
+    model = ZipMLRegressor(random_state=0).fit(passed, y)
+    assert tuple(model.feature_names_in_) == NAMES
+    again = clone(quantizer).fit(passed)
+    assert again.transform(passed).feature_names == again.quantize(passed).feature_names == NAMES
+    with pytest.raises(ValueError, match="same order"):
+        model.predict(quantizer.fit(X[list("dcba")]).transform(X[list("dcba")]))
+    with pytest.warns(UserWarning, match="X does not have valid feature names, but ZipMLRegressor"):
+        model.predict(passed[:5])
+    with pytest.warns(UserWarning, match="X does not have valid feature names, but DoubleSamplingQuantizer"):
+        assert type(again.transform(X.to_numpy())) is np.ndarray
+    unnamed = ZipMLRegressor(random_state=0).fit(X.to_numpy(), y)
+    with pytest.warns(UserWarning, match="X has feature names, but ZipMLRegressor"):
+        unnamed.predict(passed)
