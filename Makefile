@@ -1,18 +1,24 @@
 PYTHON ?= python
-C_FILES = $(wildcard sklearn_zipml/csrc/*.[ch])
+C_FILES = $(shell find sklearn_zipml/csrc tests/stress/c -name '*.[ch]')
 
 .DEFAULT_GOAL := help
-.PHONY: help install test lint format doc bench ci clean
+.PHONY: help install build test stress lint format doc bench ci clean
 
 help:  ## list the targets
 	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 10
 
-install:  ## editable install with all extras; run again after a change to C or Cython files
+install:  ## editable install with all extras
 	$(PYTHON) -m pip install "setuptools>=77" "Cython>=3.1"
 	$(PYTHON) -m pip install --no-build-isolation -e ".[dev,doc,plot,test]"
 
+build:  ## compile what changed in C and Cython files, for the editable install
+	$(PYTHON) setup.py build_ext --inplace
+
 test:  ## test the installed package (-P keeps this folder out of sys.path)
 	$(PYTHON) -P -m pytest
+
+stress:  ## what takes long or attacks: every script of tests/stress at its default size, an hour or two
+	@tests/stress/run $(PYTHON)
 
 lint:  ## check style; changes nothing
 	ruff check .
@@ -30,7 +36,8 @@ doc:  ## build the documentation into doc/_build/html, then run the examples in 
 	$(PYTHON) -P -m sphinx -W --keep-going -q -b html doc doc/_build/html
 	$(PYTHON) -P -m sphinx -W --keep-going -q -b doctest -D plot_gallery=0 doc doc/_build/doctest
 
-bench:  ## run every benchmark
+# The others measure one thing each and take data, sizes or a peer: see the first lines of each.
+bench:  ## time packing, epochs and kernels: benchmarks/bench_*.py, no more
 	@set -e; for script in benchmarks/bench_*.py; do echo "== $$script"; $(PYTHON) "$$script"; done
 
 ci:  ## everything .ci/run does, on the committed state

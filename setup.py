@@ -1,18 +1,27 @@
-"""The compiled modules; everything else about the package is in pyproject.toml."""
+"""The compiled modules; everything else about the package is in pyproject.toml.
+
+``python setup.py build_ext --inplace`` (``make build``) compiles what changed, and what includes it.
+"""
 
 import os
+import re
 import sysconfig
+from concurrent.futures import ThreadPoolExecutor
+from functools import cache
 from glob import glob
+from pathlib import Path
 
 from setuptools import Extension, setup
+from setuptools.command.build_ext import build_ext
 
 CSRC = "sklearn_zipml/csrc"
 # These hold no state; all the other C files are linked into the one module that does.
-EPOCH_SOURCES = [f"{CSRC}/epoch.c", f"{CSRC}/team.c"]
-NARROW_SOURCES = [f"{CSRC}/narrow_plan.c"]
-C_SOURCES = sorted(set(glob(f"{CSRC}/*.c")) - set(EPOCH_SOURCES) - set(NARROW_SOURCES))
-# Named here, these files are part of the sdist and a change in one of them triggers a rebuild.
-HEADERS = sorted(glob(f"{CSRC}/*.h") + glob("sklearn_zipml/_kernels/*.pxd"))
+EPOCH_SOURCES = [f"{CSRC}/{name}.c" for name in ("block", "epoch", "saga", "sgd", "team")]
+REQUANTIZE_SOURCES = [f"{CSRC}/encoding/requantize_plan.c"]
+PRODUCT_SOURCES = [f"{CSRC}/products/passes.c", f"{CSRC}/products/moments.c"]
+C_SOURCES = sorted({*glob(f"{CSRC}/**/*.c", recursive=True)} - {*EPOCH_SOURCES, *REQUANTIZE_SOURCES, *PRODUCT_SOURCES})
+# Named here, these files are part of the sdist and a change in one of them triggers a look at what includes it.
+HEADERS = sorted(glob(f"{CSRC}/**/*.h", recursive=True) + glob("sklearn_zipml/_kernels/*.pxd"))
 
 CYTHON_DIRECTIVES = {
     "language_level": 3,
@@ -24,11 +33,12 @@ CYTHON_DIRECTIVES = {
 }
 
 # Instruction sets are chosen at run time, so no -march; float updates must not be contracted into
-# fused multiply-adds, or the coefficients would depend on the machine.
+# fused multiply-adds, or the coefficients would depend on the machine. Debug information, which Python asks for,
+# would take a third of the compiler's time.
 if sysconfig.get_platform().startswith("win"):
     COMPILE_ARGS, LINK_ARGS = ["/O2", "/fp:precise"], []
 else:
-    COMPILE_ARGS, LINK_ARGS = ["-O3", "-ffp-contract=off", "-fno-math-errno"], []
+    COMPILE_ARGS, LINK_ARGS = ["-O3", "-g0", "-ffp-contract=off", "-fno-math-errno"], []
     if os.environ.get("SKLEARN_ZIPML_SANITIZE") == "1":
         LINK_ARGS += ["-fsanitize=address,undefined"]
         COMPILE_ARGS += [*LINK_ARGS, "-g", "-O1", "-fno-omit-frame-pointer"]
@@ -46,14 +56,65 @@ def extension(name, *c_sources):
     )
 
 
+@cache
+def own_files(source):
+    """A C file and the files of this project that it includes, directly or not."""
+    text = Path(source).read_text(encoding="utf-8")
+    included = {Path(CSRC, name) for name in re.findall(r'^\s*#\s*include\s*"(.+)"', text, re.MULTILINE)}
+    return {Path(source)}.union(*(own_files(path) for path in included if path.exists()))
+
+
+class BuildChanged(build_ext):
+    """Compiles the files that are newer than their objects, of all modules at once."""
+
+    def build_extensions(self):
+        """Build with as many processes as ``-j`` says, or as there are processors."""
+        jobs = self.parallel = self.parallel if self.parallel not in (None, True) else os.cpu_count() or 1
+        flags = self._flags()
+        for module in self.extensions:
+            module.depends = [*module.depends, str(flags)]
+        compile_all = self.compiler.compile
+        with ThreadPoolExecutor(jobs) as pool:
+
+            def compile_changed(sources, **settings):
+                objects = self.compiler.object_filenames(sources, output_dir=settings["output_dir"])
+                changed = [
+                    source for source, made in zip(sources, objects, strict=True) if is_older(made, source, flags)
+                ]
+                list(pool.map(lambda source: compile_all([source], **settings), changed))
+                return objects
+
+            self.compiler.compile = compile_changed
+            super().build_extensions()
+
+    def _flags(self):
+        """A file that changes when compiler or options do."""
+        compiler = self.compiler
+        programs = [getattr(compiler, name, None) for name in ("compiler_so", "linker_so", "cc", "linker")]
+        text = repr((programs, COMPILE_ARGS, LINK_ARGS, self.debug, self.define, compiler.include_dirs))
+        path = Path(self.build_temp, "flags.txt")
+        if not path.exists() or path.read_text(encoding="utf-8") != text:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(text, encoding="utf-8")
+        return path
+
+
+def is_older(made, source, flags):
+    """Whether an object has to be made anew."""
+    made = Path(made)
+    return not made.exists() or made.stat().st_mtime < max(p.stat().st_mtime for p in {flags, *own_files(source)})
+
+
 setup(
-    # The C files hold state (the chosen kernels), so exactly one module links them.
+    # One module links the kernels and holds the choice among them; the others ask it for them.
     ext_modules=[
         extension("tiles", *C_SOURCES),
         extension("passes"),
         extension("epochs", *EPOCH_SOURCES),
-        extension("requantize", *NARROW_SOURCES),
+        extension("matmul", *PRODUCT_SOURCES),
+        extension("requantize", *REQUANTIZE_SOURCES),
         extension("testing"),
     ],
+    cmdclass={"build_ext": BuildChanged},
     options={"build_ext": {"cython_directives": CYTHON_DIRECTIVES}},
 )

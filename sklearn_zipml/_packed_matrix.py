@@ -9,13 +9,16 @@ import numpy as np
 from numpy.typing import ArrayLike, DTypeLike
 
 from ._kernels import tiles as kernels
+from ._kernels.mapped import require_whole
 from ._state import check_format
 from ._storage.blocks import is_foreign
 from ._storage.duplicates import of_subset
 from ._storage.indexing import indices_of, is_whole, pairs, split_key
+from ._storage.mapped_file import nameless, received
 from ._storage.row_order import RowOrder
 from ._storage.take import Selection, take
 from ._storage.tiles import code_width
+from ._storage.valid_parts import InvalidParts, checked_parts
 from ._underflow import underflow_is_zero
 
 if TYPE_CHECKING:
@@ -39,6 +42,7 @@ _ARRAYS = (
 )
 # Made when asked for, of rows that were taken: a fold is narrowed, or predicted on, more often than trained on.
 _STATISTICS = ("mean", "deviation", "variance")
+_COUNTED = tuple("_" + name for name in _STATISTICS)
 _TILES = ("_codes", "_tiles")
 
 
@@ -89,6 +93,7 @@ class PackedMatrix:
     __hash__ = None
     __slots__ = (
         *("_" + name for name in _ARRAYS),
+        "_file",
         "_order",
         "_selection",
         "_tiles",
@@ -99,10 +104,20 @@ class PackedMatrix:
         "sample_bits",
         "sampling",
         "shape",
-        "target",
+        "_target",
     )
 
-    def __init__(
+    def __init__(self, **parts):
+        self._build(**_checked(parts))
+
+    @classmethod
+    def _of(cls, **parts):
+        """A container of parts that this package has just made, which are neither checked nor copied."""
+        packed = cls.__new__(cls)
+        packed._build(**parts)
+        return packed
+
+    def _build(
         self,
         *,
         shape,
@@ -113,13 +128,12 @@ class PackedMatrix:
         row_seed,
         row_list=None,
         selection=None,
-        n_draws=None,
+        n_draws,
         target=None,
         feature_names=None,
+        file=None,
         **arrays,
     ):
-        if n_draws is None:  # containers of format 2
-            n_draws = 2 if sampling == "double" else 1
         values = {
             "shape": tuple(int(n) for n in shape),
             "dtype": np.dtype(dtype),
@@ -129,7 +143,8 @@ class PackedMatrix:
             "n_draws": int(n_draws),
             "_order": RowOrder(shape[0], row_seed, None if row_list is None else _frozen(row_list)),
             "_selection": selection,
-            "target": None if target is None else _frozen(target),
+            "_file": file,
+            "_target": None if target is None else _frozen(target).view(),
             "feature_names": None if feature_names is None else tuple(str(name) for name in feature_names),
         }
         codes = arrays.pop("codes") if selection is None else None
@@ -176,7 +191,7 @@ class PackedMatrix:
             if selection is not None:  # unless another thread has just been here
                 self._keep(self._tiled(selection.copy()) | {"_selection": None})
             return object.__getattribute__(self, name)
-        if name[1:] not in _STATISTICS:
+        if name not in _COUNTED:
             raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}", name=name, obj=self)
         from ._storage.statistics import subset_statistics
 
@@ -184,13 +199,17 @@ class PackedMatrix:
         return getattr(self, name)
 
     def _parts(self):
+        require_whole(self._codes)
         parts = {name: getattr(self, "_" + name) for name in _ARRAYS}
         for name in (*_KIND, "target", "feature_names"):
             parts[name] = getattr(self, name)
         return parts | {"row_seed": self._order.parts, "row_list": self._order.listed}
 
     def __reduce__(self):
-        return _restore, (FORMAT, self._parts())
+        if self._file is not None and not self._file.is_there():
+            self._keep({name: nameless(getattr(self, name)) for name in ("_codes", "_target")} | {"_file": None})
+        arguments = FORMAT, self._parts()
+        return _restore, arguments if self._file is None else (*arguments, tuple(self._file))
 
     # For skops, which knows no __reduce__: plain arrays, numbers and strings
 
@@ -203,14 +222,29 @@ class PackedMatrix:
         if hasattr(self, "shape"):
             raise AttributeError("PackedMatrix is immutable: its state is set once.")
         parts = dict(state)
-        check_format("PackedMatrix", parts.pop("format"), FORMAT)
-        self.__init__(**parts)
+        check_format("PackedMatrix", parts.pop("format", None), FORMAT)
+        self._build(**_checked(parts, fresh=True))
 
     @property
     def _width(self):
         return code_width(self.sample_bits)
 
     # What numpy and scikit-learn ask of an array
+
+    @property
+    def target(self) -> np.ndarray | None:
+        """Targets taken along, in the order of rows, (n_samples,) or (n_samples, n_targets); or None.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from sklearn_zipml import PackedMatrix
+        >>> PackedMatrix.from_chunks(np.eye(3), np.arange(3.0), random_state=0).target
+        array([0., 1., 2.])
+        """
+        if self._target is not None:
+            require_whole(self._target)
+        return self._target
 
     @property
     def nbytes(self) -> int:
@@ -404,7 +438,7 @@ class PackedMatrix:
             parts["variance"] = self._variance
         coincidence = self._coincidence if selected else [of_subset(float(self._coincidence[0]), rows)]
         parts["coincidence"] = np.array(coincidence)
-        return PackedMatrix(**parts)
+        return PackedMatrix._of(**parts)
 
     @classmethod
     def from_chunks(
@@ -443,6 +477,8 @@ class PackedMatrix:
               same columns; folders named like ``year=2024`` add a column. Columns of strings, dictionaries and times
               are refused, and the index of a data frame is left out with a warning.
             - A pyarrow table, dataset or Parquet file; a pandas or polars data frame.
+            - A PackedMatrix, whose rounding errors add to the new ones, and whose target and names come along; to round
+              it to fewer bits, ``requantize`` is the shorter way.
             - An iterable of chunks, each one of the above or a pair of it and its target, or a callable that returns
               such an iterable and can be called twice.
         y : array-like of shape (n_samples,) or (n_samples, n_targets), or None, default=None
@@ -561,7 +597,9 @@ class PackedMatrix:
             The file.
         mmap : bool, default=True
             Map the file into memory instead of reading it: training starts at once, and the system drops pages when it
-            needs the memory. The file may be replaced (``save``, ``append``) meanwhile, but not cut.
+            needs the memory. The file may be replaced (``save``, ``append``) meanwhile, but not cut or written over:
+            whatever reads the rows of a file that was cut ends in a ValueError, or, if it was reading them at that
+            moment, in the death of the process by SIGBUS.
         verify : bool or None, default=None
             Whether the checksums of tiles and target are checked, which reads them whole; None for where they are
             read anyway (``mmap=False``). Header, metadata, levels and statistics are always checked.
@@ -710,11 +748,11 @@ class PackedMatrix:
         >>> model.coef_.shape
         (16,)
         """
-        return self._with(target=None if y is None else check_target(y, len(self)))
+        return self._with(target=None if y is None else _owned(check_target(y, len(self))))
 
     def _with(self, **parts):
         """The same rows, not copied, with other parts."""
-        return PackedMatrix(**(self._parts() | parts))
+        return PackedMatrix._of(**(self._parts() | parts), file=self._file)
 
     def requantize(self, sample_bits: int, *, random_state: RandomState = None) -> PackedMatrix:
         """Round to fewer bits; unbiased rounding of an unbiased value stays unbiased.
@@ -766,13 +804,54 @@ def _frozen(array):
     return array
 
 
-def _restore(version, parts):
+def _owned(array):
+    """A copy that nobody can change, but for its owner's flags."""
+    array = np.array(array)
+    array.flags.writeable = False
+    return array
+
+
+def _kept(parts, fresh=False):
+    """Checked parts whose arrays nobody else can change: copied where somebody could, unless they are fresh."""
+    kept = dict(parts)
+    for name, part in parts.items():
+        if isinstance(part, np.ndarray) and not _is_constant(part):
+            kept[name] = part if fresh and part.flags.owndata else part.copy()
+            kept[name].flags.writeable = False  # of itself, so that no view of it can be made writeable
+    return kept
+
+
+def _is_constant(array):
+    """Whether neither an array nor what it is a view of can be written to."""
+    while isinstance(array, np.ndarray):
+        if array.flags.writeable:
+            return False
+        array = array.base
+    while isinstance(array, memoryview):  # a read-only one may be of what can be written to
+        array = array.obj
+    try:
+        return array is None or memoryview(array).readonly
+    except TypeError:
+        return False
+
+
+def _checked(parts, fresh=False):
+    """Parts that may come from anywhere, checked and kept."""
+    try:
+        return _kept(checked_parts(parts), fresh)
+    except InvalidParts as error:
+        raise ValueError(f"These are not the parts of a PackedMatrix: {error}.") from None
+
+
+def _restore(version, parts, file=None):
     check_format("PackedMatrix", version, FORMAT)
-    return PackedMatrix(**parts)
+    return PackedMatrix._of(**_checked(parts, fresh=True), file=received(parts, file))
 
 
 def check_target(y, n_rows):
     """Targets as an array that can be kept in a file: numbers, booleans or strings, a row for each row."""
+    if np.ma.is_masked(y):
+        raise ValueError("The target is a masked array with masked values: fill them, or leave those rows out.")
     y = np.asarray(y)
     if y.dtype.kind == "O" and all(isinstance(value, str) for value in y.ravel()):
         y = y.astype(np.str_)

@@ -43,6 +43,8 @@ def check_format(name, written, known, version=None):
     ------
     ValueError
     """
+    if not isinstance(written, int):
+        raise ValueError(f"This is not the state of a {name}: it is of no format.")
     if written > known:
         by = "" if version is None else f" by sklearn_zipml {version}"
         raise ValueError(

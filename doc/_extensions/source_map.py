@@ -26,9 +26,9 @@ def table(text):
 def differences(text, files):
     """Files that the map does not name, and names in the map that fit no file, both sorted.
 
-    A name may be a pattern, such as ``csrc/kernels_*.c``.
+    A name may be a pattern, such as ``csrc/passes/*.c``.
     """
-    names = re.findall(r"``([\w/.*]+\.(?:py|pyx|pxd|c|h))``", table(text))
+    names = re.findall(r"``([\w/.*-]+\.(?:py|pyx|pxd|c|h))``", table(text))
     missing = sorted(path for path in files if not any(fnmatch(path, name) for name in names))
     stale = sorted(name for name in names if not any(fnmatch(path, name) for path in files))
     return missing, stale

@@ -1,4 +1,4 @@
-"""Where the codes of a tile lie, for every width, from the formula of csrc/tile.h."""
+"""Where the codes of a tile lie, for every width, from the formula of csrc/format/tile.h."""
 
 import matplotlib.pyplot as plt
 from matplotlib.patches import Rectangle

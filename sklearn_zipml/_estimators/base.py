@@ -26,12 +26,17 @@ from .._solvers.solver import solve
 from .._state import StableState
 from .._warnings import warn
 from .callbacks import CallbackSupportMixin
+from .convergence import not_converged
 from .doc_link import DocumentationLink
 from .predict import linear_predictions
 from .validation import check_bits, check_samples
 
 STORED_BITS = 8  # of the store that resample="epoch" draws from
 DEFAULT_BITS = 4
+# Parameters that are about epochs, and their defaults.
+EPOCH_SETTINGS = {"model_bits": None, "gradient_bits": None, "learning_rate": "auto", "schedule": "auto"}
+# Targets that the solvers are given in float64: more would count beside the packed rows.
+MOST_EXACT_TARGETS = 1 << 22
 
 
 class ZipMLModel(StableState, DocumentationLink, CallbackSupportMixin, BaseEstimator):
@@ -46,7 +51,7 @@ class ZipMLModel(StableState, DocumentationLink, CallbackSupportMixin, BaseEstim
         "n_draws": [Interval(Integral, 2, 255, closed="both")],
         "resample": [StrOptions({"epoch"}), None],
         "fit_intercept": ["boolean"],
-        "solver": [StrOptions({"saga", "sgd"})],
+        "solver": [StrOptions({"auto", "gram", "saga", "sgd"})],
         "l1_ratio": [Interval(Real, 0, 1, closed="both")],
         "learning_rate": [StrOptions({"auto"}), Interval(Real, 0, None, closed="neither")],
         "schedule": [StrOptions({"auto", "constant", "adaptive", "invscaling"})],
@@ -70,17 +75,23 @@ class ZipMLModel(StableState, DocumentationLink, CallbackSupportMixin, BaseEstim
     def _check_combination(self):
         """Refuse settings that make no sense together."""
         check_bits(self.sample_bits, self.sampling, self.n_draws)
-        if self.solver == "saga" and self.schedule in ("adaptive", "invscaling"):
+        if self.solver in ("gram", "saga") and self.schedule in ("adaptive", "invscaling"):
             raise ValueError(
-                f"schedule={self.schedule!r} needs solver='sgd', got solver='saga': variance reduction converges with "
-                "constant steps. Set schedule='auto', or solver='sgd'."
+                f"schedule={self.schedule!r} needs solver='sgd', got solver={self.solver!r}: only its steps have to "
+                "diminish. Set schedule='auto', or solver='sgd'."
+            )
+        chosen = self._chosen_epochs()
+        if self.solver == "gram" and chosen:
+            raise ValueError(
+                f"solver='gram' has no epochs, but {chosen[0]}={getattr(self, chosen[0])!r} is about them. Leave it at "
+                "its default, or set solver='saga'."
             )
         if self.resample is None:
             return
-        if self.solver != "sgd":
+        if self.solver in ("gram", "saga"):
             raise ValueError(
-                f"resample='epoch' needs solver='sgd', got solver={self.solver!r}: saga keeps a residual of every row, "
-                "which means nothing for another draw of it."
+                f"resample='epoch' needs solver='sgd', got solver={self.solver!r}: the others keep a residual of every "
+                "row, which means nothing for another draw of it."
             )
         if self.sample_bits is None or self.sample_bits >= STORED_BITS or self.sampling == "nearest":
             raise ValueError(
@@ -125,7 +136,8 @@ class ZipMLModel(StableState, DocumentationLink, CallbackSupportMixin, BaseEstim
             total = len(train_targets) if train_weights is None else train_weights.sum()
         train_targets, mean, scale = _standardize(train_targets, train_weights, self.fit_intercept)
         problem = Problem(matrix, train_weights, self.fit_intercept, threads_of(self.n_jobs))
-        slots = matrix._order.to_slots(train_targets.T, problem.n_slots, np.float32, self.n_jobs)
+        exact = np.float64 if train_targets.size <= MOST_EXACT_TARGETS else np.float32
+        slots = matrix._order.to_slots(train_targets.T, problem.n_slots, exact, self.n_jobs)
         del train_targets  # 8 bytes a row and target
 
         def coefficients(z):
@@ -145,7 +157,7 @@ class ZipMLModel(StableState, DocumentationLink, CallbackSupportMixin, BaseEstim
             slots,
             alpha * (1 - self.l1_ratio),
             SolverOptions(
-                solver=self.solver,
+                solver=self._solver(),
                 learning_rate=self.learning_rate,
                 schedule=self.schedule,
                 power_t=self.power_t,
@@ -154,6 +166,7 @@ class ZipMLModel(StableState, DocumentationLink, CallbackSupportMixin, BaseEstim
                 tol=self.tol,
                 model_bits=self.model_bits,
                 gradient_bits=self.gradient_bits,
+                wants_epochs=bool(self._chosen_epochs()) or self.tol == 0 or task.is_heard,
             ),
             solver_seed,
             l1=alpha * self.l1_ratio / scale,
@@ -162,13 +175,9 @@ class ZipMLModel(StableState, DocumentationLink, CallbackSupportMixin, BaseEstim
             draw=self._redraw(matrix, pack_seed),
         )
         if not result.converged:
-            warn(
-                f"{type(self).__name__} did not converge in max_iter={self.max_iter} epochs "
-                f"(tol={self.tol}). Increase max_iter, raise tol, or drop collinear columns.",
-                ConvergenceWarning,
-            )
+            warn(not_converged(self, result), ConvergenceWarning)
         self._n_rows, self._total_weight = len(targets), float(total)
-        self.n_iter_ = result.n_iter
+        self.n_iter_, self.solver_ = result.n_iter, result.solver
         self.loss_curve_ = _in_units_of_y(result.losses, scale)
         if self.early_stopping:
             self.validation_scores_ = monitor.scores
@@ -178,6 +187,17 @@ class ZipMLModel(StableState, DocumentationLink, CallbackSupportMixin, BaseEstim
         if not (np.isfinite(coef).all() and np.isfinite(intercept).all()):
             raise ValueError("The coefficients exceed the range of float64: rescale X or y.")
         return coef, intercept
+
+    def _chosen_epochs(self):
+        """Names of the parameters that were set and are about epochs."""
+        names = [name for name, default in EPOCH_SETTINGS.items() if getattr(self, name) != default]
+        return names + (["early_stopping"] if self.early_stopping else [])
+
+    def _solver(self):
+        """The solver that the settings ask for; "auto" if they leave it open."""
+        if self.solver == "auto" and (self.resample is not None or self.schedule in ("adaptive", "invscaling")):
+            return "sgd"
+        return self.solver
 
     def _partial_fit_linear(self, X, targets, weights, penalty, dtype):
         """Take rows into account; the coefficients that minimise the objective on all rows so far. See _fit_linear."""
@@ -293,27 +313,24 @@ class ZipMLModel(StableState, DocumentationLink, CallbackSupportMixin, BaseEstim
 
 def _standardize(targets, weights, centred):
     """Targets (n_samples, outputs) centred and scaled to at most 1, and their means and scales."""
-    size = _largest(targets)
+    low, high = targets.min(axis=0), targets.max(axis=0)
+    size = np.maximum(high, -low)
     size[size == 0] = 1
     targets = targets / size
     mean = np.average(targets, axis=0, weights=weights) if centred else np.zeros(targets.shape[1])
     targets -= mean
-    spread = _largest(targets)
+    # rounding keeps the order of values, so that these are still the largest and the smallest
+    spread = np.maximum(high / size - mean, mean - low / size)
     # what the rounding of the mean of constant targets leaves is nothing to learn
     spread[spread <= 1e-15] = 0
     targets /= np.where(spread > 0, spread, np.inf)
     return targets, mean * size, np.where(spread > 0, spread * size, 1.0)
 
 
-def _largest(targets):
-    """Largest absolute value of every column, without a copy."""
-    return np.maximum(targets.max(axis=0), -targets.min(axis=0))
-
-
 def _in_units_of_y(losses, scale):
     """Objectives of standardized targets, in squared units of y; the largest float where that overflows."""
     with np.errstate(over="ignore"):
-        return np.minimum(np.array(losses) * np.mean(scale**2), np.finfo(float).max).tolist()
+        return np.minimum(np.array(losses) @ scale**2, np.finfo(float).max).tolist()
 
 
 class _Monitor:

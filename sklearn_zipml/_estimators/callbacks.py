@@ -41,6 +41,11 @@ class FitTask:
         self.context.call_on_fit_task_begin(**self.data)
         self.epoch = None
 
+    @property
+    def is_heard(self):
+        """Whether anybody listens."""
+        return bool(getattr(self.data["estimator"], "_skl_callbacks", None))
+
     def begin_epoch(self):
         """Begin a subtask."""
         self.epoch = self.context.subcontext(task_name="epoch").call_on_fit_task_begin(**self.data)

@@ -57,8 +57,12 @@ class ZipMLLSSVC(ScoreOfOwnTarget, ClassifierMixin, ZipMLModel):
         Whether new samples are drawn every epoch.
     fit_intercept : bool, default=True
         Whether to fit an intercept.
-    solver : {"saga", "sgd"}, default="saga"
-        Anchored SAGA or averaged SGD.
+    solver : {"auto", "gram", "saga", "sgd"}, default="auto"
+        "gram" factors second moments of the packed rows once for all targets, or descends along coordinates with an l1
+        penalty, and is exact; "saga" keeps residuals (12 bytes a row and target) and converges to full precision;
+        "sgd" averages the iterates of an epoch, and stays at their noise. "auto" is "gram" where that is cheap for so
+        many targets or there are few rows for the columns, else "saga", completed by "gram" or by conjugate gradients
+        ("cg") where epochs do not get there; settings of epochs and callbacks mean "saga". See ``solver_``.
     learning_rate : "auto" or float, default="auto"
         A number multiplies the automatic step size.
     schedule : {"auto", "constant", "adaptive", "invscaling"}, default="auto"
@@ -99,7 +103,9 @@ class ZipMLLSSVC(ScoreOfOwnTarget, ClassifierMixin, ZipMLModel):
     intercept_ : array of shape (1,) or (n_classes,)
         Intercepts.
     n_iter_ : int
-        Epochs run.
+        Epochs run; 1 for a factorisation, sweeps for coordinate descent.
+    solver_ : {"gram", "saga", "sgd", "cg"}
+        What found the coefficients.
     loss_curve_ : list of float
         Mean squared loss and penalty before the first and after every epoch.
     bytes_read_curve_ : list of int
@@ -160,7 +166,7 @@ class ZipMLLSSVC(ScoreOfOwnTarget, ClassifierMixin, ZipMLModel):
         n_draws: int = 2,
         resample: Literal["epoch"] | None = None,
         fit_intercept: bool = True,
-        solver: Literal["saga", "sgd"] = "saga",
+        solver: Literal["auto", "gram", "saga", "sgd"] = "auto",
         learning_rate: Literal["auto"] | float = "auto",
         schedule: Schedule = "auto",
         power_t: float = 0.5,

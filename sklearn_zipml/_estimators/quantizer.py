@@ -335,7 +335,7 @@ class DoubleSamplingQuantizer(
 
     def _set_grid(self, grid):
         self._grid = grid
-        self.offset_, self.step_ = grid.offset, grid.step
+        self.offset_, self.step_ = grid.offset.copy(), grid.step.copy()  # packed matrices share the grid's
         self.levels_ = [
             offset + step * row[:used]
             for offset, step, row, used in zip(grid.offset, grid.step, grid.levels, grid.used, strict=True)

@@ -64,9 +64,12 @@ class ZipMLRegressor(ScoreOfOwnTarget, RegressorMixin, ZipMLModel):
         Share of the l1 penalty, applied by a proximal step with every batch; it gives exact zeros.
     fit_intercept : bool, default=True
         Whether to fit an intercept.
-    solver : {"saga", "sgd"}, default="saga"
-        "saga" keeps residuals (12 bytes a row and target) and converges to full precision; "sgd" averages the iterates
-        of an epoch.
+    solver : {"auto", "gram", "saga", "sgd"}, default="auto"
+        "gram" factors second moments of the packed rows once for all targets, or descends along coordinates with an l1
+        penalty, and is exact; "saga" keeps residuals (12 bytes a row and target) and converges to full precision;
+        "sgd" averages the iterates of an epoch, and stays at their noise. "auto" is "gram" where that is cheap for so
+        many targets or there are few rows for the columns, else "saga", completed by "gram" or by conjugate gradients
+        ("cg") where epochs do not get there; settings of epochs and callbacks mean "saga". See ``solver_``.
     learning_rate : "auto" or float, default="auto"
         A number multiplies the automatic step size.
     schedule : {"auto", "constant", "adaptive", "invscaling"}, default="auto"
@@ -108,7 +111,9 @@ class ZipMLRegressor(ScoreOfOwnTarget, RegressorMixin, ZipMLModel):
     intercept_ : float or array of shape (n_targets,)
         Intercept.
     n_iter_ : int
-        Epochs run.
+        Epochs run; 1 for a factorisation, sweeps for coordinate descent.
+    solver_ : {"gram", "saga", "sgd", "cg"}
+        What found the coefficients.
     loss_curve_ : list of float
         Objective on the packed samples before the first and after every epoch.
     bytes_read_curve_ : list of int
@@ -168,7 +173,7 @@ class ZipMLRegressor(ScoreOfOwnTarget, RegressorMixin, ZipMLModel):
         alpha: float = 1e-4,
         l1_ratio: float = 0.0,
         fit_intercept: bool = True,
-        solver: Literal["saga", "sgd"] = "saga",
+        solver: Literal["auto", "gram", "saga", "sgd"] = "auto",
         learning_rate: Literal["auto"] | float = "auto",
         schedule: Schedule = "auto",
         power_t: float = 0.5,
@@ -228,7 +233,7 @@ class ZipMLRegressor(ScoreOfOwnTarget, RegressorMixin, ZipMLModel):
         """
         X, y = check_samples_and_target(self, X, y, multi_output=True, y_numeric=True)
         weights, unit = in_units(check_weights(sample_weight, X), len(y))
-        targets = np.asarray(y, dtype=np.float64).reshape(len(y), -1)
+        targets = np.asarray(y, dtype=np.float64, order="C").reshape(len(y), -1)
         dtype = _coefficient_dtype(X)
         task = FitTask(self, X, y, sample_weight, self.max_iter, lambda *model: _attributes(y, *model, dtype))
         model = self._fit_linear(X, targets, weights, lambda total: self.alpha, task, dtype)
@@ -277,7 +282,7 @@ class ZipMLRegressor(ScoreOfOwnTarget, RegressorMixin, ZipMLModel):
         first = self._moments is None
         X, y = check_samples_and_target(self, X, y, reset=first, multi_output=True, y_numeric=True)
         weights, unit = in_units(check_weights(sample_weight, X), len(y), None if first else self._weight_unit)
-        targets = np.asarray(y, dtype=np.float64).reshape(len(y), -1)
+        targets = np.asarray(y, dtype=np.float64, order="C").reshape(len(y), -1)
         if not first and np.shape(self.coef_)[:-1] != y.shape[1:]:
             raise ValueError(f"y has shape {y.shape}, but the chunks before had targets of another number.")
         dtype = _coefficient_dtype(X)

@@ -4,7 +4,7 @@ from numbers import Real
 
 import numpy as np
 from sklearn import get_config
-from sklearn.utils import check_array, check_consistent_length
+from sklearn.utils import assert_all_finite, check_array, check_consistent_length
 from sklearn.utils.class_weight import compute_sample_weight
 from sklearn.utils.validation import _check_sample_weight, _check_y, validate_data
 
@@ -29,18 +29,42 @@ def check_samples_and_target(estimator, X, y, reset=True, **y_params):
     """The same with a target, which a PackedMatrix may bring along; y_params as for validate_data."""
     y = target_of(estimator, X, y)
     _require_numpy(estimator, X=X, y=y)
+    _refuse_masked(y=y)
     X = _validated(estimator, X, reset)
     y = _check_y(y, estimator=estimator, **y_params)  # validate_data would take y without X for X without names
     check_consistent_length(X, y)
     if not isinstance(X, PackedMatrix):
         warn_of_decoded(X)
-    return X, y
+    return X, _known_target(y, **y_params)
+
+
+def _known_target(y, y_numeric=False, **_):
+    """The target, if it is all known: scikit-learn takes times for numbers, and the lack of one for a very low one."""
+    if y.dtype.kind in "mM" and y_numeric:
+        raise ValueError(f"y has dtype {y.dtype}; give real numbers (integers, floats or booleans).")
+    if y.dtype.kind in "mM" and np.isnat(y).any():
+        raise ValueError("Input y contains NaT: leave out rows whose label is missing.")
+    if y_numeric:  # scikit-learn makes NaN of None after it has looked for NaN
+        assert_all_finite(y, input_name="y")
+    return y
+
+
+def _refuse_masked(**arrays):
+    """Refuse values that are masked, which scikit-learn would take for the numbers behind the mask."""
+    for name, array in arrays.items():
+        if np.ma.is_masked(array):
+            raise ValueError(
+                f"Input {name} is a masked array with masked values: fill them, for example with SimpleImputer of "
+                "scikit-learn, or leave those rows out."
+            )
 
 
 def _validated(estimator, X, reset):
     """X as an array of numbers, or the PackedMatrix itself; width and names are set, or go with those of fit."""
     _require_numpy(estimator, X=X)
     is_packed, X = isinstance(X, PackedMatrix), _plain_frame(X)
+    if not is_packed:
+        _refuse_masked(X=X)
     names = X.feature_names if isinstance(X, PackedMatrix | NamedRows) else None
     checks = {"skip_check_array": True} if is_packed else {"dtype": _accepted(X), "ensure_all_finite": False}
     if names is not None and not reset:
@@ -89,6 +113,10 @@ def check_weights(sample_weight, X):
     """Row weights as float64, or None if they are all the same; at least one is positive."""
     if sample_weight is None:
         return None
+    _refuse_masked(sample_weight=sample_weight)
+    dtype = getattr(sample_weight, "dtype", None)
+    if isinstance(dtype, np.dtype) and dtype.kind in "mM":
+        raise ValueError(f"sample_weight has dtype {dtype}; give real numbers.")
     weights = _check_sample_weight(sample_weight, X, dtype=np.float64, ensure_non_negative=True)
     if not weights.any():
         raise ValueError("sample_weight: all weights are zero; at least one row must have a positive weight.")

@@ -7,36 +7,29 @@ stored grid position, and the gradient of column j is sum_i r_i (g_ij - centre_j
 import numpy as np
 
 cimport cython
-from cpython.exc cimport PyErr_CheckSignals
 from libc.math cimport isfinite
 
 from sklearn_zipml._kernels.tiles cimport (
-    ZML_DOT_COLUMNS, ZML_PLANE_ROWS, Tiles, active_kernels, int8_t, int32_t, int64_t, uint8_t, zml_grid_planes,
-    zml_kernels,
+    ZML_DOT_COLUMNS, ZML_FLOAT_WIDTH, ZML_GROUP_COLUMNS, ZML_PLANE_ROWS, ZML_TILE_ROWS, Tiles, active_kernels, int8_t,
+    int32_t, int64_t, require, uint8_t, zml_grid_planes, zml_kernels,
 )
 
-cdef extern from "tile.h" nogil:
+cdef extern from "format/tile.h" nogil:
     void zml_unpack_group(const uint8_t *tile, size_t group, int width, uint8_t *codes)
 
-cdef extern from "row_norms.h" nogil:
+cdef extern from "passes/row_norms.h" nogil:
     void zml_add_squares_of_bytes(const uint8_t *tile, size_t padded_columns, const float *centre, const float *unit,
                                   float *sums)
     void zml_add_squares_of_floats(const float *tile, size_t padded_columns, const float *centre, const float *unit,
                                    float *sums)
 
 cdef enum:
-    TILE = 64
-    GROUP = 4
+    TILE = ZML_TILE_ROWS
+    GROUP = ZML_GROUP_COLUMNS
     # A sum over rows is made and used in blocks of so many columns, which stay in the first-level cache meanwhile.
     BLOCK = 256
     # Sums by code are made in blocks of columns whose sums stay in the second-level cache.
     COUNTER_BYTES = 1 << 17
-    # A pass looks for signals after about so many values, a few milliseconds.
-    SIGNAL_VALUES = 1 << 25
-
-
-cdef size_t tiles_between_signals(Tiles tiles) noexcept nogil:
-    return max(<size_t> 1, <size_t> SIGNAL_VALUES // (TILE * max(<size_t> 1, tiles.padded)))
 
 
 cdef class Rows:
@@ -61,7 +54,8 @@ cdef class Vector:
 
     def __init__(self, Tiles tiles, const float[::1] centre=None):
         self.kernels = active_kernels()
-        self.n, self.packed = tiles.padded, tiles.width != 32
+        self.n, self.packed = tiles.padded, tiles.width != ZML_FLOAT_WIDTH
+        require(centre is None or <size_t> centre.shape[0] >= self.n, "columns without a centre")
         self.centre = np.zeros(self.n, dtype=np.float32) if centre is None else centre
         self.planes = np.zeros((2, self.n), dtype=np.int8)
         self.values = np.zeros(self.n, dtype=np.float32)
@@ -124,7 +118,7 @@ cdef class TileSum:
 
     def __init__(self, Tiles tiles):
         self.kernels = active_kernels()
-        self.n, self.packed = tiles.padded, tiles.width != 32
+        self.n, self.packed = tiles.padded, tiles.width != ZML_FLOAT_WIDTH
         self.codes = tiles.table.shape[0] // self.n if self.n else 0
 
     cdef bint load(self, const double *weights, int rows) noexcept nogil:
@@ -145,11 +139,11 @@ cdef class TileSum:
         self.total = <float> total
         return isfinite(total)
 
-    cdef float kept(self, int i) noexcept nogil:
+    cdef double kept(self, int i) noexcept nogil:
         """What row i's weight was rounded to."""
         if not self.packed:
             return self.values[i]
-        return self.scale * <float> (256 * <int32_t> self.planes[0][i] + self.planes[1][i])
+        return <double> self.scale * (256 * <int32_t> self.planes[0][i] + self.planes[1][i])
 
     cdef void add(self, Tiles tiles, size_t t, double *out) noexcept nogil:
         """Add the sums of all columns, not centred."""
@@ -183,6 +177,9 @@ def products(Tiles tiles, const double[::1] z, size_t first, size_t last, int li
     cdef double[::1] rest = np.zeros(n)
     cdef float[::1] limb_values = np.zeros(n, dtype=np.float32)
     cdef Vector vector = Vector(tiles)
+    cdef size_t left = 1
+    tiles.require_span(first, last)
+    require(<size_t> z.shape[0] <= n, "more values than columns")
     if n == 0 or last <= first:
         return out
     rest[: z.shape[0]] = z
@@ -194,9 +191,7 @@ def products(Tiles tiles, const double[::1] z, size_t first, size_t last, int li
             for j in range(n):
                 rest[j] -= value_of(vector, j)
             for t in range(first, last):
-                if t % tiles_between_signals(tiles) == 0:
-                    with gil:
-                        PyErr_CheckSignals()
+                tiles.look_in_time(&left)
                 vector.dot(tiles, t, 0, 4, part)
                 for i in range(TILE):
                     view[(t - first) * TILE + i] += part[i]
@@ -223,13 +218,14 @@ def row_sums(Tiles tiles, const double[::1] weights, size_t first, size_t last, 
     cdef double[::1] view = out
     cdef double[TILE] rest
     cdef TileSum sums = TileSum(tiles)
+    cdef size_t left = 1
+    tiles.require_span(first, last)
+    require(<size_t> weights.shape[0] >= tiles.rows_before(last) - tiles.rows_before(first), "rows without a weight")
     if n == 0:
         return out
     with nogil:
         for t in range(first, last):
-            if t % tiles_between_signals(tiles) == 0:
-                with gil:
-                    PyErr_CheckSignals()
+            tiles.look_in_time(&left)
             rows = tiles.rows_in(t)
             for i in range(rows):
                 rest[i] = weights[(t - first) * TILE + i]
@@ -249,16 +245,17 @@ def row_norms(Tiles tiles, const float[::1] centre, const float[::1] unit, size_
     cdef size_t t
     out = np.zeros((last - first) * TILE, dtype=np.float32)
     cdef float[::1] view = out
+    cdef size_t left = 1
     if tiles.width < 8:
         raise ValueError("codes are not grid positions")
+    tiles.require_span(first, last)
+    require(<size_t> min(centre.shape[0], unit.shape[0]) >= tiles.padded, "columns without a centre or a unit")
     if tiles.padded == 0 or last <= first:
         return out
     with nogil:
         for t in range(first, last):
-            if t % tiles_between_signals(tiles) == 0:
-                with gil:
-                    PyErr_CheckSignals()
-            if tiles.width == 32:
+            tiles.look_in_time(&left)
+            if tiles.width == ZML_FLOAT_WIDTH:
                 zml_add_squares_of_floats(<const float *> tiles.tile(t), tiles.padded, &centre[0], &unit[0],
                                           &view[(t - first) * TILE])
             else:
@@ -276,13 +273,13 @@ def code_weights(Tiles tiles, const double[::1] weights):
     cdef double[:, ::1] view = out
     cdef double *sums
     cdef double weight
+    cdef size_t left = 1
+    require(tiles.width < 32 and <size_t> weights.shape[0] >= tiles.n_rows, "rows without a weight")
     with nogil:
         while first < groups:
             last = min(groups, first + block)
             for t in range(tiles.n_tiles):
-                if t % tiles_between_signals(tiles) == 0:
-                    with gil:
-                        PyErr_CheckSignals()
+                tiles.look_in_time(&left)
                 rows = tiles.rows_in(t)
                 for group in range(first, last):
                     zml_unpack_group(tiles.tile(t), group, tiles.width, codes)
@@ -314,6 +311,7 @@ cdef class Move:
 
     def __init__(self, Tiles tiles, double[::1] values, const float[::1] centre):
         cdef size_t j, n = tiles.padded
+        require(<size_t> values.shape[0] == n, "a move of other columns")
         cdef float[::1] part = np.asarray(values, dtype=np.float32)
         self.vector = Vector(tiles, centre)
         self.finite = n == 0 or self.vector.load(&part[0], self.vector.largest(&part[0]), 0)
@@ -331,14 +329,18 @@ cdef class Move:
         cdef int i, count, _limb
         cdef double[TILE] values
         cdef TileSum tile_sum = TileSum(tiles)
+        cdef size_t left = 1, end = bounds[last] if first < last < <size_t> bounds.shape[0] else 0
+        require(self.vector.n == tiles.padded, "a move of other columns")
+        require(rows.holds(tiles.n_rows), "rows without a weight")
+        require(first <= last < <size_t> bounds.shape[0] and end <= tiles.n_tiles, "tiles that there are not")
+        require(<size_t> min(sums.shape[0], totals.shape[0]) >= last and <size_t> sums.shape[1] >= tiles.padded,
+                "no room for the sums")
         if tiles.padded == 0:
             return
         with nogil:
             for part in range(first, last):
                 for t in range(<size_t> bounds[part], <size_t> bounds[part + 1]):
-                    if t % tiles_between_signals(tiles) == 0:
-                        with gil:
-                            PyErr_CheckSignals()
+                    tiles.look_in_time(&left)
                     count = tiles.rows_in(t)
                     self.vector.dot(tiles, t, 0, 4, values)
                     for i in range(count):

@@ -1,19 +1,19 @@
-"""How codes become fewer: new levels and tables for every column, then all tiles; see csrc/narrow_plan.h."""
+"""How codes become fewer: new levels and tables for every column, then all tiles; see encoding/requantize_plan.h."""
 
 import numpy as np
 
 from libc.string cimport memcpy, memset
 
 from sklearn_zipml._kernels.tiles cimport (
-    Tiles, active_kernels, int64_t, uint8_t, uint16_t, uint64_t,
+    ZML_GROUP_COLUMNS, Tiles, active_kernels, int64_t, require, require_rows, uint8_t, uint16_t, uint64_t,
 )
 
 from sklearn_zipml._kernels.tiles import aligned_zeros
 
-cdef extern from "tile.h" nogil:
+cdef extern from "format/tile.h" nogil:
     size_t zml_tile_bytes(size_t padded_columns, int width)
 
-cdef extern from "encode.h" nogil:
+cdef extern from "encoding/encode.h" nogil:
     cdef enum:
         ZML_NARROW_TILES
     ctypedef int zml_optimal_levels(const double *position, const double *count, const double *sum,
@@ -38,7 +38,7 @@ cdef extern from "encode.h" nogil:
         zml_optimal_levels *optimal_levels
         zml_narrow *narrow
 
-cdef extern from "narrow_plan.h" nogil:
+cdef extern from "encoding/requantize_plan.h" nogil:
     ctypedef struct zml_plan:
         int n_codes
         int n_new_codes
@@ -65,7 +65,7 @@ cdef extern from "narrow_plan.h" nogil:
     void zml_plan_column(const zml_plan *plan, const zml_old_column *old, const zml_new_column *made)
 
 cdef enum:
-    GROUP = 4
+    GROUP = ZML_GROUP_COLUMNS
 
 
 cdef class Narrowing:
@@ -105,6 +105,8 @@ cdef class Narrowing:
     def __init__(self, Tiles source, slots, used, levels, carried, Tiles sample, chosen, int width, int n_levels,
                  bint pairs, bint nearest, bint uniform, bint with_noise):
         cdef size_t d = source.n_columns
+        require_columns(source, sample, np.asarray(used), levels, carried, chosen, n_levels, pairs)
+        require(width in (1, 2, 4, 8) and 1 <= n_levels <= 256, "no such codes")
         self.source, self.old_used, self.old_levels = source, used, levels
         self.carried, self.slots, self.sample, self.chosen = carried, slots, sample, chosen
         self.kind.n_codes, self.kind.n_new_codes, self.kind.n_levels = 1 << source.width, 1 << width, n_levels
@@ -140,6 +142,8 @@ cdef class Narrowing:
         cdef int k
         if first >= last:
             return
+        require(first % GROUP == 0 and last <= self.source.n_columns, "columns that there are not")
+        self.sample.look()
         with nogil:
             self.sample.count(self.chosen, first_group, last_group, &counts[0])
             for j in range(first, last):
@@ -174,6 +178,13 @@ cdef class Narrowing:
         tables.seed = seed
         if first >= last or not self.source.n_columns:
             return sums
+        require(last <= <size_t> tiles.shape[0] and
+                <size_t> tiles.shape[1] == zml_tile_bytes(self.source.padded, self.tables.to), "tiles of other codes")
+        if self.slots is None:
+            self.source.require_span(first, last)
+        else:
+            self.source.look()
+            require_rows(self.slots, self.source.n_rows)
         if self.slots is None:
             with nogil:
                 encoding.narrow(self.source.tile(first), &tiles[first, 0], last - first, first, &tables, &view[0, 0],
@@ -190,6 +201,17 @@ cdef class Narrowing:
                 encoding.narrow(&spare[0], &tiles[t, 0], count, t, &tables, &view[0, 0], &view[1, 0], &view[2, 0])
                 t += count
         return sums
+
+
+cdef require_columns(Tiles source, Tiles sample, used, levels, carried, chosen, int n_levels, bint pairs):
+    """Raise ValueError for columns whose levels or errors do not fit tables of their codes."""
+    cdef size_t d = source.n_columns, stride = 2 if pairs else 1, codes = 1 << min(source.width, 8)
+    cdef size_t most = levels.shape[1] or (codes + stride - 1) // stride
+    require(source.width < 32 and sample.width == source.width and sample.n_columns == d, "a sample of other codes")
+    require(used.shape == (d,) and levels.shape[0] == d and carried.shape[0] == d, "levels of other columns")
+    require(carried.shape[1] == codes and levels.shape[1] <= 256, "errors or levels of other codes")
+    require(bool(((used >= 1) & (used <= most)).all()), "more levels are used than there are")
+    require_rows(chosen, sample.n_tiles)
 
 
 def zeros(Tiles source, size_t n):

@@ -1,14 +1,17 @@
 from libc.stdint cimport int8_t, int32_t, int64_t, uint8_t, uint16_t, uint32_t, uint64_t
 
-cdef extern from "tile.h" nogil:
+cdef extern from "format/tile.h" nogil:
     enum:
         ZML_TILE_ROWS
         ZML_PLANE_ROWS
+        ZML_GROUP_COLUMNS
+        ZML_LINE
+        ZML_FLOAT_WIDTH
     size_t zml_padded_columns(size_t n_columns)
     size_t zml_tile_bytes(size_t padded_columns, int width)
     size_t zml_table_codes(int width)
 
-cdef extern from "vector.h" nogil:
+cdef extern from "passes/vector.h" nogil:
     ctypedef struct zml_step:
         size_t n
         const float *keep
@@ -25,7 +28,7 @@ cdef extern from "vector.h" nogil:
         const float *gradient
     int zml_grid_planes(int bits)
 
-cdef extern from "kernels.h" nogil:
+cdef extern from "passes/kernels.h" nogil:
     enum:
         ZML_DOT_COLUMNS
         ZML_TWO_PLANES
@@ -59,6 +62,7 @@ cdef extern from "kernels.h" nogil:
     ctypedef struct zml_kernels:
         const char *name
         const void *encoding
+        const void *matmul
         zml_dot *dot[9]
         zml_gradient *gradient[9]
         zml_dot_float *dot_float
@@ -77,10 +81,18 @@ cdef extern from "kernels.h" nogil:
         zml_shrink *shrink
         zml_fold *fold
 
+cdef enum:
+    # A pass looks for signals, and at a mapped file, after about so many values, a few milliseconds.
+    LOOK_VALUES = 1 << 25
+
 # The kernels that a pass which starts now runs with.
 cdef const zml_kernels *active_kernels() noexcept nogil
 # Those of a name that runs here; ValueError for another.
 cdef const zml_kernels *kernels_named(str name) except NULL
+
+# ValueError where something does not hold: for sizes, which the C code trusts.
+cdef int require(bint holds, str what) except -1
+cdef int require_rows(const int64_t[::1] rows, size_t n) except -1
 
 cdef class Tiles:
     # What a pass needs to know of a tiled matrix: pointers and sizes, kept alive by the arrays beside them.
@@ -88,7 +100,15 @@ cdef class Tiles:
     cdef const uint8_t[::1] table
     cdef readonly size_t n_rows, n_columns, padded, n_tiles
     cdef readonly int width
+    cdef readonly object mapping
+    # What a pass does before it reads, and then every few milliseconds: signals are handled, and a mapped file that was
+    # cut is noticed. `look_in_time` is called for every tile, and counts them in `left`, which is 1 at first.
+    cdef int look(self) except -1
+    cdef int look_in_time(self, size_t *left) except -1 nogil
+    # The same, and ValueError for other tiles than there are.
+    cdef int require_span(self, size_t first, size_t last) except -1
     cdef const uint8_t *tile(self, size_t index) noexcept nogil
+    cdef size_t rows_before(self, size_t index) noexcept nogil
     cdef int rows_in(self, size_t index) noexcept nogil
     cdef void unpack(self, size_t index, uint8_t *codes) noexcept nogil
     # Fills zeroed tile number `tile` of those that `take_rows` makes.

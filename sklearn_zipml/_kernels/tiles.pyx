@@ -5,9 +5,12 @@ import os
 import numpy as np
 
 cimport cython
+from cpython.exc cimport PyErr_CheckSignals
 from libc.string cimport memcpy
 
-cdef extern from "rng.h" nogil:
+from .mapped import mapping_of
+
+cdef extern from "format/rng.h" nogil:
     uint64_t zml_mix64(uint64_t x)
     uint32_t zml_column_key(uint64_t column)
     uint32_t zml_draw_key(uint32_t column, uint32_t draw)
@@ -16,12 +19,12 @@ cdef extern from "dispatch.h" nogil:
     const zml_kernels *zml_available_kernels(int index)
     const zml_kernels *zml_kernels_named(const char *name)
 
-cdef extern from "levels.h" nogil:
+cdef extern from "format/levels.h" nogil:
     enum:
         ZML_GRID_SHIFT
         ZML_GRID_FRACTION
 
-cdef extern from "encode.h" nogil:
+cdef extern from "encoding/encode.h" nogil:
     enum:
         ZML_MAX_CODES
         ZML_FOLD_TILES
@@ -42,7 +45,9 @@ cdef extern from "encode.h" nogil:
         uint32_t n_draws
         int width
         int every_position
+        int by_place
         uint64_t seed
+        uint64_t place
         const uint32_t *multipliers[2]
         const uint32_t *draw_keys[2]
         const uint8_t *levels
@@ -88,6 +93,12 @@ cdef extern from "encode.h" nogil:
     ctypedef void zml_encode_f64(const double *block, ptrdiff_t row_stride, ptrdiff_t column_stride, size_t n_rows,
                                  const zml_codebook *book, const zml_affine_f64 *affine, const zml_workspace *work,
                                  int tally, uint8_t **rows)
+    ctypedef void zml_contents_f32(const float *block, ptrdiff_t row_stride, ptrdiff_t column_stride, size_t n_rows,
+                                   const zml_codebook *book, const zml_affine_f32 *affine, const zml_workspace *work,
+                                   uint64_t *contents)
+    ctypedef void zml_contents_f64(const double *block, ptrdiff_t row_stride, ptrdiff_t column_stride, size_t n_rows,
+                                   const zml_codebook *book, const zml_affine_f64 *affine, const zml_workspace *work,
+                                   uint64_t *contents)
     ctypedef void zml_tile_of_rows(const uint8_t *rows, int width, size_t padded_columns, uint8_t *tile)
     ctypedef void zml_rows_of_tile(const uint8_t *tile, int width, size_t padded_columns, uint8_t *rows)
     ctypedef void zml_sum_bytes(
@@ -105,6 +116,8 @@ cdef extern from "encode.h" nogil:
         zml_gather_f64 *gather_f64
         zml_encode_f32 *encode_f32
         zml_encode_f64 *encode_f64
+        zml_contents_f32 *contents_f32
+        zml_contents_f64 *contents_f64
         zml_tile_of_rows *tile_of_rows
         zml_rows_of_tile *rows_of_tile
         zml_take_rows *take_rows
@@ -119,12 +132,10 @@ cdef extern from "encode.h" nogil:
     void zml_permute(uint64_t n, uint64_t seed, uint64_t first, size_t count, int64_t *image)
     void zml_permute_back(uint64_t n, uint64_t seed, const int64_t *image, size_t count, int64_t *source)
 
-cdef extern from "tile.h" nogil:
-    enum:
-        ZML_GROUP_COLUMNS
+cdef extern from "format/tile.h" nogil:
     void zml_unpack_group(const uint8_t *tile, size_t group, int width, uint8_t *codes)
 
-cdef extern from "rows.h" nogil:
+cdef extern from "format/rows.h" nogil:
     size_t zml_row_bytes(size_t padded_columns, int width)
     void zml_tile_to_rows(const uint8_t *tile, int width, size_t padded_columns, size_t n_rows, uint8_t *rows)
     void zml_shuffle_rows(uint8_t *rows, size_t size, uint64_t n, uint64_t seed, uint8_t *visited, uint8_t *spare)
@@ -137,7 +148,7 @@ ctypedef fused real:
     double
 
 SAMPLING_CODES = {"naive": ZML_NAIVE, "nearest": ZML_NEAREST, "double": ZML_DOUBLE, "compensated": ZML_COMPENSATED}
-TILE_ROWS = ZML_TILE_ROWS
+TILE_ROWS, LINE, FLOAT_WIDTH = ZML_TILE_ROWS, ZML_LINE, ZML_FLOAT_WIDTH
 GRID_FRACTION = ZML_GRID_FRACTION
 
 
@@ -206,10 +217,37 @@ def _use_kernels_of_environment():
 _use_kernels_of_environment()
 
 
+cdef int require(bint holds, str what) except -1:
+    """Raise ValueError where sizes do not go together; the C code trusts them."""
+    if not holds:
+        raise ValueError(what)
+    return 0
+
+
+cdef int require_rows(const int64_t[::1] rows, size_t n) except -1:
+    """Raise ValueError for row numbers outside 0..n-1."""
+    cdef Py_ssize_t k
+    cdef bint inside = True
+    with nogil:
+        for k in range(rows.shape[0]):
+            inside &= <uint64_t> rows[k] < n
+    return require(inside, "rows that there are not")
+
+
+cdef int require_strides(const real[:, :] block) except -1:
+    """Raise ValueError for a block of which neither rows nor columns are contiguous."""
+    cdef ptrdiff_t size = sizeof(real), rows = block.strides[0], columns = block.strides[1]
+    cdef bint whole = rows % size == 0 and columns % size == 0
+    return require(whole and (size in (rows, columns) or min(block.shape[0], block.shape[1]) <= 1),
+                   "neither rows nor columns of a block are contiguous")
+
+
 def optimal_levels(const double[::1] position, const double[::1] count, const double[::1] sums,
                    const double[::1] squares, int n_levels):
     """Indices of the positions that are the variance-optimal levels; moments are of the values below each position."""
-    cdef int n = <int> position.shape[0]
+    cdef Py_ssize_t moments = min(count.shape[0], sums.shape[0], squares.shape[0])
+    cdef int n = <int> min(position.shape[0], moments)
+    require(1 <= n <= 256 and n == position.shape[0] and 1 <= n_levels <= 256, "positions or levels do not fit")
     chosen = np.empty(max(n, 1), dtype=np.uint8)
     cdef uint8_t[::1] out = chosen
     cdef int used
@@ -229,6 +267,9 @@ def column_levels(const real[:, :] samples, const double[::1] low, const double[
     cdef Py_ssize_t d = samples.shape[0], j
     cdef size_t m = samples.shape[1], i
     cdef int top_j
+    require(low.shape[0] == d and high.shape[0] == d, "ranges are of another number of columns")
+    require(1 <= n_levels <= 256 and 1 <= stride <= 255 and 1 <= max_steps <= 255, "levels do not fit a grid")
+    require(m <= 1 or samples.strides[1] == sizeof(real), "values of a column are not contiguous")
     levels = np.zeros((d, n_levels), dtype=np.uint8)
     used = np.ones(d, dtype=np.uint16)
     top = np.zeros(d, dtype=np.uint8)
@@ -265,7 +306,10 @@ def gather_columns(const real[:, :] block, const int64_t[::1] rows, real[:, :] o
     cdef const zml_encoding *encoding = <const zml_encoding *> active.encoding
     cdef ptrdiff_t row_stride = block.strides[0] // <ptrdiff_t> sizeof(real)
     cdef ptrdiff_t column_stride = block.strides[1] // <ptrdiff_t> sizeof(real)
-    cdef size_t stride = out.strides[0] // <ptrdiff_t> sizeof(real)
+    cdef size_t stride = out.strides[0] // <ptrdiff_t> sizeof(real), last = first + rows.shape[0]
+    require(out.shape[0] >= block.shape[1] and last >= first and <size_t> out.shape[1] >= last, "no room for the rows")
+    require_strides[real](block)
+    require_rows(rows, block.shape[0])
     if rows.shape[0] and block.shape[1]:
         with nogil:
             if real is float:
@@ -285,6 +329,8 @@ def block_range(const real[:, :] block, real[::1] low, real[::1] high):
     cdef const zml_encoding *encoding = <const zml_encoding *> active.encoding
     cdef ptrdiff_t rows = block.strides[0] // <ptrdiff_t> sizeof(real)
     cdef ptrdiff_t columns = block.strides[1] // <ptrdiff_t> sizeof(real)
+    require(low.shape[0] >= block.shape[1] and high.shape[0] >= block.shape[1], "ranges are of fewer columns")
+    require_strides[real](block)
     if block.shape[0] and block.shape[1]:
         with nogil:
             if real is float:
@@ -296,6 +342,7 @@ def block_range(const real[:, :] block, real[::1] low, real[::1] high):
 
 def permutation(size_t n, uint64_t seed, size_t first, size_t count):
     """Rows that slots first..first+count-1 hold, in a keyed permutation of n rows."""
+    require(first <= n and count <= n - first, "slots that there are not")
     rows = np.empty(count, dtype=np.int64)
     cdef int64_t[::1] view = rows
     if count:
@@ -306,6 +353,7 @@ def permutation(size_t n, uint64_t seed, size_t first, size_t count):
 
 def inverse_permutation(size_t n, uint64_t seed, const int64_t[::1] rows):
     """Slots that hold the given rows."""
+    require_rows(rows, n)
     slots = np.empty(rows.shape[0], dtype=np.int64)
     cdef int64_t[::1] view = slots
     if rows.shape[0]:
@@ -318,6 +366,7 @@ def rows_below(uint64_t seed, uint64_t first, uint64_t last, uint64_t limit):
     """Rows among first..last-1 whose random priority is at most `limit`, int64, and these priorities, uint64."""
     cdef uint64_t row, priority
     cdef size_t count = 0
+    require(first <= last, "rows end before they begin")
     rows, keys = np.empty(last - first, dtype=np.int64), np.empty(last - first, dtype=np.uint64)
     cdef int64_t[::1] rows_view = rows
     cdef uint64_t[::1] keys_view = keys
@@ -346,9 +395,15 @@ cdef class Moments:
     """Exact per-column sums that an encoder gathers; the results of several encoders add up. See zml_moments."""
 
     cdef readonly object sum, square, variance, hits, noise, tallied
+    cdef size_t n_columns, codes
+
+    cdef int fits(self, size_t n_columns, int width) except -1:
+        return require(self.n_columns == n_columns and self.codes in (0, zml_table_codes(width)),
+                       "moments of other columns")
 
     def __init__(self, size_t n_columns, int width, bint by_code):
         cdef size_t codes = zml_table_codes(width) if by_code else 0
+        self.n_columns, self.codes = n_columns, codes
         self.sum, self.square, self.variance = (np.zeros(n_columns, dtype=np.uint64) for _ in range(3))
         self.hits, self.noise, self.tallied = (np.zeros((n_columns, codes), dtype=np.uint64) for _ in range(3))
 
@@ -356,6 +411,19 @@ cdef class Moments:
         for name in ("sum", "square", "variance", "hits", "noise", "tallied"):
             mine = getattr(self, name)
             mine += getattr(other, name)
+
+
+cdef require_grid(levels, n_levels, top, offset, scale, int width, uint32_t n_draws):
+    """Raise ValueError for levels that tables cannot be made of; they may come from the state of a quantizer."""
+    cdef int most = 256 if width == 8 else ZML_MAX_CODES
+    shapes = {np.shape(columns) for columns in (n_levels, top, offset, scale)}
+    require(width in (1, 2, 4, 8) and 1 <= n_draws <= 255, "no such codes")
+    require(len(shapes) == 1 and np.ndim(levels) == 2 and shapes == {np.shape(levels)[:1]}, "levels of other columns")
+    require(np.shape(levels)[0] >= 1, "a matrix has at least one column, this one has none")
+    require(1 <= np.shape(levels)[1] <= most, "levels are too many for their codes")
+    used = np.asarray(n_levels, dtype=np.int64)
+    require(bool((used >= 1).all() and (used <= np.shape(levels)[1]).all()), "more levels are used than there are")
+    require(bool((levels[:, 1:] >= levels[:, :-1]).all()), "levels do not ascend")
 
 
 cdef class Encoder:
@@ -378,6 +446,8 @@ cdef class Encoder:
     cdef double[:, ::1] affine
     cdef float[:, ::1] affine_f32
     cdef zml_codebook book
+    cdef zml_affine_f32 map_f32
+    cdef zml_affine_f64 map_f64
     cdef readonly size_t n_columns
     cdef readonly int width
 
@@ -385,6 +455,7 @@ cdef class Encoder:
                  uint32_t n_draws):
         cdef size_t d = len(n_levels), padded = zml_padded_columns(d), j
         cdef int k
+        require_grid(levels, n_levels, top, offset, scale, width, n_draws)
         self.n_columns, self.width = d, width
         self.multipliers, self.draw_keys = content_multipliers(padded), np.empty((2, padded), dtype=np.uint32)
         for k in range(2):
@@ -394,6 +465,10 @@ cdef class Encoder:
         affine[:, :d] = offset, scale, np.asarray(top) * float(GRID_FRACTION)
         with np.errstate(over="ignore"):  # float32 blocks are encoded only where the range suits them
             self.affine, self.affine_f32 = affine, affine.astype(np.float32)
+        self.map_f32.offset, self.map_f32.scale, self.map_f32.top = (
+            &self.affine_f32[0, 0], &self.affine_f32[1, 0], &self.affine_f32[2, 0])
+        self.map_f64.offset, self.map_f64.scale, self.map_f64.top = (
+            &self.affine[0, 0], &self.affine[1, 0], &self.affine[2, 0])
         self.few, self.gaps, self.positions = (
             code_tables(levels, padded, n_draws) if width < 8 else (NO_TABLE, NO_TABLE, NO_TABLE))
         self.interval, self.below, self.gap = cells(levels, np.ascontiguousarray(n_levels), padded, width)
@@ -413,13 +488,14 @@ cdef class Encoder:
         return Workspace(self.n_columns)
 
     def encode(self, const real[:, :] block, uint8_t[:, ::1] tiles, Moments moments, const int64_t[::1] slots=None,
-               size_t first_row=0, Workspace work=None):
+               size_t first_row=0, Workspace work=None, bint by_place=False):
         """Pack a block of rows of X, the elements of its rows or those of its columns being contiguous.
 
         Without slots, into tiles from the first row on. With slots, row i goes as a packed row to the memory of slot
         slots[i] of all tiles, which `rows_to_tiles` makes tiles of once all rows are there. first_row is the number
         of the block's first row among all that are encoded: it decides which errors are tallied by code. work comes
-        from `workspace`.
+        from `workspace`. With by_place, equal rows do not share their draws: for rows that had been rounded, where
+        equal ones need not have been.
         """
         cdef size_t n = block.shape[0], size = zml_row_bytes(zml_padded_columns(self.n_columns), self.width)
         cdef size_t at_once = zml_tiles_at_once(self.n_columns) * ZML_TILE_ROWS
@@ -427,11 +503,17 @@ cdef class Encoder:
         cdef ptrdiff_t row_stride = block.strides[0] // <ptrdiff_t> sizeof(real)
         cdef ptrdiff_t column_stride = block.strides[1] // <ptrdiff_t> sizeof(real)
         cdef const zml_encoding *encoding = <const zml_encoding *> active.encoding
-        cdef zml_affine_f32 affine_f32
-        cdef zml_affine_f64 affine
-        affine_f32.offset, affine_f32.scale, affine_f32.top = (
-            &self.affine_f32[0, 0], &self.affine_f32[1, 0], &self.affine_f32[2, 0])
-        affine.offset, affine.scale, affine.top = &self.affine[0, 0], &self.affine[1, 0], &self.affine[2, 0]
+        cdef size_t room = tiles.shape[0] * tiles.shape[1] // size
+        require(<size_t> block.shape[1] == self.n_columns, "a block of another number of columns")
+        require_strides[real](block)
+        if slots is None:
+            require((n + ZML_TILE_ROWS - 1) // ZML_TILE_ROWS * ZML_TILE_ROWS <= room, "no room for the rows")
+        else:
+            require(<size_t> slots.shape[0] >= n, "rows without a slot")
+            require_rows(slots, room)
+        moments.fits(self.n_columns, self.width)
+        cdef zml_codebook book = self.book
+        book.by_place = by_place
         work = Workspace(self.n_columns) if work is None else work
         cdef zml_moments out = pointers(moments)
         cdef uint64_t weight, last_weight = 0
@@ -443,15 +525,16 @@ cdef class Encoder:
                 count = min(at_once - (first_row + first) % at_once, n - first)
                 for i in range(count):
                     rows[i] = start + (<size_t> slots[first + i] if scattered else first + i) * size
+                book.place = first_row + first
                 weight = zml_tally_weight((first_row + first) // (ZML_BLOCK_TILES * ZML_TILE_ROWS)) if out.noise else 0
                 if weight and last_weight and weight != last_weight:
                     zml_add_tallies(&self.book, &work.pointers, last_weight, &out)
                 last_weight = weight or last_weight
                 if real is float:
-                    encoding.encode_f32(&block[first, 0], row_stride, column_stride, count, &self.book, &affine_f32,
+                    encoding.encode_f32(&block[first, 0], row_stride, column_stride, count, &book, &self.map_f32,
                                         &work.pointers, weight != 0, rows)
                 else:
-                    encoding.encode_f64(&block[first, 0], row_stride, column_stride, count, &self.book, &affine,
+                    encoding.encode_f64(&block[first, 0], row_stride, column_stride, count, &book, &self.map_f64,
                                         &work.pointers, weight != 0, rows)
                 first += count
                 tiles_done += ZML_BLOCK_TILES
@@ -462,6 +545,24 @@ cdef class Encoder:
                     tiles_done = last_weight = 0
         if not scattered:
             rows_to_tiles(tiles[:(n + ZML_TILE_ROWS - 1) // ZML_TILE_ROWS], self.n_columns, self.width)
+
+    def contents(self, const real[:, :] block, uint64_t[::1] out, Workspace work):
+        """What of the rows of a block decides their draws: those with the same one have the same codes."""
+        cdef size_t n = block.shape[0]
+        cdef ptrdiff_t row_stride = block.strides[0] // <ptrdiff_t> sizeof(real)
+        cdef ptrdiff_t column_stride = block.strides[1] // <ptrdiff_t> sizeof(real)
+        cdef const zml_encoding *encoding = <const zml_encoding *> active.encoding
+        require(<size_t> block.shape[1] == self.n_columns, "a block of another number of columns")
+        require(<size_t> out.shape[0] >= n, "no room for the rows")
+        require_strides[real](block)
+        if n:
+            with nogil:
+                if real is float:
+                    encoding.contents_f32(&block[0, 0], row_stride, column_stride, n, &self.book, &self.map_f32,
+                                          &work.pointers, &out[0])
+                else:
+                    encoding.contents_f64(&block[0, 0], row_stride, column_stride, n, &self.book, &self.map_f64,
+                                          &work.pointers, &out[0])
 
 
 NO_TABLE = np.zeros((1, 1), dtype=np.uint8)
@@ -499,8 +600,8 @@ def content_multipliers(size_t padded):
 
 def aligned_zeros(size_t n):
     """Zeroed bytes that start on a 64-byte line."""
-    raw = np.zeros(n + 64, dtype=np.uint8)
-    start = -raw.ctypes.data % 64
+    raw = np.zeros(n + LINE, dtype=np.uint8)
+    start = -raw.ctypes.data % LINE
     return raw[start : start + n]
 
 
@@ -580,6 +681,8 @@ cdef class Tiles:
 
     def __init__(self, const uint8_t[:, ::1] codes, const uint8_t[::1] table, size_t n_rows, size_t n_columns,
                  int width):
+        require(width in (1, 2, 4, 8, 32) and n_columns < <size_t> 1 << 48, "no such tiles")
+        self.mapping = mapping_of(codes.base)
         self.codes, self.table = codes, on_lines(table) if table.shape[0] else table
         self.n_rows, self.n_columns, self.width = n_rows, n_columns, width
         self.padded, self.n_tiles = zml_padded_columns(n_columns), codes.shape[0]
@@ -595,6 +698,27 @@ cdef class Tiles:
         """float32 view (tiles, padded columns, 64) of a matrix of width 32."""
         return np.asarray(self.codes).view(np.float32).reshape(self.n_tiles, self.padded, ZML_TILE_ROWS)
 
+    cdef int require_span(self, size_t first, size_t last) except -1:
+        require(first <= last <= self.n_tiles, "tiles that there are not")
+        return self.look()
+
+    cdef int look(self) except -1:
+        PyErr_CheckSignals()
+        if self.mapping is not None:
+            self.mapping.require_whole()
+        return 0
+
+    cdef int look_in_time(self, size_t *left) except -1 nogil:
+        left[0] -= 1
+        if left[0] == 0:
+            left[0] = max(<size_t> 1, <size_t> LOOK_VALUES // (ZML_TILE_ROWS * max(<size_t> 1, self.padded)))
+            with gil:
+                self.look()
+        return 0
+
+    cdef size_t rows_before(self, size_t index) noexcept nogil:
+        return min(index * ZML_TILE_ROWS, self.n_rows)
+
     cdef const uint8_t *tile(self, size_t index) noexcept nogil:
         return &self.codes[index, 0]
 
@@ -606,7 +730,8 @@ cdef class Tiles:
 
     def positions(self, size_t first, size_t last):
         """Stored grid positions of the rows of tiles first..last-1, uint8 (rows, columns), in slot order."""
-        cdef size_t t, n = min(last * ZML_TILE_ROWS, self.n_rows) - first * ZML_TILE_ROWS
+        self.require_span(first, last)
+        cdef size_t t, n = self.rows_before(last) - self.rows_before(first)
         out = np.empty((n, self.n_columns), dtype=np.uint8)
         cdef uint8_t[:, ::1] view = out
         cdef const uint8_t *table = &self.table[0] if self.table.shape[0] else NULL
@@ -615,6 +740,20 @@ cdef class Tiles:
                 zml_decode_tile(self.tile(t), self.width, self.n_columns, table,
                                 &view[(t - first) * ZML_TILE_ROWS, 0], self.rows_in(t))
         return out
+
+    def columns(self, size_t first, size_t last):
+        """Values of columns first..last-1, (rows, columns) in slot order: grid positions, uint8, or float32.
+
+        `first` is a multiple of 16, and so is `last` unless it is the last column.
+        """
+        if self.width == 32:
+            return self.floats[:, first:last].transpose(0, 2, 1).reshape(-1, last - first)[: self.n_rows]
+        cdef size_t padded = zml_padded_columns(last - first), begin = first * self.width * 8
+        cdef size_t size = zml_tile_bytes(padded, self.width), codes = zml_table_codes(self.width)
+        part = aligned_zeros(self.n_tiles * size).reshape(self.n_tiles, size)
+        part[:] = np.asarray(self.codes)[:, begin : begin + size]
+        table = np.asarray(self.table)[first * codes : (first + padded) * codes]
+        return Tiles(part, table, self.n_rows, last - first, self.width).positions(0, self.n_tiles)
 
     cdef void take(self, const int64_t[::1] slots, size_t tile, uint8_t *out) noexcept nogil:
         cdef const zml_encoding *encoding = <const zml_encoding *> active.encoding
@@ -660,6 +799,7 @@ cdef class Tiles:
         out = np.zeros((self.padded, 1 << self.width), dtype=np.uint64)
         cdef uint64_t[:, ::1] view = out
         cdef size_t end = self.n_tiles if last is None else min(<size_t> last, self.n_tiles)
+        self.require_span(first, end)
         cdef const int64_t[::1] chosen = np.arange(first, end, dtype=np.int64)
         if self.padded:
             with nogil:
@@ -673,6 +813,7 @@ cdef class Tiles:
         cdef uint64_t[:, ::1] view = out
         if self.width != 8:
             raise ValueError(f"codes of {self.width} bits are not grid positions")
+        self.require_span(first, last)
         if first < last and self.padded:
             with nogil:
                 encoding.sum_bytes(self.tile(first), last - first, self.padded, &view[0, 0], &view[1, 0])
@@ -684,6 +825,9 @@ cdef class Tiles:
         cdef size_t tile, end = min(<size_t> self.n_rows, last * <size_t> ZML_TILE_ROWS)
         cdef Py_ssize_t k
         cdef int i
+        self.require_span(first, last)
+        require_rows(columns, self.padded)
+        require(values.shape[0] >= columns.shape[0] and values.shape[1] >= 1 << self.width, "values of other columns")
         out = np.zeros(end - min(end, first * ZML_TILE_ROWS))
         cdef double[::1] view = out
         with nogil:
@@ -703,8 +847,11 @@ def gather_rows(Tiles source, const int64_t[::1] slots, uint8_t[:, ::1] tiles, s
     cdef size_t size = zml_row_bytes(source.padded, source.width), t, k, n = slots.shape[0]
     cdef uint8_t[::1] spare = np.empty(size * ZML_TILE_ROWS, dtype=np.uint8)
     cdef int64_t[::1] order = np.empty(n, dtype=np.int64), end = np.zeros(last - first + 1, dtype=np.int64)
-    cdef uint8_t *start = &tiles[0, 0]
     cdef const zml_encoding *encoding = <const zml_encoding *> active.encoding
+    source.require_span(first, last)
+    require_rows(slots, source.n_rows)
+    require(<size_t> (tiles.shape[0] * tiles.shape[1]) >= n * size, "no room for the rows")
+    cdef uint8_t *start = &tiles[0, 0] if n else NULL
     with nogil:
         # a counting sort by tile
         for k in range(n):
@@ -732,6 +879,10 @@ def gather_rows(Tiles source, const int64_t[::1] slots, uint8_t[:, ::1] tiles, s
 def take_rows(Tiles source, const int64_t[::1] slots, uint8_t[:, ::1] tiles, size_t first, size_t last):
     """Fill the zeroed tiles first..last-1 with rows of the source: slot k gets that of slots[k], which ascend."""
     cdef size_t t
+    source.look()
+    require_rows(slots, source.n_rows)
+    require(first <= last <= <size_t> tiles.shape[0], "tiles that there are not")
+    require(<size_t> tiles.shape[1] == zml_tile_bytes(source.padded, source.width), "tiles of other columns")
     with nogil:
         for t in range(first, last):
             source.take(slots, t, &tiles[t, 0])
@@ -745,6 +896,9 @@ def row_bytes(size_t n_columns, int width):
 def tiles_to_rows(const uint8_t[:, ::1] tiles, size_t n_columns, int width, uint8_t[:, ::1] rows):
     """Write the first len(rows) rows of tiles as packed rows, in slot order."""
     cdef size_t t, first, n = rows.shape[0], padded = zml_padded_columns(n_columns)
+    require(<size_t> tiles.shape[0] * ZML_TILE_ROWS >= n, "fewer rows than are asked for")
+    require(<size_t> tiles.shape[1] == zml_tile_bytes(padded, width), "tiles of other columns")
+    require(<size_t> rows.shape[1] == zml_row_bytes(padded, width), "rows of other columns")
     with nogil:
         for t in range((n + ZML_TILE_ROWS - 1) // ZML_TILE_ROWS):
             first = t * ZML_TILE_ROWS

@@ -7,7 +7,7 @@ from .._kernels import tiles as kernels
 from .._packed_matrix import check_target
 from .._storage.file_reader import load
 from .._storage.file_writer import write
-from .._storage.statistics import from_moments, grid_of, joined
+from .._storage.statistics import grid_of, joined
 from .._underflow import underflow_is_zero
 from .streaming import Packer
 
@@ -31,7 +31,7 @@ def append(path, source, seed, n_jobs=None):
     order = old._order.followed_by(more, kernels.mix(seed, 1))
     tiles = packer.store.into_tiles(order.parts[-1][1], rest, n_jobs)
     hits = old._tiles.counts() if old._noise.shape[1] else np.zeros((d, 0))
-    new = from_moments(packer.moments, more, packer.coincidence(), old._table)
+    new = packer.statistics(more, old._table)
     parts = old._parts() | joined(old, n, hits, new, more, packer.moments.hits)
     parts |= {"shape": (n + more, d), "row_seed": order.parts, "target": target}
     write(parts, [old._codes[:full], tiles], path)

@@ -63,7 +63,7 @@ def pack_on_grid(X, grid, sample_bits, sampling, levels, seed, *, rows=None, n_j
         total.add(moments)
     turn_rows(codes, d, width, n_jobs)
     sample = sampled_rows(n, duplicates.sample_size(d), kernels.mix(seed, 4))
-    coincidence = duplicates.of_rows(X, sample if rows is None else rows[sample], grid.dtype)
+    coincidence = duplicates.of_rows(X, sample if rows is None else rows[sample], encoder, grid.dtype)
     return assemble(
         grid,
         codes,
@@ -92,7 +92,7 @@ def keeps_noise(sampling, width):
 def assemble(grid, codes, statistics, shape, dtype, sample_bits, sampling, levels, row_seed, **along):
     """A PackedMatrix out of its parts; along: row_list, target and feature_names."""
     stored = grid.levels if 4 < sample_bits < 8 else np.zeros((shape[1], 0), dtype=np.uint8)
-    return PackedMatrix(
+    return PackedMatrix._of(
         shape=shape,
         dtype=dtype,
         sample_bits=sample_bits,

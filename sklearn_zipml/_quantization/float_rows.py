@@ -9,7 +9,7 @@ from .._storage.tiles import aligned_tiles
 from .._warnings import warn
 from .levels import column_range, constant_step, listed
 
-FLOAT_WIDTH = 32
+FLOAT_WIDTH = kernels.FLOAT_WIDTH
 CENTRE_ROWS = 1024
 # Part of a column's range below which differences are warned of.
 CROWDED = 1e-6

@@ -115,7 +115,7 @@ def columns_of_rows(X, rows):
 
 def empty_columns(n_columns, n_rows, dtype):
     """An array (columns, rows) with a line between columns: caches keep few lines that are multiples of 4096 apart."""
-    return np.empty((n_columns, n_rows + 64 // np.dtype(dtype).itemsize), dtype=dtype)[:, :n_rows]
+    return np.empty((n_columns, n_rows + kernels.LINE // np.dtype(dtype).itemsize), dtype=dtype)[:, :n_rows]
 
 
 def check_range(low, high, column_names=None):

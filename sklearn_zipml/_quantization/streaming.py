@@ -20,10 +20,13 @@ from .._storage.statistics import from_moments
 from .._storage.tiles import code_width
 from .._underflow import underflow_is_zero
 from .._warnings import warn
+from .carried_noise import CarriedNoise
 from .column_sketch import ColumnSketch
 from .encoder import assemble, decode_table, decoded_dtype, encoder_of, keeps_noise
 from .levels import block_ranges, listed
 from .row_sample import RowSample, sample_size
+
+NOISY = ("compensated", "double")  # samplings whose errors are kept account of
 
 
 def pack_chunks(source, sample_bits, sampling, levels, n_draws, quantizer, random_state, n_jobs):
@@ -140,8 +143,9 @@ class Packer:
         self.n_columns, self.width = len(grid.used), code_width(sample_bits)
         self.by_code = keeps_noise(sampling, self.width)
         self.moments = kernels.Moments(self.n_columns, self.width, self.by_code)
+        self.carried = CarriedNoise(grid, self.width, self.by_code) if sampling in NOISY else None
         self.store = RowStore(self.n_columns, self.width, capacity)
-        self.targets = []
+        self.targets, self.by_place = [], True
         # of a known number of rows each goes to its slot at once
         self.order = None if unseen else RowOrder(capacity, kernels.mix(seed, 1))
         self.sample = RowSample(
@@ -154,13 +158,17 @@ class Packer:
     def extend(self, chunks):
         """Take all rows of some chunks."""
         for chunk in chunks:
-            self.add(chunk.X, chunk.names)
+            first = self.store.n_rows
+            self.add(chunk.X, chunk.names, by_place=chunk.rounded is not None)
+            if chunk.rounded is not None and self.carried is not None:
+                self.carried.add(*chunk.rounded, self._packed_rows(first))
             if chunk.y is not None:
                 self.targets.append(np.array(chunk.y))
 
-    def add(self, X, column_names=None):
-        """Take the rows of an array (rows, columns)."""
+    def add(self, X, column_names=None, by_place=False):
+        """Take the rows of an array (rows, columns); see `Encoder.encode` for by_place."""
         self._check(X, column_names)
+        self.by_place &= by_place
         self.sample.offer(X)
         before, rows = self.store.n_rows, self.store.append(len(X))
         if self.order is not None:
@@ -177,16 +185,26 @@ class Packer:
                 slots = (
                     np.arange(start, stop) if self.order is None else self.order.slots(before + np.arange(start, stop))
                 )
-                self.encoder.encode(block, rows, moments, slots, before + start, work)
+                self.encoder.encode(block, rows, moments, slots, before + start, work, by_place)
             return moments
 
         for moments in in_threads(encode, len(X), block_rows(self.n_columns, self.grid.dtype), self.n_jobs):
             self.moments.add(moments)
 
-    def coincidence(self):
-        """Estimate of how many rows are equal; see `duplicates`."""
+    def _packed_rows(self, first):
+        """The rows from number `first` on as they are packed, (rows, bytes of a row)."""
+        last = self.store.n_rows
+        if self.order is None:
+            return self.store.rows(last)[first:]
+        expected = np.arange(first, min(last, self.order.n))
+        return self.store.rows(self.order.n)[self.order.slots(expected)]
+
+    def statistics(self, n_rows, table):
+        """Parts of a PackedMatrix of the n_rows rows added; table is the decode table."""
         values = self.sample.values()
-        return duplicates.of_rows(values, np.arange(len(values)), self.grid.dtype)
+        coincidence = duplicates.of_rows(values, np.arange(len(values)), self.encoder, self.grid.dtype)
+        new = from_moments(self.moments, n_rows, 0.0 if self.by_place else coincidence, table)
+        return new if self.carried is None else self.carried.joined(new, n_rows, self.moments.hits)
 
     def _check(self, X, column_names):
         """Refuse rows of another kind; note the range of rows that the grid was made without."""
@@ -212,7 +230,7 @@ class Packer:
         return assemble(
             self.grid,
             self.store.into_tiles(row_seed if self.order is None else None, n_jobs=self.n_jobs),
-            from_moments(self.moments, n, self.coincidence(), decode_table(self.grid, *self.kind[:2])),
+            self.statistics(n, decode_table(self.grid, *self.kind[:2])),
             (n, self.n_columns),
             decoded_dtype(self.dtype),
             *self.kind,

@@ -113,6 +113,12 @@ def dense_compensation(gram, noise, noisy, ratio):
     return Compensation(tau, lift, directions[:, used], gains[used], noise)
 
 
+def bounded_compensation(problem, ridge, noise, tau):
+    """At most tau of D, and at most 0.9 of the smallest ratio of the whole dense matrix."""
+    matrix = problem.dense_curvature() + np.diag(ridge)
+    return Compensation.even(max(0.0, min(tau, 0.9 * dense_ratio(matrix, noise, noisy_columns(noise)))), noise)
+
+
 def noisy_columns(noise):
     """Mask of the columns whose rounding variance, on the scaled columns, counts beside the largest."""
     return noise > 1e-9 * noise.max(initial=0)

@@ -5,16 +5,15 @@ chunk by chunk and subtracted as in `fit` (see `compensation`). One chunk has th
 """
 
 import numpy as np
-from scipy.linalg import LinAlgError, cho_factor, cho_solve
 
 from .._kernels.tiles import TILE_ROWS
 from .._packed_matrix import PackedMatrix
 from .._storage.blocks import block_rows, sequential_blocks
 from .compensation import Compensation, dense_compensation, dense_ratio, noise_ratio, noisy_columns, tau_of
+from .factor import Factor
 from .problem import Problem, is_dense_cheap
 
 MOST_COLUMNS = 8192
-SINGULAR = 1e-10
 
 
 class Moments:
@@ -111,7 +110,8 @@ class Moments:
         scaled[np.diag_indices(self.d)] += ridge - taken.tau * noise
         scaled += taken.lift @ taken.lift.T
         coef = np.zeros((self.d, cross.shape[1]))
-        coef[used] = _solve(scaled[np.ix_(used, used)], (cross / scale[:, None])[used]) / scale[used, None]
+        factor = Factor(scaled[np.ix_(used, used)], 1 / scale[used] ** 2)
+        coef[used] = factor.least_norm(factor.solve((cross / scale[:, None])[used].T)).T / scale[used, None]
         coef = coef.astype(dtype).astype(np.float64)  # the intercept goes with what coef_ will hold
         intercept = self.mean[self.d :] - self.mean[: self.d] @ coef if centred else np.zeros(cross.shape[1])
         in_scale = coef * scale[:, None]
@@ -127,20 +127,6 @@ class Moments:
         if ratio < 0.25 and is_dense_cheap(self.n_rows, self.d):
             return dense_compensation(curvature, noise, noisy, ratio)
         return Compensation.even(tau_of(ratio, lambda: dense_ratio(curvature, noise, noisy)), noise)
-
-
-def _solve(matrix, right):
-    """The solution of a symmetric positive system, of least norm where it is singular."""
-    try:
-        factor = cho_factor(matrix)
-        size = np.abs(np.diag(factor[0]))
-        if len(size) == 0 or size.min() > np.sqrt(SINGULAR) * size.max():
-            return cho_solve(factor, right)
-    except LinAlgError:
-        pass  # not positive definite: below
-    values, vectors = np.linalg.eigh(matrix)
-    inverse = np.divide(1.0, values, out=np.zeros_like(values), where=values > SINGULAR * values[-1])
-    return vectors @ (inverse[:, None] * (vectors.T @ right))
 
 
 def _decoded_blocks(packed):

@@ -1,17 +1,21 @@
 """The objective of one fit, and one step size made into per-column factors."""
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
 from .._kernels import epochs as epoch_kernels
 from .._kernels import passes
-from .compensation import compensation
+from .compensation import bounded_compensation, compensation
+from .factor import Factor
 
 MOST_RIDGE = 1e10
 # Rows that the curvature of the gap is taken from: of fewer, what is left of it after the compensation is noise.
 GAP_ROWS = 32768
 GAP_ROWS_BY_COLUMN = 64
+# Relative accuracy of an estimated gap; steps over whose gains what is left is judged, and how many times as much.
+KNOWN, WINDOW, MARGIN = 1e-3, 3, 3
 # Columns of nothing but noise keep none, and no step would be small enough.
 LEAST_KEPT = 1 / 16
 # Finite stand-in for an l1 penalty that leaves nothing.
@@ -57,7 +61,7 @@ class Quadratic:
     Parameters
     ----------
     problem : Problem
-    targets : float32 (targets, slots)
+    targets : float64 or float32 (targets, slots)
     alpha : float
     l1 : float64 (targets,) or None
     diagonal : bool, whether what is compensated has to be a part of D, the same in every direction
@@ -66,29 +70,51 @@ class Quadratic:
     def __init__(self, problem, targets, alpha, l1=None, diagonal=False):
         self.problem = problem
         d, padded = problem.d, problem.tiles.padded
-        self.padded = padded
+        self.padded, self.alpha = padded, float(alpha)
         self.targets = targets
-        self.rows = passes.Rows(targets, problem.weights)
-        self.top = problem.largest_curvature()
         with np.errstate(over="ignore", divide="ignore"):
             ridge = (np.sqrt(alpha) * problem.unit / problem.step) ** 2 if alpha > 0 else np.zeros(d)
         # a penalty so large leaves a coefficient that explains less than 1e-10 of the target: none
-        problem.leave_out(ridge > MOST_RIDGE * self.top)
+        problem.leave_out(ridge > MOST_RIDGE * (problem.diagonal.sum() or 1.0))
         unit = problem.unit
         self.ridge = np.where(unit > 0, ridge, 0.0)
-        taken = compensation(problem, self.ridge, diagonal)
+        self._compensate(compensation(problem, self.ridge, diagonal))
+        self._l1 = np.zeros(len(targets)) if l1 is None else np.asarray(l1, dtype=np.float64)
+        self.has_l1 = l1 is not None and bool(np.any(l1 > 0))
+        self.l1 = self._pad(self._l1_on_z(self._l1))
+        self.unit = self._pad(unit).astype(np.float32)
+
+    @property
+    def centre(self):
+        """Of the padded columns, float32, as the epochs take it."""
+        return self.problem.padded(self.problem.centre)
+
+    @cached_property
+    def rows(self):
+        """Targets and weights as the epochs take them."""
+        weights = self.problem.weights.astype(np.float32, copy=False)
+        return passes.Rows(np.asarray(self.targets, dtype=np.float32), weights)
+
+    @cached_property
+    def top(self):
+        """Largest eigenvalue of the second moments of the scaled columns."""
+        return self.problem.largest_curvature()
+
+    def _compensate(self, taken):
+        problem, unit = self.problem, self.problem.unit
         self.compensation, self.tau, self.lift = taken, taken.tau, taken.lift
         self.noise = self.tau * problem.variance * unit**2
         # what every step takes of it: none if the lift, which comes once an epoch, is needed to keep it convex
-        self.steady_noise = np.zeros(d) if self.lift.size else self.noise
+        self.steady_noise = np.zeros(problem.d) if self.lift.size else self.noise
         # the same on z
-        inverse = np.divide(1.0, unit, out=np.zeros(d), where=unit > 0)
+        inverse = np.divide(1.0, unit, out=np.zeros(problem.d), where=unit > 0)
         self.diagonal = self._pad((self.ridge - self.noise) * inverse**2)
         self.lift_on_z = self._pad(self.lift.T * inverse)
-        self.has_l1 = l1 is not None and bool(np.any(l1 > 0))
-        self.l1 = self._pad(self._l1_on_z(np.zeros(len(targets)) if l1 is None else l1))
-        self.centre = self._pad(problem.centre).astype(np.float32)
-        self.unit = self._pad(unit).astype(np.float32)
+
+    def limit_compensation(self):
+        """Subtract no more than the whole matrix of second moments has in every direction."""
+        noise = self.problem.variance * self.problem.unit**2
+        self._compensate(bounded_compensation(self.problem, self.ridge, noise, self.tau))
 
     def _l1_on_z(self, l1):
         with np.errstate(over="ignore"):
@@ -112,6 +138,54 @@ class Quadratic:
         """Gradient of l2 penalty and compensation at z = anchor, float64 (targets, columns)."""
         return self.diagonal * anchor + (anchor @ self.lift_on_z.T) @ self.lift_on_z
 
+    def penalty(self, z):
+        """Penalties less the compensation at z (targets, columns), float64 (targets,)."""
+        d = self.problem.d
+        lifted = z @ self.lift_on_z[:, :d].T
+        smooth = z**2 @ self.diagonal[:d] + np.einsum("kj,kj->k", lifted, lifted)
+        return smooth / 2 + (self.l1[:, :d] * np.abs(z)).sum(axis=1)
+
+    def matrix(self):
+        """Second moments of the scaled columns, plus ridge, less the compensation, float64 (columns, columns)."""
+        matrix = self.problem.dense_curvature() + self.lift @ self.lift.T
+        matrix[np.diag_indices_from(matrix)] += self.ridge - self.noise
+        return matrix
+
+    @property
+    def is_compensated(self):
+        """Whether anything is subtracted for the rounding."""
+        return bool(self.noise.any())
+
+    @property
+    def has_ridge(self):
+        """Whether the l2 penalty is above zero."""
+        return self.alpha > 0
+
+    def l1_in_units_of_x(self):
+        """The l1 penalty on coefficients in units of X, float64 (targets,)."""
+        return self._l1
+
+    def size_in_units_of_x(self):
+        """Grid steps of the columns in units of X, in parts of the largest; zero for those left out."""
+        size = np.where(self.problem.unit > 0, np.abs(self.problem.step), 0.0)
+        return size / (size.max(initial=0) or 1.0)
+
+    def alpha_in_units_of(self, size):
+        """The l2 penalty on coefficients of columns of that size, which is in proportion to units of X."""
+        largest = np.argmax(size)
+        return (np.sqrt(self.alpha) / np.abs(self.problem.step[largest]) * size[largest]) ** 2 if size.any() else 0.0
+
+    def norm_weights(self):
+        """Of the squared norm of coefficients in units of X, on the scaled columns, in parts of the largest."""
+        size = self.problem.unit / np.abs(self.problem.step)
+        return (size / (size.max(initial=0) or 1.0)) ** 2
+
+    def scaled_slope(self, z, gradient):
+        """Gradient of the objective's smooth part on the scaled columns; `gradient` that of the mean loss at z."""
+        unit = self.problem.unit
+        scaled = np.divide(z, unit, out=np.zeros_like(z), where=unit > 0)
+        return unit * gradient + (self.ridge - self.noise) * scaled + (scaled @ self.lift) @ self.lift.T
+
     def completed(self, start, z):
         """Where an epoch that went from `start` to z was heading, with all that its steps left out."""
         if self.has_l1 or not len(self.compensation.gains):
@@ -120,66 +194,79 @@ class Quadratic:
         move = np.divide(z - start, unit, out=np.zeros_like(z), where=unit > 0)
         return start + self.compensation.completed(move) * unit
 
-    def gap(self, z, gradient, enough=np.inf):
+    def gap(self, z, gradient, enough):
         """Bound on what the objective can still gain from z, every target, float64.
 
         Half the Newton decrement g' H^-1 g / 2, g being the subgradient of least magnitude in every component (the
         gradient, without an l1 penalty): the objective lies above its quadratic model there. Exact where the
-        second-moment matrix is cheap, else from below, by conjugate gradients on a sample of the rows; they end early
-        where it is plain that all targets together gain less than `enough`, or more. `gradient` is that of the mean
-        loss at z, (targets, columns).
+        second-moment matrix is cheap, else an estimate by conjugate gradients on a sample of the rows; they end early
+        where it is plain that a target gains less than `enough`, or more. `gradient` is that of the mean loss at z,
+        (targets, columns).
         """
         problem = self.problem
-        diagonal = self.ridge - self.noise
-        gradients = self._subgradients(z, gradient, diagonal)
+        gradients = self.subgradients(z, gradient)
         if problem.is_dense_cheap():
-            hessian = problem.dense_curvature() + np.diag(diagonal) + self.lift @ self.lift.T
-            return np.array([newton_decrement(hessian, g) for g in gradients])
-        last = problem.sample_tiles(GAP_ROWS, GAP_ROWS_BY_COLUMN)
+            factor = Factor(self.matrix(), self.norm_weights())
+            return np.maximum((gradients * factor.solve(gradients)).sum(axis=1) / 2, 0)
+        last, diagonal = problem.sample_tiles(GAP_ROWS, GAP_ROWS_BY_COLUMN), self.ridge - self.noise
 
         def curvature(v):
             return problem.curvature(v, 0, last) + diagonal * v
 
-        gains = np.zeros(len(gradients))
-        for k, g in enumerate(gradients):
-            gains[k] = gain_of_conjugate_gradients(curvature, g, enough=(enough - gains.sum()) / (len(gains) - k))
-        return gains
+        conditioned = np.maximum(problem.diagonal + self.ridge, np.finfo(float).tiny)
+        return np.array(
+            [
+                gain_of_conjugate_gradients(curvature, g, conditioned, most)
+                for g, most in zip(gradients, enough, strict=True)
+            ]
+        )
 
-    def _subgradients(self, z, gradient, diagonal):
+    def subgradients(self, z, gradient):
         """Least subgradients in the scaled columns, float64 (targets, columns)."""
         unit = self.problem.unit
-        scaled = np.divide(z, unit, out=np.zeros_like(z), where=unit > 0)
-        smooth = unit * gradient + diagonal * scaled + (scaled @ self.lift) @ self.lift.T
+        smooth = self.scaled_slope(z, gradient)
         l1 = unit * self.l1[:, : self.problem.d]
         at_zero = np.sign(smooth) * np.maximum(np.abs(smooth) - l1, 0)
         return np.where(z == 0, at_zero, smooth + l1 * np.sign(z))
 
 
-def newton_decrement(hessian, gradient):
-    """Half of g' H^-1 g without the directions in which H is zero to rounding; columns equally curved."""
-    size = np.sqrt(np.maximum(np.diag(hessian), 0))
-    inverse = np.divide(1.0, size, out=np.zeros_like(size), where=size > 1e-12 * size.max(initial=0))
-    values, vectors = np.linalg.eigh(hessian * inverse[:, None] * inverse)
-    keep = values > 1e-12 * values.max(initial=0)
-    return float(((vectors[:, keep].T @ (inverse * gradient)) ** 2 / values[keep]).sum() / 2)
+def gain_of_conjugate_gradients(apply, gradient, diagonal, enough=np.inf, iterations=100):
+    """An estimate of g' H^-1 g / 2: what conjugate gradients gain, and what their last gains promise.
 
+    While gains do not fall nothing is known, and the estimate is infinite. They end early where they gain more than
+    `enough`, or are estimated to gain less in all.
 
-def gain_of_conjugate_gradients(apply, gradient, iterations=10, enough=np.inf):
-    """The same from below: what that many steps of conjugate gradients gain.
-
-    Fewer if they gain more than `enough`, or if the others, gaining as much as the last one, would not.
+    Parameters
+    ----------
+    apply : callable, H v
+    gradient, diagonal : float64 (columns,); the preconditioner
+    enough : float
+    iterations : int, at most
     """
-    r, gain = gradient.copy(), 0.0
-    p, square = r.copy(), r @ r
-    for left in range(iterations - 1, -1, -1):
+    r, gains = gradient.copy(), [0.0]
+    conditioned = r / diagonal
+    p, square = conditioned.copy(), r @ conditioned
+    for _ in range(iterations):
         image = apply(p)
         bend = p @ image
         if not (square > 0 and bend > 0):
+            return sum(gains)
+        gains.append(square * (square / bend) / 2)
+        gain, left = sum(gains), left_of_gains(gains)
+        if gain > enough or left <= KNOWN * gain or gain + left <= enough < np.inf:
             break
-        step = square / bend
-        gain += step * square / 2
-        if gain > enough or (np.isfinite(enough) and gain + left * step * square / 2 <= enough):
-            break
-        r -= step * image
-        p, square = r + (r @ r) / square * p, r @ r
-    return gain
+        r -= square / bend * image
+        conditioned = r / diagonal
+        p, square = conditioned + (r @ conditioned) / square * p, r @ conditioned
+    return gain + left
+
+
+def left_of_gains(gains):
+    """What conjugate gradients will still gain if their gains go on falling as they do; infinite while they do not.
+
+    A geometric sum, with a margin for slower than geometric.
+    """
+    before, last = sum(gains[-2 * WINDOW : -WINDOW]), sum(gains[-WINDOW:])
+    if len(gains) < 2 * WINDOW or last >= before:
+        return np.inf if last > 0 else 0.0
+    return MARGIN * last * last / (before - last)

@@ -15,14 +15,18 @@ from .._quantization.float_rows import FLOAT_WIDTH
 from .._quantization.levels import listed
 from .._storage.statistics import weighted
 from .._warnings import warn
-from .gram import centred_moments
+from .gram import integer_weights, second_moments
 
 DENSE_FLOPS = 2e9
 DENSE_COLUMNS = 1024
 SAMPLE_ROWS = 8192
 SMALLEST = 1e-15
 LANCZOS = 8
+# Rows whose weights are kept in float64: of more they would count beside the packed rows.
+MOST_EXACT_ROWS = 1 << 22
 SPAN_TILES = 1024
+# Of passes with many vectors, for which tiles are decoded once and vectors packed.
+MANY_TILES = 256
 # Sums over rows are made in so many parts, whatever the number of threads.
 PARTS = 8
 # Starting threads for a pass over fewer values costs more than they save.
@@ -45,20 +49,21 @@ class Problem:
     ----------
     centre, unit, variance : float64 (n_features,); centre and variance in grid steps
     diagonal : float64 (n_features,), that of the scaled second-moment matrix
-    weights : float32 (slots,), mean one, or empty
+    weights : float64 (slots,), or float32 of many rows, mean one, or empty
     """
 
     def __init__(self, matrix, weights, centred, threads=1):
         self.matrix, self.tiles, self.threads = matrix, matrix._tiles, threads
-        self._dense = None
+        self._dense, self.is_centred = None, centred
         self.n, self.d = matrix.shape
         self.n_slots = self.tiles.n_tiles * kernels.TILE_ROWS
         if weights is None:
             self.weights = np.zeros(0, dtype=np.float32)
         else:
             scaled = weights * (self.n / weights.sum())
-            self.weights = matrix._order.to_slots(scaled, self.n_slots, np.float32)
-        self.rows = passes.Rows(np.zeros((0, 0), dtype=np.float32), self.weights)
+            exact = np.float64 if self.n <= MOST_EXACT_ROWS else np.float32
+            self.weights = matrix._order.to_slots(scaled, self.n_slots, exact)
+        self.rows = passes.Rows(np.zeros((0, 0), dtype=np.float32), self.weights.astype(np.float32, copy=False))
         self.offset, self.step = matrix._offset, matrix._step
         mean, deviation, self.variance = self._statistics()
         self.centre = mean if centred else -self.offset / self.step
@@ -75,12 +80,21 @@ class Problem:
 
     def _statistics(self):
         if self.tiles.width == FLOAT_WIDTH:
-            mean = self.column_sums(self.unit_weights()) / self.n
+            weights = self.unit_weights()
+            # rows whose mean is not quite zero would have one direction too many
+            mean = self.column_sums(weights, limbs=3) / weights.sum()
             return mean, self.matrix._deviation, self.matrix._variance
         if len(self.weights):
             return weighted(self.matrix, self.unit_weights())
         parts = (self.matrix._mean, self.matrix._deviation, self.matrix._variance)
         return tuple(np.asarray(part, dtype=np.float64) for part in parts)
+
+    def centre_exactly(self):
+        """Take the means of unweighted packed columns anew: what the matrix holds of them are float32."""
+        if self.is_centred and self.tiles.width < FLOAT_WIDTH and not len(self.weights):
+            self._dense = None
+            mean = self.column_sums(self.unit_weights(), limbs=3) / self.n
+            self.centre = np.where(self.unit > 0, mean, self.centre)
 
     def leave_out(self, columns):
         """Fix the coefficients of the columns of a mask at zero."""
@@ -123,6 +137,13 @@ class Problem:
         last = self.tiles.n_tiles if last is None else last
         for start in range(first, last, SPAN_TILES):
             yield start, min(start + SPAN_TILES, last)
+
+    def spans_of_many(self, n_vectors):
+        """Bounds of runs of tiles with as many float64 vectors of rows at a time, and the slots of their rows."""
+        size = max(MANY_TILES, SPAN_TILES // max(1, n_vectors))
+        for start in range(0, self.tiles.n_tiles, size):
+            end = min(start + size, self.tiles.n_tiles)
+            yield (start, end), slice(start * kernels.TILE_ROWS, min(self.n, end * kernels.TILE_ROWS))
 
     def curvature(self, v, first=0, last=None):
         """H v for the scaled second-moment matrix H = 1/n sum_i w_i a_i a_i', over tiles first..last-1."""
@@ -220,14 +241,29 @@ class Problem:
         return self._dense
 
     def _gram(self, last):
-        if self.tiles.width < FLOAT_WIDTH and not len(self.weights):
-            return centred_moments(self.tiles, last, self.centre, self.threads) * self.unit * self.unit[:, None]
+        weights = self._integer_weights()
+        if self.tiles.width < FLOAT_WIDTH and (weights is not None or not len(self.weights)):
+            moments = second_moments(self.tiles, last, self.centre, self.threads, weights)
+            return moments * self.unit * self.unit[:, None]
         gram, total = np.zeros((self.d, self.d)), self.unit_weights(0, last).sum()
         chunk = max(1, (1 << 22) // (kernels.TILE_ROWS * 8 * max(1, self.d)))
         for first in range(0, last, chunk):
             block = self.scaled_block(first, min(first + chunk, last))
             gram += block.T @ block
         return gram / total
+
+    def _integer_weights(self):
+        """Weights as integers, where they are fine enough and second moments in float64 would take long.
+
+        Matrices that are cheap stay exact: the compensation and the gap take them as they are, without refinement.
+        """
+        is_large = self.tiles.width < FLOAT_WIDTH and float(self.n) * self.d**2 > DENSE_FLOPS
+        return integer_weights(self.weights, self.n) if len(self.weights) and is_large else None
+
+    @property
+    def has_rounded_weights(self):
+        """Whether the weights of the second moments are integers: off by 1e-6 at most."""
+        return self._integer_weights() is not None
 
     def sample_tiles(self, least=SAMPLE_ROWS, by_column=4):
         """Number of tiles whose rows stand for all in an estimate of the curvature."""

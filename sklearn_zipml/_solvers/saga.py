@@ -1,4 +1,4 @@
-"""Anchored SAGA (DESIGN section 6): epochs from an anchor, and from where they lead to the lowest point in reach."""
+"""Anchored SAGA: epochs from an anchor, and from where they lead to the lowest point in reach."""
 
 import numpy as np
 
@@ -8,9 +8,10 @@ from .._quantization.float_rows import FLOAT_WIDTH
 from . import plane_search
 from .anchor import Anchor
 from .batches import batch_rows, epoch_arguments, n_batches, pass_bytes, sweeps, worthwhile_threads
+from .certificate import certificate
 from .objective import Rule
 from .options import HALVINGS, Result, step_size_of
-from .stopping import FLOOR, Stopping
+from .stopping import Stopping
 
 # One plane of the kernels is enough: what it rounds shrinks as it converges.
 SAGA_BITS = 8
@@ -27,71 +28,127 @@ GRADIENT_STEP = {1: 0.5, 2: 0.2}
 
 def run_saga(quadratic, options, seed, z, on_epoch):
     """Result of saga from z; see `solve`."""
-    problem = quadratic.problem
-    rows = batch_rows(problem, options)
-    batches = n_batches(problem, rows)
-    calm = min(MODEL_STEP.get(options.model_bits, 1), GRADIENT_STEP.get(options.gradient_bits, 1))
-    calm *= quadratic.kept_curvature() ** 2  # the noise of a batch is that of all, its pull only what is kept
-    step_size = step_size_of(options, calm / (3 * (quadratic.top + problem.largest_norm() * batches / problem.n)))
-    team = epoch_kernels.Team(quadratic.padded, rows, worthwhile_threads(problem, batches))
-    anchor = Anchor(quadratic, z, 1 if options.tol > FINE else 2)
-    stop = Stopping(options.tol, anchor.objective)
-    bits = 0 if problem.tiles.width == FLOAT_WIDTH else SAGA_BITS
-    bytes_read, losses, size = [], [], pass_bytes(problem.tiles)
-    # the position is the anchor with the exact zeros of an l1 penalty
-    position, begun, past = z, z, None
-    scale = np.maximum(np.abs(anchor.objective), np.finfo(float).tiny)
-    lag = np.zeros(quadratic.targets.shape, dtype=np.float32)
+    run = _Run(quadratic, options, seed, z)
+    stop = Stopping(options.tol, run.anchor.objective)
+    stopped, certified, checks, checked = False, None, 0, 0
+    while run.epoch < options.max_iter and run.halvings <= HALVINGS:
+        before = run.anchor.objective
+        if not run.advance():
+            continue
+        stopped = on_epoch(run.epoch, run.position, float(run.losses[-1].sum()))
+        if stopped:
+            break
+        certified = None
+        # what `stop` says may be too soon: it is asked again after twice as many epochs
+        if stop(before, run.anchor.objective) and run.epoch >= checked + checks:
+            certified = certificate(quadratic, run.position, options.tol)
+            if certified.is_within(options.tol) or not stop.last.any():
+                break
+            checks, checked = 2 * checks + 1, run.epoch
+            run.anchor.renew(certified.gradient, certified.objective)
+    if certified is None:
+        certified = certificate(quadratic, run.position, options.tol)
+    run.losses[-1] = certified.objective
+    return Result(
+        run.position,
+        run.epoch,
+        "saga",
+        certified.objective,
+        certified.gap,
+        _ended(run.epoch, options.max_iter, run.halvings),
+        losses=run.losses,
+        bytes_read=run.bytes_read,
+        stopped=bool(stopped),
+        tol=options.tol,
+    )
 
-    def record(epochs):
-        losses.append(float(anchor.objective.sum()))
-        bytes_read.append((anchor.passes + epochs * sweeps(batches)) * size)
 
-    record(0)
-    epoch = halvings = 0
-    converged = False
-    while epoch < options.max_iter and not converged and halvings <= HALVINGS:
-        epoch += 1
-        before = anchor.objective
-        rule = Rule.of(step_size, quadratic, quadratic.steady_noise)
-        lag[:] = 0  # the table holds the residuals at the anchor
-        offset = _offset(anchor, position)
-        finite = epoch_kernels.saga_epoch(
-            *epoch_arguments(quadratic, problem.tiles, rule, rows, seed, epoch),
-            1 / problem.n,
-            options.model_bits or bits,
-            options.gradient_bits or bits,
-            kernels.mix(seed, epoch << 16 | 1),
-            lag,
-            quadratic.pull(anchor.z),
-            anchor.gradient.copy(),
-            offset,
-            rule.shrinkage(anchor.z),
-            team,
-        )
+class _Run:
+    """Where a fit is: its anchor, the step size, and what was seen on the way.
+
+    Attributes
+    ----------
+    anchor : Anchor
+    position : float64 (targets, columns), the anchor with the exact zeros of an l1 penalty
+    epoch, halvings : int, epochs so far, and how often the step size was reduced
+    losses, bytes_read : lists, see Result
+    """
+
+    def __init__(self, quadratic, options, seed, z):
+        problem = quadratic.problem
+        self.quadratic, self.options, self.seed = quadratic, options, seed
+        self.rows = batch_rows(problem, options)
+        self.batches = n_batches(problem, self.rows)
+        damping = min(MODEL_STEP.get(options.model_bits, 1), GRADIENT_STEP.get(options.gradient_bits, 1))
+        damping *= quadratic.kept_curvature() ** 2  # the noise of a batch is that of all, its pull only what is kept
+        largest = problem.largest_norm() * self.batches / problem.n
+        self.step_size = step_size_of(options, damping / (3 * (quadratic.top + largest)))
+        self.team = epoch_kernels.Team(quadratic.padded, self.rows, worthwhile_threads(problem, self.batches))
+        self.anchor = Anchor(quadratic, z, 1 if options.tol > FINE else 2)
+        self.scale = np.maximum(np.abs(self.anchor.objective), np.finfo(float).tiny)
+        self.lag = np.zeros(quadratic.targets.shape, dtype=np.float32)
+        self.position, self.begun, self.past = z, z, None
+        self.epoch = self.halvings = 0
+        self.losses, self.bytes_read = [], []
+        self._record()
+
+    def advance(self):
+        """Run an epoch and go to the lowest point in reach; False if it left float range, and the step was halved."""
+        self.epoch += 1
+        anchor, d = self.anchor, self.quadratic.problem.d
+        offset = _offset(anchor, self.position)
         direction = None
-        if finite and np.isfinite(offset).all():
-            ended = quadratic.completed(anchor.z[:, : problem.d], _end(anchor, offset))
+        if self._steps(offset) and np.isfinite(offset).all():
+            ended = self.quadratic.completed(anchor.z[:, :d], _end(anchor, offset))
             direction = anchor.toward(ended)
         if direction is None:
-            halvings += 1
-            step_size /= 2
-            record(epoch)
-            continue
+            self.halvings += 1
+            self.step_size /= 2
+            self._record()
+            return False
         rise = anchor.rise_to_end(direction)
-        if halvings < HALVINGS and np.any(rise > NOTICED * options.tol * scale):  # less far is better
-            halvings += 1
-            step_size *= _reduction(anchor, direction)
-        factors = plane_search.factors(anchor, direction, past, (begun, position, ended), rise)
-        past = anchor.advance(direction, factors, past)
-        begun, position = position, _position(anchor, position, ended, factors)
-        record(epoch)
-        converged = on_epoch(epoch, position, losses[-1])
-        if not converged and stop(before, anchor.objective):
-            converged = _is_optimal(anchor, position, options.tol, losses)
-            if not converged and stop.last == 0:
-                break  # stuck at the resolution of the arithmetic
-    return Result(position, epoch, converged or options.tol <= 0, losses, bytes_read)
+        if self.halvings < HALVINGS and np.any(rise > NOTICED * self.options.tol * self.scale):  # less far is better
+            self.halvings += 1
+            self.step_size *= _reduction(anchor, direction)
+        factors = plane_search.factors(anchor, direction, self.past, (self.begun, self.position, ended), rise)
+        self.past = anchor.advance(direction, factors, self.past)
+        self.begun, self.position = self.position, _position(anchor, self.position, ended, factors)
+        self._record()
+        return True
+
+    def _steps(self, offset):
+        """The steps of an epoch, which change the offset from the anchor; whether all were finite."""
+        quadratic, options = self.quadratic, self.options
+        rule = Rule.of(self.step_size, quadratic, quadratic.steady_noise)
+        bits = 0 if quadratic.problem.tiles.width == FLOAT_WIDTH else SAGA_BITS
+        self.lag[:] = 0  # the table holds the residuals at the anchor
+        return epoch_kernels.saga_epoch(
+            *epoch_arguments(quadratic, quadratic.problem.tiles, rule, self.rows, self.seed, self.epoch),
+            1 / quadratic.problem.n,
+            options.model_bits or bits,
+            options.gradient_bits or bits,
+            kernels.mix(self.seed, self.epoch << 16 | 1),
+            self.lag,
+            quadratic.pull(self.anchor.z),
+            self.anchor.gradient.copy(),
+            offset,
+            rule.shrinkage(self.anchor.z),
+            self.team,
+        )
+
+    def _record(self):
+        self.losses.append(self.anchor.objective)
+        passes = self.anchor.passes + self.epoch * sweeps(self.batches)
+        self.bytes_read.append(passes * pass_bytes(self.quadratic.problem.tiles))
+
+
+def _ended(epochs, most, halvings):
+    """Why epochs ended where they did not converge."""
+    if halvings > HALVINGS:
+        return "every step size diverged"
+    if epochs == most:
+        return f"max_iter={most} epochs were not enough"
+    return f"it came to the resolution of its arithmetic after {epochs} epochs"
 
 
 def _reduction(anchor, direction):
@@ -136,9 +193,3 @@ def _position(anchor, position, ended, factors):
         else:
             z[k, ended[k] == 0] = 0
     return z
-
-
-def _is_optimal(anchor, position, tol, losses):
-    """Whether the model can gain no more than a part tol of its objective: slow is not converged."""
-    most = tol * max(abs(losses[-1]), FLOOR * abs(losses[0]))
-    return float(anchor.gap(position, most).sum()) <= most

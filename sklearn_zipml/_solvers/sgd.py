@@ -1,4 +1,4 @@
-"""Mini-batch SGD, with the mean of an epoch's iterates as its outcome and halved steps (DESIGN section 6)."""
+"""Mini-batch SGD, with the mean of an epoch's iterates as its outcome and halved steps."""
 
 import numpy as np
 
@@ -6,13 +6,15 @@ from .._kernels import epochs as epoch_kernels
 from .._kernels import tiles as kernels
 from .anchor import Anchor
 from .batches import batch_rows, epoch_arguments, n_batches, pass_bytes, sweeps, worthwhile_threads
+from .certificate import certificate
 from .objective import Rule
 from .options import HALVINGS, Result, step_size_of
 from .step_schedule import Schedule
-from .stopping import FLOOR
 
 # A rise of the objective above the best by this part of its start is a divergence.
 RISE = 0.05
+# A gain of an epoch counts beside the objective, but not beside less than this part of its start.
+FLOOR = 0.01
 
 
 class _Run:
@@ -22,15 +24,22 @@ class _Run:
         self.anchor, self.step_size = anchor, step_size
         self.first = self.best = anchor.objective
         self.best_z = z
-        self.losses = [float(self.first.sum())]
+        self.losses = [self.first]
         self.halvings = 0
-        self.converged = False
 
     def gave_up(self):
         """Halve the step size; True if that has been done too often."""
         self.halvings += 1
         self.step_size /= 2
         return self.halvings > HALVINGS
+
+    def ended(self, epochs, most):
+        """Why epochs ended where they did not converge."""
+        if self.halvings > HALVINGS:
+            return "every step size diverged"
+        if epochs == most:
+            return f"max_iter={most} epochs were not enough"
+        return f"it came to the noise of its smallest steps after {epochs} epochs"
 
     def diverged(self, finite):
         """Whether the objective left all bounds, upwards or (not convex after all) downwards."""
@@ -42,8 +51,8 @@ class _Run:
 
     def record(self, z):
         """Keep the loss of an epoch, and its model if it is the best. Returns the gain over the best before."""
-        self.losses.append(float(self.anchor.objective.sum()))
-        gain = float(self.best.sum()) - self.losses[-1]
+        self.losses.append(self.anchor.objective)
+        gain = float(self.best.sum() - self.losses[-1].sum())
         if gain >= 0:
             self.best, self.best_z = self.anchor.objective, z
         return gain
@@ -70,8 +79,8 @@ def run_sgd(quadratic, options, seed, z, on_epoch, draw):
     origin = np.zeros(average.shape)
     model = np.zeros(average.shape, dtype=np.float32)
     model[:, : problem.d] = z
-    epoch = 0
-    while epoch < options.max_iter and not run.converged:
+    epoch, stopped = 0, False
+    while epoch < options.max_iter:
         epoch += 1
         sample = draw(epoch)
         rule = Rule.of(run.step_size * schedule.factor(epoch), quadratic, _sample_noise(quadratic, sample))
@@ -89,9 +98,7 @@ def run_sgd(quadratic, options, seed, z, on_epoch, draw):
         bytes_read.append(bytes_read[-1] + sweeps(batches) * pass_bytes(sample._tiles))
         finite = finite and np.isfinite(average).all()
         if finite:
-            if quadratic.has_l1:  # where the model is shrunk to zero, its average should be
-                average[np.abs(model) <= rule.threshold] = 0
-            finite = run.anchor.move(average[:, : problem.d])
+            finite = run.anchor.move(_shrunk(average, model, rule)[:, : problem.d])
             bytes_read[-1] += pass_bytes(problem.tiles)
         if run.diverged(finite):
             if run.gave_up():
@@ -99,20 +106,31 @@ def run_sgd(quadratic, options, seed, z, on_epoch, draw):
             run.anchor = Anchor(quadratic, run.best_z)  # what was added from far is not exact
             model[:, : problem.d] = run.best_z
             bytes_read[-1] += 2 * pass_bytes(problem.tiles)
-            run.losses.append(float(run.anchor.objective.sum()))
+            run.losses.append(run.anchor.objective)
             continue
         gain = run.record(average[:, : problem.d].copy())
-        run.converged = on_epoch(epoch, run.best_z, run.losses[-1])
-        if options.tol > 0 and not run.converged:
-            floor = options.tol * max(abs(run.losses[-1]), FLOOR * abs(run.losses[0]))
+        stopped = on_epoch(epoch, run.best_z, float(run.losses[-1].sum()))
+        if stopped:
+            break
+        if options.tol > 0:
+            floor = options.tol * max(abs(float(run.losses[-1].sum())), FLOOR * abs(float(run.first.sum())))
             if schedule.is_over(gain > floor):
-                # at the noise floor of the smallest steps
-                left = float(Anchor(quadratic, run.best_z).gap(run.best_z).sum())
-                run.converged = left <= FLOOR * abs(float(run.first.sum()))
                 break
             if schedule.is_adaptive and gain <= floor:
                 model[:, : problem.d] = run.best_z
-    return Result(run.best_z, epoch, run.converged or options.tol <= 0, run.losses, bytes_read[: len(run.losses)])
+    certified = certificate(quadratic, run.best_z, options.tol)
+    run.losses[-1] = certified.objective
+    found = run.best_z, epoch, "sgd", certified.objective, certified.gap, run.ended(epoch, options.max_iter)
+    return Result(
+        *found, losses=run.losses, bytes_read=bytes_read[: len(run.losses)], stopped=bool(stopped), tol=options.tol
+    )
+
+
+def _shrunk(average, model, rule):
+    """The average of an epoch's models, changed in place: zero where the l1 penalty has shrunk the last one to zero."""
+    if rule.threshold is not None:
+        average[np.abs(model) <= rule.threshold] = 0
+    return average
 
 
 def _sample_noise(quadratic, sample):

@@ -1,14 +1,26 @@
-"""Step 5: the solvers (DESIGN section 6). `objective` holds what they minimise."""
+"""Minimises the objective of a fit: chooses the solver, runs it, and says how near the minimum it came.
+
+`objective` holds what is minimised.
+"""
 
 from contextlib import nullcontext
+from dataclasses import replace
 
 import numpy as np
 
 from .._kernels.threads import one_blas_thread
+from . import evaluation
+from .batches import pass_bytes
+from .choice import blas_products, chosen_solver, is_exact_affordable
+from .conjugate_gradients import conjugate_gradients
+from .exact import solve_exactly
 from .objective import Quadratic
 from .options import Options, Result
 from .saga import run_saga
 from .sgd import run_sgd
+
+# Products of an exact solution's own for which BLAS gets all its threads: a good part of a second in one.
+THREADED_PRODUCTS = 1e10
 
 __all__ = ["Options", "Result", "solve"]
 
@@ -19,7 +31,7 @@ def solve(problem, targets, alpha, options, seed, *, l1=None, start=None, on_epo
     Parameters
     ----------
     problem : Problem
-    targets : float32 (targets, slots), centred and in slot order
+    targets : float64 or float32 (targets, slots), centred and in slot order
     alpha : float, l2 penalty on the coefficients in units of X
     options : Options
     seed : int, 64 bits: order of the tiles and rounding of model and gradient
@@ -30,13 +42,65 @@ def solve(problem, targets, alpha, options, seed, *, l1=None, start=None, on_epo
 
     Returns
     -------
-    Result, always finite
+    Result, always finite; its last loss is the objective of its z on the rows
     """
     on_epoch = on_epoch or (lambda epoch, z, loss: False)
     # products of dense second moments are worth the threads of BLAS, others are small
     with one_blas_thread() if problem.threads > 1 and not problem.is_dense_cheap() else nullcontext():
         quadratic = Quadratic(problem, targets, alpha, l1, diagonal=options.solver == "sgd")
+        solver = chosen_solver(quadratic, options)
         z = np.zeros((len(targets), problem.d)) if start is None else np.where(problem.unit > 0, start, 0.0)
-        if options.solver == "saga":
-            return run_saga(quadratic, options, seed, z, on_epoch)
-        return run_sgd(quadratic, options, seed, z, on_epoch, draw)
+        if solver == "sgd":
+            result = run_sgd(quadratic, options, seed, z, on_epoch, draw)
+        elif solver == "saga":
+            result = run_saga(quadratic, options, seed, z, on_epoch)
+        elif blas_products(quadratic) < THREADED_PRODUCTS:
+            return _exact(quadratic, options, z, on_epoch)
+    if solver == "gram":
+        return _exact(quadratic, options, z, on_epoch)
+    if options.solver == "auto" and not result.converged:
+        result = _finished(quadratic, options, result)
+    return _no_worse_than_zero(quadratic, result)
+
+
+def _exact(quadratic, options, z, on_epoch):
+    start = evaluation.zero_objective(quadratic)
+    z, objective, gap, sweeps = solve_exactly(quadratic, z, options.tol)
+    result = Result(z, sweeps, "gram", objective, gap, losses=[start, objective], tol=options.tol)
+    result.bytes_read = [0, 2 * pass_bytes(quadratic.problem.tiles)]
+    result.stopped = on_epoch(1, z, float(objective.sum()))
+    return _no_worse_than_zero(quadratic, result)
+
+
+def _finished(quadratic, options, result):
+    """The result of a solver that did not converge, taken to the minimum by another way if there is one."""
+    problem = quadratic.problem
+    if is_exact_affordable(quadratic):
+        z, objective, gap, _ = solve_exactly(quadratic, result.z, options.tol)
+        by, passes = "gram", 2
+    elif quadratic.has_l1:
+        return result
+    else:
+        z, objective, gap = conjugate_gradients(quadratic, result.z, options.tol, options.max_iter)
+        by, passes = "cg", options.max_iter
+    if np.all(gap >= result.gap):
+        return result
+    losses = [*result.losses, objective]
+    read = [*result.bytes_read, result.bytes_read[-1] + passes * pass_bytes(problem.tiles)]
+    return replace(result, z=z, solver=by, objective=objective, gap=gap, losses=losses, bytes_read=read)
+
+
+# Objectives that differ by less are the same.
+SAME = 1e-12
+
+
+def _no_worse_than_zero(quadratic, result):
+    """The result, but the zero model for targets that it is worse for."""
+    zero = evaluation.zero_objective(quadratic)
+    worse = ~(result.objective <= zero * (1 + SAME))
+    if worse.any():
+        z = np.where(worse[:, None], 0.0, result.z)
+        objective = np.where(worse, zero, result.objective)
+        gap = np.where(worse, zero, result.gap)
+        result = replace(result, z=z, objective=objective, gap=gap, losses=[*result.losses[:-1], objective])
+    return result

@@ -1,5 +1,6 @@
 """Rows of anything, a chunk at a time: arrays, memory maps, data frames, files that pyarrow reads, iterables."""
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from itertools import chain
@@ -21,11 +22,15 @@ CHUNK_BYTES = 1 << 25
 
 
 class Chunk(NamedTuple):
-    """Rows: X (rows, columns), y (rows,) or (rows, targets) or None, labels of the columns or None."""
+    """Rows: X (rows, columns), y (rows,) or (rows, targets) or None, labels of the columns or None.
+
+    Of rows that had been rounded already, `rounded` is the PackedMatrix of them and the indices of the columns.
+    """
 
     X: np.ndarray
     y: np.ndarray | None
     names: tuple | None
+    rounded: tuple | None = None
 
 
 @dataclass
@@ -127,7 +132,7 @@ class Columns:
         if missing:
             raise ValueError(f"The data has no column {missing[0]!r}; it has {_some(available)}.")
         if self.columns is not None:
-            return [name for name in self.columns if name not in self.targets], self.targets
+            return self._checked([name for name in self.columns if name not in self.targets], available)
         left_out = [name for name in index if name not in self.targets]
         if left_out and not self._has_warned:
             self._has_warned = True
@@ -135,7 +140,26 @@ class Columns:
                 f"Column(s) {_some(left_out)}{where} are left out, as they are the index of a data frame; name them in "
                 "`columns` to pack them."
             )
-        return [name for name in available if name not in [*self.targets, *left_out]], self.targets
+        apart = {*self.targets, *left_out}
+        return self._checked([name for name in available if name not in apart], available)
+
+    def _checked(self, features, available):
+        """Features and targets; an error if there are none to pack, or columns that are not known from their name."""
+        if not features:
+            raise ValueError(
+                f"The data has {_some(available)}, of which target={self.target!r} and columns={self.columns!r} leave "
+                "no features to pack; at least one is needed."
+            )
+        numbered = isinstance(available, range)
+        there = Counter([] if numbered else available)
+        picked = Counter(self.targets if numbered and self.columns is None else [*features, *self.targets])
+        repeated = [name for name in picked if max(picked[name], there[name]) > 1]
+        if repeated:
+            raise ValueError(
+                f"Column {repeated[0]!r} is there, or is asked for, more than once: give every column its own name, "
+                "and name each once in `target` and `columns`."
+            )
+        return features, self.targets
 
     def of_array(self, block):
         """Features and target of rows (rows, columns)."""
@@ -177,6 +201,11 @@ def _is_array(data):
     return hasattr(data, "shape") and hasattr(data, "dtype") and hasattr(data, "__getitem__")
 
 
+def _is_packed(data):
+    """A PackedMatrix: an array that tells how far off its values are."""
+    return hasattr(data, "rounding_variance")
+
+
 def _chunks_of_all(items, pick):
     for item in items:
         y = None
@@ -201,9 +230,9 @@ def _chunks_of(data, pick, y=None):
     """The chunks of one array or table, or of tables one after another."""
     tables = data if isinstance(data, _Tables) else [data]
     start = 0
-    for X, own, names in chain.from_iterable(_read(table, pick) for table in tables):
-        given = own if y is None else np.asarray(y[start : start + len(X)])
-        yield Chunk(X, given, names)
+    for X, own, names, *rounded in chain.from_iterable(_read(table, pick) for table in tables):
+        given = own if y is None else _plain(y[start : start + len(X)])
+        yield Chunk(X, given, names, *rounded)
         start += len(X)
     if y is not None and len(y) != start:
         raise ValueError(f"A chunk has {start} rows and a target of {len(y)}.")
@@ -214,7 +243,29 @@ def _read(table, pick):
         raise ValueError(f"header={pick.header} is for CSV files, and not for data of type {type(table).__name__}.")
     if is_arrow(table):
         return read_arrow(table, pick)
+    if _is_packed(table):
+        return _read_packed(table, pick)
     return _watched(read_frame(table, pick) if is_frame(table) else _read_array(table, pick), pick)
+
+
+def _rows_at_once(array):
+    """Rows of an array that make a chunk."""
+    return max(1, CHUNK_BYTES // max(1, array.shape[1] * np.dtype(array.dtype).itemsize))
+
+
+def _read_packed(packed, pick):
+    """Rows of a PackedMatrix, decoded, with its target unless others are asked for."""
+    names = packed.feature_names
+    by_name = names is not None and any(isinstance(key, str) for key in [*pick.targets, *(pick.columns or [])])
+    features, targets = pick.split(names if by_name else range(packed.shape[1]))
+    if by_name:
+        features, targets = [[names.index(name) for name in some] for some in (features, targets)]
+    step, own = _rows_at_once(packed), None if names is None else tuple(names[j] for j in features)
+    for start in range(0, len(packed), step):
+        rows = packed[start : start + step]
+        values = np.asarray(rows)
+        y = rows.target if not targets else values[:, targets[0]] if pick.single else values[:, targets]
+        yield values[:, features], y, own, (rows, np.array(features))
 
 
 def _watched(read, pick):
@@ -228,13 +279,19 @@ def _watched(read, pick):
 def _read_array(array, pick):
     if len(array.shape) != 2:
         raise ValueError(f"Expected a two-dimensional array of samples and features, got shape {tuple(array.shape)}.")
-    itemsize = np.dtype(array.dtype).itemsize
-    rows = max(1, CHUNK_BYTES // max(1, array.shape[1] * itemsize))
+    rows = _rows_at_once(array)
     stored = getattr(array, "chunks", None)  # HDF5 and Zarr decompress whole chunks
     if stored and isinstance(stored[0], int) and stored[0] < rows:
         rows -= rows % stored[0]
     for start in range(0, array.shape[0], rows):
-        yield (*pick.of_array(np.asarray(array[start : start + rows])), None)
+        yield (*pick.of_array(_plain(array[start : start + rows])), None)
+
+
+def _plain(values):
+    """An array of values that are all known: conversion would uncover what is masked."""
+    if np.ma.is_masked(values):
+        raise ValueError("A chunk or its target has masked values: fill them, or leave those rows out.")
+    return np.asarray(values)
 
 
 def _with_target(source, y):
@@ -245,7 +302,7 @@ def _with_target(source, y):
         start = 0
         for chunk in source.read():
             stop = start + len(chunk.X)
-            yield chunk._replace(y=np.asarray(y[start:stop]))
+            yield chunk._replace(y=_plain(y[start:stop]))
             start = stop
         if start != y.shape[0]:
             raise ValueError(f"The data has {start} rows and y has {y.shape[0]}.")
@@ -264,6 +321,8 @@ def _check_chunk(chunk):
 
 
 def _some(names):
+    if not len(names):
+        return "no columns"
     if isinstance(names, range):
         return f"columns 0 to {len(names) - 1}"
     shown = [repr(name) for name in names[:8]]

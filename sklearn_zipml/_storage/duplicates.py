@@ -1,4 +1,4 @@
-"""How many rows are the same: equal rows get equal codes, and so share their rounding errors.
+"""How many rows are the same: such rows get equal codes, and so share their rounding errors.
 
 The coincidence of a container is the probability that two of its rows, drawn at random, share their errors. Rounding
 errors average out over 1 / coincidence rows at most, which bounds what may be subtracted of their variance
@@ -7,7 +7,6 @@ errors average out over 1 / coincidence rows at most, which bounds what may be s
 
 import numpy as np
 
-from .._kernels import tiles as kernels
 from .blocks import take_rows
 
 SAMPLE_ROWS = 4096
@@ -20,14 +19,17 @@ def sample_size(n_columns):
     return min(SAMPLE_ROWS, SAMPLE_VALUES // max(1, n_columns))
 
 
-def of_rows(X, rows, dtype):
-    """Estimate from the rows of an index array, drawn at random, of X in a float type."""
-    keys = np.empty(len(rows), dtype=np.uint64)
-    multipliers = _multipliers(X.shape[1] * np.dtype(dtype).itemsize // 4)
+def of_rows(X, rows, encoder, dtype):
+    """Estimate from the rows of an index array, drawn at random, of X, which are encoded in a float type.
+
+    Rows are the same if their draws are, which are keyed by what the encoder sees of them: equal rows, and rows that
+    differ by less than it can tell.
+    """
+    contents, work = np.empty(len(rows), dtype=np.uint64), encoder.workspace()
     for first in range(0, len(rows), ROWS_AT_ONCE):
         some = slice(first, first + ROWS_AT_ONCE)
-        kernels.row_hashes(take_rows(X, rows[some], dtype).view(np.uint32), multipliers, keys[some])
-    return of_counts(np.unique(keys, return_counts=True)[1])
+        encoder.contents(take_rows(X, rows[some], dtype), contents[some], work)
+    return of_counts(np.unique(contents, return_counts=True)[1])
 
 
 def of_counts(counts):
@@ -49,11 +51,16 @@ def of_narrowed(parent, before, after):
     return parent * float(((before[noisy] / after[noisy]) ** 2).mean()) if noisy.any() else parent
 
 
+def of_sums(*errors):
+    """The same of sums of independent errors, each given by its coincidence and its variances."""
+    total = sum(variances for _, variances in errors)
+    noisy = total > 0
+    if not noisy.any():
+        return max(coincidence for coincidence, _ in errors)
+    return min(1.0, sum(c * float(((variances[noisy] / total[noisy]) ** 2).mean()) for c, variances in errors))
+
+
 def effective_rows(coincidence, weights):
     """Number of equally weighted rows without any equal pair whose errors average out as well."""
     own = float(weights @ weights / weights.sum() ** 2)
     return 1 / (own + (1 - own) * coincidence)
-
-
-def _multipliers(n):
-    return np.array([kernels.mix(k, 0) | 1 for k in range(n)], dtype=np.uint64)

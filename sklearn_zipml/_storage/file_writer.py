@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
+from .._kernels.mapped import require_whole
 from .._packed_matrix import _ARRAYS
 
 MAGIC = b"\x93ZIPML\r\n"
@@ -112,6 +113,7 @@ def _write_array(file, array, crc):
     """Append the bytes of an array, little-endian, a piece at a time; the CRC continued."""
     rows = max(1, PIECE // max(1, array[:1].nbytes))
     for first in range(0, len(array), rows):
+        require_whole(array)
         piece = np.ascontiguousarray(array[first : first + rows])
         data = piece.astype(piece.dtype.newbyteorder("<"), copy=False).tobytes()
         crc = zlib.crc32(data, crc)

@@ -7,8 +7,6 @@ import numpy as np
 from .._kernels import tiles as kernels
 from .tiles import turn_rows
 
-LINE = 64
-
 
 class RowStore:
     """Rows of codes in the order of arrival; becomes tiles in place, so that nothing is held twice.
@@ -25,7 +23,7 @@ class RowStore:
         capacity = _padded(capacity)
         self._row_bytes = kernels.row_bytes(n_columns, width)
         self._raw = np.zeros(self._bytes(capacity), dtype=np.uint8)
-        self._start = -self._raw.ctypes.data % LINE
+        self._start = -self._raw.ctypes.data % kernels.LINE
         self._capacity = capacity
 
     def append(self, count):
@@ -52,7 +50,7 @@ class RowStore:
         return tiles
 
     def _bytes(self, n_rows):
-        return n_rows * self._row_bytes + LINE
+        return n_rows * self._row_bytes + kernels.LINE
 
     def rows(self, count):
         """The first `count` rows, uint8 (count, bytes of a row)."""
@@ -61,7 +59,7 @@ class RowStore:
 
     def _resize(self, n_rows, keep):
         self._raw.resize(self._bytes(n_rows), refcheck=False)
-        start, self._capacity = -self._raw.ctypes.data % LINE, n_rows
+        start, self._capacity = -self._raw.ctypes.data % kernels.LINE, n_rows
         if start != self._start:
             base = self._raw.ctypes.data
             ctypes.memmove(base + start, base + self._start, keep * self._row_bytes)

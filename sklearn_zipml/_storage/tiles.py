@@ -1,7 +1,5 @@
 """The memory of packed tiles."""
 
-import numpy as np
-
 from .._kernels import tiles as kernels
 from .._kernels.threads import THREAD_TILES, in_threads
 
@@ -14,9 +12,7 @@ def code_width(sample_bits):
 def aligned_tiles(n_rows, n_columns, width):
     """Zeroed uint8 tiles, (tiles, bytes of a tile), that start on a 64-byte line."""
     n_tiles, size = -(-n_rows // kernels.TILE_ROWS), kernels.tile_bytes(n_columns, width)
-    raw = np.zeros(n_tiles * size + 64, dtype=np.uint8)
-    start = -raw.ctypes.data % 64
-    return raw[start : start + n_tiles * size].reshape(n_tiles, size)
+    return kernels.aligned_zeros(n_tiles * size).reshape(n_tiles, size)
 
 
 def turn_rows(tiles, n_columns, width, n_jobs):

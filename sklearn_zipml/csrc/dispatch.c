@@ -3,7 +3,7 @@
 
 #include <string.h>
 
-#include "compiler.h"
+#include "format/compiler.h"
 
 #if ZML_HAS_NEON && defined(__linux__)
 #include <sys/auxv.h>

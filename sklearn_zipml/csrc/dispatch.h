@@ -2,7 +2,7 @@
 #ifndef ZML_DISPATCH_H
 #define ZML_DISPATCH_H
 
-#include "kernels.h"
+#include "passes/kernels.h"
 
 extern const zml_kernels zml_avx512, zml_avx2, zml_neon_dotprod, zml_neon, zml_portable;
 

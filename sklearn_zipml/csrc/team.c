@@ -1,6 +1,6 @@
 #include "team.h"
 
-#include "compiler.h"
+#include "format/compiler.h"
 
 #if defined(__GNUC__)
 #include <sched.h>

@@ -20,10 +20,10 @@ except ImportError:
 
 needs_callbacks = pytest.mark.skipif(ScoringMonitor is None, reason="callbacks came with scikit-learn 1.9")
 MODELS = [
-    ZipMLRegressor(random_state=0),
-    ZipMLRegressor(None, random_state=0),
+    ZipMLRegressor(solver="saga", random_state=0),
+    ZipMLRegressor(None, solver="saga", random_state=0),
     ZipMLRegressor(solver="sgd", early_stopping=True, random_state=0),
-    ZipMLLSSVC(random_state=0),
+    ZipMLLSSVC(solver="saga", random_state=0),
     ZipMLLSSVC(2, early_stopping=True, class_weight="balanced", random_state=0),
 ]
 

@@ -326,7 +326,7 @@ def test_early_stopping_with_a_single_row_of_a_class():
 def test_warm_start():
     """Takes fewer epochs; other classes are an error."""
     X, y = grid_data(classes=3)
-    model = ZipMLLSSVC(8, warm_start=True, tol=1e-8, random_state=0).fit(X, y)
+    model = ZipMLLSSVC(8, solver="saga", warm_start=True, tol=1e-8, random_state=0).fit(X, y)
     epochs = model.n_iter_
     assert model.fit(X, y).n_iter_ < epochs
     for other in (np.minimum(y, 1), np.array(["a", "b", "c"])[y]):
@@ -338,14 +338,14 @@ def test_verbose_and_convergence_warning(capsys):
     """Named after the classifier."""
     X, y = grid_data()
     with pytest.warns(ConvergenceWarning, match=r"ZipMLLSSVC.*max_iter=1\b") as caught:
-        ZipMLLSSVC(max_iter=1, verbose=1, random_state=0).fit(X, y)
+        ZipMLLSSVC(solver="saga", max_iter=1, verbose=1, random_state=0).fit(X, y)
     assert caught[0].filename == __file__
     assert capsys.readouterr().out.count("ZipMLLSSVC") == 1
     assert ZipMLLSSVC(max_iter=21, tol=0, random_state=0).fit(X, y).n_iter_ == 21
 
 
 COMBINATIONS = [
-    ({"resample": "epoch"}, ["resample='epoch'", "solver='saga'"]),
+    ({"resample": "epoch", "solver": "saga"}, ["resample='epoch'", "solver='saga'"]),
     ({"sampling": "double", "sample_bits": 1}, ["sampling='double'", "sample_bits=1"]),
     ({"C": 0}, ["C", "0"]),
     ({"class_weight": "even"}, ["class_weight", "even"]),

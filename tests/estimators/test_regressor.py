@@ -428,7 +428,7 @@ def test_early_stopping_needs_rows():
 def test_warm_start(sample_bits):
     """Starting at the solution takes fewer epochs, and stays there."""
     X, y = grid_data()
-    model = ZipMLRegressor(sample_bits, warm_start=True, tol=1e-8, random_state=0).fit(X, y)
+    model = ZipMLRegressor(sample_bits, solver="saga", warm_start=True, tol=1e-8, random_state=0).fit(X, y)
     epochs, coef = model.n_iter_, model.coef_
     model.fit(X, y)
     assert model.n_iter_ < epochs
@@ -546,7 +546,7 @@ def test_resample(sampling):
 
 
 COMBINATIONS = [
-    ({"resample": "epoch"}, ["resample='epoch'", "solver='saga'"]),
+    ({"resample": "epoch", "solver": "saga"}, ["resample='epoch'", "solver='saga'"]),
     ({"resample": "epoch", "solver": "sgd", "sample_bits": 8}, ["resample='epoch'", "sample_bits=8"]),
     ({"resample": "epoch", "solver": "sgd", "sample_bits": None}, ["resample='epoch'", "sample_bits=None"]),
     ({"resample": "epoch", "solver": "sgd", "sampling": "nearest"}, ["resample='epoch'", "sampling='nearest'"]),
@@ -560,8 +560,9 @@ COMBINATIONS = [
     ({"alpha": -1}, ["alpha", "-1"]),
     ({"solver": "adam"}, ["solver", "adam"]),
     ({"learning_rate": 0.0}, ["learning_rate", "0"]),
-    ({"schedule": "adaptive"}, ["schedule='adaptive'", "solver='saga'"]),
-    ({"schedule": "invscaling"}, ["schedule='invscaling'", "solver='saga'"]),
+    ({"schedule": "adaptive", "solver": "saga"}, ["schedule='adaptive'", "solver='saga'"]),
+    ({"schedule": "invscaling", "solver": "gram"}, ["schedule='invscaling'", "solver='gram'"]),
+    ({"model_bits": 4, "solver": "gram"}, ["model_bits=4", "solver='gram'"]),
     ({"schedule": "optimal", "solver": "sgd"}, ["schedule", "'optimal'"]),
     ({"power_t": -0.5}, ["power_t", "-0.5"]),
     ({"l1_ratio": 1.5}, ["l1_ratio", "1.5"]),

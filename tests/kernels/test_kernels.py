@@ -6,6 +6,7 @@ import sys
 
 import numpy as np
 import pytest
+from sklearn_zipml._kernels.requantize import Narrowing
 
 from sklearn_zipml._kernels import dispatch, passes
 from sklearn_zipml._kernels import epochs as epoch_kernels
@@ -325,3 +326,66 @@ def test_show_versions(capsys):
     text = capsys.readouterr().out
     for word in ("numpy", "scikit-learn", "CPU", kernels.kernel_name()):
         assert word in text
+
+
+def test_sizes_that_do_not_go_together():
+    """Raise ValueError: the C code trusts them."""
+    codes, table, levels = np.zeros((2, 256), np.uint8), np.zeros((16, 4), np.uint8), np.arange(4, dtype=np.uint8)
+    tiles = kernels.Tiles(codes, table.reshape(-1), 100, 9, 2)
+    column = np.ones(9)
+    encoder = [np.tile(levels, (9, 1)), np.full(9, 4, np.uint16), np.full(9, 3, np.uint8), column, column]
+    rows, block = np.arange(3), np.zeros((3, 9))
+
+    def encoding(*given, width=2, n_draws=1):
+        return kernels.Encoder(*given, "compensated", width, 0, n_draws)
+
+    def narrowing(used=encoder[1], codes=4, chosen=rows[:2]):
+        carried, no_levels = np.zeros((9, codes)), np.zeros((9, 0), np.uint8)
+        flags = (False, False, False, True)
+        return Narrowing(tiles, None, used, no_levels, carried, tiles, chosen, 1, 2, *flags)
+
+    good = encoding(*encoder)
+    moments, packed_rows = kernels.Moments(9, 2, True), np.zeros((64, 4), np.uint8)
+    good.encode(block, packed_rows, moments, rows)
+    for wrong in (
+        lambda: tiles.positions(0, 3),
+        lambda: tiles.positions(2, 1),
+        lambda: tiles.counts(3, 4),
+        lambda: tiles.lookup(0, 2, np.array([16]), np.zeros((1, 4))),
+        lambda: tiles.lookup(0, 2, np.array([0]), np.zeros((1, 3))),
+        lambda: kernels.Tiles(codes, table.reshape(-1), 100, 9, 3),
+        lambda: kernels.permutation(5, 0, 3, 3),
+        lambda: kernels.inverse_permutation(5, 0, np.array([5])),
+        lambda: kernels.rows_below(0, 2, 1, 7),
+        lambda: kernels.take_rows(tiles, np.array([100]), codes.copy(), 0, 1),
+        lambda: kernels.gather_rows(tiles, np.array([-1]), codes.copy(), 0, 2),
+        lambda: kernels.gather_columns(block, np.array([3]), np.zeros((9, 1)), 0),
+        lambda: kernels.gather_columns(block, rows, np.zeros((9, 2)), 0),
+        lambda: kernels.block_range(block[::2, ::2], column.copy(), column.copy()),
+        lambda: kernels.block_range(block, column[:8].copy(), column.copy()),
+        lambda: kernels.column_levels(block, column, column, 300, 255, 1),
+        lambda: kernels.column_levels(block, column, column, 4, 255, 1),
+        lambda: kernels.optimal_levels(column, column[:8], column, column, 2),
+        lambda: encoding(*(part[:0] for part in encoder)),
+        lambda: encoding(encoder[0], np.full(9, 65535, np.uint16), *encoder[2:]),
+        lambda: encoding(encoder[0], encoder[1][:8], *encoder[2:]),
+        lambda: encoding(encoder[0][:, ::-1], *encoder[1:]),
+        lambda: encoding(np.zeros((9, 17), np.uint8), *encoder[1:]),
+        lambda: encoding(*encoder, n_draws=0),
+        lambda: encoding(*encoder, width=3),
+        lambda: good.encode(block[:, :8].copy(), packed_rows, moments, rows),
+        lambda: good.encode(block, packed_rows, moments, np.array([0, 1, 64])),
+        lambda: good.encode(block, packed_rows, moments, rows[:2]),
+        lambda: good.encode(block, packed_rows, kernels.Moments(8, 2, True), rows),
+        lambda: narrowing(used=np.full(9, 5, np.uint16)),
+        lambda: narrowing(codes=5000),
+        lambda: narrowing(chosen=np.array([2])),
+        lambda: narrowing().narrow(np.zeros((2, 64), np.uint8), 0, 0, 2),
+        lambda: passes.products(tiles, np.zeros(17), 0, 2),
+        lambda: passes.products(tiles, column, 0, 3),
+        lambda: passes.row_sums(tiles, np.ones(99), 0, 2),
+        lambda: passes.code_weights(tiles, np.ones(99)),
+        lambda: passes.Move(tiles, np.zeros(9), np.zeros(16, np.float32)),
+    ):
+        with pytest.raises(ValueError, match=r"[a-z]"):
+            wrong()

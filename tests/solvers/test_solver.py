@@ -74,7 +74,7 @@ def test_saga_epoch_equals_the_twin(sample_bits, model_bits, gradient_bits, batc
     bits = (model_bits or 0, gradient_bits or 0)
     constants = (quadratic.centre, rule.keep, rule.step, 0.07, 1 / n)
     pull = quadratic.pull(anchor.z)
-    own = problem.weights if weighted else np.ones(problem.n_slots, dtype=np.float32)
+    own = problem.weights.astype(np.float32) if weighted else np.ones(problem.n_slots, dtype=np.float32)
     arrays = (lag, pull, anchor.gradient, offset)
     l1 = (rule.threshold, anchor.z.astype(np.float32))
     lasts = reference.grids_last(problem.tiles.width, batch, quadratic.padded, bits[0])
@@ -110,7 +110,7 @@ def test_sgd_epoch_equals_the_twin(sample_bits, model_bits, gradient_bits, batch
     bits = (model_bits or 0, gradient_bits or 0)
     unit = np.divide(1, quadratic.unit, out=np.zeros_like(quadratic.unit), where=quadratic.unit > 0)
     constants = (quadratic.centre, rule.keep, rule.step, 0.07)
-    own = problem.weights if weighted else np.ones(problem.n_slots, dtype=np.float32)
+    own = problem.weights.astype(np.float32) if weighted else np.ones(problem.n_slots, dtype=np.float32)
     last, average = reference.sgd_epoch(
         stored_rows(problem), n, targets, own, order, batch, *constants, bits, 99, unit, model, rule.threshold
     )

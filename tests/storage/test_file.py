@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from sklearn_zipml import DoubleSamplingQuantizer, PackedMatrix, ZipMLLSSVC, ZipMLRegressor
 from sklearn_zipml._packed_matrix import _ARRAYS
+from sklearn_zipml._storage import file_reader
 from sklearn_zipml._storage.file_writer import HEADER, MAGIC, VERSION
 from sklearn_zipml._storage.statistics import weighted
 
@@ -38,7 +39,7 @@ def data(n=1000, d=9, seed=0):
 def packed(n=1000, bits=4, sampling="compensated", **settings):
     """A container with a target."""
     X, y = data(n)
-    return PackedMatrix.from_chunks(X, y, sample_bits=bits, sampling=sampling, random_state=0, **settings)
+    return PackedMatrix.from_chunks(X, y, sample_bits=bits, sampling=sampling, **{"random_state": 0} | settings)
 
 
 def assert_identical(one, other):
@@ -110,6 +111,59 @@ def test_other_processes_map_the_same_file(tmp_path):
     loaded = PackedMatrix.load(path)
     parallel = joblib.Parallel(n_jobs=2, max_nbytes=1)
     assert parallel(joblib.delayed(file_of_codes)(loaded) for _ in range(2)) == [(str(path), str(path))] * 2
+
+
+def sum_of(matrix):
+    """Something of every value."""
+    return float(np.asarray(matrix).sum()), float(matrix.target.sum())
+
+
+@pytest.mark.parametrize("change", ["replaced", "removed", "written to"])
+def test_other_processes_get_the_rows_where_the_file_is_another(tmp_path, change):
+    """Before, they trained on the codes of the new file with the levels of the old one."""
+    path = tmp_path / "data.zq"
+    matrix = packed(20_000, bits=8)
+    matrix.save(path)
+    loaded = PackedMatrix.load(path)
+    if change == "replaced":
+        packed(20_000, bits=8, random_state=1).save(path)
+    elif change == "removed":
+        path.unlink()
+    else:  # in place, which is not allowed: this byte is part of no section
+        with open(path, "r+b") as file:
+            file.seek(HEADER.size - 1)
+            file.write(b"x")
+    parallel = joblib.Parallel(n_jobs=2, max_nbytes=1)
+    assert parallel(joblib.delayed(sum_of)(loaded) for _ in range(2)) == [sum_of(matrix)] * 2
+
+
+@pytest.mark.parametrize("of", ["the matrix", "the same with another target"])
+def test_a_file_that_is_replaced_on_the_way(tmp_path, of):
+    """The other process says so."""
+    path = tmp_path / "data.zq"
+    packed(2000, bits=8).save(path)
+    loaded = PackedMatrix.load(path)
+    if of != "the matrix":
+        loaded = loaded.with_target(np.arange(2000))
+    restore, arguments = loaded.__reduce__()
+    assert_identical(restore(*arguments), loaded)
+    packed(2000, bits=8, random_state=1).save(path)
+    with pytest.raises(ValueError, match=r"'.*data.zq' was replaced or changed while a PackedMatrix"):
+        restore(*arguments)
+
+
+def test_a_copy_needs_no_file(tmp_path):
+    """Plain pickles and joblib's own files hold the rows, whatever becomes of the file."""
+    path, matrix = tmp_path / "data.zq", packed(2000, bits=8)
+    matrix.save(path)
+    loaded = PackedMatrix.load(path)
+    pickled = pickle.dumps(loaded)
+    joblib.dump(loaded, tmp_path / "data.joblib")
+    del loaded
+    path.write_bytes(b"")
+    for copied in (pickle.loads(pickled), joblib.load(tmp_path / "data.joblib", mmap_mode="r")):
+        assert_identical(copied, matrix)
+        assert copied._file is None
 
 
 def test_saving_replaces(tmp_path):
@@ -397,3 +451,31 @@ def test_tiles_are_checked_on_request(tmp_path, image):
         PackedMatrix.load(path, mmap=False)
     with pytest.raises(FileNotFoundError):
         PackedMatrix.load(tmp_path / "nothing.zq")
+
+
+@pytest.mark.parametrize("mmap", [True, False])
+@pytest.mark.parametrize("verify", [True, False])
+def test_a_file_that_is_cut_while_it_is_read(tmp_path, monkeypatch, mmap, verify):
+    """One ValueError: nothing of it is mapped that could be gone."""
+    path = tmp_path / "data.zq"
+    packed(2000, bits=8).save(path)
+    check = file_reader._checked_kind
+
+    def cut(metadata):
+        os.truncate(path, 4096)
+        return check(metadata)
+
+    monkeypatch.setattr(file_reader, "_checked_kind", cut)
+    with pytest.raises(ValueError, match="cut off while it was read"):
+        PackedMatrix.load(path, mmap=mmap, verify=verify)
+
+
+def test_load_without_a_map_needs_no_file(tmp_path):
+    """Everything is in memory."""
+    path = tmp_path / "data.zq"
+    matrix = packed(2000, bits=8)
+    matrix.save(path)
+    loaded = PackedMatrix.load(path, mmap=False)
+    os.truncate(path, 0)
+    assert_identical(loaded, matrix)
+    assert loaded._tiles.mapping is None

@@ -180,6 +180,6 @@ def test_files_whose_list_is_no_order(tmp_path, change):
     rows = parts["row_list"].copy()
     rows[5] = {"negative": -1, "beyond": 900, "twice": rows[6]}[change]
     path = tmp_path / "taken.zq"
-    PackedMatrix(**parts | {"row_list": rows}).save(path)
+    PackedMatrix._of(**parts | {"row_list": rows}).save(path)
     with pytest.raises(ValueError, match="its list of rows is not an order of them"):
         PackedMatrix.load(path)

@@ -1,0 +1,111 @@
+"""The exact minimum from orthogonal factors of the rows, where second moments are singular to working precision.
+
+Second moments square the condition of the rows: what varies by 1e-8 of the rest is lost in them. So a problem that is
+small enough is decoded, like a block of rows elsewhere, and factored as it is.
+"""
+
+import numpy as np
+from scipy.linalg import qr, solve_triangular
+
+from . import evaluation
+from .accuracy import gain_by_one_column, is_reached
+from .evaluation import zero_objective
+from .options import ROUNDING
+
+# Values that are decoded at a time elsewhere, and here at most: 64 MB.
+MOST_VALUES = 1 << 23
+EPS = np.finfo(float).eps
+MOST_STEPS = 5
+# Part of the objective that the least norm in units of X may cost.
+ENOUGH = 1e-6
+
+
+def is_small_enough(problem):
+    """Whether the rows may be decoded at once."""
+    return problem.n * problem.d + min(problem.n, problem.d) ** 2 <= MOST_VALUES
+
+
+def solve_by_orthogonal_factors(quadratic):
+    """The minimum, of least norm in units of X where there are many; see `solve_by_columns`.
+
+    Where these units are so unlike that columns are lost beside each other, columns are scaled, and so is the norm.
+
+    Parameters
+    ----------
+    quadratic : Quadratic, without l1 penalty and compensation
+    """
+    wide = quadratic.problem.n < quadratic.problem.d
+    if quadratic.has_ridge and not wide:
+        return _solve(quadratic, quadratic.problem.unit)
+    found = _solve(quadratic, quadratic.size_in_units_of_x())
+    least = ENOUGH * found[1] + ROUNDING * zero_objective(quadratic)
+    if quadratic.has_ridge or np.all(found[2] <= least):
+        return found
+    other = _solve(quadratic, quadratic.problem.unit)
+    return other if np.any(other[1] < found[1] - least) else found
+
+
+def _solve(quadratic, size):
+    """The minimum with columns of a size each.
+
+    Ridge terms are rows of their own, or with fewer rows than columns columns of their own: then the solution of least
+    norm is that of the ridge.
+    """
+    problem = quadratic.problem
+    n, d = problem.n, problem.d
+    root = np.sqrt(problem.unit_weights()[:n])
+    wide = n < d
+    alpha = n * quadratic.alpha_in_units_of(size) if quadratic.has_ridge and wide else 0.0
+    rows = problem.tiles.columns(0, d) - problem.centre
+    rows *= size
+    rows *= root[:, None]
+    if quadratic.has_ridge:
+        more = np.sqrt(alpha) * np.eye(n) if wide else np.diag(np.sqrt(n * quadratic.ridge))
+        rows = np.concatenate([rows, more], axis=int(wide))
+    factors = _OrthogonalFactors(rows)
+    left = quadratic.targets[:, :n] * root
+    start = zero_objective(quadratic)
+    solution, best = np.zeros((len(left), rows.shape[1])), None
+    if len(rows) > n:
+        left = np.concatenate([left, np.zeros((len(left), d))], axis=1)
+    for _ in range(MOST_STEPS):
+        solution = solution + factors.solve(left)
+        z = solution[:, :d] * size
+        residual = evaluation.residuals(quadratic, z)
+        reached = evaluation.objective(quadratic, z, residual)
+        left = -residual * root
+        if wide and quadratic.has_ridge:
+            left -= np.sqrt(alpha) * solution[:, d:]
+        elif quadratic.has_ridge:
+            left = np.concatenate([left, -np.sqrt(n * quadratic.ridge) * solution], axis=1)
+        explained = factors.explained(left)
+        gap = np.einsum("ki,ki->k", explained, explained) / (2 * n)
+        gap = np.maximum(gap, gain_by_one_column(quadratic, z, residual))
+        if not np.isfinite(reached).all() or (best is not None and np.all(reached >= best[1])):
+            break
+        best = z, reached, gap
+        if is_reached(gap, reached, start):
+            break
+    return best
+
+
+class _OrthogonalFactors:
+    """A matrix as Q T Z', Q and Z of orthonormal columns, as many as its rank, T triangular."""
+
+    def __init__(self, matrix):
+        q, r, order = qr(matrix, mode="economic", pivoting=True, overwrite_a=True, check_finite=False)
+        size = np.abs(np.diag(r))
+        rank = int((size > EPS * max(matrix.shape) * size.max(initial=0)).sum())
+        self.q, r = q[:, :rank], r[:rank]
+        z, self.triangle = qr(r.T, mode="economic", check_finite=False)
+        self.z = np.empty_like(z)
+        self.z[order] = z
+
+    def solve(self, right):
+        """Solutions of least norm of matrix @ x = right in least squares; (targets, rows) to (targets, columns)."""
+        found = solve_triangular(self.triangle, (right @ self.q).T, trans="T", check_finite=False)
+        return (self.z @ found).T
+
+    def explained(self, right):
+        """Coordinates of the part of right sides that the matrix can reach."""
+        return right @ self.q

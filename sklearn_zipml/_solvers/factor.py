@@ -1,0 +1,98 @@
+"""A second-moment matrix factored once, for all targets."""
+
+import numpy as np
+from scipy.linalg import solve_triangular
+from scipy.linalg.lapack import dpocon, dpotrf, dpotrs
+
+# Reciprocal condition number of the matrix with a unit diagonal below which its eigenvectors are taken.
+SINGULAR = 1e-11
+EPS = np.finfo(float).eps
+
+
+class Factor:
+    """A symmetric positive semidefinite matrix, and solutions with it.
+
+    Columns are scaled to a unit diagonal first, so that their units do not count. Where the matrix is singular to
+    working precision, a solution lies in the span of the eigenvectors that are not; `least_norm` moves it along the
+    others to where a weighted norm is least.
+
+    Parameters
+    ----------
+    matrix : float64 (columns, columns)
+    weights : float64 (columns,), positive where the diagonal is: those of the norm that is to be least
+
+    Attributes
+    ----------
+    rcond : float, estimated reciprocal condition number of the scaled matrix; 0 if it is not positive definite
+    lowest : float, lowest eigenvalue of the scaled matrix, where eigenvectors were needed; else an upper bound
+    """
+
+    def __init__(self, matrix, weights):
+        diagonal = np.diag(matrix)
+        self.inverse = np.zeros(len(matrix))
+        used = diagonal > 0
+        self.inverse[used] = 1 / np.sqrt(diagonal[used])
+        scaled = matrix * self.inverse[:, None]
+        scaled *= self.inverse
+        scaled[np.diag_indices_from(scaled)] = 1.0
+        norm = np.abs(scaled).sum(axis=0).max(initial=0)
+        self.rcond, self.lowest, self._values, self._free = 0.0, 1.0, None, None
+        if len(matrix) == 0:
+            self._cholesky, self.rcond = scaled, 1.0
+            return
+        self._cholesky, failed = dpotrf(scaled, lower=1)
+        if not failed:
+            self.rcond = float(dpocon(self._cholesky, norm, uplo="L")[0])
+        if self.rcond < SINGULAR:
+            self._take_eigenvectors(scaled, weights)
+
+    def _take_eigenvectors(self, scaled, weights):
+        self._cholesky = None
+        values, vectors = np.linalg.eigh(scaled)
+        self.lowest = float(values[0])
+        keep = values > 4 * len(values) * EPS * values[-1]
+        self._values, self._vectors = values[keep], vectors[:, keep]
+        if keep.all():
+            return
+        # in units of the norm that is to be least
+        self._root = np.sqrt(weights) * self.inverse
+        self._free = vectors[:, ~keep]
+        self._basis, self._triangle = np.linalg.qr(self._root[:, None] * self._free)
+
+    @property
+    def is_singular(self):
+        """Whether directions were left out."""
+        return self._free is not None
+
+    def solve(self, right):
+        """The solution for right sides (targets, columns), of the same shape."""
+        right = right * self.inverse
+        if self._cholesky is not None:
+            found = dpotrs(self._cholesky, right.T, lower=1)[0].T if right.size else right
+        else:
+            found = ((right @ self._vectors) / self._values) @ self._vectors.T
+        return found * self.inverse
+
+    def square_root(self, right):
+        """R of R'R = the matrix, and t (targets, rows of R) of R't = right."""
+        size = np.divide(1, self.inverse, out=np.zeros_like(self.inverse), where=self.inverse > 0)
+        right = right * self.inverse
+        if self._cholesky is not None:
+            lower = np.tril(self._cholesky)
+            return lower.T * size, solve_triangular(lower, right.T, lower=True).T
+        root = np.sqrt(self._values)
+        return (self._vectors * root).T * size, (right @ self._vectors) / root
+
+    def explained(self, right):
+        """The part of right sides (targets, columns) in the span of the matrix."""
+        if not self.is_singular:
+            return right
+        return (right @ self._vectors) @ self._vectors.T
+
+    def least_norm(self, solution):
+        """Solutions moved, along directions that the matrix does not see, to where their weighted norm is least."""
+        if not self.is_singular:
+            return solution
+        scaled = np.divide(solution, self.inverse, out=np.zeros_like(solution), where=self.inverse > 0)
+        along = np.linalg.lstsq(self._triangle, self._basis.T @ (self._root * scaled).T, rcond=None)[0]
+        return solution - (self._free @ along).T * self.inverse

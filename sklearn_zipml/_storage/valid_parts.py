@@ -1,0 +1,207 @@
+"""What the parts of a PackedMatrix have to be: one gate for files, pickles, other states and the constructor.
+
+Passes trust the sizes of a container, so nothing becomes one that has not been here, but for what this package has just
+made itself. Codes are not looked at: whatever their bits are, they stand for levels.
+"""
+
+from numbers import Integral
+
+import numpy as np
+
+from .._kernels import tiles as kernels
+from .._quantization.levels import draws_of, n_levels
+from .tiles import code_width
+
+SAMPLINGS = ("compensated", "double", "naive", "nearest")
+LEVELS = ("optimal", "uniform")
+DTYPES = ("float32", "float64")
+KIND = ("shape", "dtype", "sample_bits", "sampling", "levels", "n_draws", "row_seed")
+ALONG = ("row_list", "target", "feature_names")
+MOST = 1 << 62  # of anything that is counted
+HIGHEST_CODE_POINT = 0x10FFFF
+
+
+class InvalidParts(ValueError):
+    """What is wrong with them: "its ..."."""
+
+
+def checked_parts(parts):
+    """The parts of a PackedMatrix, those that say what kind it is as plain Python values.
+
+    Parameters
+    ----------
+    parts : dict, see `PackedMatrix._parts`
+
+    Returns
+    -------
+    dict
+
+    Raises
+    ------
+    InvalidParts
+    """
+    kind = checked_kind(parts)
+    expected = array_kinds(kind)
+    unknown = sorted(set(map(str, parts)) - {*KIND, *ALONG, *expected})
+    if unknown:
+        raise InvalidParts(f"it has parts that no PackedMatrix has: {', '.join(unknown)}")
+    arrays = {name: _array(name, parts.get(name), *which) for name, which in expected.items()}
+    along = {
+        "row_list": _row_list(parts.get("row_list"), kind["row_seed"]),
+        "target": _target(parts.get("target"), kind["shape"][0]),
+        "feature_names": _feature_names(parts.get("feature_names"), kind["shape"][1]),
+    }
+    _check_values(kind, arrays)
+    return kind | arrays | along
+
+
+def checked_kind(parts):
+    """The parts that say what kind of matrix it is, checked; n_draws may be missing, for there was none at first."""
+    for name in KIND:
+        if name not in parts and name != "n_draws":
+            raise InvalidParts(f"its {name} is missing")
+    shape, n_draws = parts["shape"], parts.get("n_draws")
+    if not isinstance(shape, (list, tuple)) or len(shape) != 2:
+        raise InvalidParts("its shape is not two numbers")
+    n, d = _integer(shape[0], 0, MOST, "number of rows"), _integer(shape[1], 1, MOST, "number of columns")
+    for name, known in (("dtype", DTYPES), ("sampling", SAMPLINGS), ("levels", LEVELS)):
+        if not isinstance(parts[name], (str, np.dtype)) or str(parts[name]) not in known:
+            raise InvalidParts(f"its {name} is none of {', '.join(known)}")
+    sampling = str(parts["sampling"])
+    n_draws = draws_of(sampling) if n_draws is None else _integer(n_draws, 1, 256, "number of draws")
+    if (n_draws > 1) != (sampling == "double"):
+        raise InvalidParts("its number of draws is not one that its sampling has")
+    return {
+        "shape": (n, d),
+        "dtype": np.dtype(str(parts["dtype"])),
+        "sample_bits": _integer(parts["sample_bits"], n_draws.bit_length(), 9, "number of bits"),
+        "sampling": sampling,
+        "levels": str(parts["levels"]),
+        "n_draws": n_draws,
+        "row_seed": _row_parts(parts["row_seed"], n),
+    }
+
+
+def array_kinds(kind):
+    """The dtype and shape of every array that a container of a checked kind has."""
+    n, d = kind["shape"]
+    bits, sampling = kind["sample_bits"], kind["sampling"]
+    width, padded = code_width(bits), kernels.padded_columns(d)
+    codes = 0 if width == 8 else 1 << width
+    levels = n_levels(bits, kind["n_draws"]) if 4 < bits < 8 else 0
+    return {
+        "codes": ("u1", (-(-n // kernels.TILE_ROWS), padded * kernels.TILE_ROWS * width // 8)),
+        "table": ("u1", (padded, codes)),
+        "grid_levels": ("u1", (d, levels)),
+        "used": ("u2", (d,)),
+        "offset": ("f8", (d,)),
+        "step": ("f8", (d,)),
+        "mean": ("f4", (d,)),
+        "deviation": ("f4", (d,)),
+        "variance": ("f4", (d,)),
+        "noise": ("f2", (d, codes if sampling in ("compensated", "double") else 0)),
+        "coincidence": ("f8", (1,)),
+    }
+
+
+def list_dtype(n_rows):
+    """Of a list of so many rows."""
+    return "i4" if n_rows < 1 << 31 else "i8"
+
+
+def _integer(value, least, end, what):
+    """The value as an int from least to end - 1."""
+    if isinstance(value, bool) or not isinstance(value, Integral) or not least <= value < end:
+        raise InvalidParts(f"its {what} makes no sense")
+    return int(value)
+
+
+def _row_parts(parts, n_rows):
+    """Pairs of rows and seed that add up to all rows."""
+    if not isinstance(parts, (list, tuple)):
+        parts = [(n_rows, parts)]
+    if not parts or not all(isinstance(pair, (list, tuple)) and len(pair) == 2 for pair in parts):
+        raise InvalidParts("its row order is not a list of parts")
+    least = 1 if len(parts) > 1 else 0
+    pairs = tuple(
+        (_integer(rows, least, MOST, "row order"), _integer(seed, 0, 1 << 64, "key of the row order"))
+        for rows, seed in parts
+    )
+    if sum(rows for rows, _ in pairs) != n_rows:
+        raise InvalidParts("its row order is of another number of rows")
+    return pairs
+
+
+def _array(name, array, dtype, shape):
+    """The array, C-contiguous, if it is of that dtype and shape."""
+    if not isinstance(array, np.ndarray):
+        raise InvalidParts(f"its {name} is missing, or no array")
+    if array.dtype != np.dtype(dtype) or array.shape != shape:
+        found, needed = f"{array.dtype} and shape {array.shape}", f"{np.dtype(dtype)} and {shape}"
+        raise InvalidParts(f"its {name} is of {found} where {needed} are needed")
+    return array if array.flags.c_contiguous else np.ascontiguousarray(array)
+
+
+def _row_list(rows, parts):
+    """An order of the rows of the first part, or None."""
+    if rows is None:
+        return None
+    n = parts[0][0]
+    rows = _array("row_list", rows, list_dtype(n), (n,))
+    seen = np.zeros(n, dtype=bool)
+    if not n or (rows.min() >= 0 and rows.max() < n):
+        seen[rows] = True
+    if not seen.all():
+        raise InvalidParts("its list of rows is not an order of them")
+    return rows
+
+
+def _target(target, n_rows):
+    """Numbers, booleans or text, a row for each row, or None."""
+    if target is None:
+        return None
+    if not isinstance(target, np.ndarray) or target.dtype.kind not in "biufU" or not target.dtype.isnative:
+        raise InvalidParts("its target is not of numbers, booleans or text")
+    if target.ndim not in (1, 2) or len(target) != n_rows:
+        raise InvalidParts(f"its target of shape {target.shape} does not fit {n_rows} rows")
+    if target.dtype.kind == "U" and not is_text(target):
+        raise InvalidParts("its target is not text")
+    return target
+
+
+def _feature_names(names, n_columns):
+    if names is None:
+        return None
+    if isinstance(names, np.ndarray) and names.dtype.kind == "U" and is_text(names):
+        names = names.tolist()
+    if not isinstance(names, (list, tuple)) or not all(isinstance(name, str) for name in names):
+        raise InvalidParts("its feature names are not text")
+    if len(names) != n_columns:
+        raise InvalidParts(f"its {len(names)} feature names do not fit {n_columns} columns")
+    return tuple(map(str, names))
+
+
+def is_text(array):
+    """Whether the words of an array of text are code points."""
+    if array.dtype.itemsize == 0:
+        return True
+    words = np.ascontiguousarray(array).reshape(-1).view(np.uint32)
+    return bool((words <= HIGHEST_CODE_POINT).all())
+
+
+def _check_values(kind, arrays):
+    """Refuse numbers that no packing makes, for what comes after does not expect them."""
+    d, stride = kind["shape"][1], kind["n_draws"]
+    finite = all(np.isfinite(arrays[name]).all() for name in ("offset", "step", "deviation", "variance", "noise"))
+    positive = all((arrays[name] >= 0).all() for name in ("deviation", "variance", "noise"))
+    mean, coincidence = arrays["mean"], arrays["coincidence"][0]
+    if not (finite and positive and (arrays["step"] > 0).all() and ((mean >= 0) & (mean <= 255)).all()):
+        raise InvalidParts("its columns have statistics that no packing makes")
+    if not 0 <= coincidence <= 1:
+        raise InvalidParts("its coincidence is no probability")
+    used = arrays["used"].astype(np.int64)
+    if not ((used >= 1) & (used <= n_levels(kind["sample_bits"], stride)) & ((used - 1) * stride <= 255)).all():
+        raise InvalidParts("its columns have numbers of levels that no packing makes")
+    levels = arrays["grid_levels"] if arrays["grid_levels"].shape[1] else arrays["table"][:d]
+    if levels.shape[1] and (np.diff(levels.astype(np.int16), axis=1) < 0).any():
+        raise InvalidParts("the levels of its columns do not ascend")

@@ -1,0 +1,57 @@
+/* Rows of a tile taken in their order, as rows of another one; part of encode-inl.h. */
+
+/* taken[row] = words[from[row]], rows that are not taken zero. */
+#ifndef take_words
+ZML_TARGET_INLINE void take_words(const uint32_t *words, const Taking *t, uint32_t *taken) {
+  memset(taken, 0, sizeof *taken * ZML_TILE_ROWS);
+  for (int i = t->at; i < t->end; i++)
+    taken[i] = words[t->from[i]];
+}
+#endif
+
+/* Four codes of a row, those of a column group, are a word. */
+ZML_TARGET_INLINE void take_rows_as(const uint8_t *tile, int width, size_t padded_columns, const Taking *t,
+                                    uint8_t *out) {
+  const uint32_t mask = 0x01010101u * ((1u << width) - 1);
+  const int first = t->at / ZML_PLANE_ROWS, last = (t->end - 1) / ZML_PLANE_ROWS;
+  for (size_t group = 0; group < padded_columns / ZML_GROUP_COLUMNS; group++) {
+    ZML_ALIGNED uint32_t words[PLANES][WORDS], taken[PLANES][WORDS];
+    ZML_PLANES(p) {
+      const int shift = zml_shift_of(group, p, width);
+      memcpy(words[p], tile + ZML_LINE * zml_line_of(group, p, width), ZML_LINE);
+      ZML_WORDS(l)
+      words[p][l] = words[p][l] >> shift & mask;
+    }
+    take_words(words[0], t, taken[0]);
+    for (int p = first; p <= last; p++) {
+      const int shift = zml_shift_of(group, p, width);
+      uint8_t *line = out + ZML_LINE * zml_line_of(group, p, width);
+      ZML_ALIGNED uint32_t lanes[WORDS];
+      memcpy(lanes, line, sizeof lanes);
+      ZML_WORDS(l)
+      lanes[l] |= taken[p][l] << shift;
+      memcpy(line, lanes, sizeof lanes);
+    }
+  }
+}
+
+/* The width is made a constant, so that loops unroll. */
+ZML_TARGET static void take_rows(const uint8_t *tile, int width, size_t padded_columns, const uint8_t *rows, int count,
+                                 int at, uint8_t *out) {
+  Taking t = {.from = {0}, .at = at, .end = at + count};
+  for (int i = 0; i < count; i++)
+    t.from[at + i] = rows[i];
+  switch (width) {
+  case 1:
+    take_rows_as(tile, 1, padded_columns, &t, out);
+    break;
+  case 2:
+    take_rows_as(tile, 2, padded_columns, &t, out);
+    break;
+  case 4:
+    take_rows_as(tile, 4, padded_columns, &t, out);
+    break;
+  default:
+    take_rows_as(tile, 8, padded_columns, &t, out);
+  }
+}

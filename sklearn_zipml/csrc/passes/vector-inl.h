@@ -1,0 +1,434 @@
+/* The functions on vectors and float tiles, in plain C that compilers vectorize. Every <isa>.c includes this file
+ * and so compiles it for its own instruction set, ZML_TARGET; since nothing here may be reordered or contracted, the
+ * floats are the same bit for bit.
+ *
+ * What else an <isa>.c has: `dot` and `gradient`, of which widths-inl.h makes the kernels of every width, and in its
+ * table saga_rows, this file's or its own, and sweep, move and multiply (kernels.h), where it gains by them. */
+#include <math.h>
+#include <string.h>
+
+#include "format/compiler.h"
+#include "passes/kernels.h"
+#include "format/rng.h"
+#include "format/tile.h"
+
+enum { LANES = 16 };
+
+/* Keeps compilers from unrolling a loop over lanes before they see that it is one vector. */
+#if defined(__GNUC__)
+#define ZML_LANES(i) _Pragma("GCC unroll 1") for (size_t i = 0; i < LANES; i++)
+#else
+#define ZML_LANES(i) for (size_t i = 0; i < LANES; i++)
+#endif
+
+/* Largest magnitudes are found among the bit patterns: integers, unlike floats, the compiler may compare in any order,
+ * and what is not finite is larger than all that is. */
+ZML_TARGET_INLINE int32_t magnitude(float value) {
+  int32_t bits;
+  memcpy(&bits, &value, sizeof bits);
+  return bits & 0x7fffffff;
+}
+
+ZML_TARGET_INLINE float as_float(int32_t largest_magnitude) {
+  float value;
+  memcpy(&value, &largest_magnitude, sizeof value);
+  return value < INFINITY ? value : INFINITY;
+}
+
+/* The 16 lanes of a sum over columns, in the order in which halving vectors adds them. */
+ZML_TARGET_INLINE double sum_of_lanes(const double *lane) {
+  double eight[8];
+  for (int i = 0; i < 8; i++)
+    eight[i] = lane[i] + lane[i + 8];
+  for (int i = 0; i < 4; i++)
+    eight[i] += eight[i + 4];
+  return (eight[0] + eight[2]) + (eight[1] + eight[3]);
+}
+
+ZML_TARGET static float largest(const float *values, size_t n) {
+  int32_t top = 0;
+  for (size_t j = 0; j < n; j++) {
+    const int32_t m = magnitude(values[j]);
+    top = m > top ? m : top;
+  }
+  return as_float(top);
+}
+
+/* A grid of fixed-point numbers: value = scale * integer. */
+typedef struct {
+  float scale;
+  float inverse; /* makes a value what round_to_grid takes; 0 if the vector is zero or too small to divide by */
+  int fraction;  /* bits of the fraction that stochastic rounding sees, so that no 32-bit sum overflows */
+} Grid;
+
+typedef enum { TO_NEAREST, TWO_VALUED, STOCHASTIC } Rounding;
+
+ZML_TARGET_INLINE Grid grid_of(float top, int bits) {
+  const float steps = (float)zml_grid_steps(bits);
+  Grid grid = {top * (1 / steps), 0, bits <= 1 ? 29 : 31 - (bits < 16 ? bits : 16)};
+  /* a hair less, or rounding could push the largest element beyond the grid */
+  const float most = bits ? steps * (float)(1 << grid.fraction) * (1 - 0x1p-22f) : steps;
+  if (grid.scale > 0 && top < INFINITY && most / top < INFINITY)
+    grid.inverse = most / top;
+  return grid;
+}
+
+/* Fetches the share of what comes next of a block of 16 columns, so many bytes. */
+ZML_TARGET_INLINE void fetch_lines(const uint8_t *ahead, size_t block, int bytes) {
+  if (ahead)
+    for (int k = 0; k < bytes; k += ZML_LINE)
+      ZML_PREFETCH_FAR(ahead + block * (size_t)bytes + k);
+}
+
+/* As many bytes as `count` planes of the block have. */
+ZML_TARGET_INLINE void fetch_ahead(const uint8_t *ahead, size_t block, int width, int count) {
+  fetch_lines(ahead, block, 32 * width * count);
+}
+
+/* The lanes' draws for components first..first+15, and their steps. */
+ZML_TARGET_INLINE void first_draws(uint64_t key, size_t first, uint32_t *random, uint32_t *step) {
+  const uint32_t turn = (uint32_t)(first / LANES);
+  ZML_LANES(i)
+  step[i] = zml_lane_step(key, (uint32_t)i);
+  ZML_LANES(i)
+  random[i] = zml_lane_first(key, (uint32_t)i) + turn * step[i];
+}
+
+/* A value as an integer number of grid steps. */
+ZML_TARGET_INLINE int32_t round_to_grid(float scaled, int fraction, Rounding rounding, uint32_t random) {
+  if (rounding == TO_NEAREST)
+    return (int32_t)((scaled + 0x1.8p23f) - 0x1.8p23f); /* the sum has no bits left for a fraction */
+  const int32_t fixed = (int32_t)scaled;
+  if (rounding == TWO_VALUED)
+    return (int32_t)(random >> 2) < fixed + (1 << 29) ? 1 : -1;
+  return (fixed + (int32_t)(random >> (32 - fraction))) >> fraction; /* floor(value + uniform) */
+}
+
+/* Stores 16 integers as bytes; spelled out, for compilers narrow step by step what AVX-512 does at once. */
+ZML_TARGET_INLINE void store_bytes(int8_t *bytes, const int32_t *values) {
+#if defined(__GNUC__)
+  typedef int32_t Integers __attribute__((vector_size(64)));
+  typedef int8_t Bytes __attribute__((vector_size(16)));
+  Integers wide;
+  memcpy(&wide, values, sizeof wide);
+  const Bytes narrow = __builtin_convertvector(wide, Bytes);
+  memcpy(bytes, &narrow, sizeof narrow);
+#else
+  for (int i = 0; i < LANES; i++)
+    bytes[i] = (int8_t)values[i];
+#endif
+}
+
+/* One plane stands for a model inside an epoch: the sum with the centre is single precision there, and double from one
+ * block of so many columns to the next. Two planes stand for an anchor: double throughout. */
+enum { CENTRE_BLOCK = 1024 };
+
+ZML_TARGET_INLINE void quantize_block(const float *values, size_t n, Grid grid, uint32_t *random, const uint32_t *step,
+                                      int8_t *planes, size_t plane_stride, const float *centre, double *sum,
+                                      Rounding rounding, int n_planes) {
+  float part[LANES] = {0};
+  for (size_t j = 0; j < n; j += LANES) {
+    int32_t first[LANES], second[LANES];
+    ZML_LANES(i)
+    second[i] = round_to_grid(values[j + i] * grid.inverse, grid.fraction, rounding, random[i]);
+    ZML_LANES(i)
+    random[i] += step[i];
+    if (n_planes == 1) {
+      if (centre)
+        ZML_LANES(i)
+      part[i] += centre[j + i] * (float)second[i];
+      store_bytes(planes + j, second);
+    } else {
+      if (centre)
+        ZML_LANES(i)
+      sum[i] += (double)centre[j + i] * second[i];
+      ZML_LANES(i)
+      first[i] = (second[i] + 128) >> 8; /* what is left, second - 256 * first, is the low byte of `second` itself */
+      store_bytes(planes + j, first);
+      store_bytes(planes + plane_stride + j, second);
+    }
+  }
+  if (n_planes == 1)
+    ZML_LANES(i)
+  sum[i] += (double)part[i];
+}
+
+ZML_TARGET_INLINE void quantize_as(const float *values, size_t n, size_t first, Grid grid, uint64_t key, int8_t *planes,
+                                   size_t plane_stride, const float *centre, double *centre_sum, Rounding rounding,
+                                   int n_planes) {
+  double sum[LANES] = {0};
+  uint32_t random[LANES] = {0}, step[LANES] = {0};
+  if (rounding != TO_NEAREST)
+    first_draws(key, first, random, step);
+  for (size_t start = 0; start < n; start += CENTRE_BLOCK)
+    quantize_block(values + start, n - start < CENTRE_BLOCK ? n - start : CENTRE_BLOCK, grid, random, step,
+                   planes + start, plane_stride, centre ? centre + start : NULL, sum, rounding, n_planes);
+  if (centre)
+    *centre_sum = sum_of_lanes(sum);
+}
+
+ZML_TARGET_INLINE void quantize_centred(const float *values, size_t n, size_t first, Grid grid, uint64_t key,
+                                        int8_t *planes, size_t plane_stride, const float *centre, double *centre_sum,
+                                        int bits) {
+  if (bits == 0)
+    quantize_as(values, n, first, grid, key, planes, plane_stride, centre, centre_sum, TO_NEAREST, 2);
+  else if (bits == 1)
+    quantize_as(values, n, first, grid, key, planes, plane_stride, centre, centre_sum, TWO_VALUED, 1);
+  else if (zml_grid_planes(bits) == 1)
+    quantize_as(values, n, first, grid, key, planes, plane_stride, centre, centre_sum, STOCHASTIC, 1);
+  else
+    quantize_as(values, n, first, grid, key, planes, plane_stride, centre, centre_sum, STOCHASTIC, 2);
+}
+
+ZML_TARGET static float quantize(const float *values, size_t n, size_t first, float top, int bits, uint64_t key,
+                                 int8_t *planes, size_t plane_stride, const float *centre, double *centre_sum) {
+  const Grid grid = grid_of(top, bits);
+  if (grid.inverse == 0) {
+    for (int plane = 0; plane < zml_grid_planes(bits); plane++)
+      memset(planes + (size_t)plane * plane_stride, 0, n);
+    if (centre)
+      *centre_sum = 0;
+    return top < INFINITY ? 0 : NAN;
+  }
+  if (centre)
+    quantize_centred(values, n, first, grid, key, planes, plane_stride, centre, centre_sum, bits);
+  else
+    quantize_centred(values, n, first, grid, key, planes, plane_stride, NULL, NULL, bits);
+  return grid.scale;
+}
+
+ZML_TARGET_INLINE void round_as(float *values, const float *unit, size_t n, size_t first, Grid grid, uint64_t key,
+                                Rounding rounding) {
+  uint32_t random[LANES] = {0}, step[LANES] = {0};
+  if (rounding != TO_NEAREST)
+    first_draws(key, first, random, step);
+  for (size_t start = 0; start < n; start += LANES) {
+    ZML_LANES(i) {
+      const size_t j = start + i;
+      const float u = unit ? unit[j] : 1, scaled = values[j] * u * grid.inverse;
+      const float rounded = (float)round_to_grid(scaled, grid.fraction, rounding, random[i]) * grid.scale / u;
+      values[j] = u > 0 ? rounded : 0;
+    }
+    ZML_LANES(i)
+    random[i] += step[i];
+  }
+}
+
+ZML_TARGET static void round_values(float *values, const float *unit, size_t n, size_t first, int bits, uint64_t key) {
+  int32_t top = 0;
+  for (size_t j = 0; j < n; j++) {
+    const int32_t m = magnitude(unit ? values[j] * unit[j] : values[j]);
+    top = m > top ? m : top;
+  }
+  const Grid grid = grid_of(as_float(top), bits);
+  if (as_float(top) == INFINITY)
+    return; /* the step that follows shows it */
+  if (grid.inverse == 0)
+    memset(values, 0, n * sizeof *values);
+  else if (bits == 0)
+    round_as(values, unit, n, first, grid, key, TO_NEAREST);
+  else if (bits == 1)
+    round_as(values, unit, n, first, grid, key, TWO_VALUED);
+  else
+    round_as(values, unit, n, first, grid, key, STOCHASTIC);
+}
+
+/* The fixed-point number of component j out of its planes' sums. */
+ZML_TARGET_INLINE int32_t joined(const int32_t *sums, size_t stride, int n_planes, size_t j) {
+  return n_planes == 1 ? sums[j] : 256 * sums[j] + sums[stride + j];
+}
+
+ZML_TARGET static void add_products(const int32_t *sums, int n_planes, int first, int last, double scale, double shift,
+                                    double *product) {
+  for (size_t start = (size_t)first * ZML_PLANE_ROWS; start < (size_t)last * ZML_PLANE_ROWS; start += LANES)
+    if (n_planes == 1)
+      ZML_LANES(i)
+  product[start + i] += (sums[start + i] - shift) * scale;
+  else ZML_LANES(i) product[start + i] +=
+      (256 * (double)sums[start + i] + sums[ZML_TILE_ROWS + start + i] - shift) * scale;
+}
+
+ZML_TARGET static void add_sums(const int32_t *sums, size_t stride, int n_planes, size_t n, float scale,
+                                double *total) {
+  if (n_planes == 1)
+    for (size_t j = 0; j < n; j++)
+      total[j] += scale * (double)sums[j];
+  else
+    for (size_t j = 0; j < n; j++)
+      total[j] += scale * (double)joined(sums, stride, 2, j);
+}
+
+/* Quantizes a batch's `value`, of rows below `count`, and leaves there what the planes stand for. */
+ZML_TARGET_INLINE float quantize_rows(float *value, int count, int end, int bits, uint64_t key, int8_t *planes,
+                                      float *total) {
+  int32_t sum = 0;
+  for (int i = count; i < end; i++)
+    value[i] = 0;
+  const float scale =
+      quantize(value, (size_t)end, 0, largest(value, (size_t)end), bits, key, planes, ZML_TILE_ROWS, NULL, NULL);
+  const int two = zml_grid_planes(bits) == 2;
+  for (int i = count; i < end; i++) /* one bit knows no zero */
+    planes[i] = 0;
+  for (int i = 0; i < end; i++) {
+    const int32_t q = two ? 256 * planes[i] + planes[ZML_TILE_ROWS + i] : planes[i];
+    sum += q;
+    value[i] = scale * (float)q;
+  }
+  *total = scale * (float)sum;
+  return scale;
+}
+
+ZML_TARGET static float saga_rows(const double *product, const float *weights, const float *lag, int count, int end,
+                                  int bits, uint64_t key, int8_t *planes, float *left, float *total) {
+  float value[ZML_TILE_ROWS];
+  for (int i = 0; i < end; i++)
+    value[i] = lag[i] + (weights ? weights[i] * (float)product[i] : (float)product[i]);
+  const float scale = quantize_rows(value, count, end, bits, key, planes, total);
+  for (int i = 0; i < end; i++)
+    left[i] = lag[i] - value[i];
+  return scale;
+}
+
+ZML_TARGET static float sgd_rows(const double *product, const float *weights, const float *targets, int count, int end,
+                                 int8_t *planes, float *total) {
+  float value[ZML_TILE_ROWS];
+  for (int i = 0; i < end; i++) {
+    const float residual = (float)(product[i] - targets[i]);
+    value[i] = weights ? weights[i] * residual : residual;
+  }
+  return quantize_rows(value, count, end, 0, 0, planes, total);
+}
+
+/* Centred gradient of column j; the number of planes is a constant to the loops, 0 if the gradient is given. */
+ZML_TARGET_INLINE float gradient_at(const zml_batch *batch, int n_planes, size_t j) {
+  if (n_planes == 0)
+    return batch->gradient[j];
+  return (float)joined(batch->sums, batch->stride, n_planes, j) * batch->scale - batch->centre[j] * batch->total;
+}
+
+ZML_TARGET static void batch_gradient(const zml_batch *batch, size_t n, float *gradient) {
+  const zml_batch b = *batch;
+  if (b.n_planes == 1)
+    for (size_t j = 0; j < n; j++)
+      gradient[j] = gradient_at(&b, 1, j);
+  else
+    for (size_t j = 0; j < n; j++)
+      gradient[j] = gradient_at(&b, 2, j);
+}
+
+ZML_TARGET static void batch_gradient_float(const double *sums, const float *centre, size_t n, float total,
+                                            float *gradient) {
+  for (size_t j = 0; j < n; j++)
+    gradient[j] = (float)(sums[j] - (double)centre[j] * total);
+}
+
+ZML_TARGET_INLINE float saga_step_as(const zml_step *rule, zml_batch batch, int n_planes, const float *restrict mean,
+                                     float *restrict drift, float *restrict model) {
+  const float *restrict keep = rule->keep, *restrict step = rule->step;
+  const float batch_weight = rule->batch_weight, table_weight = rule->table_weight;
+  int32_t top = 0;
+  for (size_t j = 0; j < rule->n; j++) {
+    const float gradient = gradient_at(&batch, n_planes, j);
+    const float direction = batch_weight * gradient + drift[j] + mean[j];
+    const float value = keep[j] * model[j] - step[j] * direction;
+    const int32_t m = magnitude(value);
+    model[j] = value;
+    drift[j] += table_weight * gradient;
+    top = m > top ? m : top;
+  }
+  return as_float(top);
+}
+
+ZML_TARGET static float saga_step(const zml_step *rule, const zml_batch *batch, const float *mean, float *drift,
+                                  float *model) {
+  switch (batch->n_planes) {
+  case 1:
+    return saga_step_as(rule, *batch, 1, mean, drift, model);
+  case 2:
+    return saga_step_as(rule, *batch, 2, mean, drift, model);
+  default:
+    return saga_step_as(rule, *batch, 0, mean, drift, model);
+  }
+}
+
+ZML_TARGET_INLINE float sgd_step_as(const zml_step *rule, zml_batch batch, int n_planes, float *restrict model,
+                                    float *restrict total) {
+  const float *restrict keep = rule->keep, *restrict step = rule->step;
+  const float batch_weight = rule->batch_weight;
+  int32_t top = 0;
+  for (size_t j = 0; j < rule->n; j++) {
+    const float value = keep[j] * model[j] - step[j] * (batch_weight * gradient_at(&batch, n_planes, j));
+    const int32_t m = magnitude(value);
+    model[j] = value;
+    total[j] += value;
+    top = m > top ? m : top;
+  }
+  return as_float(top);
+}
+
+ZML_TARGET static float sgd_step(const zml_step *rule, const zml_batch *batch, float *model, float *total) {
+  switch (batch->n_planes) {
+  case 1:
+    return sgd_step_as(rule, *batch, 1, model, total);
+  case 2:
+    return sgd_step_as(rule, *batch, 2, model, total);
+  default:
+    return sgd_step_as(rule, *batch, 0, model, total);
+  }
+}
+
+ZML_TARGET static void fold(size_t n, const double *pull, double *mean, float *moved, float *total) {
+  for (size_t j = 0; j < n; j++) {
+    mean[j] += moved[j];
+    moved[j] = 0;
+    if (total)
+      total[j] = (float)(mean[j] + pull[j]);
+  }
+}
+
+ZML_TARGET static float shrink(size_t n, const float *restrict threshold, const float *restrict anchor,
+                               float *restrict offset) {
+  int32_t top = 0;
+  for (size_t j = 0; j < n; j++) {
+    const float value = anchor[j] + offset[j], limit = threshold[j];
+    const float inside = value > limit ? offset[j] - limit : value < -limit ? offset[j] + limit : -anchor[j];
+    const float moved = value == value ? inside : value; /* a NaN has to show */
+    const int32_t m = magnitude(moved);
+    offset[j] = moved;
+    top = m > top ? m : top;
+  }
+  return as_float(top);
+}
+
+ZML_TARGET static void dot_float(const float *tile, size_t columns, const float *model, int first, int last,
+                                 double *dot) {
+  for (int plane = first; plane < last; plane++) {
+    double sum[ZML_PLANE_ROWS] = {0};
+    for (size_t j = 0; j < columns; j++) {
+      const float *column = tile + j * ZML_TILE_ROWS + plane * ZML_PLANE_ROWS;
+      const double m = model[j];
+      for (int i = 0; i < ZML_PLANE_ROWS; i++)
+        sum[i] += column[i] * m;
+    }
+    memcpy(dot + plane * ZML_PLANE_ROWS, sum, sizeof sum);
+  }
+}
+
+ZML_TARGET static void gradient_float(const float *tile, size_t columns, const float *residual, int first, int last,
+                                      double *gradient) {
+  for (size_t j = 0; j < columns; j++) {
+    const float *column = tile + j * ZML_TILE_ROWS;
+    double sum[LANES] = {0};
+    for (int plane = first; plane < last; plane++)
+      for (int i = 0; i < LANES; i++)
+        sum[i] += (double)column[plane * ZML_PLANE_ROWS + i] * residual[plane * ZML_PLANE_ROWS + i];
+    gradient[j] = sum_of_lanes(sum);
+  }
+}
+
+/* These functions' part of a table of kernels; saga_rows is named there, for one instruction set has its own. */
+#define ZML_VECTOR_FUNCTIONS                                                                                           \
+  .dot_float = dot_float, .gradient_float = gradient_float, .largest = largest, .quantize = quantize,                  \
+  .round = round_values, .add_products = add_products, .add_sums = add_sums, .sgd_rows = sgd_rows,                     \
+  .batch_gradient = batch_gradient, .batch_gradient_float = batch_gradient_float, .saga_step = saga_step,              \
+  .sgd_step = sgd_step, .shrink = shrink, .fold = fold
