@@ -18,11 +18,11 @@ from . import __version__
 from ._packed_matrix import PackedMatrix, readable_bytes
 from ._progress import progress
 from ._quantization.streaming import pack_chunks
+from ._scheme import PLACEMENTS, SAMPLINGS, Scheme
 from ._seeds import draw_seed
 from ._sources.files import files_of
 from ._sources.source import open_source
 
-SAMPLINGS = ("compensated", "double", "naive", "nearest")
 PACKING = {"bits": 4, "sampling": "compensated", "levels": "optimal", "draws": 2}
 
 
@@ -70,7 +70,7 @@ def _parser():
     )
     pack.add_argument("--bits", type=int, help="bits a value, 1 to 8 (default 4)")
     pack.add_argument("--sampling", choices=SAMPLINGS, help="default: compensated")
-    pack.add_argument("--levels", choices=("optimal", "uniform"), help="default: optimal")
+    pack.add_argument("--levels", choices=PLACEMENTS, help="default: optimal")
     pack.add_argument("--draws", type=int, help="draws of a value with --sampling double (default 2)")
     pack.add_argument(
         "--append", action="store_true", help="add rows to the output file, on the levels it has, with its settings"
@@ -127,8 +127,9 @@ def _pack(options):
             append(options.output, source, draw_seed(check_random_state(options.seed)), options.jobs)
             packed = PackedMatrix.load(options.output)
         else:
-            kind = (PACKING | given).values()
-            packed = pack_chunks(source, *kind, None, options.seed, options.jobs)
+            names = ("sample_bits", "sampling", "levels", "n_draws")
+            scheme = Scheme.checked("pack", **dict(zip(names, (PACKING | given).values(), strict=True)))
+            packed = pack_chunks(source, scheme, None, options.seed, options.jobs)
             packed.save(options.output)
     return _described(packed, options.output) | {"seconds": round(time.perf_counter() - start, 3)}
 

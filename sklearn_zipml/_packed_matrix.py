@@ -10,6 +10,7 @@ from numpy.typing import ArrayLike, DTypeLike
 
 from ._kernels import tiles as kernels
 from ._kernels.mapped import require_whole
+from ._scheme import Scheme
 from ._state import check_format
 from ._storage.blocks import is_foreign
 from ._storage.duplicates import of_subset
@@ -17,7 +18,6 @@ from ._storage.indexing import indices_of, is_whole, pairs, split_key
 from ._storage.mapped_file import nameless, received
 from ._storage.row_order import RowOrder
 from ._storage.take import Selection, take
-from ._storage.tiles import code_width
 from ._storage.valid_parts import InvalidParts, checked_parts
 from ._underflow import underflow_is_zero
 
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from ._typing import Levels, RandomState, Sampling
 
 FORMAT = 4
+ROWS_AT_ONCE = 4096  # that an iterator decodes
 _KIND = ("shape", "dtype", "sample_bits", "sampling", "levels", "n_draws")
 _ARRAYS = (
     "codes",
@@ -226,13 +227,25 @@ class PackedMatrix:
 
     @property
     def _width(self):
-        return code_width(self.sample_bits)
+        return self._scheme.width
+
+    @property
+    def _scheme(self):
+        return Scheme(self.sample_bits, self.sampling, self.levels, self.n_draws)
 
     # What numpy and scikit-learn ask of an array
 
     @property
     def target(self) -> np.ndarray | None:
-        """Targets taken along, in the order of rows, (n_samples,) or (n_samples, n_targets); or None."""
+        """Targets taken along, in the order of rows, (n_samples,) or (n_samples, n_targets); or None.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from sklearn_zipml import PackedMatrix
+        >>> PackedMatrix.from_chunks(np.eye(3), np.arange(3.0), random_state=0).target
+        array([0., 1., 2.])
+        """
         if self._target is not None:
             require_whole(self._target)
         return self._target
@@ -296,7 +309,7 @@ class PackedMatrix:
     def __array__(self, dtype: DTypeLike | None = None, copy: bool | None = None) -> np.ndarray:
         if copy is False:
             raise ValueError("A PackedMatrix cannot be decoded without a copy; use numpy.asarray(packed).")
-        return self._decode(slice(None), self.dtype if dtype is None else dtype)
+        return self._decoded(slice(None), self.dtype if dtype is None else dtype)
 
     # Under array_api_dispatch scikit-learn asks for these three
 
@@ -338,8 +351,8 @@ class PackedMatrix:
         return self[indices] if axis == 0 else self[:, indices]
 
     def __iter__(self):
-        for i in range(len(self)):
-            yield self[i]
+        for first in range(0, len(self), ROWS_AT_ONCE):
+            yield from np.asarray(self[first : first + ROWS_AT_ONCE])
 
     def __eq__(self, other: object) -> bool:
         """Whether other is a PackedMatrix of the same values, bit for bit, kind and dtype."""
@@ -373,7 +386,7 @@ class PackedMatrix:
         if is_whole(columns, self.shape[1]):
             return picked
         columns = indices_of(columns, self.shape[1])
-        decoded = picked._decode(columns.reshape(-1), self.dtype)
+        decoded = picked._decoded(columns.reshape(-1), self.dtype)
         return decoded.reshape(len(picked), *columns.shape)
 
     # Decoding
@@ -395,6 +408,14 @@ class PackedMatrix:
 
     def _positions_by_row(self):
         return self._order.to_rows(self._positions(0, self._tiles.n_tiles).T).T
+
+    def _decoded(self, columns, dtype):
+        """Some columns, decoded for whoever asks; packed again as if exact, they are recognised."""
+        from ._storage.decoded_rows import remember
+
+        values = self._decode(columns, dtype)
+        remember(self, columns, values)
+        return values
 
     @underflow_is_zero
     def _decode(self, columns, dtype):
@@ -525,7 +546,11 @@ class PackedMatrix:
         from ._sources.source import open_source
 
         source = open_source(source, y, target=target, columns=columns, header=header)
-        return pack_chunks(source, sample_bits, sampling, levels, n_draws, quantizer, random_state, n_jobs)
+        scheme = None
+        if quantizer is None:
+            kind = {"sample_bits": sample_bits, "sampling": sampling, "levels": levels, "n_draws": n_draws}
+            scheme = Scheme.checked("PackedMatrix.from_chunks", **kind)
+        return pack_chunks(source, scheme, quantizer, random_state, n_jobs)
 
     # Files
 

@@ -1,6 +1,23 @@
-"""Seeds of the counter-based generators, drawn from random_state."""
+"""Seeds of the counter-based generators, drawn from random_state, and the streams that each of them has."""
+
+from enum import IntEnum
 
 import numpy as np
+
+from ._kernels.tiles import mix
+
+
+class Stream(IntEnum):
+    """What random numbers of a packing are for: each has a stream of its own under the seed of all."""
+
+    ROW_ORDER = 1
+    ROUNDING = 2
+    LEVELS_SAMPLE = 3
+    DUPLICATES_SAMPLE = 4
+
+    def of(self, seed):
+        """The 64-bit seed of the stream under that of a packing."""
+        return mix(seed, int(self))
 
 
 def draw_seed(random_state):

@@ -150,7 +150,7 @@ def encode(X, grid, sampling, seed):
     def goes_up(number):
         return row_draws(keys, t.shape[1], number) * gap < above * (65536 // FRACTION)
 
-    n_draws = grid.n_draws if sampling == "double" else 1
+    n_draws = grid.scheme.n_draws if sampling == "double" else 1
     ups = sum(goes_up(number).astype(np.int64) for number in range(n_draws))
     return n_draws * index + ups, low + ups * gap // n_draws
 

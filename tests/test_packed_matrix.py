@@ -17,9 +17,10 @@ from sklearn_zipml._kernels import tiles as kernels
 from sklearn_zipml._packed_matrix import PackedMatrix
 from sklearn_zipml._quantization.encoder import pack
 from sklearn_zipml._quantization.requantize import narrower, requantize
+from sklearn_zipml._scheme import Scheme
+from sklearn_zipml._storage.grid import column_levels
 from sklearn_zipml._storage.row_order import RowOrder
-from sklearn_zipml._storage.statistics import column_levels
-from sklearn_zipml._storage.tiles import aligned_tiles, code_width
+from sklearn_zipml._storage.tiles import aligned_tiles
 
 SAMPLINGS = ["naive", "nearest", "double", "compensated"]
 KINDS = [(sampling, bits) for sampling in SAMPLINGS for bits in range(1, 9) if (sampling, bits) != ("double", 1)]
@@ -28,7 +29,7 @@ ERROR_RATE = 1e-6
 
 def make(n=150, d=18, bits=3, sampling="compensated", seed=0, levels="optimal"):
     """A container of Gaussian columns."""
-    return pack(np.random.default_rng(seed).normal(size=(n, d)), bits, sampling, levels, seed)
+    return pack(np.random.default_rng(seed).normal(size=(n, d)), Scheme.of(bits, sampling, levels), seed)
 
 
 # Layout and memory
@@ -41,11 +42,14 @@ def test_round_trip(sampling, bits, shape):
     n, d = shape
     rng = np.random.default_rng(0)
     X = rng.integers(0, 2, size=shape) * rng.uniform(1, 2, d)  # two values a column: stored without loss
-    packed = pack(X, bits, sampling, "optimal", 0)
+    packed = pack(X, Scheme.of(bits, sampling, "optimal"), 0)
     assert packed.shape == shape and len(packed) == n and packed.size == n * d and packed.ndim == 2
     np.testing.assert_allclose(np.asarray(packed), X, rtol=1e-15)
     np.testing.assert_array_equal(np.array(list(packed)), np.asarray(packed))
-    assert packed._codes.shape == (-(-n // 64), reference.padded(d) * 64 * code_width(bits) // 8)
+    assert packed._codes.shape == (
+        -(-n // 64),
+        reference.padded(d) * 64 * Scheme.of(bits, sampling, "optimal").width // 8,
+    )
 
 
 @pytest.mark.parametrize("bits", [1, 2, 4, 8])
@@ -77,9 +81,8 @@ def test_tiles_start_on_a_line():
 @pytest.mark.parametrize("width", [1, 2, 4, 8])
 def test_memory(d, width):
     """Within 2 % and 64 KiB of the codes alone."""
-    packed = pack(
-        np.random.default_rng(0).normal(size=(10_000, d)).astype(np.float32), width, "compensated", "uniform", 0
-    )
+    X = np.random.default_rng(0).normal(size=(10_000, d)).astype(np.float32)
+    packed = pack(X, Scheme.of(width, "compensated", "uniform"), 0)
     assert packed.nbytes <= 10_000 * d * width / 8 * 1.02 + (1 << 16)
     assert packed.nbytes >= 10_000 * d * width / 8
 
@@ -180,7 +183,7 @@ def test_bad_keys(key):
 def test_statistics_of_a_subset():
     """The rounding variance of rows is the mean of what their codes stand for."""
     X = np.random.default_rng(0).gamma(1.0, size=(20_000, 2))
-    packed = pack(X, 2, "compensated", "optimal", 0)
+    packed = pack(X, Scheme.of(2, "compensated", "optimal"), 0)
     low = np.flatnonzero(X[:, 0] < 0.5)
     taken = packed[low]
     actual = ((np.asarray(taken) - X[low]) ** 2).mean(axis=0)
@@ -204,7 +207,7 @@ def test_asarray():
         np.array(packed, copy=False)
     with pytest.raises(ValueError, match="cannot be decoded without a copy"):
         np.asarray(packed, copy=False)
-    assert np.asarray(pack(np.eye(3, dtype=np.float32), 2, "naive", "optimal", 0)).dtype == np.float32
+    assert np.asarray(pack(np.eye(3, dtype=np.float32), Scheme.of(2, "naive", "optimal"), 0)).dtype == np.float32
 
 
 def test_repr():
@@ -327,7 +330,7 @@ def test_narrowing_is_unbiased_and_variances_add_up(sampling, wide, narrow):
     """
     n, d, n_seeds = 1000, 3, 60
     X = np.random.default_rng(5).normal(size=(n, d))
-    packed = pack(X, wide, sampling, "optimal", 1)
+    packed = pack(X, Scheme.of(wide, sampling, "optimal"), 1)
     decoded = np.asarray(packed)
     mixing = np.column_stack([np.ones(n), np.random.default_rng(6).normal(size=n)])
     moved = np.empty((n_seeds, 2, d))
@@ -350,7 +353,7 @@ def test_narrowing_is_unbiased_and_variances_add_up(sampling, wide, narrow):
 @pytest.mark.parametrize("bits", [2, 4])
 def test_narrow_levels_are_optimal(bits):
     """No levels among all 256 positions round with less variance, though few positions occur."""
-    packed = pack(np.random.default_rng(2).standard_t(2, size=(3000, 4)), 8, "compensated", "optimal", 0)
+    packed = pack(np.random.default_rng(2).standard_t(2, size=(3000, 4)), Scheme.of(8, "compensated", "optimal"), 0)
     positions = packed._positions_by_row().astype(float)
     grid = np.arange(256.0)
     for values, levels in zip(positions.T, column_levels(packed.requantize(bits, random_state=0)), strict=True):
@@ -381,7 +384,7 @@ def test_narrowed_pairs_are_independent():
     X = np.random.default_rng(0).normal(size=(300, 5))
     gaps = np.empty((200, 5))
     for seed in range(200):
-        narrow = pack(X, 4, "double", "optimal", seed).requantize(2, random_state=seed)
+        narrow = pack(X, Scheme.of(4, "double", "optimal"), seed).requantize(2, random_state=seed)
         gaps[seed] = (np.asarray(narrow) ** 2 - X**2).mean(axis=0) - narrow._variance * narrow._step**2
     error = gaps.std(axis=0, ddof=1) / np.sqrt(200)
     bound = stats.t.isf(ERROR_RATE / 2 / 5, 199)
@@ -444,7 +447,7 @@ def test_row_order_mixes():
 def test_statistics_of_taken_rows_are_made_when_asked_for(bits):
     """Of its own rows, the same whether a copy has been pickled, narrowed or trained on before."""
     X = np.random.default_rng(0).normal(size=(500, 7)) ** 3
-    packed = pack(X, bits, "compensated", "optimal", 0)
+    packed = pack(X, Scheme.of(bits, "compensated", "optimal"), 0)
     rows = np.arange(0, 500, 3)
     taken, again = packed[rows], packed[rows][:]
     with pytest.raises(AttributeError):
@@ -463,7 +466,7 @@ def test_statistics_of_taken_rows_are_made_when_asked_for(bits):
 def test_counts_of_tiles_add_up(bits):
     """Those of ranges of tiles, the last one not full, to those of the decoded codes."""
     X = np.random.default_rng(0).normal(size=(300, 3))
-    tiles = pack(X, bits, "compensated", "optimal", 0)._tiles
+    tiles = pack(X, Scheme.of(bits, "compensated", "optimal"), 0)._tiles
     parts = [tiles.counts(first, first + 2) for first in range(0, 6, 2)]
     np.testing.assert_array_equal(sum(parts), tiles.counts())
     np.testing.assert_array_equal(tiles.counts(4), parts[2])
@@ -475,7 +478,7 @@ def test_counts_of_tiles_add_up(bits):
 def test_sums_of_bytes(kernels, shape):
     """Are those of the decoded codes, exactly: more columns than a block, more tiles than lanes hold."""
     positions = np.random.default_rng(0).integers(0, 256, size=shape)
-    packed = pack(positions, 8, "nearest", "optimal", 0)
+    packed = pack(positions, Scheme.of(8, "nearest", "optimal"), 0)
     with dispatch.kernels(kernels):
         found = packed._tiles.sums(0, packed._tiles.n_tiles)
         first = packed._tiles.sums(0, 1)

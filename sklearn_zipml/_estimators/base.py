@@ -18,6 +18,7 @@ from .._packed_matrix import PackedMatrix
 from .._quantization.encoder import pack
 from .._quantization.float_rows import FloatMatrix
 from .._quantization.levels import column_range
+from .._scheme import CONSTRAINTS, Scheme, check_draws
 from .._seeds import draw_seed
 from .._solvers.normal_equations import Moments
 from .._solvers.problem import Problem
@@ -29,7 +30,7 @@ from .callbacks import CallbackSupportMixin
 from .convergence import not_converged
 from .doc_link import DocumentationLink
 from .predict import linear_predictions
-from .validation import check_bits, check_samples
+from .validation import check_samples
 
 STORED_BITS = 8  # of the store that resample="epoch" draws from
 DEFAULT_BITS = 4
@@ -43,12 +44,10 @@ class ZipMLModel(StableState, DocumentationLink, CallbackSupportMixin, BaseEstim
     """Least squares on packed samples; see ZipMLRegressor and ZipMLLSSVC."""
 
     _parameter_constraints: dict = {
-        "sample_bits": [Interval(Integral, 1, 8, closed="both"), None],
+        **CONSTRAINTS,
+        "sample_bits": [*CONSTRAINTS["sample_bits"], None],
         "model_bits": [Interval(Integral, 1, 16, closed="both"), None],
         "gradient_bits": [Interval(Integral, 1, 16, closed="both"), None],
-        "sampling": [StrOptions({"compensated", "double", "naive", "nearest"})],
-        "levels": [StrOptions({"optimal", "uniform"})],
-        "n_draws": [Interval(Integral, 2, 255, closed="both")],
         "resample": [StrOptions({"epoch"}), None],
         "fit_intercept": ["boolean"],
         "solver": [StrOptions({"auto", "gram", "saga", "sgd"})],
@@ -74,7 +73,7 @@ class ZipMLModel(StableState, DocumentationLink, CallbackSupportMixin, BaseEstim
 
     def _check_combination(self):
         """Refuse settings that make no sense together."""
-        check_bits(self.sample_bits, self.sampling, self.n_draws)
+        check_draws(self.sample_bits, self.sampling, self.n_draws)
         if self.solver in ("gram", "saga") and self.schedule in ("adaptive", "invscaling"):
             raise ValueError(
                 f"schedule={self.schedule!r} needs solver='sgd', got solver={self.solver!r}: only its steps have to "
@@ -260,9 +259,8 @@ class ZipMLModel(StableState, DocumentationLink, CallbackSupportMixin, BaseEstim
         names = getattr(self, "feature_names_in_", None)
         if bits is None:
             return FloatMatrix(X, seed, rows, names)
-        kind = (bits, self.sampling, self.levels)
-        settings = {"rows": rows, "column_names": names, "n_jobs": self.n_jobs, "n_draws": self.n_draws}
-        return pack(X, *kind, seed, **settings)
+        scheme = Scheme.of(bits, self.sampling, self.levels, self.n_draws)
+        return pack(X, scheme, seed, rows=rows, column_names=names, n_jobs=self.n_jobs)
 
     def _narrowed(self, packed, bits, seed):
         if bits is None:
@@ -313,21 +311,18 @@ class ZipMLModel(StableState, DocumentationLink, CallbackSupportMixin, BaseEstim
 
 def _standardize(targets, weights, centred):
     """Targets (n_samples, outputs) centred and scaled to at most 1, and their means and scales."""
-    size = _largest(targets)
+    low, high = targets.min(axis=0), targets.max(axis=0)
+    size = np.maximum(high, -low)
     size[size == 0] = 1
     targets = targets / size
     mean = np.average(targets, axis=0, weights=weights) if centred else np.zeros(targets.shape[1])
     targets -= mean
-    spread = _largest(targets)
+    # rounding keeps the order of values, so that these are still the largest and the smallest
+    spread = np.maximum(high / size - mean, mean - low / size)
     # what the rounding of the mean of constant targets leaves is nothing to learn
     spread[spread <= 1e-15] = 0
     targets /= np.where(spread > 0, spread, np.inf)
     return targets, mean * size, np.where(spread > 0, spread * size, 1.0)
-
-
-def _largest(targets):
-    """Largest absolute value of every column, without a copy."""
-    return np.maximum(targets.max(axis=0), -targets.min(axis=0))
 
 
 def _in_units_of_y(losses, scale):

@@ -6,25 +6,25 @@ from typing import Self
 import numpy as np
 from sklearn.base import BaseEstimator, OneToOneFeatureMixin, TransformerMixin, _fit_context
 from sklearn.utils import check_random_state
-from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import check_is_fitted
 
-from .._kernels import tiles as kernels
 from .._packed_matrix import PackedMatrix
 from .._quantization.column_sketch import ColumnSketch
 from .._quantization.encoder import pack_on_grid
 from .._quantization.levels import find_grid
 from .._quantization.requantize import requantize
 from .._quantization.row_sample import sample_size, sampled_rows
-from .._seeds import draw_seed
+from .._scheme import CONSTRAINTS, Scheme, check_draws
+from .._seeds import Stream, draw_seed
 from .._state import StableState
-from .._storage.statistics import grid_of
+from .._storage.decoded_rows import warn_of_decoded
+from .._storage.grid import grid_of
 from .._typing import Levels, RandomState, Samples, Sampling
 from .callbacks import CallbackSupportMixin, FitTask
 from .doc_link import DocumentationLink
 from .guard import all_or_nothing
 from .packed_output import PackedOutput
-from .validation import check_bits, check_samples
+from .validation import check_samples
 
 
 class DoubleSamplingQuantizer(
@@ -112,10 +112,7 @@ class DoubleSamplingQuantizer(
     """
 
     _parameter_constraints: dict = {
-        "sample_bits": [Interval(Integral, 1, 8, closed="both")],
-        "sampling": [StrOptions({"compensated", "double", "naive", "nearest"})],
-        "levels": [StrOptions({"optimal", "uniform"})],
-        "n_draws": [Interval(Integral, 2, 255, closed="both")],
+        **CONSTRAINTS,
         "quantize_unseen": ["boolean"],
         "n_jobs": [None, Integral],
         "random_state": ["random_state"],
@@ -197,7 +194,7 @@ class DoubleSamplingQuantizer(
         >>> bool(np.array_equal(quantizer.levels_, whole.levels_))
         True
         """
-        check_bits(self.sample_bits, self.sampling, self.n_draws)
+        check_draws(self.sample_bits, self.sampling, self.n_draws)
         if isinstance(X, PackedMatrix):
             raise ValueError(
                 "partial_fit finds levels for rows that are not packed yet; narrow a PackedMatrix with its method "
@@ -205,13 +202,12 @@ class DoubleSamplingQuantizer(
             )
         first = getattr(self, "_sketch", None) is None
         X = check_samples(self, X, reset=first)
+        warn_of_decoded(X)
         seed = draw_seed(check_random_state(self.random_state)) if first else self._seed
         sketch = ColumnSketch(X.shape[1], seed) if first else self._sketch.copy()
         sketch.update(X, column_names=getattr(self, "feature_names_in_", None))
         self._seed, self._sketch = seed, sketch
-        kind = (self.sample_bits, self.sampling, self.levels, getattr(self, "feature_names_in_", None))
-        grid = sketch.grid(*kind, n_draws=self.n_draws)
-        self._set_grid(grid)
+        self._set_grid(sketch.grid(self._scheme(), getattr(self, "feature_names_in_", None)))
         return self
 
     @all_or_nothing
@@ -264,7 +260,10 @@ class DoubleSamplingQuantizer(
         (300, 4)
         """
         check_is_fitted(self)
-        return self._pack(check_samples(self, X, reset=False))
+        X = check_samples(self, X, reset=False)
+        if not isinstance(X, PackedMatrix):
+            warn_of_decoded(X)
+        return self._pack(X)
 
     def transform(self, X: Samples) -> PackedMatrix | np.ndarray:
         """Pass rows through as they are, or pack them with ``quantize_unseen=True``.
@@ -277,8 +276,8 @@ class DoubleSamplingQuantizer(
         Returns
         -------
         array, data frame or PackedMatrix of shape (n_samples, n_features)
-            A data frame stays one, so that the names of its columns reach the next step; ``set_output`` asks for
-            another kind. What is packed stays packed.
+            An array, or the data frame that ``set_output`` asks for; what is packed stays packed. The next step of a
+            pipeline is told the names of the columns in any case.
         """
         check_is_fitted(self)
         rows = check_samples(self, X, reset=False)
@@ -312,7 +311,7 @@ class DoubleSamplingQuantizer(
         return np.asarray(check_samples(self, X, reset=False))
 
     def _fit(self, X):
-        check_bits(self.sample_bits, self.sampling, self.n_draws)
+        check_draws(self.sample_bits, self.sampling, self.n_draws)
         X = check_samples(self, X, reset=True)
         self._seed = draw_seed(check_random_state(self.random_state))
         self._sketch = None
@@ -320,26 +319,28 @@ class DoubleSamplingQuantizer(
             X = requantize(X, self.sample_bits, self._seed, self.n_jobs)
             self._set_grid(grid_of(X))
         else:
-            rows = sampled_rows(len(X), sample_size(X.shape[1]), kernels.mix(self._seed, 3))
+            warn_of_decoded(X)
+            rows = sampled_rows(len(X), sample_size(X.shape[1]), Stream.LEVELS_SAMPLE.of(self._seed))
             names = getattr(self, "feature_names_in_", None)
-            kind = (self.sample_bits, self.sampling, self.levels)
-            settings = {"column_names": names, "n_jobs": self.n_jobs, "n_draws": self.n_draws}
-            self._set_grid(find_grid(X, *kind, rows, **settings))
+            self._set_grid(find_grid(X, self._scheme(), rows, column_names=names, n_jobs=self.n_jobs))
         return X
+
+    def _scheme(self):
+        return Scheme.of(self.sample_bits, self.sampling, self.levels, self.n_draws)
 
     def _set_grid(self, grid):
         self._grid = grid
         self.offset_, self.step_ = grid.offset.copy(), grid.step.copy()  # packed matrices share the grid's
-        self.levels_ = [
-            offset + step * row[:used]
-            for offset, step, row, used in zip(grid.offset, grid.step, grid.levels, grid.used, strict=True)
-        ]
+        self.levels_ = grid.values
+
+    def __zipml_packing__(self):
+        """The levels and the seed that rows are packed with, for `PackedMatrix.from_chunks`."""
+        return self._grid, self._seed
 
     def _pack(self, X):
         if isinstance(X, PackedMatrix):
             return requantize(X, self.sample_bits, self._seed, self.n_jobs)
-        kind = (self.sample_bits, self.sampling, self.levels)
-        packed = pack_on_grid(X, self._grid, *kind, self._seed, n_jobs=self.n_jobs)
+        packed = pack_on_grid(X, self._grid, self._seed, n_jobs=self.n_jobs)
         return packed._with(feature_names=self._names_out())
 
     def _names_out(self):

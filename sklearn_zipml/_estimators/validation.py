@@ -4,13 +4,14 @@ from numbers import Real
 
 import numpy as np
 from sklearn import get_config
-from sklearn.utils import assert_all_finite
+from sklearn.utils import assert_all_finite, check_array, check_consistent_length
 from sklearn.utils.class_weight import compute_sample_weight
 from sklearn.utils.validation import _check_sample_weight, _check_y, validate_data
 
-from .._feature_names import compare_names, of_estimator, set_names
+from .._feature_names import NamedRows, compare_names, of_estimator, set_names
 from .._packed_matrix import PackedMatrix
 from .._storage.blocks import is_foreign, is_real
+from .._storage.decoded_rows import warn_of_decoded
 from .._storage.finite import check_finite
 
 MOST_EXPONENT = 300  # of two, of weights that are taken as they are
@@ -18,14 +19,8 @@ MOST_EXPONENT = 300  # of two, of weights that are taken as they are
 
 def check_samples(estimator, X, reset):
     """Validated X of any real dtype, or the PackedMatrix itself; NaN and infinity are found when X is read."""
-    if isinstance(X, PackedMatrix):
-        return _check_packed(estimator, X, reset)
-    _require_numpy(estimator, X=X)
-    _refuse_masked(X=X)
-    X = _plain_frame(X)
-    X = validate_data(estimator, X, reset=reset, dtype=_accepted(X), ensure_all_finite=False)
-    _require_real(X)
-    if not reset:
+    X = _validated(estimator, X, reset)
+    if not reset and not isinstance(X, PackedMatrix):
         check_finite(X, getattr(estimator, "feature_names_in_", None), type(estimator).__name__)
     return X
 
@@ -35,16 +30,11 @@ def check_samples_and_target(estimator, X, y, reset=True, **y_params):
     y = target_of(estimator, X, y)
     _require_numpy(estimator, X=X, y=y)
     _refuse_masked(y=y)
-    if isinstance(X, PackedMatrix):
-        _check_packed(estimator, X, reset)
-        y = _check_y(y, estimator=estimator, **y_params)  # validate_data would take y without X for X without names
-        if len(y) != len(X):
-            raise ValueError(f"Found input variables with inconsistent numbers of samples: {[len(X), len(y)]}")
-        return X, _known_target(y, **y_params)
-    X = _plain_frame(X)
-    _refuse_masked(X=X)
-    X, y = validate_data(estimator, X, y, reset=reset, dtype=_accepted(X), ensure_all_finite=False, **y_params)
-    _require_real(X)
+    X = _validated(estimator, X, reset)
+    y = _check_y(y, estimator=estimator, **y_params)  # validate_data would take y without X for X without names
+    check_consistent_length(X, y)
+    if not isinstance(X, PackedMatrix):
+        warn_of_decoded(X)
     return X, _known_target(y, **y_params)
 
 
@@ -69,9 +59,27 @@ def _refuse_masked(**arrays):
             )
 
 
-def _require_real(X):
-    if not is_real(X.dtype):  # what scikit-learn does not know either
-        raise ValueError(f"X has dtype {X.dtype}; give real numbers (integers, floats or booleans).")
+def _validated(estimator, X, reset):
+    """X as an array of numbers, or the PackedMatrix itself; width and names are set, or go with those of fit."""
+    _require_numpy(estimator, X=X)
+    is_packed, X = isinstance(X, PackedMatrix), _plain_frame(X)
+    if not is_packed:
+        _refuse_masked(X=X)
+    names = X.feature_names if isinstance(X, PackedMatrix | NamedRows) else None
+    checks = {"skip_check_array": True} if is_packed else {"dtype": _accepted(X), "ensure_all_finite": False}
+    if names is not None and not reset:
+        compare_names(names, of_estimator(estimator))
+    if names is None or reset or not hasattr(estimator, "feature_names_in_"):
+        checked = validate_data(estimator, X, reset=reset, **checks)  # which finds no such names
+    else:
+        checked = X if is_packed else check_array(X, **checks, estimator=estimator, input_name="X")
+    if names is not None and reset:
+        set_names(estimator, names)
+    if is_packed:
+        _require_samples(estimator, X)
+    elif not is_real(checked.dtype):  # what scikit-learn does not know either
+        raise ValueError(f"X has dtype {checked.dtype}; give real numbers (integers, floats or booleans).")
+    return checked
 
 
 def _plain_frame(X):
@@ -99,18 +107,6 @@ def target_of(estimator, X, y):
     if getattr(y, "dtype", None) is not None and _accepted(y) is None:
         y = np.asarray(y, dtype=np.float64)
     return y
-
-
-def _check_packed(estimator, X, reset):
-    """The PackedMatrix, whose names and number of columns are set or go with those of fit."""
-    if not reset and X.feature_names is not None:
-        compare_names(X.feature_names, of_estimator(estimator))
-    if reset or X.feature_names is None or not hasattr(estimator, "feature_names_in_"):
-        validate_data(estimator, X, reset=reset, skip_check_array=True)  # which finds no names in it
-    if reset:
-        set_names(estimator, X.feature_names)
-    _require_samples(estimator, X)
-    return X
 
 
 def check_weights(sample_weight, X):
@@ -167,33 +163,6 @@ def in_units(weights, n_rows, unit=None):
             f"{unit:.0e}; scale the weights of all chunks, or leave those rows out."
         )
     return weights, unit
-
-
-def check_settings(sample_bits, sampling, levels, n_draws):
-    """The same checks of quantizing settings as an estimator's, for functions."""
-    from .quantizer import DoubleSamplingQuantizer
-
-    DoubleSamplingQuantizer(sample_bits, sampling=sampling, levels=levels, n_draws=n_draws)._validate_params()
-    check_bits(sample_bits, sampling, n_draws)
-
-
-def check_bits(sample_bits, sampling, n_draws):
-    """Refuse a width that cannot hold the draws, and draws of a sampling that has one."""
-    if sampling != "double" and n_draws != 2:
-        raise ValueError(
-            f"n_draws={n_draws} is of sampling='double', got sampling={sampling!r}, which draws once; set "
-            "sampling='double', or leave n_draws=2."
-        )
-    if sampling == "double" and n_draws > 2 and sample_bits is not None and n_draws >= 1 << sample_bits:
-        raise ValueError(
-            f"sample_bits={sample_bits} cannot hold n_draws={n_draws} draws, of which 0 to {n_draws} go up: use "
-            f"sample_bits={n_draws.bit_length()} or more, or n_draws={2**sample_bits - 1} or less."
-        )
-    if sampling == "double" and sample_bits == 1:
-        raise ValueError(
-            "sample_bits=1 cannot hold the two draws of sampling='double'; use sample_bits=2 or more, "
-            "or sampling='compensated'."
-        )
 
 
 def _require_numpy(estimator, **arrays):

@@ -15,7 +15,7 @@ from sklearn.utils import _safe_indexing, indexable
 from .._estimators.base import STORED_BITS, ZipMLModel
 from .._estimators.quantizer import DoubleSamplingQuantizer
 from .._packed_matrix import PackedMatrix
-from .._quantization.levels import draws_of
+from .._scheme import draws_of
 
 WIDTHS = (1, 2, 3, 4, 8)
 

@@ -26,8 +26,13 @@ cdef extern from "team.h" nogil:
 cdef extern from "epoch.h" nogil:
     enum:
         ZML_MOST_PARTS
+    ctypedef struct zml_rule:
+        pass
+    const zml_rule zml_saga_least_squares
+    const zml_rule zml_sgd_least_squares
     ctypedef struct zml_epoch:
         const zml_kernels *kernels
+        const zml_rule *rule
         const uint8_t *tiles
         const uint8_t *table
         int width
@@ -35,18 +40,18 @@ cdef extern from "epoch.h" nogil:
         size_t n_rows
         const int64_t *order
         size_t n_order
-        int batch_rows
+        int batch_size
         const float *centre
         size_t n_targets
         size_t slots
         const float *weights
         const float *targets
-        float *lag
+        float *table_residual
         float *model
         float *drift
         float *total
         double *sum "sum"
-        const double *pull
+        const double *penalty_gradient
         const float *threshold
         const float *anchor
         const float *keep
@@ -89,15 +94,15 @@ cdef class Team:
     Parameters
     ----------
     columns : int, padded
-    batch_rows : int
+    batch_size : int
     threads : int, the most there may be
     """
 
     cdef zml_team team
     cdef readonly int size
 
-    def __init__(self, size_t columns=0, int batch_rows=0, int threads=1):
-        cdef size_t worth = min(batch_rows * columns // SHARE, <size_t> zml_parts(columns))
+    def __init__(self, size_t columns=0, int batch_size=0, int threads=1):
+        cdef size_t worth = min(batch_size * columns // SHARE, <size_t> zml_parts(columns))
         self.size = max(1, min(threads, worth, ZML_TEAM_MOST)) if zml_has_teams() else 1
 
     def run(self, work):
@@ -139,12 +144,12 @@ cdef class Epoch:
     cdef float[:, ::1] reaches
     cdef readonly unsigned int batches
 
-    def __init__(self, Tiles tiles, Rows rows, const int64_t[::1] order, int batch_rows, const float[::1] centre,
+    def __init__(self, Tiles tiles, Rows rows, const int64_t[::1] order, int batch_size, const float[::1] centre,
                  const float[::1] keep, const float[::1] step, double batch_weight, int model_bits, int gradient_bits,
                  uint64_t seed, Shrinkage l1, Team team):
         cdef zml_epoch *e = &self.epoch
         cdef size_t slots = tiles.n_tiles * ZML_TILE_ROWS
-        require(batch_rows in (16, 32, 48, 64), "no such batch")
+        require(batch_size in (16, 32, 48, 64), "no such batch")
         require({len(centre), len(keep), len(step)} == {tiles.padded}, "factors of other columns")
         require(rows.holds(tiles.n_rows) and <size_t> rows.targets.shape[1] >= slots, "rows without target or weight")
         require_rows(order, tiles.n_tiles)
@@ -155,7 +160,7 @@ cdef class Epoch:
         e.tiles = tiles.tile(0) if tiles.n_tiles else NULL
         e.table = &tiles.table[0] if tiles.table.shape[0] else NULL
         e.width, e.columns, e.n_rows = tiles.width, tiles.padded, tiles.n_rows
-        e.n_order, e.batch_rows = order.shape[0], batch_rows
+        e.n_order, e.batch_size = order.shape[0], batch_size
         e.n_targets, e.slots = rows.targets.shape[0], rows.targets.shape[1]
         e.weights = &rows.weights[0] if rows.weighted else NULL
         e.batch_weight, e.model_bits, e.gradient_bits, e.seed = <float> batch_weight, model_bits, gradient_bits, seed
@@ -185,7 +190,7 @@ cdef class Epoch:
         cdef zml_member member
         cdef zml_progress progress = ZML_GOES_ON
         cdef uint8_t[:, ::1] changes = np.zeros((self.epoch.n_targets + 1, sizeof(zml_changes)), dtype=np.uint8)
-        cdef size_t values = self.epoch.batch_rows * max(<size_t> 1, self.epoch.columns * self.epoch.n_targets)
+        cdef size_t values = self.epoch.batch_size * max(<size_t> 1, self.epoch.columns * self.epoch.n_targets)
         cdef size_t batches = max(<size_t> 1, <size_t> LOOK_VALUES // values)
         member.epoch, member.team, member.member = &self.epoch, &self.team.team, index
         member.parts, member.changes = &self.parts[0, 0, 0, 0], <zml_changes *> &changes[0, 0]
@@ -200,27 +205,30 @@ cdef class Epoch:
         return progress == ZML_FINISHED
 
 
-def saga_epoch(Tiles tiles, Rows rows, const int64_t[::1] order, int batch_rows, const float[::1] centre,
+def saga_epoch(Tiles tiles, Rows rows, const int64_t[::1] order, int batch_size, const float[::1] centre,
                const float[::1] keep, const float[::1] step, double batch_weight, double table_weight, int model_bits,
-               int gradient_bits, uint64_t seed, float[:, ::1] lag, const double[:, ::1] pull, double[:, ::1] mean,
-               float[:, ::1] offset, Shrinkage l1=None, Team team=None):
+               int gradient_bits, uint64_t seed, float[:, ::1] table_residual, const double[:, ::1] penalty_gradient,
+               double[:, ::1] mean, float[:, ::1] offset, Shrinkage l1=None, Team team=None):
     """One epoch of anchored SAGA over the tiles in `order`; False if it ran out of the finite numbers.
 
-    offset (targets, columns) is z - anchor and moves; mean is the mean gradient of the table, kept in double; pull is
-    the gradient of l2 penalty and compensation at the anchor; l1 shrinks z after every step. model_bits and
-    gradient_bits 0 mean 16, to nearest. With a team no tile may follow itself in the order.
+    offset (targets, columns) is z - anchor and moves; mean is the mean gradient of the table, kept in double;
+    table_residual what residuals at the anchor are more than the table's; penalty_gradient that of l2 penalty and
+    compensation at the anchor; l1 shrinks z after every step. model_bits and gradient_bits 0 mean 16, to nearest. With
+    a team no tile may follow itself in the order.
     """
-    cdef Epoch epoch = Epoch(tiles, rows, order, batch_rows, centre, keep, step, batch_weight, model_bits,
+    cdef Epoch epoch = Epoch(tiles, rows, order, batch_size, centre, keep, step, batch_weight, model_bits,
                              gradient_bits, seed, l1, team)
     cdef zml_epoch *e = &epoch.epoch
     epoch.require_like(mean, offset)
-    epoch.require_like(pull, offset)
-    require(lag.shape[0] == rows.targets.shape[0] and lag.shape[1] == rows.targets.shape[1], "residuals of other rows")
+    epoch.require_like(penalty_gradient, offset)
+    require(table_residual.shape[0] == rows.targets.shape[0] and table_residual.shape[1] == rows.targets.shape[1],
+            "residuals of other rows")
     drift, total, moved = on_lines(np.zeros_like(offset)), on_lines(np.zeros_like(offset)), on_lines(offset)
     cdef float[:, ::1] drift_view = drift, total_view = total, moved_view = moved
     if offset.shape[0] == 0 or offset.shape[1] == 0:
         return True
-    e.table_weight, e.lag, e.pull = <float> table_weight, &lag[0, 0], &pull[0, 0]
+    e.rule, e.table_weight = &zml_saga_least_squares, <float> table_weight
+    e.table_residual, e.penalty_gradient = &table_residual[0, 0], &penalty_gradient[0, 0]
     e.model, e.sum, e.drift, e.total = &moved_view[0, 0], &mean[0, 0], &drift_view[0, 0], &total_view[0, 0]
     finite = epoch.run()
     offset_array, mean_array = np.asarray(offset), np.asarray(mean)
@@ -229,7 +237,7 @@ def saga_epoch(Tiles tiles, Rows rows, const int64_t[::1] order, int batch_rows,
     return finite
 
 
-def sgd_epoch(Tiles tiles, Rows rows, const int64_t[::1] order, int batch_rows, const float[::1] centre,
+def sgd_epoch(Tiles tiles, Rows rows, const int64_t[::1] order, int batch_size, const float[::1] centre,
               const float[::1] keep, const float[::1] step, double batch_weight, int model_bits, int gradient_bits,
               uint64_t seed, const float[::1] unit, float[:, ::1] model, double[:, ::1] average, Shrinkage l1=None,
               Team team=None):
@@ -238,7 +246,7 @@ def sgd_epoch(Tiles tiles, Rows rows, const int64_t[::1] order, int batch_rows, 
     gradient_bits rounds the gradient vector, scaled by `unit` to the solver's scaled columns; l1 shrinks the model
     before every step.
     """
-    cdef Epoch epoch = Epoch(tiles, rows, order, batch_rows, centre, keep, step, batch_weight, model_bits,
+    cdef Epoch epoch = Epoch(tiles, rows, order, batch_size, centre, keep, step, batch_weight, model_bits,
                              gradient_bits, seed, l1, team)
     cdef zml_epoch *e = &epoch.epoch
     epoch.require_like(average, model)
@@ -248,7 +256,7 @@ def sgd_epoch(Tiles tiles, Rows rows, const int64_t[::1] order, int batch_rows, 
     average[:, :] = 0
     if model.shape[0] == 0 or model.shape[1] == 0:
         return True
-    e.targets, e.unit = &rows.targets[0, 0], &unit[0]
+    e.rule, e.targets, e.unit = &zml_sgd_least_squares, &rows.targets[0, 0], &unit[0]
     e.model, e.sum, e.total = &moved_view[0, 0], &average[0, 0], &total_view[0, 0]
     finite = epoch.run()
     model_array, average_array = np.asarray(model), np.asarray(average)

@@ -153,7 +153,7 @@ ctypedef fused real:
     float
     double
 
-SAMPLING_CODES = {"naive": ZML_NAIVE, "nearest": ZML_NEAREST, "double": ZML_DOUBLE, "compensated": ZML_COMPENSATED}
+NAIVE, NEAREST, DOUBLE, COMPENSATED = ZML_NAIVE, ZML_NEAREST, ZML_DOUBLE, ZML_COMPENSATED
 TILE_ROWS, LINE, FLOAT_WIDTH = ZML_TILE_ROWS, ZML_LINE, ZML_FLOAT_WIDTH
 GRID_FRACTION = ZML_GRID_FRACTION
 
@@ -413,6 +413,18 @@ def rows_below(uint64_t seed, uint64_t first, uint64_t last, uint64_t limit):
     return rows[:count].copy(), keys[:count].copy()  # what was not touched takes no memory
 
 
+def row_hashes(const uint32_t[:, ::1] words, const uint64_t[::1] multipliers, uint64_t[::1] out):
+    """Sums of the words of every row times multipliers, modulo 2^64."""
+    cdef Py_ssize_t i, j
+    cdef uint64_t total
+    with nogil:
+        for i in range(words.shape[0]):
+            total = 0
+            for j in range(words.shape[1]):
+                total += words[i, j] * multipliers[j]
+            out[i] = total
+
+
 cdef class Moments:
     """Exact per-column sums that an encoder gathers; the results of several encoders add up. See zml_moments."""
 
@@ -457,7 +469,7 @@ cdef class Encoder:
     n_levels : uint16 (columns,), how many are used
     top : uint8 (columns,), highest grid position
     offset, scale : float64 (columns,): a value's fixed-point grid coordinate is (value - offset) * scale
-    sampling : key of SAMPLING_CODES
+    sampling : NAIVE, NEAREST, DOUBLE or COMPENSATED
     width : {1, 2, 4, 8}
     seed : int, 64 bits
     n_draws : int, draws that a code holds: more than one for "double" only
@@ -473,7 +485,7 @@ cdef class Encoder:
     cdef readonly size_t n_columns
     cdef readonly int width
 
-    def __init__(self, levels, n_levels, top, offset, scale, str sampling, int width, uint64_t seed,
+    def __init__(self, levels, n_levels, top, offset, scale, zml_sampling sampling, int width, uint64_t seed,
                  uint32_t n_draws):
         cdef size_t d = len(n_levels), padded = zml_padded_columns(d), j
         cdef int k
@@ -495,7 +507,7 @@ cdef class Encoder:
             code_tables(levels, padded, n_draws) if width < 8 else (NO_TABLE, NO_TABLE, NO_TABLE))
         self.interval, self.below, self.gap = cells(levels, np.ascontiguousarray(n_levels), padded, width)
         cdef zml_codebook *book = &self.book
-        book.n_columns, book.sampling, book.width, book.seed = d, SAMPLING_CODES[sampling], width, seed
+        book.n_columns, book.sampling, book.width, book.seed = d, sampling, width, seed
         book.n_draws = n_draws
         book.every_position = width == 8 and n_draws == 1 and np.array_equal(n_levels, np.asarray(top) + 1)
         if n_draws > 2:

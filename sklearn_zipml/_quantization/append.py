@@ -5,9 +5,11 @@ import numpy as np
 from .._feature_names import of_file
 from .._kernels import tiles as kernels
 from .._packed_matrix import check_target
+from .._seeds import Stream
 from .._storage.file_reader import load
 from .._storage.file_writer import write
-from .._storage.statistics import grid_of, joined
+from .._storage.grid import grid_of
+from .._storage.statistics import joined
 from .._underflow import underflow_is_zero
 from .streaming import Packer
 
@@ -18,21 +20,20 @@ def append(path, source, seed, n_jobs=None):
     old = load(path)
     n, d = old.shape
     full, rest = divmod(n, kernels.TILE_ROWS)
-    kind = (old.sample_bits, old.sampling, old.levels)
-    packer = Packer(grid_of(old), *kind, seed, old.dtype, source.n_rows or 0, n_jobs, True)
+    packer = Packer(grid_of(old), seed, old.dtype, source.n_rows or 0, n_jobs, True)
     # the new rows begin where the last tile of the old ones ends
     if rest:
-        kernels.tiles_to_rows(old._codes[full:], d, packer.width, packer.store.append(rest))
+        kernels.tiles_to_rows(old._codes[full:], d, old._width, packer.store.append(rest))
     source.expected = of_file(old.feature_names)
     packer.extend(source.chunks())
     more = packer.store.n_rows - rest
     packer.warn_outside(old.feature_names)
     target = _joined_target(old, packer.targets, more)
-    order = old._order.followed_by(more, kernels.mix(seed, 1))
+    order = old._order.followed_by(more, Stream.ROW_ORDER.of(seed))
     tiles = packer.store.into_tiles(order.parts[-1][1], rest, n_jobs)
     hits = old._tiles.counts() if old._noise.shape[1] else np.zeros((d, 0))
     new = packer.statistics(more, old._table)
-    parts = old._parts() | joined(old, n, hits, new, more, packer.moments.hits)
+    parts = old._parts() | joined(old, n, hits, new, more, packer.encoder.moments.hits)
     parts |= {"shape": (n + more, d), "row_seed": order.parts, "target": target}
     write(parts, [old._codes[:full], tiles], path)
 

@@ -15,15 +15,13 @@ class CarriedNoise:
 
     Parameters
     ----------
-    grid : Grid, of the new codes
-    width : int, bits of a new code
-    by_code : bool, whether they are wanted by new code, too
+    grid : Grid, of the new codes; of those of a byte only the sums by column are wanted
     """
 
-    def __init__(self, grid, width, by_code):
-        self.grid, self.width, self.by_code = grid, width, by_code
+    def __init__(self, grid):
+        self.grid, self.width, self.by_code = grid, grid.scheme.width, grid.scheme.has_noise_by_code
         d = len(grid.used)
-        self.total, self.of_codes = np.zeros(d), np.zeros((d, 1 << width if by_code else 0))
+        self.total, self.of_codes = np.zeros(d), np.zeros((d, 1 << self.width if self.by_code else 0))
         self.shared = 0.0
 
     def add(self, packed, columns, rows):

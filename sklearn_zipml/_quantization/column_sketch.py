@@ -4,7 +4,7 @@ from copy import copy
 
 import numpy as np
 
-from .._kernels import tiles as kernels
+from .._seeds import Stream
 from .._storage.blocks import common_dtype
 from .levels import block_ranges, check_range, columns_of_rows, place_levels
 from .row_sample import RowSample, sample_size
@@ -29,7 +29,7 @@ class ColumnSketch:
     def __init__(self, n_columns, seed, expected=None):
         self.n_columns, self.dtype = n_columns, None
         self.low, self.high = np.full(n_columns, np.inf), np.full(n_columns, -np.inf)
-        self.sample = RowSample(sample_size(n_columns), kernels.mix(seed, 3), expected)
+        self.sample = RowSample(sample_size(n_columns), Stream.LEVELS_SAMPLE.of(seed), expected)
 
     @property
     def n_rows(self):
@@ -49,10 +49,9 @@ class ColumnSketch:
         self.dtype = X.dtype if self.dtype is None else common_dtype(self.dtype, X.dtype)
         self.sample.offer(X)
 
-    def grid(self, sample_bits, sampling, levels, column_names=None, *, n_draws=2, n_jobs=None):
+    def grid(self, scheme, column_names=None, n_jobs=None):
         """The levels of the columns, a Grid; see `find_grid`."""
         low, high = check_range(self.low, self.high, column_names)
         values = self.sample.values()
-        kind = (sample_bits, sampling, levels, column_names)
         sample = columns_of_rows(values, np.arange(len(values)))
-        return place_levels(sample, low, high, self.dtype, *kind, n_draws=n_draws, n_jobs=n_jobs)
+        return place_levels(sample, low, high, self.dtype, scheme, column_names, n_jobs)

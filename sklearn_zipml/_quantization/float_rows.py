@@ -3,6 +3,7 @@
 import numpy as np
 
 from .._kernels import tiles as kernels
+from .._seeds import Stream
 from .._storage.blocks import block_rows, sequential_blocks, take_rows
 from .._storage.row_order import RowOrder
 from .._storage.tiles import aligned_tiles
@@ -24,7 +25,7 @@ class FloatMatrix:
     def __init__(self, X, seed, rows=None, column_names=None):
         n, d = (X.shape[0] if rows is None else len(rows)), X.shape[1]
         self.shape = (n, d)
-        self._order = RowOrder(n, kernels.mix(seed, 1))
+        self._order = RowOrder(n, Stream.ROW_ORDER.of(seed))
         slots = self._order.rows(0, CENTRE_ROWS)
         sample = take_rows(X, slots if rows is None else rows[slots], np.float64)
         self._offset, self._step, self._deviation, self._low, self._high = _column_scale(X, rows, sample, column_names)

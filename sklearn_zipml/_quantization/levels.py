@@ -1,68 +1,21 @@
-"""Step 1: where the levels of every column go (ZipML section on optimal quantization; DESIGN section 3).
+"""Step 1: where the levels of every column go (ZipML section on optimal quantization; doc/user_guide/mathematics).
 
-A column's range is divided into at most 255 equal steps; its levels stand on grid positions, integers 0..top.
-Position g stands for the value offset + step * g.
+A column's range is divided into at most 255 equal steps, and its levels stand on some of these, see `Grid`.
 """
-
-from dataclasses import dataclass
 
 import numpy as np
 
 from .._kernels import tiles as kernels
 from .._kernels.threads import in_threads
+from .._scheme import MAX_STEPS
 from .._storage.blocks import block_dtype, block_rows, row_block, sequential_blocks
 from .._storage.finite import column_label, refuse_non_finite
+from .._storage.grid import Grid
 from .._underflow import underflow_is_zero
 from .._warnings import warn
 
 GATHERED_ROWS = 256  # that stay in the cache while they are turned into columns
 THREAD_COLUMNS = 16
-MAX_STEPS = 255
-
-
-def draws_of(sampling, n_draws=2):
-    """Draws that a code holds: `n_draws` of double sampling, one of any other.
-
-    Levels are that many grid steps apart, or a multiple of it, so that the mean of the draws is a grid position.
-    """
-    return n_draws if sampling == "double" else 1
-
-
-def n_levels(sample_bits, n_draws):
-    """Levels a column has at `sample_bits` stored bits: a code is a level and how many of n_draws went up from it."""
-    return (2**sample_bits - 1) // n_draws + 1
-
-
-@dataclass(frozen=True)
-class Grid:
-    """Levels of all columns.
-
-    Attributes
-    ----------
-    offset, step : float64 (columns,), in units of X
-    levels : uint8 (columns, n_levels), grid positions; unused ones repeat the last
-    used : uint16 (columns,), number of levels in use; 1 for a constant column
-    dtype : block type whose arithmetic is safe for this range
-    n_draws : draws of double sampling; levels are multiples of it then
-    """
-
-    offset: np.ndarray
-    step: np.ndarray
-    levels: np.ndarray
-    used: np.ndarray
-    dtype: type
-    n_draws: int = 2
-
-    @property
-    def top(self):
-        """Highest grid position of each column."""
-        return np.ascontiguousarray(self.levels[np.arange(len(self.used)), self.used - 1])
-
-    @property
-    def scale(self):
-        """Fixed-point grid coordinates per unit of X."""
-        with np.errstate(divide="ignore"):
-            return np.where(self.used > 1, kernels.GRID_FRACTION / self.step, 0.0)
 
 
 def column_range(X, rows=None, column_names=None, n_jobs=None, sample=None):
@@ -129,13 +82,13 @@ def check_range(low, high, column_names=None):
     return low, np.where(span < 1e-290, low, high)
 
 
-def find_grid(X, sample_bits, sampling, levels, sample_rows, rows=None, column_names=None, n_jobs=None, n_draws=2):
+def find_grid(X, scheme, sample_rows, rows=None, column_names=None, n_jobs=None):
     """Choose the levels of every column of X.
 
     Parameters
     ----------
     X : array of shape (n_samples, n_features)
-    sample_bits, sampling, levels, n_draws : see DoubleSamplingQuantizer
+    scheme : Scheme
     sample_rows : int array, rows of X whose histograms place optimal levels
     rows : int array or None, rows of X that will be encoded: their range is the grid's
     column_names : sequence of str or None, for warnings
@@ -152,33 +105,30 @@ def find_grid(X, sample_bits, sampling, levels, sample_rows, rows=None, column_n
     else:
         low, high = column_range(X, rows, column_names, n_jobs)
         sample = columns_of_rows(X, np.sort(sample_rows))
-    kind = (sample_bits, sampling, levels, column_names, n_jobs, n_draws)
-    return place_levels(sample, low, high, X.dtype, *kind)
+    return place_levels(sample, low, high, X.dtype, scheme, column_names, n_jobs)
 
 
 @underflow_is_zero
-def place_levels(sample, low, high, dtype, sample_bits, sampling, levels, column_names=None, n_jobs=None, n_draws=2):
+def place_levels(sample, low, high, dtype, scheme, column_names=None, n_jobs=None):
     """The same from the range of the columns, float64, and columns of a sample of rows, (columns, rows).
 
     dtype is that of the rows that will be encoded.
     """
     span = high - low
-    stride = draws_of(sampling, n_draws)
-    count = n_levels(sample_bits, stride)
-    place = _uniform if levels == "uniform" else _optimal
-    chosen, used, top, deviation = place(sample, low, high, count, stride, n_jobs)
+    place = _uniform if scheme.has_uniform_levels else _optimal
+    chosen, used, top, deviation = place(sample, low, high, scheme, n_jobs)
     constant = span == 0
     used[constant], top[constant] = 1, 0
     step = np.where(constant, constant_step(low), span / np.maximum(top, 1))
     coarse = np.flatnonzero((deviation < 1) & ~constant)
     if coarse.size:
         warn(
-            f"One grid step (range / {MAX_STEPS // stride}) exceeds the standard deviation of column(s) "
+            f"One grid step (range / {scheme.max_steps}) exceeds the standard deviation of column(s) "
             f"{listed(coarse, column_names)} of X: a few outliers take nearly all levels. Clip or transform them, for "
             "example with sklearn.preprocessing.QuantileTransformer.",
         )
     narrow = block_dtype(dtype) is np.float32 and np.all(constant | ((span < 1e37) & (span > 1e-30)))
-    return Grid(low, step, chosen, used, np.float32 if narrow else np.float64, n_draws)
+    return Grid(scheme, low, step, chosen, used, np.float32 if narrow else np.float64)
 
 
 def listed(columns, column_names=None):
@@ -192,12 +142,12 @@ def constant_step(value):
     return np.where(size > 1e-290, size, 1.0)
 
 
-def _uniform(sample, low, high, count, stride, n_jobs):
+def _uniform(sample, low, high, scheme, n_jobs):
     """Evenly spaced levels, the paper's first setting: a multiple of count - 1 steps, so that they are exact."""
+    count, stride, d = scheme.n_levels, scheme.stride, len(low)
     steps = (count - 1) * stride * (MAX_STEPS // ((count - 1) * stride))
     row = np.arange(count) * (steps // (count - 1))
-    d = len(low)
-    deviation = _optimal(sample, low, high, 2, stride, n_jobs)[3]
+    deviation = _optimal_levels(sample, low, high, 2, scheme, n_jobs)[3]
     return (
         np.tile(row.astype(np.uint8), (d, 1)),
         np.full(d, count, dtype=np.uint16),
@@ -206,12 +156,16 @@ def _uniform(sample, low, high, count, stride, n_jobs):
     )
 
 
-def _optimal(sample, low, high, count, stride, n_jobs):
+def _optimal(sample, low, high, scheme, n_jobs):
     """Variance-optimal levels of the columns' histograms over a sample of rows."""
+    return _optimal_levels(sample, low, high, scheme.n_levels, scheme, n_jobs)
 
+
+def _optimal_levels(sample, low, high, count, scheme, n_jobs):
     def place(first, last):
         columns = slice(first, last)
-        return kernels.column_levels(sample[columns], low[columns], high[columns], count, MAX_STEPS // stride, stride)
+        steps = scheme.max_steps, scheme.stride
+        return kernels.column_levels(sample[columns], low[columns], high[columns], count, *steps)
 
     parts = in_threads(place, len(low), THREAD_COLUMNS, n_jobs)
     return tuple(np.concatenate(arrays) for arrays in zip(*parts, strict=True))

@@ -5,12 +5,14 @@ import numpy as np
 from .._kernels import tiles as kernels
 from .._kernels.requantize import Narrowing
 from .._kernels.threads import THREAD_TILES, in_threads
+from .._seeds import Stream
 from .._storage.duplicates import of_narrowed
+from .._storage.grid import Grid
 from .._storage.statistics import code_noise
-from .._storage.tiles import aligned_tiles, code_width
+from .._storage.tiles import aligned_tiles
 from .._underflow import underflow_is_zero
-from .encoder import assemble, keeps_noise
-from .levels import THREAD_COLUMNS, Grid, n_levels
+from .encoder import assemble
+from .levels import THREAD_COLUMNS
 
 SAMPLE_ROWS = 8192  # whose codes place the levels
 
@@ -33,19 +35,19 @@ def narrower(packed, sample_bits, n_jobs=None):
 @underflow_is_zero
 def _narrowed(packed, sample_bits, narrowing, seed, n_jobs):
     n, d = packed.shape
-    codes = aligned_tiles(n, d, code_width(sample_bits))
+    scheme = packed._scheme.with_bits(sample_bits)
+    codes = aligned_tiles(n, d, scheme.width)
 
     def narrow(first, last):
-        return narrowing.narrow(codes, kernels.mix(seed, 2), first, last)
+        return narrowing.narrow(codes, Stream.ROUNDING.of(seed), first, last)
 
     sums = sum(in_threads(narrow, len(codes), THREAD_TILES, n_jobs))
     statistics = _statistics(packed, sums, narrowing.noise)
     shared = of_narrowed(float(packed._coincidence[0]), packed._variance, statistics["variance"])
     statistics["coincidence"] = np.array([shared])
-    grid = Grid(packed._offset, packed._step, narrowing.levels, narrowing.used, np.float64)
-    kind = (sample_bits, packed.sampling, packed.levels)
+    grid = Grid(scheme, packed._offset, packed._step, narrowing.levels, narrowing.used, np.float64)
     along = {"target": packed.target, "feature_names": packed.feature_names, "row_list": packed._order.listed}
-    return assemble(grid, codes, statistics, packed.shape, packed.dtype, *kind, packed._order.parts, **along)
+    return assemble(grid, codes, statistics, packed.shape, packed.dtype, packed._order.parts, **along)
 
 
 def check_narrower(packed, sample_bits):
@@ -68,7 +70,8 @@ def check_narrower(packed, sample_bits):
 def _planned(packed, sample_bits, n_jobs):
     """Levels for fewer bits, a subset of the levels there are; offset and step stay."""
     _ = packed._variance  # of rows that were taken it may have to be counted first
-    width, selection, chosen = code_width(sample_bits), packed._selection, _sample_tiles(len(packed))
+    scheme, selection = packed._scheme.with_bits(sample_bits), packed._selection
+    chosen = _sample_tiles(len(packed))
     # rows that were taken, and of which nothing has been asked, are narrowed as they are taken
     if selection is None:
         source, slots, sample = packed._tiles, None, packed._tiles
@@ -84,12 +87,12 @@ def _planned(packed, sample_bits, n_jobs):
         code_noise(packed),
         sample,
         chosen,
-        width,
-        n_levels(sample_bits, packed.n_draws),
-        pairs=packed.sampling == "double",
-        nearest=packed.sampling == "nearest",
-        uniform=packed.levels == "uniform",
-        with_noise=keeps_noise(packed.sampling, width),
+        scheme.width,
+        scheme.n_levels,
+        pairs=scheme.n_draws == 2,
+        nearest=scheme.rounds_to_nearest,
+        uniform=scheme.has_uniform_levels,
+        with_noise=scheme.has_noise_by_code,
     )
     in_threads(narrowing.plan, packed.shape[1], THREAD_COLUMNS, n_jobs)
     return narrowing
@@ -108,7 +111,7 @@ def _statistics(packed, sums, noise):
     mean = sums[0] / n
     deviation = np.sqrt(np.maximum(0, sums[1] / n - mean**2))
     variance = np.zeros(len(mean))
-    if packed.sampling in ("compensated", "double"):
+    if packed._scheme.is_compensated:
         variance = sums[2] / n + packed._variance
     single = {"mean": mean, "deviation": deviation, "variance": variance}
     return {name: array.astype(np.float32) for name, array in single.items()} | {"noise": noise.astype(np.float16)}

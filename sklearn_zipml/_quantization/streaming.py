@@ -6,44 +6,37 @@ import numpy as np
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted
 
-from .._estimators.validation import check_settings
 from .._feature_names import of_estimator
 from .._kernels import tiles as kernels
-from .._kernels.threads import in_threads, poll
 from .._packed_matrix import check_target
-from .._seeds import draw_seed
+from .._seeds import Stream, draw_seed
 from .._storage import duplicates
-from .._storage.blocks import block_dtype, block_rows, row_block
+from .._storage.blocks import block_dtype
 from .._storage.row_order import RowOrder
 from .._storage.row_store import RowStore
 from .._storage.statistics import from_moments
-from .._storage.tiles import code_width
 from .._underflow import underflow_is_zero
 from .._warnings import warn
 from .carried_noise import CarriedNoise
 from .column_sketch import ColumnSketch
-from .encoder import assemble, decode_table, decoded_dtype, encoder_of, keeps_noise
+from .encoder import RowEncoder, assemble, decoded_dtype
 from .levels import block_ranges, listed
 from .row_sample import RowSample, sample_size
 
-NOISY = ("compensated", "double")  # samplings whose errors are kept account of
 
-
-def pack_chunks(source, sample_bits, sampling, levels, n_draws, quantizer, random_state, n_jobs):
-    """See PackedMatrix.from_chunks."""
-    if quantizer is not None:
-        check_is_fitted(quantizer)
-        kind = (quantizer.sample_bits, quantizer.sampling, quantizer.levels)
-        source.expected = of_estimator(quantizer)
-        packed = pack_source(source, *kind, quantizer._seed, grid=quantizer._grid, n_jobs=n_jobs)
-        return packed._with(feature_names=source.expected.names)
-    check_settings(sample_bits, sampling, levels, n_draws)
-    seed = draw_seed(check_random_state(random_state))
-    return pack_source(source, sample_bits, sampling, levels, seed, n_jobs=n_jobs, n_draws=n_draws)
+def pack_chunks(source, scheme, quantizer, random_state, n_jobs):
+    """See PackedMatrix.from_chunks; a quantizer brings scheme, levels and seed."""
+    if quantizer is None:
+        return pack_source(source, scheme, draw_seed(check_random_state(random_state)), n_jobs=n_jobs)
+    check_is_fitted(quantizer)
+    source.expected = of_estimator(quantizer)
+    grid, seed = quantizer.__zipml_packing__()
+    packed = pack_source(source, grid.scheme, seed, grid=grid, n_jobs=n_jobs)
+    return packed._with(feature_names=source.expected.names)
 
 
 @underflow_is_zero
-def pack_source(source, sample_bits, sampling, levels, seed, *, grid=None, n_jobs=None, n_draws=2):
+def pack_source(source, scheme, seed, *, grid=None, n_jobs=None):
     """Quantize the rows of a source.
 
     A source that can be read twice is: the result has the codes of `pack` of all its rows in one array. One that
@@ -52,11 +45,10 @@ def pack_source(source, sample_bits, sampling, levels, seed, *, grid=None, n_job
     Parameters
     ----------
     source : Source
-    sample_bits, sampling, levels : see DoubleSamplingQuantizer
+    scheme : Scheme
     seed : int, 64 bits
     grid : Grid or None
     n_jobs : int or None, threads; the result does not depend on it
-    n_draws : int, draws of double sampling, where no grid brings them
 
     Returns
     -------
@@ -72,13 +64,11 @@ def pack_source(source, sample_bits, sampling, levels, seed, *, grid=None, n_job
     UserWarning
         When values lie outside a grid that was found without them, and went to its ends.
     """
-    kind = (sample_bits, sampling, levels)
     if grid is None and source.repeatable:
         sketch = sketch_of(source.chunks(), seed, source.n_rows, n_jobs)
         if not sketch.sample.whole:
             sketch = sketch_of(source.chunks(), seed, None, n_jobs)
-        grid = sketch.grid(*kind, source.names, n_draws=n_draws, n_jobs=n_jobs)
-        packer = Packer(grid, *kind, seed, sketch.dtype, sketch.n_rows, n_jobs, False)
+        packer = Packer(sketch.grid(scheme, source.names, n_jobs), seed, sketch.dtype, sketch.n_rows, n_jobs, False)
         packer.extend(source.chunks())
         if packer.store.n_rows != sketch.n_rows:
             raise ValueError(
@@ -89,9 +79,8 @@ def pack_source(source, sample_bits, sampling, levels, seed, *, grid=None, n_job
     chunks = source.chunks()
     if grid is None:
         head = _head(chunks)
-        sketch = sketch_of(head, seed)
-        grid, chunks = sketch.grid(*kind, source.names, n_draws=n_draws, n_jobs=n_jobs), chain(head, chunks)
-    packer = Packer(grid, *kind, seed, None, source.n_rows or 0, n_jobs, True)
+        grid, chunks = sketch_of(head, seed).grid(scheme, source.names, n_jobs), chain(head, chunks)
+    packer = Packer(grid, seed, None, source.n_rows or 0, n_jobs, True)
     packer.extend(chunks)
     return packer.finish(source.names)
 
@@ -124,7 +113,6 @@ class Packer:
     Parameters
     ----------
     grid : Grid
-    sample_bits, sampling, levels : see DoubleSamplingQuantizer
     seed : int, 64 bits
     dtype : dtype of the rows, or None for that of the first chunk
     capacity : int, rows to make room for; all there will be, unless unseen
@@ -132,28 +120,19 @@ class Packer:
     unseen : bool, whether rows may lie outside the grid
     """
 
-    def __init__(self, grid, sample_bits, sampling, levels, seed, dtype, capacity, n_jobs, unseen):
-        self.grid, self.kind, self.seed, self.dtype, self.n_jobs = (
-            grid,
-            (sample_bits, sampling, levels),
-            seed,
-            dtype,
-            n_jobs,
-        )
-        self.n_columns, self.width = len(grid.used), code_width(sample_bits)
-        self.by_code = keeps_noise(sampling, self.width)
-        self.moments = kernels.Moments(self.n_columns, self.width, self.by_code)
-        self.carried = CarriedNoise(grid, self.width, self.by_code) if sampling in NOISY else None
-        self.store = RowStore(self.n_columns, self.width, capacity)
+    def __init__(self, grid, seed, dtype, capacity, n_jobs, unseen):
+        self.grid, self.seed, self.dtype, self.n_jobs = grid, seed, dtype, n_jobs
+        self.n_columns, scheme = len(grid.used), grid.scheme
+        self.encoder = RowEncoder(grid, seed, n_jobs)
+        self.carried = CarriedNoise(grid) if scheme.is_compensated else None
+        self.store = RowStore(self.n_columns, scheme.width, capacity)
         self.targets, self.by_place = [], True
         # of a known number of rows each goes to its slot at once
-        self.order = None if unseen else RowOrder(capacity, kernels.mix(seed, 1))
-        self.sample = RowSample(
-            duplicates.sample_size(self.n_columns), kernels.mix(seed, 4), None if unseen else capacity
-        )
+        self.order = None if unseen else RowOrder(capacity, Stream.ROW_ORDER.of(seed))
+        key, size = Stream.DUPLICATES_SAMPLE.of(seed), duplicates.sample_size(self.n_columns)
+        self.sample = RowSample(size, key, None if unseen else capacity)
         self.low = np.full(self.n_columns, np.inf, grid.dtype) if unseen else None
         self.high = None if self.low is None else -self.low
-        self.encoder = encoder_of(grid, sampling, self.width, seed)
 
     def extend(self, chunks):
         """Take all rows of some chunks."""
@@ -171,26 +150,11 @@ class Packer:
         self.by_place &= by_place
         self.sample.offer(X)
         before, rows = self.store.n_rows, self.store.append(len(X))
-        if self.order is not None:
-            if before + len(X) > self.order.n:
-                return  # which will be an error, once they are counted
+        if self.order is None:
+            self.encoder.encode(X, rows, lambda numbers: numbers - before, len(X), before, by_place=by_place)
+        elif before + len(X) <= self.order.n:  # else it will be an error, once they are counted
             rows = self.store.rows(self.order.n)
-
-        def encode(first, last):
-            moments, work = kernels.Moments(self.n_columns, self.width, self.by_code), self.encoder.workspace()
-            size = block_rows(self.n_columns, self.grid.dtype)
-            for start in range(first, last, size):
-                stop = min(last, start + size)
-                poll()
-                block = row_block(X, slice(start, stop), self.grid.dtype)
-                slots = (
-                    np.arange(start, stop) if self.order is None else self.order.slots(before + np.arange(start, stop))
-                )
-                self.encoder.encode(block, rows, moments, slots, before + start, work, by_place)
-            return moments
-
-        for moments in in_threads(encode, len(X), block_rows(self.n_columns, self.grid.dtype), self.n_jobs):
-            self.moments.add(moments)
+            self.encoder.encode(X, rows, self.order.slots, len(X), before, by_place=by_place)
 
     def _packed_rows(self, first):
         """The rows from number `first` on as they are packed, (rows, bytes of a row)."""
@@ -203,9 +167,9 @@ class Packer:
     def statistics(self, n_rows, table):
         """Parts of a PackedMatrix of the n_rows rows added; table is the decode table."""
         values = self.sample.values()
-        coincidence = duplicates.of_rows(values, np.arange(len(values)), self.encoder, self.grid.dtype)
-        new = from_moments(self.moments, n_rows, 0.0 if self.by_place else coincidence, table)
-        return new if self.carried is None else self.carried.joined(new, n_rows, self.moments.hits)
+        coincidence = 0.0 if self.by_place else self.encoder.coincidence(values, np.arange(len(values)))
+        new = from_moments(self.encoder.moments, n_rows, coincidence, table)
+        return new if self.carried is None else self.carried.joined(new, n_rows, self.encoder.moments.hits)
 
     def _check(self, X, column_names):
         """Refuse rows of another kind; note the range of rows that the grid was made without."""
@@ -227,14 +191,13 @@ class Packer:
         if n == 0:
             raise ValueError("The source has no rows: at least one is needed.")
         self.warn_outside(feature_names)
-        row_seed = kernels.mix(self.seed, 1)
+        row_seed = Stream.ROW_ORDER.of(self.seed)
         return assemble(
             self.grid,
             self.store.into_tiles(row_seed if self.order is None else None, n_jobs=self.n_jobs),
-            self.statistics(n, decode_table(self.grid, *self.kind[:2])),
+            self.statistics(n, self.grid.decode_table),
             (n, self.n_columns),
             decoded_dtype(self.dtype),
-            *self.kind,
             row_seed,
             target=check_target(np.concatenate(self.targets), n) if self.targets else None,
             feature_names=feature_names,

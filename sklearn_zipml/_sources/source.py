@@ -12,6 +12,7 @@ from scipy.sparse import issparse
 
 from .._feature_names import Expected, compare_names, string_names
 from .._storage.blocks import is_real
+from .._storage.decoded_rows import warn_of_decoded
 from .._warnings import warn
 from .csv_header import has_header
 from .files import TableFile, files_of, open_files
@@ -118,7 +119,7 @@ class Columns:
 
     def __post_init__(self):
         self.single = self.target is not None and not isinstance(self.target, (list, tuple))
-        self._has_warned = False
+        self._has_warned = self.found_decoded = False
         self.targets = [] if self.target is None else [self.target] if self.single else list(self.target)
 
     def split(self, available, index=(), where=""):
@@ -242,9 +243,9 @@ def _read(table, pick):
         raise ValueError(f"header={pick.header} is for CSV files, and not for data of type {type(table).__name__}.")
     if is_arrow(table):
         return read_arrow(table, pick)
-    if is_frame(table):
-        return read_frame(table, pick)
-    return _read_packed(table, pick) if _is_packed(table) else _read_array(table, pick)
+    if _is_packed(table):
+        return _read_packed(table, pick)
+    return _watched(read_frame(table, pick) if is_frame(table) else _read_array(table, pick), pick)
 
 
 def _rows_at_once(array):
@@ -265,6 +266,14 @@ def _read_packed(packed, pick):
         values = np.asarray(rows)
         y = rows.target if not targets else values[:, targets[0]] if pick.single else values[:, targets]
         yield values[:, features], y, own, (rows, np.array(features))
+
+
+def _watched(read, pick):
+    """Rows as they are read; a warning, once, if a PackedMatrix has decoded them."""
+    for k, part in enumerate(read):
+        if k == 0 and not pick.found_decoded:
+            pick.found_decoded = is_real(part[0].dtype) and warn_of_decoded(part[0])
+        yield part
 
 
 def _read_array(array, pick):

@@ -8,7 +8,6 @@ import numpy as np
 
 from .._kernels import passes
 from .._kernels.threads import THREAD_TILES, in_threads
-from .._quantization.levels import Grid, n_levels
 from .._underflow import underflow_is_zero
 
 ERROR_UNITS = 1 << 14  # squared errors are summed in such parts of a squared step
@@ -78,16 +77,6 @@ def code_noise(packed):
     return np.broadcast_to(packed._variance.astype(np.float64)[:, None], (d, codes))
 
 
-def column_levels(packed):
-    """Grid positions of the levels of every column, a list of uint8 arrays."""
-    stride = packed.n_draws
-    if packed._width < 8:
-        return [row[: stride * used : stride] for row, used in zip(packed._table, packed._used, strict=False)]
-    if packed.sample_bits == 8:  # every grid position is a level
-        return [np.arange(used, dtype=np.uint8) * np.uint8(stride) for used in packed._used]
-    return [row[:used] for row, used in zip(packed._grid_levels, packed._used, strict=True)]
-
-
 def weighted(packed, weights=None):
     """Mean, deviation and rounding variance over rows with weights (slot order), float64 in grid steps."""
     if weights is None:
@@ -127,13 +116,3 @@ def subset_statistics(packed):
     mean, deviation, variance = weighted(packed)
     found = {"mean": mean, "deviation": deviation} | ({"variance": variance} if packed._noise.shape[1] else {})
     return {name: array.astype(np.float32) for name, array in found.items()}
-
-
-def grid_of(packed):
-    """The levels of a container as a Grid."""
-    count = n_levels(packed.sample_bits, packed.n_draws)
-    levels = np.zeros((packed.shape[1], count), dtype=np.uint8)
-    for row, own in zip(levels, column_levels(packed), strict=True):
-        row[: len(own)] = own
-        row[len(own) :] = own[-1]
-    return Grid(packed._offset, packed._step, levels, packed._used, np.float64, packed.n_draws)

@@ -5,7 +5,7 @@ import numpy as np
 from .._kernels import tiles as kernels
 from .._kernels.threads import THREAD_TILES, in_threads
 from .row_order import RowOrder
-from .tiles import aligned_tiles, code_width, turn_rows
+from .tiles import aligned_tiles, turn_rows
 
 # Rows so short that a list of them would count beside them are shuffled anew.
 LEAST_ROW_BYTES = 64
@@ -63,7 +63,7 @@ def take(matrix, rows):
     -------
     a Selection, or tiles; the RowOrder in either
     """
-    (n, d), order, width = matrix.shape, matrix._order, code_width(matrix.sample_bits)
+    (n, d), order, width = matrix.shape, matrix._order, matrix._width
     seed = kernels.mix(order.seed, len(rows))
     shuffled = RowOrder(len(rows), seed)
     if d == 0 or len(rows) == 0:

@@ -4,11 +4,6 @@ from .._kernels import tiles as kernels
 from .._kernels.threads import THREAD_TILES, in_threads
 
 
-def code_width(sample_bits):
-    """Bits a code takes in a tile: 3 bits live in 4, and 5 to 7 in 8."""
-    return next(width for width in (1, 2, 4, 8) if sample_bits <= width)
-
-
 def aligned_tiles(n_rows, n_columns, width):
     """Zeroed uint8 tiles, (tiles, bytes of a tile), that start on a 64-byte line."""
     n_tiles, size = -(-n_rows // kernels.TILE_ROWS), kernels.tile_bytes(n_columns, width)

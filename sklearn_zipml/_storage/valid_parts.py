@@ -9,11 +9,8 @@ from numbers import Integral
 import numpy as np
 
 from .._kernels import tiles as kernels
-from .._quantization.levels import draws_of, n_levels
-from .tiles import code_width
+from .._scheme import PLACEMENTS, SAMPLINGS, Scheme, draws_of
 
-SAMPLINGS = ("compensated", "double", "naive", "nearest")
-LEVELS = ("optimal", "uniform")
 DTYPES = ("float32", "float64")
 KIND = ("shape", "dtype", "sample_bits", "sampling", "levels", "n_draws", "row_seed")
 ALONG = ("row_list", "target", "feature_names")
@@ -64,12 +61,12 @@ def checked_kind(parts):
     if not isinstance(shape, (list, tuple)) or len(shape) != 2:
         raise InvalidParts("its shape is not two numbers")
     n, d = _integer(shape[0], 0, MOST, "number of rows"), _integer(shape[1], 1, MOST, "number of columns")
-    for name, known in (("dtype", DTYPES), ("sampling", SAMPLINGS), ("levels", LEVELS)):
+    for name, known in (("dtype", DTYPES), ("sampling", SAMPLINGS), ("levels", PLACEMENTS)):
         if not isinstance(parts[name], (str, np.dtype)) or str(parts[name]) not in known:
             raise InvalidParts(f"its {name} is none of {', '.join(known)}")
     sampling = str(parts["sampling"])
     n_draws = draws_of(sampling) if n_draws is None else _integer(n_draws, 1, 256, "number of draws")
-    if (n_draws > 1) != (sampling == "double"):
+    if (n_draws > 1) != (draws_of(sampling) > 1):
         raise InvalidParts("its number of draws is not one that its sampling has")
     return {
         "shape": (n, d),
@@ -85,23 +82,26 @@ def checked_kind(parts):
 def array_kinds(kind):
     """The dtype and shape of every array that a container of a checked kind has."""
     n, d = kind["shape"]
-    bits, sampling = kind["sample_bits"], kind["sampling"]
-    width, padded = code_width(bits), kernels.padded_columns(d)
-    codes = 0 if width == 8 else 1 << width
-    levels = n_levels(bits, kind["n_draws"]) if 4 < bits < 8 else 0
+    scheme, padded = scheme_of(kind), kernels.padded_columns(d)
+    codes = scheme.table_codes
     return {
-        "codes": ("u1", (-(-n // kernels.TILE_ROWS), padded * kernels.TILE_ROWS * width // 8)),
+        "codes": ("u1", (-(-n // kernels.TILE_ROWS), padded * kernels.TILE_ROWS * scheme.width // 8)),
         "table": ("u1", (padded, codes)),
-        "grid_levels": ("u1", (d, levels)),
+        "grid_levels": ("u1", (d, scheme.n_levels if scheme.stores_levels else 0)),
         "used": ("u2", (d,)),
         "offset": ("f8", (d,)),
         "step": ("f8", (d,)),
         "mean": ("f4", (d,)),
         "deviation": ("f4", (d,)),
         "variance": ("f4", (d,)),
-        "noise": ("f2", (d, codes if sampling in ("compensated", "double") else 0)),
+        "noise": ("f2", (d, codes if scheme.is_compensated else 0)),
         "coincidence": ("f8", (1,)),
     }
+
+
+def scheme_of(kind):
+    """The Scheme of a checked kind."""
+    return Scheme(*(kind[name] for name in ("sample_bits", "sampling", "levels", "n_draws")))
 
 
 def list_dtype(n_rows):
@@ -200,7 +200,7 @@ def _check_values(kind, arrays):
     if not 0 <= coincidence <= 1:
         raise InvalidParts("its coincidence is no probability")
     used = arrays["used"].astype(np.int64)
-    if not ((used >= 1) & (used <= n_levels(kind["sample_bits"], stride)) & ((used - 1) * stride <= 255)).all():
+    if not ((used >= 1) & (used <= scheme_of(kind).n_levels) & ((used - 1) * stride <= 255)).all():
         raise InvalidParts("its columns have numbers of levels that no packing makes")
     levels = arrays["grid_levels"] if arrays["grid_levels"].shape[1] else arrays["table"][:d]
     if levels.shape[1] and (np.diff(levels.astype(np.int16), axis=1) < 0).any():

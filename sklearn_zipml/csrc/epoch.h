@@ -17,31 +17,38 @@
 #include "format/tile.h"
 
 enum {
-  ZML_BLOCK = 1024,    /* columns that a block has at most */
-  ZML_FOLD_AFTER = 16, /* float32 sums are folded into double ones every so many tiles */
-  ZML_MOST_PARTS = 8   /* parts that a sum over columns has at most, and so members of a team */
+  ZML_BLOCK = 1024,        /* columns that a block has at most: half as many in up to ... */
+  ZML_MANY_COLUMNS = 4096, /* ... so many columns */
+  ZML_FOLD_AFTER = 16,     /* float32 sums are folded into double ones every so many tiles */
+  ZML_MOST_PARTS = 8       /* parts that a sum over columns has at most, and so members of a team */
 };
+
+/* What a solver makes of a loss, see rule.h. */
+typedef struct zml_rule zml_rule;
+extern const zml_rule zml_saga_least_squares, zml_sgd_least_squares;
 
 typedef struct {
   const zml_kernels *kernels;
+  const zml_rule *rule;
   /* Samples */
   const uint8_t *tiles, *table; /* table is NULL for widths 8 and 32 */
   int width;
   size_t columns, n_rows; /* columns are padded */
   const int64_t *order;   /* of the tiles */
   size_t n_order;
-  int batch_rows;
+  int batch_size;
   const float *centre;
   /* Rows, in slot order; those of the targets one after the other, `slots` apart */
   size_t n_targets, slots;
-  const float *weights; /* NULL if all are one */
-  const float *targets; /* of sgd; NULL in saga */
-  float *lag;           /* of saga; NULL in sgd */
-  /* Model-sized vectors, (targets, columns). saga: offset from the anchor, drift, mean gradient and pull with their
-   * single-precision sum `total`. sgd: model, and the sum of its iterates in `total` and, folded, in `sum`. */
+  const float *weights;  /* NULL if all are one */
+  const float *targets;  /* of sgd */
+  float *table_residual; /* of saga: residual at the anchor less what the table of gradients holds */
+  /* Model-sized vectors, (targets, columns). saga: offset from the anchor, drift, mean gradient and gradient of the
+   * penalty with their single-precision sum `total`. sgd: model, and the sum of its iterates in `total` and, folded, in
+   * `sum`. */
   float *model, *drift, *total;
   double *sum;
-  const double *pull;
+  const double *penalty_gradient;
   const float *threshold, *anchor; /* l1 penalty; NULL for none */
   /* Factors of every column */
   const float *keep, *step, *unit;
@@ -58,12 +65,12 @@ typedef struct {
   int opens_fold;
 } zml_rows;
 
-/* What a batch does to a target: its quantized changes (or residuals) and the lag they leave. */
+/* What a batch does to a target: its quantized changes (or residuals) and the table residuals that they leave. */
 typedef struct {
   zml_batch batch;
   int8_t planes[2][ZML_TILE_ROWS];
   float values[ZML_TILE_ROWS]; /* of float tiles */
-  float lag[ZML_TILE_ROWS];
+  float table_residual[ZML_TILE_ROWS];
 } zml_changes;
 
 /* A member's place in an epoch. */

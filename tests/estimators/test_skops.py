@@ -12,7 +12,11 @@ from sklearn_zipml import DoubleSamplingQuantizer, PackedMatrix, ZipMLLSSVC, Zip
 
 skops = pytest.importorskip("skops.io")
 REGRESSOR, CLASSIFIER = "sklearn_zipml.ZipMLRegressor", "sklearn_zipml.ZipMLLSSVC"
-QUANTIZER = ["sklearn_zipml.DoubleSamplingQuantizer", "sklearn_zipml._quantization.levels.Grid"]
+QUANTIZER = [
+    "sklearn_zipml.DoubleSamplingQuantizer",
+    "sklearn_zipml._scheme.Scheme",
+    "sklearn_zipml._storage.grid.Grid",
+]
 MATRIX = ["sklearn_zipml.PackedMatrix"]
 MOMENTS = ["sklearn_zipml._solvers.normal_equations.Moments"]
 SKETCH = [

@@ -18,8 +18,9 @@ from sklearn_zipml._cli import main
 from sklearn_zipml._kernels import dispatch
 from sklearn_zipml._packed_matrix import _restore
 from sklearn_zipml._quantization.encoder import pack, pack_on_grid
-from sklearn_zipml._quantization.levels import Grid, find_grid, n_levels
-from sklearn_zipml._storage.tiles import code_width
+from sklearn_zipml._quantization.levels import find_grid
+from sklearn_zipml._scheme import Scheme
+from sklearn_zipml._storage.grid import Grid
 
 ERROR_RATE = 1e-6
 # every width, the most draws it holds among them
@@ -37,7 +38,7 @@ def data(n=150, d=7, seed=0):
 
 def grid_of(X, bits, n_draws, levels="optimal"):
     """Grid of a whole matrix."""
-    return find_grid(X, bits, "double", levels, np.arange(len(X)), n_draws=n_draws)
+    return find_grid(X, Scheme.of(bits, "double", levels, n_draws), np.arange(len(X)))
 
 
 # grids of 255 // n_draws steps are coarse
@@ -48,9 +49,9 @@ pytestmark = pytest.mark.filterwarnings("ignore:One grid step:UserWarning")
 @pytest.mark.parametrize(("bits", "n_draws"), KINDS)
 def test_codes_equal_the_twins(bits, n_draws, levels):
     """Codes, bytes, decoded values and statistics, element by element."""
-    X, width = data(), code_width(bits)
+    X, width = data(), Scheme.of(bits, "double", levels, n_draws).width
     grid = grid_of(X, bits, n_draws, levels)
-    packed = pack_on_grid(X, grid, bits, "double", levels, 5)
+    packed = pack_on_grid(X, grid, 5)
     slots = reference.row_order(len(X), reference.mix(5, 1))
     codes, positions = reference.encode(X[slots], grid, "double", 5)
     assert codes.max() < 1 << bits
@@ -72,7 +73,7 @@ def test_kernels_give_the_same_codes_and_statistics(kernels, shape, bits, n_draw
         packed = []
         for name in (kernels, "portable"):
             with dispatch.kernels(name):
-                packed.append(pack(array, bits, "double", "optimal", 1, n_draws=n_draws))
+                packed.append(pack(array, Scheme.of(bits, "double", "optimal", n_draws), 1))
         for part in ("_codes", "_mean", "_deviation", "_variance", "_noise"):
             np.testing.assert_array_equal(*(getattr(one, part) for one in packed))
 
@@ -88,7 +89,7 @@ def test_draws_are_binomial(bits, n_draws):
     t = reference.coordinates(X, grid)
     _, low, gap = reference.intervals(t, grid)
     p = (t / reference.FRACTION - low) / gap
-    stored = [pack_on_grid(X, grid, bits, "double", "optimal", seed)._positions_by_row() for seed in range(n_seeds)]
+    stored = [pack_on_grid(X, grid, seed)._positions_by_row() for seed in range(n_seeds)]
     ups = (np.array(stored, dtype=float) - low) / gap * n_draws
     np.testing.assert_allclose(ups, np.rint(ups), atol=1e-9)
     for count in range(n_draws + 1):
@@ -105,14 +106,15 @@ def test_variance_falls_with_the_draws():
     """
     n_seeds, X = 40, np.random.default_rng(3).uniform(0, 240, size=(300, 3))
     levels = np.tile(np.array([0, 60, 120, 240], dtype=np.uint8), (3, 1))
-    grid = Grid(np.zeros(3), np.ones(3), levels, np.full(3, 4, dtype=np.uint16), np.float64)
+    scheme, used = Scheme.of(8, "double", "optimal"), np.full(3, 4, dtype=np.uint16)
+    grid = Grid(scheme, np.zeros(3), np.ones(3), levels, used, np.float64)
     _, low, gap = reference.intervals(reference.coordinates(X, grid), grid)
     one = ((X - low) * (low + gap - X)).mean(axis=0)
     counts = (2, 3, 4, 5)
     for n_draws in counts:
-        chosen, drawn = replace(grid, n_draws=n_draws), []
+        chosen, drawn = replace(grid, scheme=replace(scheme, n_draws=n_draws)), []
         for seed in range(n_seeds):
-            packed = pack_on_grid(X, chosen, 4, "double", "optimal", seed)
+            packed = pack_on_grid(X, chosen, seed)
             np.testing.assert_allclose(packed._variance, ((np.asarray(packed) - X) ** 2).mean(axis=0), rtol=0.01)
             drawn.append(packed._variance)
         error = np.std(drawn, axis=0, ddof=1) / np.sqrt(n_seeds)
@@ -143,7 +145,7 @@ def test_second_moments_are_unbiased(bits, n_draws):
     n_seeds, X = 200, np.random.default_rng(4).normal(size=(100, 4)) @ np.random.default_rng(5).normal(size=(4, 4))
     grid, found = grid_of(X, bits, n_draws), []
     for seed in range(n_seeds):
-        packed = pack_on_grid(X, grid, bits, "double", "optimal", seed)
+        packed = pack_on_grid(X, grid, seed)
         stored = np.asarray(packed)
         found.append(stored.T @ stored / len(X) - np.diag(packed.rounding_variance))
     error = np.std(found, axis=0, ddof=1) / np.sqrt(n_seeds)
@@ -156,8 +158,9 @@ def test_levels(bits, n_draws):
     """As many as codes allow, at multiples of n_draws, from minimum to maximum."""
     X = data(2000)
     grid = grid_of(X, bits, n_draws)
-    assert grid.levels.shape[1] == n_levels(bits, n_draws) >= 2
-    assert n_draws * (n_levels(bits, n_draws) - 1) < 1 << bits <= n_draws * n_levels(bits, n_draws)
+    count = grid.scheme.n_levels
+    assert grid.levels.shape[1] == count >= 2
+    assert n_draws * (count - 1) < 1 << bits <= n_draws * count
     assert not (grid.levels % n_draws).any()
     np.testing.assert_allclose(grid.offset + grid.step * grid.top, X.max(axis=0), rtol=1e-9)
 
@@ -181,7 +184,7 @@ def test_training():
     partial = quantizer.partial_fit(X[:100]).partial_fit(X[100:])
     assert PackedMatrix.from_chunks(iter([X]), quantizer=partial) == packed
     ZipMLRegressor(6, **settings).partial_fit(X[:2000], y[:2000]).partial_fit(X[2000:], y[2000:])
-    same = pack(X, 6, "double", "optimal", 0)
+    same = pack(X, Scheme.of(6, "double", "optimal"), 0)
     assert same.n_draws == 2 and "n_draws" not in repr(same) and same != packed
 
 
@@ -189,7 +192,7 @@ def test_training():
 def test_files_and_pickles(tmp_path, bits):
     """Round trips and appending; two draws stay in files of the old version, and old pickles load."""
     X, path = data(300), tmp_path / "x.zq"
-    packed = pack(X, bits, "double", "optimal", 3, n_draws=3)
+    packed = pack(X, Scheme.of(bits, "double", "optimal", 3), 3)
     packed.save(path)
     loaded = PackedMatrix.load(path, verify=True)
     assert loaded == packed and loaded.n_draws == 3
@@ -197,11 +200,11 @@ def test_files_and_pickles(tmp_path, bits):
     more = PackedMatrix.append(path, X, random_state=0)
     assert more.n_draws == 3 and more[: len(X)] == packed
     assert struct.unpack_from("<I", path.read_bytes(), 8) == (2,)
-    two = pack(X, bits, "double", "optimal", 3)
+    two = pack(X, Scheme.of(bits, "double", "optimal"), 3)
     two.save(path)
     assert struct.unpack_from("<I", path.read_bytes(), 8) == (1,)
     assert PackedMatrix.load(path) == two
-    for matrix, n_draws in ((two, 2), (pack(X, bits, "compensated", "optimal", 3), 1)):
+    for matrix, n_draws in ((two, 2), (pack(X, Scheme.of(bits, "compensated", "optimal"), 3), 1)):
         parts = matrix._parts()
         del parts["n_draws"]
         assert _restore(2, parts) == matrix
@@ -223,7 +226,7 @@ def test_errors():
             DoubleSamplingQuantizer(8, sampling="double", n_draws=n_draws).fit(X)
     with pytest.raises(ValueError, match="n_draws=3: leave n_draws=2"):
         ZipMLRegressor(4, sampling="double", n_draws=3, resample="epoch", solver="sgd").fit(X, y)
-    packed = pack(X, 8, "double", "optimal", 0, n_draws=3)
+    packed = pack(X, Scheme.of(8, "double", "optimal", 3), 0)
     with pytest.raises(ValueError, match="n_draws=3 cannot be narrowed from 8 to 4 bits"):
         packed.requantize(4)
     with pytest.raises(ValueError, match="n_draws=3 cannot be; leave n_draws=2"):

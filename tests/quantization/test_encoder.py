@@ -12,8 +12,8 @@ from sklearn_zipml._kernels import dispatch
 from sklearn_zipml._kernels import tiles as kernels
 from sklearn_zipml._quantization.encoder import pack, pack_on_grid
 from sklearn_zipml._quantization.levels import column_range, find_grid
+from sklearn_zipml._scheme import Scheme
 from sklearn_zipml._storage import blocks
-from sklearn_zipml._storage.tiles import code_width
 
 SAMPLINGS = ["naive", "nearest", "double", "compensated"]
 KINDS = [(sampling, bits) for sampling in SAMPLINGS for bits in range(1, 9) if (sampling, bits) != ("double", 1)]
@@ -32,12 +32,12 @@ def data(n=150, d=7, seed=0):
 
 def grid_of(X, bits, sampling="compensated", levels="optimal"):
     """Grid of a whole matrix."""
-    return find_grid(X, bits, sampling, levels, np.arange(len(X)))
+    return find_grid(X, Scheme.of(bits, sampling, levels), np.arange(len(X)))
 
 
 def check_against_twin(X, grid, bits, sampling, seed, packed):
     """Codes, bytes and statistics equal the twin's."""
-    width = code_width(bits)
+    width = grid.scheme.width
     slots = reference.row_order(len(X), reference.mix(seed, 1))
     rows = np.asarray(X)[slots]
     codes, positions = reference.encode(rows, grid, sampling, seed)
@@ -60,7 +60,7 @@ def test_codes_equal_the_twins(sampling, bits, levels):
     """Every sampling, at every width."""
     X = data()
     grid = grid_of(X, bits, sampling, levels)
-    packed = pack_on_grid(X, grid, bits, sampling, levels, 12345)
+    packed = pack_on_grid(X, grid, 12345)
     check_against_twin(X, grid, bits, sampling, 12345, packed)
 
 
@@ -75,7 +75,7 @@ def test_dtypes(dtype, sampling):
     X = (X > 0) if dtype == "bool" else (np.abs(X) if dtype == "uint8" else np.clip(X, -127, 127)).astype(dtype)
     grid = grid_of(X, 3, sampling)
     assert grid.dtype is (np.float64 if dtype in ("float64", "int32", "int64") else np.float32)
-    packed = pack_on_grid(X, grid, 3, sampling, "optimal", 7)
+    packed = pack_on_grid(X, grid, 7)
     check_against_twin(X, grid, 3, sampling, 7, packed)
     assert packed.dtype == (np.float32 if dtype == "float32" else np.float64)
 
@@ -105,8 +105,8 @@ def test_codes_do_not_depend_on_memory_layout(layout, dtype, tmp_path):
     X = (data() * 10).astype(dtype)
     view = LAYOUTS[layout](X, tmp_path)
     np.testing.assert_array_equal(view, X)
-    packed = pack(view, 4, "compensated", "optimal", 3)
-    assert packed == pack(X, 4, "compensated", "optimal", 3)
+    packed = pack(view, Scheme.of(4, "compensated", "optimal"), 3)
+    assert packed == pack(X, Scheme.of(4, "compensated", "optimal"), 3)
     np.testing.assert_array_equal(view, X)
 
 
@@ -115,13 +115,11 @@ def test_codes_do_not_depend_on_position(sampling, bits):
     """A row gets the same codes in any order and in any subset, though it stands in another slot."""
     X = data(300)
     grid = grid_of(X, bits, sampling)
-    all_rows = np.asarray(pack_on_grid(X, grid, bits, sampling, "optimal", 5))
+    all_rows = np.asarray(pack_on_grid(X, grid, 5))
     rng = np.random.default_rng(0)
     for rows in (rng.permutation(300), rng.choice(300, 77, replace=False), np.array([8]), np.arange(300)[::-1]):
-        np.testing.assert_array_equal(
-            np.asarray(pack_on_grid(X[rows], grid, bits, sampling, "optimal", 5)), all_rows[rows]
-        )
-        chosen = pack_on_grid(X, grid, bits, sampling, "optimal", 5, rows=rows)
+        np.testing.assert_array_equal(np.asarray(pack_on_grid(X[rows], grid, 5)), all_rows[rows])
+        chosen = pack_on_grid(X, grid, 5, rows=rows)
         np.testing.assert_array_equal(np.asarray(chosen), all_rows[rows])
 
 
@@ -129,7 +127,7 @@ def test_equal_rows_get_equal_codes():
     """Their noise is shared; another seed gives another noise."""
     X = data(100)
     X[50:] = X[:50]
-    decoded = [np.asarray(pack(X, 2, "double", "optimal", seed)) for seed in (1, 2)]
+    decoded = [np.asarray(pack(X, Scheme.of(2, "double", "optimal"), seed)) for seed in (1, 2)]
     np.testing.assert_array_equal(decoded[0][50:], decoded[0][:50])
     assert (decoded[0] != decoded[1]).mean() > 0.1
 
@@ -139,9 +137,9 @@ def test_equal_rows_get_equal_codes():
 def test_codes_do_not_depend_on_blocks_and_threads(monkeypatch, n_jobs, block_bytes):
     """Blocks are whole tiles and moments are integers."""
     X = data(1000)
-    whole = pack(X, 3, "double", "optimal", 9)
+    whole = pack(X, Scheme.of(3, "double", "optimal"), 9)
     monkeypatch.setattr(blocks, "BLOCK_BYTES", block_bytes)
-    parts = pack(X, 3, "double", "optimal", 9, n_jobs=n_jobs)
+    parts = pack(X, Scheme.of(3, "double", "optimal"), 9, n_jobs=n_jobs)
     assert parts == whole
     for name in ("_mean", "_deviation", "_variance", "_noise", "_codes"):
         np.testing.assert_array_equal(getattr(parts, name), getattr(whole, name))
@@ -159,8 +157,8 @@ def test_kernels_give_the_same_codes_and_statistics(kernels, shape, sampling, bi
             found, expected = [], []
             for name, results in ((kernels, found), ("portable", expected)):
                 with dispatch.kernels(name):
-                    packed = pack(array, bits, sampling, "optimal", 1)
-                    wide = pack(array, 8, sampling, "optimal", 1)
+                    packed = pack(array, Scheme.of(bits, sampling, "optimal"), 1)
+                    wide = pack(array, Scheme.of(8, sampling, "optimal"), 1)
                     taken = packed[np.arange(0, len(X), 2)]
                     results += [packed, taken, wide, wide.requantize(bits, random_state=0)]
                     results += [packed.requantize(bits - 1, random_state=0)] if bits > 2 else []
@@ -200,7 +198,7 @@ def draws(X, grid, bits, sampling, n_seeds):
     shape = (n_seeds, *X.shape)
     out = np.empty(shape)
     for seed in range(n_seeds):
-        packed = pack_on_grid(X, grid, bits, sampling, "optimal", seed)
+        packed = pack_on_grid(X, grid, seed)
         out[seed] = packed._positions_by_row()
     return out
 
@@ -259,7 +257,7 @@ def test_variance_is_what_was_drawn(sampling, bits):
     expected = (above * (gap - above)).mean(axis=0) / (2 if sampling == "double" else 1)
     stored = np.empty((n_seeds, 3))
     for seed in range(n_seeds):
-        packed = pack_on_grid(X, grid, bits, sampling, "optimal", seed)
+        packed = pack_on_grid(X, grid, seed)
         stored[seed] = packed._variance
         actual = ((np.asarray(packed) - X) ** 2).mean(axis=0)
         np.testing.assert_allclose(packed._variance * packed._step**2, actual, rtol=0.02)
@@ -275,7 +273,7 @@ def test_values_at_levels_are_exact(sampling, bits):
     rng = np.random.default_rng(0)
     picked = rng.integers(0, grid.used, size=(200, 7))
     X = grid.offset + grid.step * grid.levels[np.arange(7), picked]
-    packed = pack_on_grid(X, grid, bits, sampling, "optimal", 1)
+    packed = pack_on_grid(X, grid, 1)
     np.testing.assert_array_equal(np.asarray(packed), X)
     np.testing.assert_array_equal(packed._variance, 0)
 
@@ -287,7 +285,7 @@ def test_values_outside_the_grid_go_to_its_ends(sampling, dtype):
     X = np.random.default_rng(0).normal(size=(90, 4)).astype(dtype)
     grid = grid_of(X, 4, sampling)
     far = np.array([X.min(0) - 1, X.max(0) + 1, X.min(0) - 1e30, X.max(0) + 1e30, X.min(0), X.max(0)], dtype=dtype)
-    decoded = np.asarray(pack_on_grid(far, grid, 4, sampling, "optimal", 0))
+    decoded = np.asarray(pack_on_grid(far, grid, 0))
     np.testing.assert_allclose(decoded[::2], np.tile(X.min(0), (3, 1)), rtol=1e-6)
     np.testing.assert_allclose(decoded[1::2], np.tile(X.max(0), (3, 1)), rtol=1e-6)
 
@@ -297,7 +295,7 @@ def test_values_outside_the_grid_go_to_its_ends(sampling, dtype):
 def test_scale_does_not_matter(sampling, exponent):
     """Powers of two change nothing but the step."""
     X = np.random.default_rng(0).normal(size=(100, 3))
-    packed, scaled = (pack(values, 3, sampling, "optimal", 0) for values in (X, np.ldexp(X, exponent)))
+    packed, scaled = (pack(values, Scheme.of(3, sampling, "optimal"), 0) for values in (X, np.ldexp(X, exponent)))
     np.testing.assert_array_equal(packed._codes, scaled._codes)
     np.testing.assert_array_equal(np.ldexp(np.asarray(packed), exponent), np.asarray(scaled))
 
@@ -309,7 +307,7 @@ def test_extreme_scales(scale, dtype):
     if dtype == "float32" and not 1e-45 < scale < 1e39:
         return
     X = (np.random.default_rng(0).uniform(-1, 1, size=(100, 3)) * scale).astype(dtype)
-    packed = pack(X, 8, "compensated", "optimal", 0)
+    packed = pack(X, Scheme.of(8, "compensated", "optimal"), 0)
     decoded, span = np.asarray(packed).astype(float), np.ptp(X.astype(float), axis=0)
     assert np.isfinite(decoded).all() and np.isfinite(packed._variance).all()
     assert np.all(np.abs(decoded - X) <= span * (1 if scale == 1e-300 else 1.01 / 255) + 2e-45)
@@ -323,8 +321,9 @@ def test_not_finite(bad, dtype, row):
     X = np.ones((100, 3), dtype=dtype)
     X[row, 2] = bad
     with pytest.raises(ValueError, match=r"X contains (NaN|infinity)"):
-        pack(X, 4, "compensated", "optimal", 0)
-    assert np.asarray(pack(X, 4, "compensated", "optimal", 0, rows=np.flatnonzero(np.arange(100) != row))).max() == 1
+        pack(X, Scheme.of(4, "compensated", "optimal"), 0)
+    rows = np.flatnonzero(np.arange(100) != row)
+    assert np.asarray(pack(X, Scheme.of(4, "compensated", "optimal"), 0, rows=rows)).max() == 1
 
 
 def test_twin_draws_what_the_kernels_draw():

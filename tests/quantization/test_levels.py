@@ -9,6 +9,7 @@ from sklearn_zipml import DoubleSamplingQuantizer
 from sklearn_zipml._kernels import tiles as kernels
 from sklearn_zipml._quantization.encoder import pack
 from sklearn_zipml._quantization.levels import find_grid
+from sklearn_zipml._scheme import Scheme
 
 SHAPES = ("uniform", "normal", "heavy", "zeros", "bimodal", "skewed")
 
@@ -39,7 +40,7 @@ def moments_below(values, positions):
 
 def grid_of(X, bits, sampling="compensated", levels="optimal", **options):
     """Grid of a whole matrix."""
-    return find_grid(X, bits, sampling, levels, np.arange(len(X)), **options)
+    return find_grid(X, Scheme.of(bits, sampling, levels), np.arange(len(X)), **options)
 
 
 def values_of(grid, j):
@@ -133,7 +134,7 @@ def test_constant_columns(value, levels):
     X = np.column_stack([np.full(50, value), np.arange(50.0)])
     grid = grid_of(X, 2, levels=levels)
     assert grid.used[0] == 1 and grid.top[0] == 0 and grid.scale[0] == 0
-    packed = pack(X, 2, "compensated", levels, 0)
+    packed = pack(X, Scheme.of(2, "compensated", levels), 0)
     assert np.all(np.asarray(packed)[:, 0] == value)
     assert packed._variance[0] == 0
 
@@ -165,7 +166,7 @@ def test_few_valued_columns_are_stored_without_loss(name, column, bits, sampling
         if bits == 8:
             return
         bits += 1
-    packed = pack(column[:, None], bits, sampling, "optimal", 0)
+    packed = pack(column[:, None], Scheme.of(bits, sampling, "optimal"), 0)
     decoded = np.asarray(packed)[:, 0]
     exact = column.dtype.kind in "biu"
     tolerance = 0 if exact else (1e-6 if column.dtype == np.float32 else 1e-12) * np.abs(column).max()
@@ -205,7 +206,7 @@ def test_rows_outside_the_selection_do_not_count():
     """`rows` names the rows whose range is the grid's."""
     X = np.arange(100.0)[:, None]
     rows = np.arange(10, 20)
-    grid = find_grid(X, 4, "compensated", "optimal", rows, rows)
+    grid = find_grid(X, Scheme.of(4, "compensated", "optimal"), rows, rows)
     assert grid.offset[0] == 10 and grid.offset[0] + grid.step[0] * grid.top[0] == 19
 
 

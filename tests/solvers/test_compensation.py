@@ -5,6 +5,7 @@ import pytest
 
 from sklearn_zipml import ZipMLRegressor
 from sklearn_zipml._quantization.encoder import pack
+from sklearn_zipml._scheme import Scheme
 from sklearn_zipml._solvers import compensation as compensation_module
 from sklearn_zipml._solvers import problem as problem_module
 from sklearn_zipml._solvers.compensation import (
@@ -30,7 +31,7 @@ def collinear(n=4000):
 
 def test_compensation_by_direction():
     """In units of D the curvature l of every direction becomes max(l - (1 - 4 R), min(2 sqrt(R), mu))."""
-    problem = Problem(pack(collinear(), 2, "compensated", "optimal", 0), None, True)
+    problem = Problem(pack(collinear(), Scheme.of(2, "compensated", "optimal"), 0), None, True)
     noise, ridge = problem.variance * problem.unit**2, np.full(10, 1e-3)
     noisy, gram = noise > 0, problem.dense_curvature() + np.diag(ridge)
     assert noisy.sum() == 8
@@ -51,7 +52,7 @@ def test_compensation_by_direction():
 
 def test_moves_are_completed():
     """A move to the minimum of H + ridge becomes one to the minimum of the whole; gains up to 1.02 are left out."""
-    problem = Problem(pack(collinear()[:, :8], 2, "compensated", "optimal", 0), None, True)
+    problem = Problem(pack(collinear()[:, :8], Scheme.of(2, "compensated", "optimal"), 0), None, True)
     noise, gram = problem.variance * problem.unit**2, problem.dense_curvature() + 1e-3 * np.eye(8)
     taken = dense_compensation(gram, noise, noise > 0, 0.002)
     whole = gram - taken.tau * np.diag(noise) + taken.lift @ taken.lift.T
@@ -106,7 +107,7 @@ def gaussian(n, rng):
 @pytest.mark.parametrize("rows", [duplicates, decaying, one_hot, gaussian])
 def test_sample_stands_for_all_rows(rows, bits, monkeypatch):
     X = rows(15000, np.random.default_rng(0))
-    problem = Problem(pack(X, bits, "compensated", "optimal", 0), None, True)
+    problem = Problem(pack(X, Scheme.of(bits, "compensated", "optimal"), 0), None, True)
     noise = problem.variance * problem.unit**2
     noisy = noisy_columns(noise)
     assert noisy.all() == (rows is not one_hot)
@@ -125,7 +126,8 @@ def test_sample_stands_for_all_rows(rows, bits, monkeypatch):
 def test_slight_noise_needs_no_search(monkeypatch):
     monkeypatch.setattr(problem_module, "DENSE_FLOPS", 0)
     monkeypatch.setattr(compensation_module, "smallest_ratio", None)
-    problem = Problem(pack(decaying(15000, np.random.default_rng(0)), 6, "compensated", "optimal", 0), None, True)
+    X = decaying(15000, np.random.default_rng(0))
+    problem = Problem(pack(X, Scheme.of(6, "compensated", "optimal"), 0), None, True)
     assert 0.6 < compensation(problem, np.zeros(D)).tau <= 0.8
 
 

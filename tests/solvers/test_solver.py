@@ -12,6 +12,7 @@ from sklearn_zipml._kernels import epochs as epoch_kernels
 from sklearn_zipml._kernels import tiles as kernels
 from sklearn_zipml._quantization.encoder import pack
 from sklearn_zipml._quantization.float_rows import FloatMatrix
+from sklearn_zipml._scheme import Scheme
 from sklearn_zipml._solvers import problem as problem_module
 from sklearn_zipml._solvers.anchor import Anchor
 from sklearn_zipml._solvers.compensation import dense_ratio, iterative_ratio
@@ -32,7 +33,7 @@ def data(n=300, d=9, seed=0):
 
 def problem_of(X, y, bits, *, sampling="compensated", weights=None, centred=True, seed=3):
     """A problem and its targets, centred, in slot order."""
-    matrix = FloatMatrix(X, seed) if bits is None else pack(X, bits, sampling, "optimal", seed)
+    matrix = FloatMatrix(X, seed) if bits is None else pack(X, Scheme.of(bits, sampling, "optimal"), seed)
     problem = Problem(matrix, weights, centred)
     y = np.atleast_2d(y)
     centre = np.average(y, axis=1, weights=weights)[:, None] if centred else 0
@@ -233,7 +234,7 @@ def test_weights_equal_repetition(sample_bits, sampling):
     """
     X, y = data(400, 6)
     counts = np.random.default_rng(0).integers(1, 5, 400)
-    matrix = pack(X, sample_bits, sampling, "optimal", 3)
+    matrix = pack(X, Scheme.of(sample_bits, sampling, "optimal"), 3)
     rows = np.repeat(np.arange(400), counts)
     y = y - np.average(y, weights=counts)
     weighted, repeated = Problem(matrix, counts.astype(float), True), Problem(matrix[rows], None, True)
@@ -336,7 +337,7 @@ def test_gradient_is_unbiased(sampling, bits):
     expected = X.T @ (X @ x - y) / 400
     found = np.empty((n_seeds, 5))
     for seed in range(n_seeds):
-        packed = pack(X, bits, sampling, "optimal", seed)
+        packed = pack(X, Scheme.of(bits, sampling, "optimal"), seed)
         q = np.asarray(packed)
         found[seed] = q.T @ (q @ x - y) / 400 - packed._variance * packed._step**2 * x
     error = found.std(axis=0, ddof=1) / np.sqrt(n_seeds)
@@ -347,7 +348,7 @@ def test_gradient_is_unbiased(sampling, bits):
     else:
         assert np.any(off > 2 * bound)
     if sampling == "naive":
-        D = pack(X, bits, "compensated", "optimal", 0)
+        D = pack(X, Scheme.of(bits, "compensated", "optimal"), 0)
         np.testing.assert_allclose(
             found.mean(axis=0) - expected, D._variance * D._step**2 * x, rtol=0.25, atol=2 * bound.max()
         )
@@ -357,7 +358,7 @@ def test_gradient_is_unbiased(sampling, bits):
 def test_smallest_ratio_iterative(n, d, bits, alpha):
     """From below, and at most a tenth below the dense one."""
     X = np.random.default_rng(0).normal(size=(n, d)) @ (np.eye(d) + 0.02 * np.random.default_rng(1).normal(size=(d, d)))
-    problem = Problem(pack(X, bits, "compensated", "optimal", 0), None, True)
+    problem = Problem(pack(X, Scheme.of(bits, "compensated", "optimal"), 0), None, True)
     noise = problem.variance * problem.unit**2
     exact = dense_ratio(problem.dense_curvature() + alpha * np.eye(d), noise, noise > 0)
     found = iterative_ratio(lambda v: problem.curvature(v) + alpha * v, noise, problem.diagonal + alpha)
@@ -369,7 +370,7 @@ def test_smallest_ratio_eliminates_clean_columns():
     rng = np.random.default_rng(0)
     X = np.column_stack([rng.normal(size=(2000, 6)), rng.integers(0, 2, (2000, 3))])
     X[:, 0] += X[:, 6]
-    problem = Problem(pack(X, 2, "compensated", "optimal", 0), None, True)
+    problem = Problem(pack(X, Scheme.of(2, "compensated", "optimal"), 0), None, True)
     noise = problem.variance * problem.unit**2
     noisy = noise > 0
     assert noisy.tolist() == [True] * 6 + [False] * 3
@@ -413,7 +414,7 @@ def test_steps_heed_what_compensation_leaves(full_step, monkeypatch):
     monkeypatch.setattr(problem_module, "DENSE_FLOPS", 0)
     rng = np.random.default_rng(0)
     X = rng.standard_normal((20000, 64))
-    problem = Problem(pack(X, 1, "compensated", "optimal", 0), None, True)
+    problem = Problem(pack(X, Scheme.of(1, "compensated", "optimal"), 0), None, True)
     y = X @ rng.standard_normal(64)
     targets = problem.matrix._order.to_slots((y / np.abs(y).max())[None], problem.n_slots, np.float32)
     kept = Quadratic(problem, targets, 0.0).kept_curvature()

@@ -6,12 +6,12 @@ import reference
 
 from sklearn_zipml import PackedMatrix, ZipMLRegressor
 from sklearn_zipml._kernels import dispatch
-from sklearn_zipml._quantization.encoder import encoder_of, pack
+from sklearn_zipml._quantization.encoder import RowEncoder, pack
 from sklearn_zipml._quantization.levels import find_grid
+from sklearn_zipml._scheme import Scheme
 from sklearn_zipml._solvers.objective import Quadratic
 from sklearn_zipml._solvers.problem import Problem
 from sklearn_zipml._storage.duplicates import effective_rows, of_counts, of_narrowed, of_rows, of_subset, sample_size
-from sklearn_zipml._storage.tiles import code_width
 
 
 def pairs(counts):
@@ -22,8 +22,8 @@ def pairs(counts):
 
 def encoder(X, bits=4):
     """What packs the rows of X."""
-    grid = find_grid(X, bits, "compensated", "optimal", np.arange(len(X)))
-    return encoder_of(grid, "compensated", code_width(bits), 0)
+    grid = find_grid(X, Scheme.of(bits, "compensated", "optimal"), np.arange(len(X)))
+    return RowEncoder(grid, 0, None).kernel
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
@@ -45,10 +45,10 @@ def test_of_rows(dtype):
 def test_contents_are_what_keys_the_draws(name, dtype, d, order):
     """The reference's sums over the grid coordinates, by every instruction set."""
     X = np.random.default_rng(0).normal(size=(200, d)).astype(dtype)
-    grid = find_grid(X, 4, "compensated", "optimal", np.arange(200))
+    grid = find_grid(X, Scheme.of(4, "compensated", "optimal"), np.arange(200))
     found, block = np.empty(200, dtype=np.uint64), np.asarray(X.astype(grid.dtype), order=order)
     with dispatch.kernels(name):
-        encoder = encoder_of(grid, "compensated", 4, 0)
+        encoder = RowEncoder(grid, 0, None).kernel
         encoder.contents(block, found, encoder.workspace())
     keys = reference.row_keys(reference.coordinates(X, grid), 7)
     np.testing.assert_array_equal(reference.mix64(found ^ reference.mix64(7)), keys)
@@ -66,8 +66,8 @@ def jittered(distinct, copies, d, size):
 def test_nearly_equal_rows_are_the_same(size, chunks):
     """As often as they share their draws: pairs are counted by the codes they got."""
     X = jittered(60, 50, 40, size)
-    kind = (4, "compensated", "optimal", 0)
-    packed = PackedMatrix.from_chunks([X[:500], X[500:]], random_state=0) if chunks else pack(X, *kind)
+    scheme = Scheme.of(4, "compensated", "optimal")
+    packed = PackedMatrix.from_chunks([X[:500], X[500:]], random_state=0) if chunks else pack(X, scheme, 0)
     expected = pairs(np.unique(np.asarray(packed), axis=0, return_counts=True)[1])
     assert packed._coincidence[0] == pytest.approx(expected, rel=0.15, abs=2e-5)
 
@@ -113,17 +113,18 @@ def test_repeated_rows_are_compensated_less(subset):
     """tau of 2000 rows, 50 of them distinct, is that of few rows: all that was repeated was noise."""
     X = np.random.default_rng(0).normal(size=(2000, 6))
     rows = np.random.default_rng(1).integers(0, 50, 2000)
-    matrix = pack(X, 4, "compensated", "optimal", 0)[rows] if subset else pack(X[rows], 4, "compensated", "optimal", 0)
+    scheme = Scheme.of(4, "compensated", "optimal")
+    matrix = pack(X, scheme, 0)[rows] if subset else pack(X[rows], scheme, 0)
     targets = np.zeros((1, 64 * len(matrix._codes)), dtype=np.float32)
     tau = Quadratic(Problem(matrix, None, True), targets, 0.0).tau
-    plain = Quadratic(Problem(pack(X, 4, "compensated", "optimal", 0), None, True), targets, 0.0).tau
+    plain = Quadratic(Problem(pack(X, Scheme.of(4, "compensated", "optimal"), 0), None, True), targets, 0.0).tau
     assert plain > 0.85 and tau < 1 - 4 * 6 / 60
 
 
 def test_narrowing_draws_anew():
     """The errors of equal rows are shared only as far as they were there before."""
     X = np.random.default_rng(0).normal(size=(500, 6))
-    matrix = pack(np.repeat(X, 4, axis=0), 8, "compensated", "optimal", 0)
+    matrix = pack(np.repeat(X, 4, axis=0), Scheme.of(8, "compensated", "optimal"), 0)
     assert matrix._coincidence[0] == pytest.approx(3 / 1999)
     narrow = matrix.requantize(2, random_state=0)
     assert narrow._coincidence[0] < 1e-3 * matrix._coincidence[0]

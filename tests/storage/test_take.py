@@ -10,6 +10,7 @@ from sklearn_zipml import PackedMatrix, ZipMLRegressor
 from sklearn_zipml._estimators.predict import linear_predictions
 from sklearn_zipml._kernels import dispatch
 from sklearn_zipml._quantization.encoder import pack
+from sklearn_zipml._scheme import Scheme
 from sklearn_zipml._storage.duplicates import of_subset
 from sklearn_zipml._storage.file_reader import load
 from sklearn_zipml._storage.row_order import RowOrder
@@ -22,7 +23,7 @@ COLUMNS = {1: 517, 2: 260, 4: 130, 8: 67}
 def wide(n, bits, seed=0):
     """A container whose rows are long enough to stay in order, and its values."""
     X = np.random.default_rng(seed).normal(size=(n, COLUMNS[bits])).astype(np.float32)
-    packed = pack(X, bits, "compensated", "optimal", seed)
+    packed = pack(X, Scheme.of(bits, "compensated", "optimal"), seed)
     return packed, np.asarray(packed)
 
 
@@ -62,7 +63,7 @@ def test_other_rows_are_shuffled(bits):
         taken = packed[rows]
         assert taken._order.listed is None
         np.testing.assert_array_equal(np.asarray(taken), values[rows])
-    short = pack(values[:, :8], bits, "compensated", "optimal", 0)
+    short = pack(values[:, :8], Scheme.of(bits, "compensated", "optimal"), 0)
     assert short[::2]._order.listed is None
 
 
@@ -166,7 +167,8 @@ def test_files(tmp_path, mmap):
     assert loaded == taken
     np.testing.assert_array_equal(loaded._order.listed, taken._order.listed)
     np.testing.assert_array_equal(loaded.target, values[100:, 0])
-    both = PackedMatrix.append(path, values[:100], values[:100, 0], random_state=0)
+    with pytest.warns(UserWarning, match="has decoded"):
+        both = PackedMatrix.append(path, values[:100], values[:100, 0], random_state=0)
     assert both[:900] == taken
     np.testing.assert_allclose(np.asarray(both), np.concatenate([values[100:], values[:100]]), rtol=1e-5, atol=1e-5)
 

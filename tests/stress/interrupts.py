@@ -2,7 +2,7 @@
 
 Run: python tests/stress/interrupts.py [--moments 100] [--rows 400000] [--seed 0] [--only NAME]
 
-A real SIGINT comes at a moment drawn from the time that the work takes. Afterwards the work has to be undone: estimators
+A real signal comes at a moment drawn from the time that the work takes. Afterwards the work has to be undone: models
 have the attributes they had, no thread burns, BLAS has the threads it had, and the same work done to its end gives the
 same bits. The exit code is 1 if any of this does not hold.
 """

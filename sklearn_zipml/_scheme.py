@@ -1,0 +1,148 @@
+"""How values become codes: bits, sampling, levels and draws, with all that follows from them."""
+
+from dataclasses import dataclass, replace
+from numbers import Integral
+
+from sklearn.utils._param_validation import Interval, StrOptions, validate_parameter_constraints
+
+from ._kernels import tiles as kernels
+
+SAMPLINGS = ("compensated", "double", "naive", "nearest")
+PLACEMENTS = ("optimal", "uniform")  # of levels
+MAX_STEPS = 255  # of a column's grid
+
+# What scikit-learn checks of the parameters of these names.
+CONSTRAINTS = {
+    "sample_bits": [Interval(Integral, 1, 8, closed="both")],
+    "sampling": [StrOptions(set(SAMPLINGS))],
+    "levels": [StrOptions(set(PLACEMENTS))],
+    "n_draws": [Interval(Integral, 2, 255, closed="both")],
+}
+_ROUNDING = {
+    "naive": kernels.NAIVE,
+    "nearest": kernels.NEAREST,
+    "double": kernels.DOUBLE,
+    "compensated": kernels.COMPENSATED,
+}
+
+
+@dataclass(frozen=True)
+class Scheme:
+    """How values become codes.
+
+    Attributes
+    ----------
+    sample_bits : int from 1 to 8
+    sampling : one of SAMPLINGS
+    levels : one of PLACEMENTS
+    n_draws : int, independent draws that a code holds: more than one with "double" only
+    """
+
+    sample_bits: int
+    sampling: str
+    levels: str
+    n_draws: int
+
+    @classmethod
+    def of(cls, sample_bits, sampling, levels, n_draws=2):
+        """That of the parameters of an estimator, whose n_draws is of "double" only."""
+        return cls(sample_bits, sampling, levels, draws_of(sampling, n_draws))
+
+    @classmethod
+    def checked(cls, owner, **parameters):
+        """The same of parameters that may come from anywhere, for a function named `owner`."""
+        validate_parameter_constraints(CONSTRAINTS, parameters, caller_name=owner)
+        check_draws(parameters["sample_bits"], parameters["sampling"], parameters["n_draws"])
+        return cls.of(**parameters)
+
+    def with_bits(self, sample_bits):
+        """The same at another width."""
+        return replace(self, sample_bits=sample_bits)
+
+    # Codes
+
+    @property
+    def width(self):
+        """Bits a code takes in a tile: 3 bits live in 4, and 5 to 7 in 8."""
+        return next(width for width in (1, 2, 4, 8) if self.sample_bits <= width)
+
+    @property
+    def table_codes(self):
+        """Codes that a decode table has for each column: none of a byte, which is a grid position itself."""
+        return 0 if self.width == 8 else 1 << self.width
+
+    @property
+    def n_levels(self):
+        """Levels that a column has at most: a code is a level and how many of the draws went up from it."""
+        return (2**self.sample_bits - 1) // self.n_draws + 1
+
+    @property
+    def stores_levels(self):
+        """Whether levels are kept beside the codes: where neither the table nor the number of bits tells them."""
+        return 4 < self.sample_bits < 8
+
+    @property
+    def stride(self):
+        """Grid steps that levels are apart, or a multiple of it: so the mean of the draws is a grid position."""
+        return self.n_draws
+
+    @property
+    def max_steps(self):
+        """Strides that a column's grid has at most."""
+        return MAX_STEPS // self.stride
+
+    @property
+    def has_uniform_levels(self):
+        """Whether levels are evenly spaced, rather than placed by the values."""
+        return self.levels == "uniform"
+
+    # Rounding
+
+    @property
+    def rounding(self):
+        """What the encoder calls the sampling."""
+        return _ROUNDING[self.sampling]
+
+    @property
+    def rounds_to_nearest(self):
+        """Whether a value goes to the nearest level, and not to one or the other at random."""
+        return self.sampling == "nearest"
+
+    @property
+    def is_compensated(self):
+        """Whether account is kept of rounding errors, which estimators subtract."""
+        return self.sampling in ("compensated", "double")
+
+    @property
+    def has_noise_by_code(self):
+        """Whether the squared error of every code is kept, for the statistics of subsets and weights."""
+        return self.is_compensated and self.width < 8
+
+    @property
+    def fewest_bits(self):
+        """Bits that hold its draws."""
+        return self.n_draws.bit_length()
+
+
+def draws_of(sampling, n_draws=2):
+    """Draws that a code holds: `n_draws` of double sampling, one of any other."""
+    return n_draws if sampling == "double" else 1
+
+
+def check_draws(sample_bits, sampling, n_draws):
+    """Refuse a width that cannot hold the draws, and draws of a sampling that has one; sample_bits may be None."""
+    if sampling != "double" and n_draws != 2:
+        raise ValueError(
+            f"n_draws={n_draws} is of sampling='double', got sampling={sampling!r}, which draws once; set "
+            "sampling='double', or leave n_draws=2."
+        )
+    if sampling == "double" and n_draws > 2 and sample_bits is not None and n_draws >= 1 << sample_bits:
+        raise ValueError(
+            f"sample_bits={sample_bits} cannot hold n_draws={n_draws} draws, of which 0 to {n_draws} go up: use "
+            f"sample_bits={n_draws.bit_length()} or more, or n_draws={2**sample_bits - 1} or less."
+        )
+    if sampling == "double" and sample_bits == 1:
+        raise ValueError(
+            "sample_bits=1 cannot hold the two draws of sampling='double'; use sample_bits=2 or more, "
+            "or sampling='compensated'."
+        )

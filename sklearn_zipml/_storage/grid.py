@@ -1,0 +1,82 @@
+"""The levels of packed columns: positions on a grid of at most 255 equal steps, and what codes stand for.
+
+Position g of a column stands for the value offset + step * g.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from .._kernels import tiles as kernels
+from .._scheme import Scheme
+
+
+@dataclass(frozen=True)
+class Grid:
+    """Levels of all columns.
+
+    Attributes
+    ----------
+    scheme : Scheme that they were placed for
+    offset, step : float64 (columns,), in units of X
+    levels : uint8 (columns, n_levels), grid positions; unused ones repeat the last
+    used : uint16 (columns,), number of levels in use; 1 for a constant column
+    dtype : block type whose arithmetic is safe for this range
+    """
+
+    scheme: Scheme
+    offset: np.ndarray
+    step: np.ndarray
+    levels: np.ndarray
+    used: np.ndarray
+    dtype: type
+
+    @property
+    def top(self):
+        """Highest grid position of each column."""
+        return np.ascontiguousarray(self.levels[np.arange(len(self.used)), self.used - 1])
+
+    @property
+    def scale(self):
+        """Fixed-point grid coordinates per unit of X."""
+        with np.errstate(divide="ignore"):
+            return np.where(self.used > 1, kernels.GRID_FRACTION / self.step, 0.0)
+
+    @property
+    def values(self):
+        """The levels of every column in units of X, a list of float64 arrays."""
+        columns = zip(self.offset, self.step, self.levels, self.used, strict=True)
+        return [offset + step * levels[:used] for offset, step, levels, used in columns]
+
+    @property
+    def decode_table(self):
+        """Grid position of every code, uint8 (padded columns, codes); codes of a byte are positions themselves."""
+        d = len(self.levels)
+        table = np.zeros((kernels.padded_columns(d), self.scheme.table_codes), dtype=np.uint8)
+        table[:d] = kernels.code_positions(self.levels, self.scheme.n_draws, table.shape[1])
+        return table
+
+    @property
+    def stored_levels(self):
+        """The levels, if a container of them has to keep them; else none."""
+        return self.levels if self.scheme.stores_levels else self.levels[:, :0]
+
+
+def column_levels(packed):
+    """Grid positions of the levels of every column, a list of uint8 arrays."""
+    stride = packed.n_draws
+    if packed._width < 8:
+        return [row[: stride * used : stride] for row, used in zip(packed._table, packed._used, strict=False)]
+    if packed.sample_bits == 8:  # every grid position is a level
+        return [np.arange(used, dtype=np.uint8) * np.uint8(stride) for used in packed._used]
+    return [row[:used] for row, used in zip(packed._grid_levels, packed._used, strict=True)]
+
+
+def grid_of(packed):
+    """The levels of a container as a Grid."""
+    scheme = packed._scheme
+    levels = np.zeros((packed.shape[1], scheme.n_levels), dtype=np.uint8)
+    for row, own in zip(levels, column_levels(packed), strict=True):
+        row[: len(own)] = own
+        row[len(own) :] = own[-1]
+    return Grid(scheme, packed._offset, packed._step, levels, packed._used, np.float64)
