@@ -8,12 +8,13 @@ from joblib import cpu_count, effective_n_jobs
 from joblib.parallel import get_active_backend
 from threadpoolctl import ThreadpoolController
 
-from .workers import Hold, in_worker, poll, run_team
+from .workers import Hold, in_worker, poll, run_abandonable, run_team
 
-__all__ = ["THREAD_TILES", "in_threads", "one_blas_thread", "poll", "run_team", "threads_of"]
+__all__ = ["THREAD_TILES", "in_threads", "lapack", "one_blas_thread", "poll", "run_team", "threads_of"]
 
 THREAD_TILES = 64  # tiles that a thread is given at least
 MOST_THREADS = 1024
+LARGE_SIDE = 1024  # of a matrix: LAPACK takes a good part of a second for it
 
 
 def threads_of(n_jobs):
@@ -114,3 +115,13 @@ def in_threads(work, n, block, n_jobs):
         return [work(0, n)]
     bounds = [min(n, blocks * k // threads * block) for k in range(threads + 1)]
     return run_team(threads, lambda member: work(bounds[member], bounds[member + 1]))
+
+
+def lapack(function, *arguments, **settings):
+    """function(*arguments, **settings), of LAPACK, which cannot be interrupted.
+
+    An interrupt does not wait for it where the first argument is large: the work goes on in a thread, in vain.
+    """
+    if max(arguments[0].shape) < LARGE_SIDE:
+        return function(*arguments, **settings)
+    return run_abandonable(lambda: function(*arguments, **settings))

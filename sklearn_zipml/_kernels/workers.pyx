@@ -202,6 +202,20 @@ def run_apart(work):
     return True
 
 
+def run_abandonable(work):
+    """The result of work(), done in another thread, which an interrupt does not wait for: then it is done in vain."""
+    cdef list queues = hire(1)
+    if not queues:
+        return work()
+    cdef Crew crew = Crew(lambda member: work(), None, 2, queues)
+    queues[0].put((crew, 1))
+    while not crew.finished[0].acquire(True, SECONDS):
+        poll_here()
+    if crew.error is not None:
+        raise crew.error
+    return crew.results[1]
+
+
 cdef class Hold:
     """A context that takes something for the whole process, and gives it back whatever happens.
 

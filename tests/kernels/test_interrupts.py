@@ -16,7 +16,7 @@ from threadpoolctl import ThreadpoolController
 
 from sklearn_zipml import DoubleSamplingQuantizer, PackedMatrix, ZipMLRegressor
 from sklearn_zipml._kernels import workers
-from sklearn_zipml._kernels.threads import in_threads, one_blas_thread, run_team
+from sklearn_zipml._kernels.threads import in_threads, lapack, one_blas_thread, run_team
 from sklearn_zipml._quantization import encoder
 
 needs_timers = pytest.mark.skipif(not hasattr(signal, "setitimer"), reason="no timers here")
@@ -388,3 +388,17 @@ def test_at_the_end_of_the_interpreter():
     run = subprocess.run([sys.executable, "-P", "-c", AT_THE_END], capture_output=True, text=True, timeout=100)
     assert run.returncode == 0
     assert "given back" in run.stdout and "[0, 1, 2]" in run.stdout
+
+
+@needs_timers
+def test_lapack_is_not_waited_for():
+    """It cannot be interrupted, and may take minutes."""
+    large = np.zeros((1, 2000))
+    assert lapack(lambda matrix, scale: scale * matrix.shape[1], large, scale=2) == 4000
+    assert lapack(lambda matrix: threading.get_ident(), np.zeros((2, 2))) == threading.get_ident()
+    with pytest.raises(ZeroDivisionError):
+        lapack(lambda matrix: 1 / 0, large)
+    begin = time.monotonic()
+    with pytest.raises(Interrupt), interrupt_after(0.2):
+        lapack(lambda matrix: time.sleep(3), large)
+    assert time.monotonic() - begin < 1
