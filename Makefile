@@ -1,5 +1,5 @@
 PYTHON ?= python
-C_FILES = $(shell find sklearn_zipml/csrc tests/c -name '*.[ch]')
+C_FILES = $(shell find sklearn_zipml/csrc tests/stress/c -name '*.[ch]')
 
 .DEFAULT_GOAL := help
 .PHONY: help install build test stress lint format doc bench ci clean

@@ -18,7 +18,8 @@ CSRC = "sklearn_zipml/csrc"
 # These hold no state; all the other C files are linked into the one module that does.
 EPOCH_SOURCES = [f"{CSRC}/{name}.c" for name in ("block", "epoch", "saga", "sgd", "team")]
 REQUANTIZE_SOURCES = [f"{CSRC}/encoding/requantize_plan.c"]
-C_SOURCES = sorted({*glob(f"{CSRC}/**/*.c", recursive=True)} - {*EPOCH_SOURCES, *REQUANTIZE_SOURCES})
+PRODUCT_SOURCES = [f"{CSRC}/products/passes.c", f"{CSRC}/products/moments.c"]
+C_SOURCES = sorted({*glob(f"{CSRC}/**/*.c", recursive=True)} - {*EPOCH_SOURCES, *REQUANTIZE_SOURCES, *PRODUCT_SOURCES})
 # Named here, these files are part of the sdist and a change in one of them triggers a look at what includes it.
 HEADERS = sorted(glob(f"{CSRC}/**/*.h", recursive=True) + glob("sklearn_zipml/_kernels/*.pxd"))
 
@@ -110,6 +111,7 @@ setup(
         extension("tiles", *C_SOURCES),
         extension("passes"),
         extension("epochs", *EPOCH_SOURCES),
+        extension("matmul", *PRODUCT_SOURCES),
         extension("requantize", *REQUANTIZE_SOURCES),
         extension("testing"),
     ],

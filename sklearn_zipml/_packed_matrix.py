@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from ._typing import Levels, RandomState, Sampling
 
 FORMAT = 4
+ROWS_AT_ONCE = 4096  # that an iterator decodes
 _KIND = ("shape", "dtype", "sample_bits", "sampling", "levels", "n_draws")
 _ARRAYS = (
     "codes",
@@ -236,7 +237,15 @@ class PackedMatrix:
 
     @property
     def target(self) -> np.ndarray | None:
-        """Targets taken along, in the order of rows, (n_samples,) or (n_samples, n_targets); or None."""
+        """Targets taken along, in the order of rows, (n_samples,) or (n_samples, n_targets); or None.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from sklearn_zipml import PackedMatrix
+        >>> PackedMatrix.from_chunks(np.eye(3), np.arange(3.0), random_state=0).target
+        array([0., 1., 2.])
+        """
         if self._target is not None:
             require_whole(self._target)
         return self._target
@@ -300,7 +309,7 @@ class PackedMatrix:
     def __array__(self, dtype: DTypeLike | None = None, copy: bool | None = None) -> np.ndarray:
         if copy is False:
             raise ValueError("A PackedMatrix cannot be decoded without a copy; use numpy.asarray(packed).")
-        return self._decode(slice(None), self.dtype if dtype is None else dtype)
+        return self._decoded(slice(None), self.dtype if dtype is None else dtype)
 
     # Under array_api_dispatch scikit-learn asks for these three
 
@@ -342,8 +351,8 @@ class PackedMatrix:
         return self[indices] if axis == 0 else self[:, indices]
 
     def __iter__(self):
-        for i in range(len(self)):
-            yield self[i]
+        for first in range(0, len(self), ROWS_AT_ONCE):
+            yield from np.asarray(self[first : first + ROWS_AT_ONCE])
 
     def __eq__(self, other: object) -> bool:
         """Whether other is a PackedMatrix of the same values, bit for bit, kind and dtype."""
@@ -377,7 +386,7 @@ class PackedMatrix:
         if is_whole(columns, self.shape[1]):
             return picked
         columns = indices_of(columns, self.shape[1])
-        decoded = picked._decode(columns.reshape(-1), self.dtype)
+        decoded = picked._decoded(columns.reshape(-1), self.dtype)
         return decoded.reshape(len(picked), *columns.shape)
 
     # Decoding
@@ -399,6 +408,14 @@ class PackedMatrix:
 
     def _positions_by_row(self):
         return self._order.to_rows(self._positions(0, self._tiles.n_tiles).T).T
+
+    def _decoded(self, columns, dtype):
+        """Some columns, decoded for whoever asks; packed again as if exact, they are recognised."""
+        from ._storage.decoded_rows import remember
+
+        values = self._decode(columns, dtype)
+        remember(self, columns, values)
+        return values
 
     @underflow_is_zero
     def _decode(self, columns, dtype):
@@ -841,6 +858,8 @@ def _restore(version, parts, file=None):
 
 def check_target(y, n_rows):
     """Targets as an array that can be kept in a file: numbers, booleans or strings, a row for each row."""
+    if np.ma.is_masked(y):
+        raise ValueError("The target is a masked array with masked values: fill them, or leave those rows out.")
     y = np.asarray(y)
     if y.dtype.kind == "O" and all(isinstance(value, str) for value in y.ravel()):
         y = y.astype(np.str_)

@@ -311,21 +311,18 @@ class ZipMLModel(StableState, DocumentationLink, CallbackSupportMixin, BaseEstim
 
 def _standardize(targets, weights, centred):
     """Targets (n_samples, outputs) centred and scaled to at most 1, and their means and scales."""
-    size = _largest(targets)
+    low, high = targets.min(axis=0), targets.max(axis=0)
+    size = np.maximum(high, -low)
     size[size == 0] = 1
     targets = targets / size
     mean = np.average(targets, axis=0, weights=weights) if centred else np.zeros(targets.shape[1])
     targets -= mean
-    spread = _largest(targets)
+    # rounding keeps the order of values, so that these are still the largest and the smallest
+    spread = np.maximum(high / size - mean, mean - low / size)
     # what the rounding of the mean of constant targets leaves is nothing to learn
     spread[spread <= 1e-15] = 0
     targets /= np.where(spread > 0, spread, np.inf)
     return targets, mean * size, np.where(spread > 0, spread * size, 1.0)
-
-
-def _largest(targets):
-    """Largest absolute value of every column, without a copy."""
-    return np.maximum(targets.max(axis=0), -targets.min(axis=0))
 
 
 def _in_units_of_y(losses, scale):

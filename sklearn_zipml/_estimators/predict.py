@@ -3,6 +3,7 @@
 import numpy as np
 
 from .._kernels import passes
+from .._kernels.products import MANY, products_many
 from .._kernels.threads import in_threads
 from .._kernels.tiles import TILE_ROWS
 from .._packed_matrix import PackedMatrix
@@ -47,6 +48,8 @@ def _packed_predictions(packed, coef, n_jobs):
 
     def share(first, last):
         pieces = packed._pieces(first, last, AT_ONCE)
+        if len(z) >= MANY:
+            return np.concatenate([products_many(tiles, z, *span) for tiles, *span in pieces], axis=1)
         return np.concatenate([[passes.products(tiles, row, *span) for row in z] for tiles, *span in pieces], axis=1)
 
     span = max(1, SPAN_VALUES // (TILE_ROWS * max(1, packed.shape[1])))

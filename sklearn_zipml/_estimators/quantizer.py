@@ -17,6 +17,7 @@ from .._quantization.row_sample import sample_size, sampled_rows
 from .._scheme import CONSTRAINTS, Scheme, check_draws
 from .._seeds import Stream, draw_seed
 from .._state import StableState
+from .._storage.decoded_rows import warn_of_decoded
 from .._storage.grid import grid_of
 from .._typing import Levels, RandomState, Samples, Sampling
 from .callbacks import CallbackSupportMixin, FitTask
@@ -201,6 +202,7 @@ class DoubleSamplingQuantizer(
             )
         first = getattr(self, "_sketch", None) is None
         X = check_samples(self, X, reset=first)
+        warn_of_decoded(X)
         seed = draw_seed(check_random_state(self.random_state)) if first else self._seed
         sketch = ColumnSketch(X.shape[1], seed) if first else self._sketch.copy()
         sketch.update(X, column_names=getattr(self, "feature_names_in_", None))
@@ -258,7 +260,10 @@ class DoubleSamplingQuantizer(
         (300, 4)
         """
         check_is_fitted(self)
-        return self._pack(check_samples(self, X, reset=False))
+        X = check_samples(self, X, reset=False)
+        if not isinstance(X, PackedMatrix):
+            warn_of_decoded(X)
+        return self._pack(X)
 
     def transform(self, X: Samples) -> PackedMatrix | np.ndarray:
         """Pass rows through as they are, or pack them with ``quantize_unseen=True``.
@@ -314,6 +319,7 @@ class DoubleSamplingQuantizer(
             X = requantize(X, self.sample_bits, self._seed, self.n_jobs)
             self._set_grid(grid_of(X))
         else:
+            warn_of_decoded(X)
             rows = sampled_rows(len(X), sample_size(X.shape[1]), Stream.LEVELS_SAMPLE.of(self._seed))
             names = getattr(self, "feature_names_in_", None)
             self._set_grid(find_grid(X, self._scheme(), rows, column_names=names, n_jobs=self.n_jobs))
@@ -324,7 +330,8 @@ class DoubleSamplingQuantizer(
 
     def _set_grid(self, grid):
         self._grid = grid
-        self.offset_, self.step_, self.levels_ = grid.offset, grid.step, grid.values
+        # packed matrices share the grid's
+        self.offset_, self.step_, self.levels_ = grid.offset.copy(), grid.step.copy(), grid.values
 
     def __zipml_packing__(self):
         """The levels and the seed that rows are packed with, for `PackedMatrix.from_chunks`."""

@@ -67,9 +67,9 @@ class ZipMLRegressor(ScoreOfOwnTarget, RegressorMixin, ZipMLModel):
     solver : {"auto", "gram", "saga", "sgd"}, default="auto"
         "gram" factors second moments of the packed rows once for all targets, or descends along coordinates with an l1
         penalty, and is exact; "saga" keeps residuals (12 bytes a row and target) and converges to full precision;
-        "sgd" averages the iterates of an epoch, and stays at their noise. "auto" is "gram" where that is cheap or there
-        are few rows for the columns, else "saga", completed by "gram" or by conjugate gradients ("cg") where epochs do
-        not get there; settings of epochs and callbacks mean "saga". See ``solver_``.
+        "sgd" averages the iterates of an epoch, and stays at their noise. "auto" is "gram" where that is cheap for so
+        many targets or there are few rows for the columns, else "saga", completed by "gram" or by conjugate gradients
+        ("cg") where epochs do not get there; settings of epochs and callbacks mean "saga". See ``solver_``.
     learning_rate : "auto" or float, default="auto"
         A number multiplies the automatic step size.
     schedule : {"auto", "constant", "adaptive", "invscaling"}, default="auto"

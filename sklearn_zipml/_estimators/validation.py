@@ -4,12 +4,14 @@ from numbers import Real
 
 import numpy as np
 from sklearn import get_config
+from sklearn.utils import assert_all_finite
 from sklearn.utils.class_weight import compute_sample_weight
 from sklearn.utils.validation import _check_sample_weight, _check_y, validate_data
 
 from .._feature_names import compare_names, of_estimator, set_names
 from .._packed_matrix import PackedMatrix
 from .._storage.blocks import is_foreign, is_real
+from .._storage.decoded_rows import warn_of_decoded
 from .._storage.finite import check_finite
 
 MOST_EXPONENT = 300  # of two, of weights that are taken as they are
@@ -20,6 +22,7 @@ def check_samples(estimator, X, reset):
     if isinstance(X, PackedMatrix):
         return _check_packed(estimator, X, reset)
     _require_numpy(estimator, X=X)
+    _refuse_masked(X=X)
     X = _plain_frame(X)
     X = validate_data(estimator, X, reset=reset, dtype=_accepted(X), ensure_all_finite=False)
     _require_real(X)
@@ -32,16 +35,40 @@ def check_samples_and_target(estimator, X, y, reset=True, **y_params):
     """The same with a target, which a PackedMatrix may bring along; y_params as for validate_data."""
     y = target_of(estimator, X, y)
     _require_numpy(estimator, X=X, y=y)
+    _refuse_masked(y=y)
     if isinstance(X, PackedMatrix):
         _check_packed(estimator, X, reset)
         y = _check_y(y, estimator=estimator, **y_params)  # validate_data would take y without X for X without names
         if len(y) != len(X):
             raise ValueError(f"Found input variables with inconsistent numbers of samples: {[len(X), len(y)]}")
-        return X, y
+        return X, _known_target(y, **y_params)
     X = _plain_frame(X)
+    _refuse_masked(X=X)
     X, y = validate_data(estimator, X, y, reset=reset, dtype=_accepted(X), ensure_all_finite=False, **y_params)
     _require_real(X)
-    return X, y
+    warn_of_decoded(X)
+    return X, _known_target(y, **y_params)
+
+
+def _known_target(y, y_numeric=False, **_):
+    """The target, if it is all known: scikit-learn takes times for numbers, and the lack of one for a very low one."""
+    if y.dtype.kind in "mM" and y_numeric:
+        raise ValueError(f"y has dtype {y.dtype}; give real numbers (integers, floats or booleans).")
+    if y.dtype.kind in "mM" and np.isnat(y).any():
+        raise ValueError("Input y contains NaT: leave out rows whose label is missing.")
+    if y_numeric:  # scikit-learn makes NaN of None after it has looked for NaN
+        assert_all_finite(y, input_name="y")
+    return y
+
+
+def _refuse_masked(**arrays):
+    """Refuse values that are masked, which scikit-learn would take for the numbers behind the mask."""
+    for name, array in arrays.items():
+        if np.ma.is_masked(array):
+            raise ValueError(
+                f"Input {name} is a masked array with masked values: fill them, for example with SimpleImputer of "
+                "scikit-learn, or leave those rows out."
+            )
 
 
 def _require_real(X):
@@ -92,6 +119,10 @@ def check_weights(sample_weight, X):
     """Row weights as float64, or None if they are all the same; at least one is positive."""
     if sample_weight is None:
         return None
+    _refuse_masked(sample_weight=sample_weight)
+    dtype = getattr(sample_weight, "dtype", None)
+    if isinstance(dtype, np.dtype) and dtype.kind in "mM":
+        raise ValueError(f"sample_weight has dtype {dtype}; give real numbers.")
     weights = _check_sample_weight(sample_weight, X, dtype=np.float64, ensure_non_negative=True)
     if not weights.any():
         raise ValueError("sample_weight: all weights are zero; at least one row must have a positive weight.")

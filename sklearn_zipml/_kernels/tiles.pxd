@@ -62,6 +62,7 @@ cdef extern from "passes/kernels.h" nogil:
     ctypedef struct zml_kernels:
         const char *name
         const void *encoding
+        const void *matmul
         zml_dot *dot[9]
         zml_gradient *gradient[9]
         zml_dot_float *dot_float

@@ -379,6 +379,18 @@ def rows_below(uint64_t seed, uint64_t first, uint64_t last, uint64_t limit):
     return rows[:count].copy(), keys[:count].copy()  # what was not touched takes no memory
 
 
+def row_hashes(const uint32_t[:, ::1] words, const uint64_t[::1] multipliers, uint64_t[::1] out):
+    """Sums of the words of every row times multipliers, modulo 2^64."""
+    cdef Py_ssize_t i, j
+    cdef uint64_t total
+    with nogil:
+        for i in range(words.shape[0]):
+            total = 0
+            for j in range(words.shape[1]):
+                total += words[i, j] * multipliers[j]
+            out[i] = total
+
+
 cdef class Moments:
     """Exact per-column sums that an encoder gathers; the results of several encoders add up. See zml_moments."""
 

@@ -6,6 +6,7 @@ import numpy as np
 
 from .._kernels import passes
 from .._kernels import tiles as kernels
+from .._kernels.products import MANY, MOST_BYTES, fixed_point, gradients_many, products_many
 from .problem import PARTS
 
 
@@ -45,7 +46,8 @@ class Anchor:
         self.passes = 0
         shape = len(quadratic.targets), quadratic.padded
         self.z, self.gradient = np.zeros(shape), np.zeros(shape)
-        self.smooth = np.array([self._begin(k) for k in range(len(quadratic.targets))])
+        is_many = shape[0] >= MANY
+        self.smooth = self._begin_many() if is_many else np.array([self._begin(k) for k in range(shape[0])])
         if start.any():
             self.move(start)
             self.move(start)  # what rounding left
@@ -67,12 +69,29 @@ class Anchor:
         q = self.quadratic
         move, bend = np.zeros(self.z.shape), np.zeros(self.z.shape)
         move[:, : z.shape[1]] = z - self.z[:, : z.shape[1]]
+        if len(move) >= MANY:
+            return self._toward_many(move)
         for k in range(len(move)):
             step = passes.Move(q.problem.tiles, move[k], q.centre)  # rounds it
             if not step.finite:
                 return None
             bend[k] = self._mean(*q.problem.sums_of(step, self.limbs))
             self.passes += 1
+        return Direction(move, bend + q.pull(move))
+
+    def _toward_many(self, move):
+        """The same for many targets, at 31 bits, in passes of all at once."""
+        q, problem = self.quadratic, self.quadratic.problem
+        move = fixed_point(move, MOST_BYTES)
+        if not np.isfinite(move).all():
+            return None
+        z, shift = move[:, : problem.d], move @ q.centre.astype(np.float64)
+        bend = np.zeros(move.shape)
+        for tiles, slots in problem.spans_of_many(len(z)):
+            image = products_many(problem.tiles, z, *tiles, threads=problem.threads)[:, : slots.stop - slots.start]
+            image -= shift[:, None]
+            bend += self._mean_of_many(image, tiles, 2 * self.limbs)
+        self.passes += len(z)
         return Direction(move, bend + q.pull(move))
 
     def advance(self, direction, factors, past=None):
@@ -123,6 +142,28 @@ class Anchor:
         self.passes += 1
         self.gradient[k] = self._mean(sums.sum(axis=0), totals.sum())
         return losses.sum() / problem.n
+
+    def _begin_many(self):
+        """The same for all of many targets: their mean losses."""
+        q, problem = self.quadratic, self.quadratic.problem
+        losses = np.zeros(len(q.targets))
+        for tiles, slots in problem.spans_of_many(len(losses)):
+            residual = -q.targets[:, slots].astype(np.float64)
+            weights = problem.unit_weights(*tiles)[: residual.shape[1]]
+            losses += np.einsum("ki,ki,i->k", residual, residual, weights) / 2
+            self.gradient += self._mean_of_many(residual, tiles, 4)
+        self.passes += len(losses)
+        return losses / problem.n
+
+    def _mean_of_many(self, values, tiles, n_bytes):
+        """What rows of tiles add to the mean of w_i p_i (g_ij - centre_j), values p (targets, rows), in place."""
+        problem = self.quadratic.problem
+        if len(problem.weights):
+            values *= problem.unit_weights(*tiles)[: values.shape[1]]
+        sums, totals = gradients_many(problem.tiles, values, *tiles, n_bytes=n_bytes, threads=problem.threads)
+        padded = np.zeros(self.z.shape)
+        padded[:, : problem.d] = sums
+        return self._mean(padded, totals[:, None])
 
     def _mean(self, sums, total):
         """The mean over rows of w_i p_i (g_ij - centre_j)."""

@@ -6,8 +6,8 @@ import numpy as np
 
 from . import evaluation
 
-# 16-bit parts of the model and of the residuals here.
-LIMBS = 2
+# 16-bit parts of the model and of the residuals here; below a tolerance the residuals have as many.
+LIMBS, FINE = 2, 1e-6
 
 
 @dataclass(frozen=True)
@@ -34,5 +34,5 @@ def certificate(quadratic, z, tol):
     """
     residual = evaluation.residuals(quadratic, z, LIMBS)
     objective = evaluation.objective(quadratic, z, residual)
-    gradient = evaluation.loss_gradient(quadratic, residual, LIMBS)
+    gradient = evaluation.loss_gradient(quadratic, residual, 1 if tol > FINE else LIMBS)
     return Certificate(objective, gradient, quadratic.gap(z, gradient, tol * np.abs(objective)))

@@ -4,7 +4,8 @@ from . import elastic_net
 
 # Columns or rows, whichever are fewer, that a matrix of second moments has at most: 512 MB.
 MOST_SIDE = 8192
-# Products that make it, up to which it is cheaper than epochs; where they fall short it may take so many more.
+# Products that make it, up to which it is cheaper than the epochs of one target; it costs the same for all of them.
+# Where epochs fall short it may take so many more.
 CHEAP, AFFORDABLE = 4e9, 2e12
 # With fewer rows than so many columns' worth, epochs crawl along directions that the rows hardly tell apart.
 ROWS_BY_COLUMN = 2
@@ -18,7 +19,7 @@ def chosen_solver(quadratic, options):
         return "saga"
     problem = quadratic.problem
     few_rows = problem.n < ROWS_BY_COLUMN * problem.d
-    return "gram" if few_rows or products(problem) <= CHEAP else "saga"
+    return "gram" if few_rows or products(problem) <= CHEAP * len(quadratic.targets) else "saga"
 
 
 def is_exact_affordable(quadratic):
@@ -33,6 +34,16 @@ def is_exact_affordable(quadratic):
 def by_rows(quadratic):
     """Whether products of rows, not of columns, are what the exact solution takes."""
     return quadratic.problem.n < quadratic.problem.d and not quadratic.is_compensated
+
+
+def blas_products(quadratic):
+    """Multiplications that BLAS does in the exact solution: a factor and, of rows, the matrix."""
+    n, d = float(quadratic.problem.n), float(quadratic.problem.d)
+    if quadratic.has_l1:
+        return 0.0
+    if by_rows(quadratic):
+        return n * n * (d + n / 3) / 2
+    return d * d * (d / 6 + len(quadratic.targets))
 
 
 def products(problem):

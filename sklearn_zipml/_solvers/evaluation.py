@@ -8,6 +8,7 @@ import numpy as np
 
 from .._kernels import passes
 from .._kernels import tiles as kernels
+from .._kernels.products import MANY, gradients_many, products_many
 from .problem import PARTS
 
 # 16-bit parts of the model and of the residuals: about 46 bits of the largest of each.
@@ -25,6 +26,11 @@ def images(problem, z, limbs=LIMBS):
     """
     out = np.empty((len(z), problem.n))
     shift = z @ problem.centre
+    if len(z) >= MANY:
+        for tiles, slots in problem.spans_of_many(len(z)):
+            product = products_many(problem.tiles, z, *tiles, n_bytes=2 * limbs, threads=problem.threads)
+            np.subtract(product[:, : slots.stop - slots.start], shift[:, None], out=out[:, slots])
+        return out
 
     def fill(bounds, first, last):
         for tiles, slots in _spans(problem, bounds, first, last):
@@ -40,7 +46,7 @@ def residuals(quadratic, z, limbs=LIMBS):
     """Predictions of a model less the targets, float64 (targets, rows) in slot order."""
     targets = quadratic.targets[:, : quadratic.problem.n]
     if not z.any():
-        return -targets.astype(np.float64)
+        return np.negative(targets, dtype=np.float64)
     return images(quadratic.problem, z, limbs) - targets
 
 
@@ -53,6 +59,8 @@ def mean_square(problem, values):
 
 def row_combinations(problem, values, limbs=LIMBS):
     """Mean over rows of values_i (g_ij - centre_j), float64 (targets, columns); values (targets, rows)."""
+    if len(values) >= MANY:
+        return _combinations_of_many(problem, values, limbs)
     sums = np.zeros((PARTS, len(values), problem.d))
 
     def add(bounds, first, last):
@@ -65,6 +73,15 @@ def row_combinations(problem, values, limbs=LIMBS):
 
     problem.in_parts(add)
     return (sums.sum(axis=0) - values.sum(axis=1)[:, None] * problem.centre) / problem.n
+
+
+def _combinations_of_many(problem, values, limbs):
+    out = np.zeros((len(values), problem.d))
+    for tiles, slots in problem.spans_of_many(len(values)):
+        some = values[:, slots]
+        sums, totals = gradients_many(problem.tiles, some, *tiles, n_bytes=2 * limbs, threads=problem.threads)
+        out += sums - totals[:, None] * problem.centre
+    return out / problem.n
 
 
 def objective(quadratic, z, residual):

@@ -1,71 +1,178 @@
 """Second moments of packed columns, exact but for one rounding, and products of packed rows, as dense matrices."""
 
-from contextlib import nullcontext
+from collections import deque
+from itertools import pairwise
+from threading import Lock
 
 import numpy as np
+from scipy.linalg import get_blas_funcs
 
+from .._kernels import matmul
 from .._kernels import tiles as kernels
-from .._kernels.threads import in_threads, one_blas_thread
+from .._kernels.threads import in_threads, run_team, threads_of
 
-MIDDLE = 128
-# float32 holds sums of so many products of positions, less the middle: 2^10 times 2^14.
-EXACT_TILES = 1024 // kernels.TILE_ROWS
-# Values that are decoded at a time.
-BLOCK_VALUES = 1 << 21
-THREAD_BLOCKS = 4  # that a thread is given at least
+# Columns of a block: its sums and two runs of decoded rows stay near the core.
+BLOCK_COLUMNS = 512
+# Products of a block's columns that a thread is given at least.
+LEAST_PRODUCTS = 1 << 24
+MOST_PARTS = 64
+# Largest by smallest weight of rows: rounded to integers of 23 bits, the smallest then moves by half of 1e-6 at most.
+MOST_RATIO = 8
+# What weights may add up to: 2^46 * 255^2 < 2^63.
+MOST_TOTAL = 1 << 46
+# Values of rows that are unpacked at a time.
+ROW_BLOCK_VALUES = 1 << 22
 
 
-def centred_moments(tiles, last, centre, threads):
-    """Mean of (g - centre)(g - centre)' over the rows of tiles 0..last-1, g their grid positions, float64.
+def position_sums(tiles, first, last, threads, weights=None):
+    """Sums of products of the columns' grid positions over the rows of tiles first..last-1, exact.
 
-    Positions are integers, so that float32 products of a block of rows are exact, and float64 sums of these.
+    Sums of several runs of tiles, or of several containers with the same levels, add up.
 
     Parameters
     ----------
-    tiles : Tiles
+    tiles : Tiles of codes
+    first, last : int
+    threads : int
+    weights : int32 (slots,) or None, weights of the rows, at most `matmul.MOST_WEIGHT` each and 2^46 together
+
+    Returns
+    -------
+    sums : int64 (n_columns, n_columns)
+    totals : int64 (n_columns,), sums of the positions
+    """
+    sums, totals = _lower_sums(tiles, first, last, threads, weights)
+    matmul.mirror(sums)
+    return sums, totals
+
+
+def second_moments(tiles, last, centre, threads, weights=None):
+    """Mean of (g - centre)(g - centre)' over the rows of tiles 0..last-1, g their grid positions, float64.
+
+    Parameters
+    ----------
+    tiles : Tiles of codes
     last : int
     centre : float64 (n_columns,)
     threads : int
+    weights : int32 (slots,) or None, see `position_sums` and `integer_weights`
 
     Returns
     -------
     float64 (n_columns, n_columns)
     """
-
-    def sums(first, last):
-        total, products = np.zeros(tiles.n_columns), np.zeros((tiles.n_columns, tiles.n_columns))
-        for start in range(first, last, EXACT_TILES):
-            block = tiles.positions(start, min(start + EXACT_TILES, last)).astype(np.float32)
-            block -= MIDDLE
-            total += block.sum(axis=0)
-            products += block.T @ block
-        return total, products
-
-    n, least = min(tiles.n_rows, last * kernels.TILE_ROWS), THREAD_BLOCKS * EXACT_TILES
-    with one_blas_thread() if threads > 1 and last > least else nullcontext():
-        parts = in_threads(sums, last, least, threads)
-    total, products = (sum(part) for part in zip(*parts, strict=True))
-    shift = centre - MIDDLE
-    cross = np.outer(total / n, shift)
-    return products / n - cross - cross.T + np.outer(shift, shift)
+    sums, totals = _lower_sums(tiles, 0, last, threads, weights)
+    n = min(tiles.n_rows, last * kernels.TILE_ROWS)
+    return matmul.centre_moments(sums, totals, n if weights is None else weights[:n].sum(dtype=np.int64), centre)
 
 
-def row_products(tiles, centre, size, n_rows):
-    """Products of rows with each other, sum_j (g_ij - centre_j)(g_kj - centre_j) size_j², float64 (rows, rows).
+def integer_weights(weights, n_rows):
+    """Weights of rows as integers for `second_moments`, or None if those would be too coarse.
 
-    Columns are decoded a block at a time.
+    None of them is off by more than 1e-6 of itself: the largest is `MOST_RATIO` times the smallest at most, but for
+    zeros, and there are few enough rows.
+
+    Parameters
+    ----------
+    weights : float (slots,), not negative
+    n_rows : int
+
+    Returns
+    -------
+    int32 (slots,) or None
+    """
+    weights = np.asarray(weights, dtype=np.float64)[:n_rows]
+    largest, smallest = weights.max(initial=0), weights.min(initial=np.inf, where=weights > 0)
+    if not 0 < largest <= MOST_RATIO * smallest or not weights.sum() / largest * matmul.MOST_WEIGHT < MOST_TOTAL:
+        return None
+    return np.rint(weights * (matmul.MOST_WEIGHT / largest)).astype(np.int32)
+
+
+def row_gram(tiles, centre, unit, dtype=np.float64, threads=1):
+    """sum_j u_j² (g_ij - c_j)(g_kj - c_j) for all pairs of rows i, k, in slot order.
+
+    Columns have scales of their own, so there are no integers to sum: blocks of columns are unpacked, scaled and
+    multiplied by BLAS, with its threads. The products of a block are added up in dtype, those of blocks in float64.
 
     Parameters
     ----------
     tiles : Tiles
-    centre, size : float64 (n_columns,)
-    n_rows : int
+    centre, unit : float64 (n_columns,)
+    dtype : float64, or float32: about half the time, and errors of some 1e-7 of the geometric mean of two rows'
+        diagonal elements
+    threads : int, that unpack
+
+    Returns
+    -------
+    float64 (n_rows, n_rows)
     """
-    products = np.zeros((n_rows, n_rows))
-    block = max(16, BLOCK_VALUES // max(1, n_rows) // 16 * 16)
-    for first in range(0, tiles.n_columns, block):
-        columns = slice(first, min(first + block, tiles.n_columns))
-        rows = tiles.columns(columns.start, columns.stop)
-        rows = (rows - centre[columns]) * size[columns]
-        products += rows @ rows.T
-    return products
+    n, d = tiles.n_rows, tiles.n_columns
+    out = np.zeros((n, n), order="F")
+    product = out if dtype == np.float64 else np.zeros((n, n), dtype=dtype, order="F")
+    rank_k = get_blas_funcs("syrk", dtype=dtype)
+    columns = max(16, ROW_BLOCK_VALUES // max(1, n) // 16 * 16)
+    for first in range(0, d if n else 0, columns):
+        block = _scaled_columns(tiles, slice(first, min(d, first + columns)), centre, unit, dtype, threads)
+        # upper triangle of block block', in place: of a Fortran array of rows' it takes no copy
+        rank_k(1.0, block.T, beta=float(product is out), c=product, trans=1, overwrite_c=1)
+        if product is not out:
+            out += product
+    matmul.mirror(out.T.view(np.int64))
+    return out.T
+
+
+def _scaled_columns(tiles, columns, centre, unit, dtype, threads):
+    """(g - centre) * unit of some columns, (n_rows, columns)."""
+    centre, unit = centre[columns].astype(dtype), unit[columns].astype(dtype)
+    if tiles.width == kernels.FLOAT_WIDTH:
+        rows = tiles.floats[:, columns].transpose(0, 2, 1).reshape(-1, len(centre))[: tiles.n_rows].astype(dtype)
+        rows -= centre
+        rows *= unit
+        return rows
+    rows = np.empty((tiles.n_rows, len(centre)), dtype=dtype)
+
+    def scale(first, last):
+        part = rows[first * kernels.TILE_ROWS : last * kernels.TILE_ROWS]
+        matmul.scaled_rows(tiles, first, last, columns.start, centre, unit, part)
+
+    in_threads(scale, -(-tiles.n_rows // kernels.TILE_ROWS), 1, threads)
+    return rows
+
+
+def _lower_sums(tiles, first, last, threads, weights=None):
+    """The lower triangle of position_sums."""
+    sums = np.zeros((tiles.n_columns, tiles.n_columns), dtype=np.int64)
+    totals = np.zeros(tiles.n_columns, dtype=np.int64)
+    if tiles.n_columns == 0 or last <= first:
+        return sums, totals
+    weights = np.zeros(0, dtype=np.int32) if weights is None else weights
+    tasks, lock = deque(_tasks(_blocks(tiles.padded), first, last, threads)), Lock()
+
+    def work(_member):
+        while tasks:
+            try:
+                columns, others, span = tasks.popleft()
+            except IndexError:  # another thread was faster
+                return
+            matmul.add_gram(tiles, span, columns, others, weights, sums, totals, lock)
+
+    run_team(min(max(1, threads_of(threads)), len(tasks)), work, tasks.clear)
+    return sums, totals
+
+
+def _blocks(padded):
+    """(first, count) of blocks of columns, about equally many, in multiples of two panels."""
+    panels = -(-padded // 32)
+    n_blocks = -(-padded // BLOCK_COLUMNS)
+    bounds = [min(padded, 32 * (panels * k // n_blocks)) for k in range(n_blocks)] + [padded]
+    return [(start, stop - start) for start, stop in pairwise(bounds)]
+
+
+def _tasks(blocks, first, last, threads):
+    """Pairs of blocks and runs of tiles, (columns, others, (first, last)), the larger ones first."""
+    pairs = [(columns, others) for k, columns in enumerate(blocks) for others in blocks[: k + 1]]
+    pairs.sort(key=lambda pair: pair[0] == pair[1])
+    products = (last - first) * kernels.TILE_ROWS * blocks[0][1] ** 2
+    parts = 1 if len(pairs) >= 4 * threads else max(1, min(threads, products // LEAST_PRODUCTS, MOST_PARTS))
+    bounds = [first + (last - first) * k // parts for k in range(parts + 1)]
+    return [(*pair, span) for pair in pairs for span in pairwise(bounds) if span[0] < span[1]]

@@ -15,7 +15,7 @@ MOST_RIDGE = 1e10
 GAP_ROWS = 32768
 GAP_ROWS_BY_COLUMN = 64
 # Relative accuracy of an estimated gap; steps over whose gains what is left is judged, and how many times as much.
-KNOWN, WINDOW, MARGIN = 1e-3, 4, 3
+KNOWN, WINDOW, MARGIN = 1e-3, 3, 3
 # Columns of nothing but noise keep none, and no step would be small enough.
 LEAST_KEPT = 1 / 16
 # Finite stand-in for an l1 penalty that leaves nothing.

@@ -15,7 +15,7 @@ from .._quantization.float_rows import FLOAT_WIDTH
 from .._quantization.levels import listed
 from .._storage.statistics import weighted
 from .._warnings import warn
-from .gram import centred_moments
+from .gram import integer_weights, second_moments
 
 DENSE_FLOPS = 2e9
 DENSE_COLUMNS = 1024
@@ -25,6 +25,8 @@ LANCZOS = 8
 # Rows whose weights are kept in float64: of more they would count beside the packed rows.
 MOST_EXACT_ROWS = 1 << 22
 SPAN_TILES = 1024
+# Of passes with many vectors, for which tiles are decoded once and vectors packed.
+MANY_TILES = 256
 # Sums over rows are made in so many parts, whatever the number of threads.
 PARTS = 8
 # Starting threads for a pass over fewer values costs more than they save.
@@ -136,6 +138,13 @@ class Problem:
         for start in range(first, last, SPAN_TILES):
             yield start, min(start + SPAN_TILES, last)
 
+    def spans_of_many(self, n_vectors):
+        """Bounds of runs of tiles with as many float64 vectors of rows at a time, and the slots of their rows."""
+        size = max(MANY_TILES, SPAN_TILES // max(1, n_vectors))
+        for start in range(0, self.tiles.n_tiles, size):
+            end = min(start + size, self.tiles.n_tiles)
+            yield (start, end), slice(start * kernels.TILE_ROWS, min(self.n, end * kernels.TILE_ROWS))
+
     def curvature(self, v, first=0, last=None):
         """H v for the scaled second-moment matrix H = 1/n sum_i w_i a_i a_i', over tiles first..last-1."""
         last = self.tiles.n_tiles if last is None else last
@@ -232,14 +241,29 @@ class Problem:
         return self._dense
 
     def _gram(self, last):
-        if self.tiles.width < FLOAT_WIDTH and not len(self.weights):
-            return centred_moments(self.tiles, last, self.centre, self.threads) * self.unit * self.unit[:, None]
+        weights = self._integer_weights()
+        if self.tiles.width < FLOAT_WIDTH and (weights is not None or not len(self.weights)):
+            moments = second_moments(self.tiles, last, self.centre, self.threads, weights)
+            return moments * self.unit * self.unit[:, None]
         gram, total = np.zeros((self.d, self.d)), self.unit_weights(0, last).sum()
         chunk = max(1, (1 << 22) // (kernels.TILE_ROWS * 8 * max(1, self.d)))
         for first in range(0, last, chunk):
             block = self.scaled_block(first, min(first + chunk, last))
             gram += block.T @ block
         return gram / total
+
+    def _integer_weights(self):
+        """Weights as integers, where they are fine enough and second moments in float64 would take long.
+
+        Matrices that are cheap stay exact: the compensation and the gap take them as they are, without refinement.
+        """
+        is_large = self.tiles.width < FLOAT_WIDTH and float(self.n) * self.d**2 > DENSE_FLOPS
+        return integer_weights(self.weights, self.n) if len(self.weights) and is_large else None
+
+    @property
+    def has_rounded_weights(self):
+        """Whether the weights of the second moments are integers: off by 1e-6 at most."""
+        return self._integer_weights() is not None
 
     def sample_tiles(self, least=SAMPLE_ROWS, by_column=4):
         """Number of tiles whose rows stand for all in an estimate of the curvature."""

@@ -11,13 +11,16 @@ import numpy as np
 from .._kernels.threads import one_blas_thread
 from . import evaluation
 from .batches import pass_bytes
-from .choice import chosen_solver, is_exact_affordable
+from .choice import blas_products, chosen_solver, is_exact_affordable
 from .conjugate_gradients import conjugate_gradients
 from .exact import solve_exactly
 from .objective import Quadratic
 from .options import Options, Result
 from .saga import run_saga
 from .sgd import run_sgd
+
+# Products of an exact solution's own for which BLAS gets all its threads: a good part of a second in one.
+THREADED_PRODUCTS = 1e10
 
 __all__ = ["Options", "Result", "solve"]
 
@@ -47,12 +50,14 @@ def solve(problem, targets, alpha, options, seed, *, l1=None, start=None, on_epo
         quadratic = Quadratic(problem, targets, alpha, l1, diagonal=options.solver == "sgd")
         solver = chosen_solver(quadratic, options)
         z = np.zeros((len(targets), problem.d)) if start is None else np.where(problem.unit > 0, start, 0.0)
-        if solver == "gram":
-            return _exact(quadratic, options, z, on_epoch)
         if solver == "sgd":
             result = run_sgd(quadratic, options, seed, z, on_epoch, draw)
-        else:
+        elif solver == "saga":
             result = run_saga(quadratic, options, seed, z, on_epoch)
+        elif blas_products(quadratic) < THREADED_PRODUCTS:
+            return _exact(quadratic, options, z, on_epoch)
+    if solver == "gram":
+        return _exact(quadratic, options, z, on_epoch)
     if options.solver == "auto" and not result.converged:
         result = _finished(quadratic, options, result)
     return _no_worse_than_zero(quadratic, result)

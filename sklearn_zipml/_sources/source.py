@@ -1,5 +1,6 @@
 """Rows of anything, a chunk at a time: arrays, memory maps, data frames, files that pyarrow reads, iterables."""
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from itertools import chain
@@ -11,6 +12,7 @@ from scipy.sparse import issparse
 
 from .._feature_names import Expected, compare_names, string_names
 from .._storage.blocks import is_real
+from .._storage.decoded_rows import warn_of_decoded
 from .._warnings import warn
 from .csv_header import has_header
 from .files import TableFile, files_of, open_files
@@ -117,7 +119,7 @@ class Columns:
 
     def __post_init__(self):
         self.single = self.target is not None and not isinstance(self.target, (list, tuple))
-        self._has_warned = False
+        self._has_warned = self.found_decoded = False
         self.targets = [] if self.target is None else [self.target] if self.single else list(self.target)
 
     def split(self, available, index=(), where=""):
@@ -129,21 +131,33 @@ class Columns:
         missing = [name for name in [*self.targets, *(self.columns or [])] if name not in available]
         if missing:
             raise ValueError(f"The data has no column {missing[0]!r}; it has {_some(available)}.")
-        if self.columns is None:
-            left_out = [name for name in index if name not in self.targets]
-            if left_out and not self._has_warned:
-                self._has_warned = True
-                warn(
-                    f"Column(s) {_some(left_out)}{where} are left out, as they are the index of a data frame; name "
-                    "them in `columns` to pack them."
-                )
-            features = [name for name in available if name not in [*self.targets, *left_out]]
-        else:
-            features = [name for name in self.columns if name not in self.targets]
+        if self.columns is not None:
+            return self._checked([name for name in self.columns if name not in self.targets], available)
+        left_out = [name for name in index if name not in self.targets]
+        if left_out and not self._has_warned:
+            self._has_warned = True
+            warn(
+                f"Column(s) {_some(left_out)}{where} are left out, as they are the index of a data frame; name them in "
+                "`columns` to pack them."
+            )
+        apart = {*self.targets, *left_out}
+        return self._checked([name for name in available if name not in apart], available)
+
+    def _checked(self, features, available):
+        """Features and targets; an error if there are none to pack, or columns that are not known from their name."""
         if not features:
             raise ValueError(
                 f"The data has {_some(available)}, of which target={self.target!r} and columns={self.columns!r} leave "
                 "no features to pack; at least one is needed."
+            )
+        numbered = isinstance(available, range)
+        there = Counter([] if numbered else available)
+        picked = Counter(self.targets if numbered and self.columns is None else [*features, *self.targets])
+        repeated = [name for name in picked if max(picked[name], there[name]) > 1]
+        if repeated:
+            raise ValueError(
+                f"Column {repeated[0]!r} is there, or is asked for, more than once: give every column its own name, "
+                "and name each once in `target` and `columns`."
             )
         return features, self.targets
 
@@ -217,7 +231,7 @@ def _chunks_of(data, pick, y=None):
     tables = data if isinstance(data, _Tables) else [data]
     start = 0
     for X, own, names, *rounded in chain.from_iterable(_read(table, pick) for table in tables):
-        given = own if y is None else np.asarray(y[start : start + len(X)])
+        given = own if y is None else _plain(y[start : start + len(X)])
         yield Chunk(X, given, names, *rounded)
         start += len(X)
     if y is not None and len(y) != start:
@@ -231,7 +245,7 @@ def _read(table, pick):
         return read_arrow(table, pick)
     if _is_packed(table):
         return _read_packed(table, pick)
-    return read_frame(table, pick) if is_frame(table) else _read_array(table, pick)
+    return _watched(read_frame(table, pick) if is_frame(table) else _read_array(table, pick), pick)
 
 
 def _rows_at_once(array):
@@ -254,6 +268,14 @@ def _read_packed(packed, pick):
         yield values[:, features], y, own, (rows, np.array(features))
 
 
+def _watched(read, pick):
+    """Rows as they are read; a warning, once, if a PackedMatrix has decoded them."""
+    for k, part in enumerate(read):
+        if k == 0 and not pick.found_decoded:
+            pick.found_decoded = is_real(part[0].dtype) and warn_of_decoded(part[0])
+        yield part
+
+
 def _read_array(array, pick):
     if len(array.shape) != 2:
         raise ValueError(f"Expected a two-dimensional array of samples and features, got shape {tuple(array.shape)}.")
@@ -262,7 +284,14 @@ def _read_array(array, pick):
     if stored and isinstance(stored[0], int) and stored[0] < rows:
         rows -= rows % stored[0]
     for start in range(0, array.shape[0], rows):
-        yield (*pick.of_array(np.asarray(array[start : start + rows])), None)
+        yield (*pick.of_array(_plain(array[start : start + rows])), None)
+
+
+def _plain(values):
+    """An array of values that are all known: conversion would uncover what is masked."""
+    if np.ma.is_masked(values):
+        raise ValueError("A chunk or its target has masked values: fill them, or leave those rows out.")
+    return np.asarray(values)
 
 
 def _with_target(source, y):
@@ -273,7 +302,7 @@ def _with_target(source, y):
         start = 0
         for chunk in source.read():
             stop = start + len(chunk.X)
-            yield chunk._replace(y=np.asarray(y[start:stop]))
+            yield chunk._replace(y=_plain(y[start:stop]))
             start = stop
         if start != y.shape[0]:
             raise ValueError(f"The data has {start} rows and y has {y.shape[0]}.")

@@ -6,6 +6,7 @@ from .._kernels import tiles as kernels
 from .._kernels.threads import in_threads
 
 CHUNK = 1 << 17
+LEAST_GATHERED = 256
 THREAD_ROWS = 1 << 14
 
 
@@ -82,9 +83,13 @@ class RowOrder:
     def to_slots(self, values, n_slots, dtype, n_jobs=1):
         """Values of rows, (..., n), rearranged into slots, (..., n_slots), zero behind the last row."""
         out = np.zeros((*values.shape[:-1], n_slots), dtype=dtype)
+        # values of a row lie together as a rule: so few rows that what is gathered of them stays in the caches
+        size = max(LEAST_GATHERED, CHUNK // max(1, values[..., :1].size))
         for first in range(0, self.n, CHUNK):
             rows = self.rows(first, first + CHUNK, n_jobs)
-            out[..., first : first + len(rows)] = values[..., rows]
+            for start in range(0, len(rows), size):
+                some = rows[start : start + size]
+                out[..., first + start : first + start + len(some)] = values.T[some].T
         return out
 
     def to_rows(self, values):

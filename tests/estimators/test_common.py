@@ -45,8 +45,15 @@ EXPECTED_FAILURES = {"check_sample_weight_equivalence_on_dense_data": "stochasti
 
 
 def expected_failures(estimator):
-    """Checks that scikit-learn may see failing."""
-    return EXPECTED_FAILURES if is_regressor(estimator) or is_classifier(estimator) else {}
+    """Checks that scikit-learn may see failing.
+
+    Its 15 rows have no more values a column than 4 bits have levels: they are stored whole, and the exact solution
+    of what is stored does not tell a weight from a repetition.
+    """
+    if not (is_regressor(estimator) or is_classifier(estimator)):
+        return {}
+    is_whole = estimator.sample_bits == 4 and estimator.sampling != "double"
+    return {} if is_whole and estimator.solver == "auto" else EXPECTED_FAILURES
 
 
 CHECKS = parametrize_with_checks([cls() for cls in ESTIMATORS] + VARIANTS, expected_failed_checks=expected_failures)

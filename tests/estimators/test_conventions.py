@@ -17,7 +17,7 @@ from sklearn.model_selection import GridSearchCV, KFold, cross_validate
 from sklearn.pipeline import make_pipeline
 from sklearn.utils import get_tags
 
-from sklearn_zipml import DoubleSamplingQuantizer, ZipMLLSSVC, ZipMLRegressor
+from sklearn_zipml import DoubleSamplingQuantizer, PackedMatrix, ZipMLLSSVC, ZipMLRegressor
 from sklearn_zipml._estimators import doc_link
 
 OLD = __version__.startswith("1.7.")
@@ -260,3 +260,79 @@ def test_take_is_that_of_numpy():
         packed.take([0], axis=2)
     with pytest.raises(ValueError, match="mode='clip'"):
         packed.take([0], mode="clip")
+
+
+def unknown_rows():
+    """Rows of four numbers, one of which is not known."""
+    row = [[1.0, None, 2.0, 0.5], [0.1, 0.2, 0.3, 0.4]]
+    yield "None in lists", row
+    yield "None among objects", np.array(row, dtype=object)
+    yield "NaT", np.array([["2020", "2021", "NaT", "2022"]] * 2, dtype="M8[D]")
+    yield "no duration", np.array([[1, 2, "NaT", 3]] * 2, dtype="m8[s]")
+    yield "masked", np.ma.masked_array(np.ones((2, 4)), [[False] * 4, [True] + [False] * 3])
+
+
+@pytest.mark.parametrize("rows", [pytest.param(rows, id=name) for name, rows in unknown_rows()])
+def test_values_that_are_not_known(rows):
+    """Are refused wherever rows come in, not predicted on."""
+    rng = np.random.default_rng(0)
+    X, y = rng.standard_normal((200, 4)), rng.standard_normal(200)
+    regressor, classifier = ZipMLRegressor(random_state=0).fit(X, y), ZipMLLSSVC(random_state=0).fit(X, y > 0)
+    quantizer = DoubleSamplingQuantizer(random_state=0).fit(X)
+    for use in (
+        regressor.predict,
+        classifier.predict,
+        classifier.decision_function,
+        quantizer.transform,
+        quantizer.quantize,
+        quantizer.inverse_transform,
+        DoubleSamplingQuantizer().fit,
+        DoubleSamplingQuantizer().partial_fit,
+        lambda rows: ZipMLRegressor().fit(rows, [1, 2]),
+        lambda rows: ZipMLRegressor(None).fit(rows, [1, 2]),
+        lambda rows: ZipMLLSSVC().partial_fit(rows, [0, 1], classes=[0, 1]),
+        PackedMatrix.from_chunks,
+        lambda rows: PackedMatrix.from_chunks([rows]),
+    ):
+        with pytest.raises(ValueError, match=r"NaN|numbers|masked|two-dimensional"):
+            use(rows)
+
+
+@pytest.mark.parametrize(
+    "y",
+    [
+        [1.0, None] * 50,
+        np.array([1.0, None] * 50, dtype=object),
+        np.array(["2020", "NaT"] * 50, dtype="M8[D]"),
+        np.ma.masked_array(np.ones(100), np.arange(100) == 3),
+    ],
+    ids=["None", "object", "NaT", "masked"],
+)
+def test_targets_and_weights_that_are_not_known(y):
+    """Are refused, not learnt."""
+    X = np.random.default_rng(0).standard_normal((100, 3))
+    packed = DoubleSamplingQuantizer(random_state=0).fit_transform(X)
+    for use in (
+        lambda: ZipMLRegressor().fit(X, y),
+        lambda: ZipMLRegressor().fit(packed, y),
+        lambda: ZipMLRegressor().partial_fit(X, y),
+        lambda: ZipMLLSSVC().fit(X, y),
+        lambda: ZipMLRegressor().fit(X, X[:, 0], sample_weight=y),
+        lambda: packed.with_target(y),
+        lambda: PackedMatrix.from_chunks(X, y),
+    ):
+        with pytest.raises(
+            (ValueError, TypeError), match=r"NaN|NaT|None|numbers|masked|not supported|Unknown label type"
+        ):
+            use()
+
+
+def test_dates_are_labels_but_no_numbers():
+    """As classes they are known by their values."""
+    X = np.random.default_rng(0).standard_normal((100, 3))
+    y = np.where(X[:, 0] > 0, np.datetime64("2020"), np.datetime64("2021"))
+    assert ZipMLLSSVC(random_state=0).fit(X, y).classes_.dtype == y.dtype
+    with pytest.raises(ValueError, match=r"y has dtype datetime64\[Y\]; give real numbers"):
+        ZipMLRegressor().fit(X, y)
+    with pytest.raises(ValueError, match=r"sample_weight has dtype datetime64\[Y\]; give real numbers"):
+        ZipMLLSSVC().fit(X, y, sample_weight=y)

@@ -308,3 +308,26 @@ def test_a_file_of_nothing_but_the_target(tmp_path):
     path.write_text("y\n1\n2\n")
     with pytest.raises(ValueError, match="leave no features to pack"):
         PackedMatrix.from_chunks(path, target="y")
+
+
+def test_names_that_occur_twice(tmp_path):
+    """Are refused where such a column would be packed: a data frame answered with all of them for each mention."""
+    X = np.random.default_rng(0).standard_normal((300, 5))
+    frame = pd.DataFrame(X, columns=list("aabbc"))
+    table = pa.Table.from_arrays(list(X.T), names=list("aabbc"))
+    path = tmp_path / "data.csv"
+    frame.to_csv(path, index=False)
+    with pytest.raises(ValueError, match="multiple columns named a"):  # pyarrow's own words
+        PackedMatrix.from_chunks(path)
+    for data in (frame, table, [frame], lambda: [table]):
+        with pytest.raises(ValueError, match="Column 'a' is there, or is asked for, more than once"):
+            PackedMatrix.from_chunks(data)
+        with pytest.raises(ValueError, match="Column 'b' is there"):
+            PackedMatrix.from_chunks(data, target="b", columns=["c"])
+    assert PackedMatrix.from_chunks(frame, columns=["c"], random_state=0).shape == (300, 1)
+    assert PackedMatrix.from_chunks(table, columns=["c"], random_state=0).feature_names == ("c",)
+    for columns in ([0, 0], [1, 2, 1]):
+        with pytest.raises(ValueError, match="more than once"):
+            PackedMatrix.from_chunks(X, columns=columns)
+    with pytest.raises(ValueError, match="more than once"):
+        PackedMatrix.from_chunks(X, target=[3, 3])

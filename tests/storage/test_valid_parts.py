@@ -290,3 +290,16 @@ def test_hostile_levels_of_a_quantizer(part):
     quantizer._grid = dataclasses.replace(quantizer._grid, **part)
     with pytest.raises((ValueError, IndexError)):
         quantizer.quantize(X)
+
+
+def test_attributes_of_a_quantizer_are_its_own():
+    """Whoever writes to them changes no matrix that it packed, and no code to come."""
+    X = np.random.default_rng(0).standard_normal((130, 9))
+    quantizer = DoubleSamplingQuantizer(random_state=0)
+    packed = quantizer.fit_transform(X)
+    before = np.asarray(packed)
+    quantizer.offset_[:], quantizer.step_[:] = 99, 7
+    for levels in quantizer.levels_:
+        levels[:] = 5
+    np.testing.assert_array_equal(np.asarray(packed), before)
+    np.testing.assert_array_equal(np.asarray(quantizer.quantize(X)), before)

@@ -96,8 +96,9 @@ class Fit:
         self.b = np.ravel(self.model.intercept_).astype(np.float64)
 
     def rounding(self, w):
-        """Root mean square change of residuals when coefficients w are rounded to what coef_ holds, every target."""
-        return 2 * np.finfo(self.model.coef_.dtype).eps * self.problem.reach(w)
+        """Root mean square change of residuals when a model of coefficients w is rounded to what coef_ holds."""
+        size = self.problem.reach(w) + np.abs(self.problem.level)
+        return 2 * np.finfo(self.model.coef_.dtype).eps * size
 
     def row_error(self, w):
         """The same for rows of which float32 holds other digits."""

@@ -22,7 +22,6 @@ EPS = np.finfo(float).eps
 # Part of what a fit may be off by that the reference may be off by.
 REFERENCE = 1e-3
 REFINEMENTS = 4
-MEAN_EPS = 32
 DESCENT_VALUES = 2e9  # that coordinate descent may read
 
 
@@ -66,7 +65,8 @@ class Problem:
         self.A, self.t = root * rows, root * y
         self.zero = (self.t**2).sum(axis=0) / 2  # objective of the zero model
         # what rounding of the mean of the targets costs
-        self.noise = (MEAN_EPS * EPS * np.abs(self.targets).max(axis=0, initial=0)) ** 2 / 2
+        terms = max(32, len(self.rows) / 16)  # of a plain sum
+        self.noise = (terms * EPS * np.abs(self.targets).max(axis=0, initial=0)) ** 2 / 2
         size = np.hypot(np.linalg.norm(self.A, axis=0), np.sqrt(self.l2))
         self.size = np.where(size > 0, size, 1.0)
 

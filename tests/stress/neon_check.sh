@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Check the NEON kernels on a machine without NEON: cross-compile tests/stress/c/kernels_check.c for AArch64 and run it
+# Check the NEON kernels on a machine without NEON: cross-compile the checks of tests/stress/c for AArch64 and run them
 # under qemu, once on a processor with the dot product instructions and once on one without.
 #
 #     apt-get install -y gcc-aarch64-linux-gnu qemu-user
@@ -15,14 +15,18 @@ emulator=${RUN-qemu-aarch64 -L /usr/aarch64-linux-gnu}
 
 folder=$(mktemp -d)
 trap 'rm -rf "$folder"' EXIT
-"$compiler" -O3 -ffp-contract=off -fno-math-errno -Wall -Wextra -static -I sklearn_zipml/csrc -o "$folder/check" \
-  tests/stress/c/kernels_check.c $(find sklearn_zipml/csrc -name '*.c') -lm
+for check in kernels_check matmul_check; do
+  "$compiler" -O3 -ffp-contract=off -fno-math-errno -Wall -Wextra -static -I sklearn_zipml/csrc -o "$folder/$check" \
+    "tests/stress/c/$check.c" $(find sklearn_zipml/csrc -name '*.c') -lm
+done
 
 if [[ -z $emulator ]]; then
-  "$folder/check"
+  "$folder/kernels_check"
+  "$folder/matmul_check"
 else
   for processor in max cortex-a72; do # cortex-a72 has no dot product
     echo "== $processor"
-    $emulator -cpu "$processor" "$folder/check"
+    $emulator -cpu "$processor" "$folder/kernels_check"
+    $emulator -cpu "$processor" "$folder/matmul_check"
   done
 fi

@@ -202,7 +202,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--problems", type=int, default=3000)
     parser.add_argument("--seed", type=int, default=0, help="the first")
-    parser.add_argument("--only", type=int, help="repeat one problem")
+    parser.add_argument("--only", type=int, help="repeat one problem; with the same --work")
     parser.add_argument("--jobs", type=int, default=2)
     parser.add_argument("--work", type=float, help="bound on n * d * min(n, d)")
     parser.add_argument("--verbose", action="store_true")

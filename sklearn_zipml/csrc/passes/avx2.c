@@ -8,51 +8,13 @@
 
 #define ZML_TARGET __attribute__((target("avx2")))
 #include "encoding/encode.h"
+#include "format/decode_avx2-inl.h"
 #include "passes/vector-inl.h"
+#include "products/matmul.h"
 
 /* A tile is taken in blocks of columns that stay in the first-level cache while its planes go by, one after the other.
  */
 enum { BLOCK_GROUPS = 128 };
-
-/* Decode tables of the four columns of a group, both halves alike; with up to 2 bits they are one table. */
-typedef struct {
-  __m256i part[4];
-} Table;
-
-ZML_TARGET_INLINE Table table_of(const uint8_t *table, size_t group, int width) {
-  Table t;
-  for (int c = 0; c < 4; c++)
-    t.part[c] = _mm256_setzero_si256();
-  if (width == 1) {
-    int64_t levels;
-    memcpy(&levels, table + 8 * group, sizeof levels);
-    t.part[0] = _mm256_set1_epi64x(levels);
-  } else if (width == 2) {
-    t.part[0] = _mm256_broadcastsi128_si256(_mm_loadu_si128((const __m128i *)(table + 16 * group)));
-  } else if (width == 4) {
-    for (int c = 0; c < 4; c++)
-      t.part[c] = _mm256_broadcastsi128_si256(_mm_loadu_si128((const __m128i *)(table + 64 * group + 16 * (size_t)c)));
-  }
-  return t;
-}
-
-/* Levels of 8 rows (half 0 or 1 of a plane), the column varying fastest. */
-ZML_TARGET_INLINE __m256i levels_of(const uint8_t *tile, size_t group, int plane, int half, Table table, int width) {
-  const uint8_t *line = tile + ZML_LINE * zml_line_of(group, plane, width) + 32 * half;
-  const __m256i bytes = _mm256_loadu_si256((const __m256i *)line);
-  if (width == 8)
-    return bytes;
-  const __m128i shift = _mm_cvtsi32_si128(zml_shift_of(group, plane, width));
-  const __m256i codes = _mm256_and_si256(_mm256_srl_epi16(bytes, shift), _mm256_set1_epi8((1 << width) - 1));
-  if (width <= 2) /* column << width selects the column's part of the table */
-    return _mm256_shuffle_epi8(table.part[0], _mm256_or_si256(codes, _mm256_set1_epi32(0x03020100 << width)));
-  /* a byte permute gives 0 where the index is negative: each column looks into its own table only */
-  const __m256i a = _mm256_shuffle_epi8(table.part[0], _mm256_or_si256(codes, _mm256_set1_epi32((int)0x80808000)));
-  const __m256i b = _mm256_shuffle_epi8(table.part[1], _mm256_or_si256(codes, _mm256_set1_epi32((int)0x80800080)));
-  const __m256i c = _mm256_shuffle_epi8(table.part[2], _mm256_or_si256(codes, _mm256_set1_epi32((int)0x80008080)));
-  const __m256i d = _mm256_shuffle_epi8(table.part[3], _mm256_or_si256(codes, _mm256_set1_epi32(0x00808080)));
-  return _mm256_or_si256(_mm256_or_si256(a, b), _mm256_or_si256(c, d));
-}
 
 /* Four signed bytes as 16-bit numbers, in every quarter. */
 ZML_TARGET_INLINE __m256i four_of(const int8_t *bytes) {
@@ -154,6 +116,7 @@ ZML_TARGET_INLINE void gradient(const uint8_t *tile, const uint8_t *table, size_
 const zml_kernels zml_avx2 = {
     .name = "avx2",
     .encoding = &zml_encoding_avx2,
+    .matmul = &zml_matmul_avx2,
     ZML_WIDTHS,
     .saga_rows = saga_rows,
     ZML_VECTOR_FUNCTIONS,

@@ -78,10 +78,12 @@ typedef struct {
 typedef float zml_sweep(const zml_block *block, const int8_t *planes);
 
 struct zml_encoding;
+struct zml_matmul;
 
 typedef struct {
   const char *name;
   const struct zml_encoding *encoding; /* see encode.h */
+  const struct zml_matmul *matmul;     /* see products/matmul.h */
   zml_dot *dot[9];                     /* by code width: 1, 2, 4, 8 */
   zml_gradient *gradient[9];
   zml_sweep *sweep[9];

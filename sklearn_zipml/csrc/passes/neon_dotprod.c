@@ -10,10 +10,12 @@
 #endif
 #include "encoding/encode.h"
 #include "passes/neon-inl.h"
+#include "products/matmul.h"
 
 const zml_kernels zml_neon_dotprod = {
     .name = "neon_dotprod",
     .encoding = &zml_encoding_neon,
+    .matmul = &zml_matmul_neon_dotprod,
     ZML_WIDTHS,
     .saga_rows = saga_rows,
     ZML_VECTOR_FUNCTIONS,

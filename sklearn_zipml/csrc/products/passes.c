@@ -1,0 +1,295 @@
+/* Panels are decoded where they stay in the caches until all vectors have gone by. */
+#include "products/passes.h"
+
+#include <string.h>
+
+static size_t least(size_t a, size_t b) { return a < b ? a : b; }
+
+static size_t on_lines(size_t bytes) { return (bytes + ZML_LINE - 1) / ZML_LINE * ZML_LINE; }
+
+static size_t panel_bytes(const zml_matmul *by, size_t depth) { return depth * ZML_PANEL * (size_t)by->value_bytes; }
+
+static const uint8_t *tile_of(const zml_tiled *x, size_t tile, size_t column) {
+  return x->codes + tile * zml_tile_bytes(x->padded, x->width) + column * ZML_TILE_ROWS / 8 * (size_t)x->width;
+}
+
+static const uint8_t *table_of(const zml_tiled *x, size_t column) {
+  return x->width < 8 ? x->table + column * zml_table_codes(x->width) : NULL;
+}
+
+static size_t rows_below(const zml_tiled *x, size_t tile) {
+  const size_t rows = tile * ZML_TILE_ROWS;
+  return least(rows, x->n_rows);
+}
+
+/* Panels of columns over the rows of some tiles; rows that are not there become zeros. */
+static void decode_columns(const zml_matmul *by, const zml_tiled *x, size_t first, size_t last, size_t column,
+                           size_t n_panels, uint8_t *out) {
+  const size_t stride = panel_bytes(by, (last - first) * ZML_TILE_ROWS), value_bytes = (size_t)by->value_bytes;
+  for (size_t t = first; t < last; t++)
+    by->panels_of_columns[x->width](tile_of(x, t, column), table_of(x, column), n_panels,
+                                    out + panel_bytes(by, (t - first) * ZML_TILE_ROWS), stride);
+  const size_t unit = (size_t)by->unit, end = (last - first) * ZML_TILE_ROWS;
+  for (size_t row = rows_below(x, last) - first * ZML_TILE_ROWS; row < end; row++)
+    for (size_t lane = 0; lane < n_panels * ZML_PANEL; lane++)
+      memset(out + lane / ZML_PANEL * stride +
+                 value_bytes * ((row / unit * ZML_PANEL + lane % ZML_PANEL) * unit + row % unit),
+             0, value_bytes);
+}
+
+/* Vectors */
+
+static int digit_bits(const zml_matmul *by) { return 8 * by->value_bytes; }
+
+static size_t n_digits(const zml_matmul *by, int n_bytes) {
+  return ((size_t)n_bytes + (size_t)by->value_bytes - 1) / (size_t)by->value_bytes;
+}
+
+static size_t vector_panels(size_t n_vectors) { return (n_vectors + ZML_PANEL - 1) / ZML_PANEL; }
+
+size_t zml_vector_bytes(const zml_matmul *by, size_t n_vectors, size_t count, int n_bytes) {
+  return n_digits(by, n_bytes) * vector_panels(n_vectors) * panel_bytes(by, count);
+}
+
+void zml_pack_vectors(const zml_matmul *by, const int32_t *vectors, size_t stride, size_t n_vectors, size_t count,
+                      int n_bytes, uint8_t *packed) {
+  for (size_t start = 0; start < count; start += by->depth) {
+    const size_t depth = least(by->depth, count - start);
+    for (size_t p = 0; p < n_digits(by, n_bytes); p++) {
+      by->pack(vectors + start, stride, n_vectors, depth, (int)p, packed);
+      packed += vector_panels(n_vectors) * panel_bytes(by, depth);
+    }
+  }
+}
+
+/* sums += panels times packed vectors of one run. */
+static void multiply(const zml_matmul *by, const uint8_t *panels, size_t n_panels, const uint8_t *packed,
+                     size_t n_vectors, int n_bytes, size_t depth, int fresh, int64_t (*sums)[ZML_PANEL]) {
+  const size_t digit = vector_panels(n_vectors) * panel_bytes(by, depth), padded = zml_padded_vectors(n_vectors);
+  for (size_t p = 0; p < n_digits(by, n_bytes); p++)
+    by->multiply(panels, n_panels, packed + p * digit, padded, depth, (int)p * digit_bits(by), fresh && p == 0, sums,
+                 padded);
+}
+
+/* Products of columns */
+
+typedef struct {
+  uint8_t *columns, *others, *vectors; /* panels of the columns; of the others; these as vectors */
+  uint8_t *weights;                    /* the rows' weights as one vector */
+  int64_t (*sums)[ZML_PANEL], (*totals)[ZML_PANEL], (*other_totals)[ZML_PANEL];
+  size_t bytes;
+} GramWork;
+
+static GramWork gram_work(const zml_matmul *by, const zml_block_pair *pair, uint8_t *work) {
+  const int own = pair->first == pair->other, as_they_are = !pair->weighted && by->shift == by->own_shift;
+  const size_t panels = panel_bytes(by, by->depth) * (pair->n_columns / ZML_PANEL);
+  const size_t others = panel_bytes(by, by->depth) * (pair->n_others / ZML_PANEL);
+  GramWork w;
+  size_t at = 0;
+  w.sums = (void *)(work + at), at += pair->n_columns * pair->n_others * sizeof(int64_t);
+  w.totals = (void *)(work + at), at += ZML_VECTORS_AT_ONCE * pair->n_columns * sizeof(int64_t);
+  w.other_totals = w.totals;
+  if (!own)
+    w.other_totals = (void *)(work + at), at += ZML_VECTORS_AT_ONCE * pair->n_others * sizeof(int64_t);
+  w.columns = w.others = work + at, at += panels;
+  if (!own)
+    w.others = work + at, at += others;
+  w.vectors = w.others;
+  if (!as_they_are)
+    w.vectors = work + at, at += others;
+  w.weights = work + at, at += n_digits(by, ZML_WEIGHT_BYTES) * panel_bytes(by, by->depth);
+  w.bytes = on_lines(at);
+  return w;
+}
+
+size_t zml_gram_bytes(const zml_matmul *by, const zml_block_pair *pair) { return gram_work(by, pair, NULL).bytes; }
+
+void zml_begin_gram(const zml_matmul *by, const zml_block_pair *pair, uint8_t *work) {
+  const GramWork w = gram_work(by, pair, work);
+  memset(w.sums, 0, (size_t)(w.columns - (uint8_t *)w.sums)); /* and the totals, which follow */
+}
+
+/* The rows' weights, or ones, as a vector; zeros for rows that are not there. */
+static void pack_weights(const zml_matmul *by, const int32_t *weights, size_t n_rows, size_t depth, int n_bytes,
+                         int32_t *padded, uint8_t *packed) {
+  for (size_t k = 0; k < depth; k++)
+    padded[k] = k >= n_rows ? 0 : weights ? weights[k] : 1;
+  zml_pack_vectors(by, padded, 0, 1, depth, n_bytes, packed);
+}
+
+/* Bytes of the same panels as vectors. */
+static void to_vectors(const zml_matmul *by, const uint8_t *panels, size_t n, uint8_t *out) {
+  const uint8_t change = (uint8_t)(by->shift ^ by->own_shift);
+  for (size_t k = 0; k < n; k++)
+    out[k] = panels[k] ^ change;
+}
+
+/* Sums of the columns with the others, of which `vectors` has one digit. */
+static void multiply_blocks(const zml_matmul *by, const zml_block_pair *pair, const GramWork *w, size_t depth,
+                            int scale) {
+  const size_t n_panels = pair->n_columns / ZML_PANEL, n_others = pair->n_others / ZML_PANEL;
+  for (size_t p = 0; p < n_panels; p += ZML_PANELS_AT_ONCE) {
+    const size_t count = least(ZML_PANELS_AT_ONCE, n_panels - p);
+    const size_t needed = pair->first == pair->other ? p + count : n_others;
+    by->multiply(w->columns + p * panel_bytes(by, depth), count, w->vectors, needed * ZML_PANEL, depth, scale, 0,
+                 w->sums + p * pair->n_others, pair->n_others);
+  }
+}
+
+/* What the tiles of one run add to the sums. */
+static void add_run(const zml_matmul *by, const zml_tiled *x, size_t first, size_t last, const zml_block_pair *pair,
+                    const int32_t *weights, const GramWork *w) {
+  const size_t depth = (last - first) * ZML_TILE_ROWS, n_rows = rows_below(x, last) - rows_below(x, first);
+  const size_t n_panels = pair->n_columns / ZML_PANEL, n_others = pair->n_others / ZML_PANEL;
+  const int own = pair->first == pair->other, n_bytes = weights ? ZML_WEIGHT_BYTES : 1;
+  int32_t padded[ZML_MOST_DEPTH];
+  pack_weights(by, weights, n_rows, depth, n_bytes, padded, w->weights);
+  decode_columns(by, x, first, last, pair->first, n_panels, w->columns);
+  multiply(by, w->columns, n_panels, w->weights, 1, n_bytes, depth, 0, w->totals);
+  if (!own)
+    decode_columns(by, x, first, last, pair->other, n_others, w->others);
+  if (!own && by->shift)
+    multiply(by, w->others, n_others, w->weights, 1, n_bytes, depth, 0, w->other_totals);
+  if (weights) {
+    for (size_t p = 0; p < n_digits(by, ZML_WEIGHT_BYTES + 1); p++) {
+      by->weigh(w->others, n_others, depth, padded, (int)p, w->vectors);
+      multiply_blocks(by, pair, w, depth, (int)p * digit_bits(by));
+    }
+    return;
+  }
+  if (by->shift != by->own_shift)
+    to_vectors(by, w->others, n_others * panel_bytes(by, depth), w->vectors);
+  multiply_blocks(by, pair, w, depth, 0);
+}
+
+void zml_add_gram(const zml_matmul *by, const zml_tiled *x, size_t first, size_t last, const zml_block_pair *pair,
+                  const int32_t *weights, uint8_t *work) {
+  const GramWork w = gram_work(by, pair, work);
+  const size_t n_tiles = by->depth / ZML_TILE_ROWS;
+  for (size_t t = first; t < last; t += n_tiles)
+    add_run(by, x, t, least(t + n_tiles, last), pair, weights ? weights + (t - first) * ZML_TILE_ROWS : NULL, &w);
+}
+
+/* A panel of columns with 16 others. Panels hold positions less `shift`, vectors less `own_shift`, and weighted ones as
+ * they are:  sum w g h = sum w (g - shift) (h - own_shift) + own_shift sum w (g - shift) + shift sum w h. */
+static void write_square(const zml_matmul *by, const zml_block_pair *pair, const GramWork *w, int64_t total_weight,
+                         size_t column, size_t other, const zml_gram_sums *to) {
+  const int64_t shift = by->shift, own_shift = pair->weighted ? 0 : by->own_shift;
+  const int64_t *totals = w->totals[column / ZML_PANEL * ZML_VECTORS_AT_ONCE];
+  const int64_t *others = w->other_totals[other / ZML_PANEL * ZML_VECTORS_AT_ONCE];
+  const int64_t (*sums)[ZML_PANEL] =
+      (const int64_t (*)[ZML_PANEL])w->sums + column / ZML_PANEL * pair->n_others + other;
+  for (size_t j = 0; j < least(ZML_PANEL, to->n_columns - column); j++) {
+    size_t end = least(ZML_PANEL, to->n_others - other);
+    if (pair->first == pair->other && column == other)
+      end = least(end, j + 1);
+    for (size_t k = 0; k < end; k++)
+      to->sums[(column + j) * to->stride + other + k] +=
+          sums[k][j] + own_shift * totals[j] + shift * (others[k] + total_weight * shift);
+  }
+}
+
+void zml_write_gram(const zml_matmul *by, const zml_block_pair *pair, uint8_t *work, int64_t total_weight,
+                    const zml_gram_sums *to) {
+  const GramWork w = gram_work(by, pair, work);
+  const int own = pair->first == pair->other;
+  for (size_t column = 0; column < to->n_columns; column++)
+    to->totals[column] +=
+        w.totals[column / ZML_PANEL * ZML_VECTORS_AT_ONCE][column % ZML_PANEL] + total_weight * by->shift;
+  for (size_t column = 0; column < to->n_columns; column += ZML_PANEL)
+    for (size_t other = 0; other < (own ? column + 1 : to->n_others); other += ZML_PANEL)
+      write_square(by, pair, &w, total_weight, column, other, to);
+}
+
+/* Products of rows */
+
+size_t zml_dot_bytes(const zml_matmul *by, size_t n_vectors) {
+  return on_lines(4 * panel_bytes(by, by->depth)) + 4 * zml_padded_vectors(n_vectors) * ZML_PANEL * sizeof(int64_t);
+}
+
+/* The products of a tile: sums[plane][vector][row of the plane]. */
+static void dot_tile(const zml_matmul *by, const zml_tiled *x, size_t tile, const zml_vectors *vectors, uint8_t *panels,
+                     int64_t (*sums)[ZML_PANEL]) {
+  const uint8_t *packed = vectors->packed;
+  for (size_t column = 0; column < x->padded; column += by->depth) {
+    const size_t depth = least(by->depth, x->padded - column);
+    by->panels_of_rows[x->width](tile_of(x, tile, column), table_of(x, column), depth / ZML_PANEL, panels,
+                                 panel_bytes(by, depth));
+    multiply(by, panels, 4, packed, vectors->n_vectors, vectors->n_bytes, depth, column == 0, sums);
+    packed += zml_vector_bytes(by, vectors->n_vectors, depth, vectors->n_bytes);
+  }
+}
+
+void zml_dot_many(const zml_matmul *by, const zml_tiled *x, size_t first, size_t last, const zml_vectors *vectors,
+                  uint8_t *work, double *out, size_t stride) {
+  int64_t (*sums)[ZML_PANEL] = (void *)(work + on_lines(4 * panel_bytes(by, by->depth)));
+  const size_t padded = zml_padded_vectors(vectors->n_vectors);
+  for (size_t t = first; t < last; t++, out += ZML_TILE_ROWS) {
+    dot_tile(by, x, t, vectors, work, sums);
+    for (size_t v = 0; v < vectors->n_vectors; v++)
+      for (size_t plane = 0; plane < 4; plane++)
+        by->scale(sums[plane * padded + v], by->shift * vectors->totals[v], vectors->scale[v],
+                  out + v * stride + plane * ZML_PANEL);
+  }
+}
+
+/* Sums over rows */
+
+typedef struct {
+  int32_t *rounded;
+  uint8_t *packed, *panels;
+  size_t bytes;
+} GradientWork;
+
+static GradientWork gradient_work(const zml_matmul *by, size_t n_vectors, int n_bytes, uint8_t *work) {
+  GradientWork w;
+  size_t at = 0;
+  w.rounded = (void *)(work + at), at += n_vectors * by->depth * sizeof(int32_t);
+  w.packed = work + at, at += on_lines(zml_vector_bytes(by, n_vectors, by->depth, n_bytes));
+  w.panels = work + at, at += ZML_PANELS_AT_ONCE * panel_bytes(by, by->depth);
+  w.bytes = on_lines(at);
+  return w;
+}
+
+size_t zml_gradient_bytes(const zml_matmul *by, size_t n_vectors, int n_bytes) {
+  return gradient_work(by, n_vectors, n_bytes, NULL).bytes;
+}
+
+/* The vectors' part for some rows, of which `count` are there, as the products take it. */
+static void load_rows(const zml_matmul *by, const zml_rounded *rows, size_t start, size_t count, size_t depth,
+                      const GradientWork *w, int64_t *totals) {
+  for (size_t v = 0; v < rows->n_vectors; v++) {
+    int32_t *to = w->rounded + v * depth;
+    memset(to, 0, depth * sizeof *to);
+    if (rows->inverse[v] > 0)
+      by->round(rows->values + v * rows->stride + start, count, rows->inverse[v], to);
+    for (size_t k = 0; k < count; k++)
+      totals[v] += to[k];
+  }
+  zml_pack_vectors(by, w->rounded, depth, rows->n_vectors, depth, rows->n_bytes, w->packed);
+}
+
+void zml_add_gradient(const zml_matmul *by, const zml_tiled *x, size_t first, size_t last, const zml_rounded *rows,
+                      uint8_t *work, int64_t (*sums)[ZML_PANEL], int64_t *totals) {
+  const GradientWork w = gradient_work(by, rows->n_vectors, rows->n_bytes, work);
+  const size_t n_tiles = by->depth / ZML_TILE_ROWS, step = ZML_PANELS_AT_ONCE * ZML_PANEL;
+  const size_t padded = zml_padded_vectors(rows->n_vectors);
+  for (size_t t = first; t < last; t += n_tiles) {
+    const size_t end = least(t + n_tiles, last), depth = (end - t) * ZML_TILE_ROWS;
+    load_rows(by, rows, (t - first) * ZML_TILE_ROWS, rows_below(x, end) - rows_below(x, t), depth, &w, totals);
+    for (size_t column = 0; column < x->padded; column += step) {
+      const size_t n_panels = least(step, x->padded - column) / ZML_PANEL;
+      decode_columns(by, x, t, end, column, n_panels, w.panels);
+      multiply(by, w.panels, n_panels, w.packed, rows->n_vectors, rows->n_bytes, depth, 0,
+               sums + column / ZML_PANEL * padded);
+    }
+  }
+}
+
+void zml_write_gradient(const zml_matmul *by, size_t n_vectors, size_t n_columns, const int64_t (*sums)[ZML_PANEL],
+                        const int64_t *totals, int64_t *out) {
+  const size_t padded = zml_padded_vectors(n_vectors);
+  for (size_t v = 0; v < n_vectors; v++)
+    for (size_t j = 0; j < n_columns; j++)
+      out[v * n_columns + j] = sums[j / ZML_PANEL * padded + v][j % ZML_PANEL] + by->shift * totals[v];
+}
