@@ -6,10 +6,9 @@ The same integers come from every instruction set, and however tiles are shared 
 import numpy as np
 
 cimport cython
-from cpython.exc cimport PyErr_CheckSignals
 
 from sklearn_zipml._kernels.tiles cimport (
-    ZML_TILE_ROWS, Tiles, active_kernels, int32_t, int64_t, uint8_t, zml_table_codes,
+    ZML_TILE_ROWS, Tiles, active_kernels, int32_t, int64_t, require, uint8_t, zml_table_codes,
 )
 
 from sklearn_zipml._kernels.tiles import aligned_zeros
@@ -147,7 +146,12 @@ def add_gram(Tiles tiles, tuple span, tuple columns, tuple others, const int32_t
     cdef size_t first = span[0], last = span[1], t = first, end, step
     cdef const int32_t *weight = &weights[0] if weights.shape[0] else NULL
     cdef int64_t total = min(x.n_rows, last * ZML_TILE_ROWS) - min(x.n_rows, first * ZML_TILE_ROWS)
+    tiles.require_span(first, last)
     pair.first, pair.n_columns, pair.other, pair.n_others = columns[0], columns[1], others[0], others[1]
+    require(pair.first + pair.n_columns <= tiles.padded and pair.other + pair.n_others <= tiles.padded,
+            "columns that there are not")
+    require(<size_t> min(sums.shape[0], sums.shape[1], totals.shape[0]) >= tiles.n_columns, "no room for the sums")
+    require(weight == NULL or <size_t> weights.shape[0] >= tiles.rows_before(last), "rows without a weight")
     pair.weighted = weight != NULL
     if pair.weighted:
         total = np.asarray(weights[first * ZML_TILE_ROWS : min(x.n_rows, last * ZML_TILE_ROWS)]).sum(dtype=np.int64)
@@ -165,7 +169,7 @@ def add_gram(Tiles tiles, tuple span, tuple columns, tuple others, const int32_t
             zml_add_gram(by, &x, t, end, &pair, weight + t * ZML_TILE_ROWS if weight != NULL else NULL, &work[0])
             t = end
             with gil:
-                PyErr_CheckSignals()
+                tiles.look()
     with lock:
         with nogil:
             zml_write_gram(by, &pair, &work[0], total, &to)
@@ -237,13 +241,14 @@ cdef class Vectors:
     cdef uint8_t[::1] packed
     cdef int64_t[::1] totals
     cdef double[::1] scale
+    cdef size_t padded
     cdef readonly size_t n_vectors
 
     def __init__(self, Tiles tiles, const double[:, ::1] values, int n_bytes):
         cdef size_t v, d = values.shape[1], padded = tiles.padded
         if d != tiles.n_columns:
             raise ValueError(f"vectors of {d} components do not fit {tiles.n_columns} columns")
-        self.by, self.n_vectors = active_products(), values.shape[0]
+        self.by, self.n_vectors, self.padded = active_products(), values.shape[0], padded
         self.scale, inverses = fixed_point_scales(values, n_bytes)
         integers = np.zeros((self.n_vectors, padded), dtype=np.int32)
         cdef int32_t[:, ::1] view = integers
@@ -265,6 +270,10 @@ cdef class Vectors:
         cdef size_t t = first, end, step = tiles_between_signals(self.n_vectors * x.padded, self.by.depth)
         cdef size_t stride = out.strides[0] // <ptrdiff_t> sizeof(double)
         cdef uint8_t[::1] work = aligned_zeros(zml_dot_bytes(self.by, self.n_vectors))
+        tiles.require_span(first, last)
+        require(x.padded == self.padded, "vectors of other columns")
+        require(<size_t> out.shape[0] >= self.n_vectors and <size_t> out.shape[1] >= (last - first) * ZML_TILE_ROWS,
+                "no room for the products")
         if self.n_vectors == 0 or x.padded == 0:
             return
         with nogil:
@@ -274,7 +283,7 @@ cdef class Vectors:
                              stride)
                 t = end
                 with gil:
-                    PyErr_CheckSignals()
+                    tiles.look()
 
 
 def gradient_sums(Tiles tiles, const double[:, :] values, const double[::1] inverse, int n_bytes, size_t first,
@@ -304,6 +313,9 @@ def gradient_sums(Tiles tiles, const double[:, :] values, const double[::1] inve
     cdef int64_t[:, :, ::1] sums_view = sums
     cdef int64_t[::1] totals_view = totals
     cdef uint8_t[::1] work = aligned_zeros(zml_gradient_bytes(by, n, n_bytes))
+    tiles.require_span(first, last)
+    require(<size_t> values.shape[1] >= tiles.rows_before(last) - tiles.rows_before(first), "rows without a weight")
+    require(<size_t> inverse.shape[0] >= n, "vectors without a scale")
     rows.stride, rows.n_vectors, rows.n_bytes = values.strides[0] // <ptrdiff_t> sizeof(double), n, n_bytes
     if n and x.padded and last > first:
         rows.inverse = &inverse[0]
@@ -315,7 +327,7 @@ def gradient_sums(Tiles tiles, const double[:, :] values, const double[::1] inve
                                  &totals_view[0])
                 t = end
                 with gil:
-                    PyErr_CheckSignals()
+                    tiles.look()
             zml_write_gradient(by, n, d, <const int64_t (*)[16]> &sums_view[0, 0, 0], &totals_view[0], &out_view[0, 0])
     return out, totals
 
@@ -330,6 +342,10 @@ def scaled_rows(Tiles tiles, size_t first, size_t last, size_t column, const rea
     cdef size_t t, start, count = centre.shape[0], stride = out.strides[0] // <ptrdiff_t> sizeof(real)
     cdef size_t offset = column * ZML_TILE_ROWS // 8 * x.width, codes = zml_table_codes(x.width)
     cdef const uint8_t *table = x.table + column * codes if codes else NULL
+    tiles.require_span(first, last)
+    require(column + count <= tiles.padded and <size_t> unit.shape[0] >= count, "columns that there are not")
+    require(<size_t> out.shape[0] >= tiles.rows_before(last) - tiles.rows_before(first)
+            and <size_t> out.shape[1] >= count, "no room for the rows")
     if count == 0:
         return
     with nogil:
@@ -343,4 +359,4 @@ def scaled_rows(Tiles tiles, size_t first, size_t last, size_t column, const rea
                                    &unit[0], &out[start, 0], stride)
             if t % SCALED_TILES == 0:
                 with gil:
-                    PyErr_CheckSignals()
+                    tiles.look()
