@@ -206,7 +206,7 @@ def test_rows_outside_the_selection_do_not_count():
     """`rows` names the rows whose range is the grid's."""
     X = np.arange(100.0)[:, None]
     rows = np.arange(10, 20)
-    grid = find_grid(X, Scheme.of(Scheme.of(4, "compensated", "optimal"), rows, rows))
+    grid = find_grid(X, Scheme.of(4, "compensated", "optimal"), rows, rows)
     assert grid.offset[0] == 10 and grid.offset[0] + grid.step[0] * grid.top[0] == 19
 
 
