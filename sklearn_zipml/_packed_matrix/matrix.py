@@ -8,21 +8,21 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike
 
-from ._kernels import tiles as kernels
-from ._kernels.mapped import require_whole
-from ._scheme import Scheme
-from ._state import check_format
-from ._storage.blocks import is_foreign
-from ._storage.duplicates import of_subset
-from ._storage.indexing import indices_of, is_whole, pairs, split_key
-from ._storage.mapped_file import nameless, received
-from ._storage.row_order import RowOrder
-from ._storage.take import Selection, take
-from ._storage.valid_parts import InvalidParts, checked_parts
-from ._underflow import underflow_is_zero
+from .._kernels import tiles as kernels
+from .._kernels.mapped import require_whole
+from .._scheme import Scheme
+from .._state import check_format
+from .._storage.blocks import is_foreign
+from .._storage.duplicates import of_subset
+from .._storage.indexing import indices_of, is_whole, pairs, split_key
+from .._storage.mapped_file import nameless, received
+from .._storage.row_order import RowOrder
+from .._storage.take import Selection, take
+from .._storage.valid_parts import InvalidParts, checked_parts
+from .._underflow import underflow_is_zero
 
 if TYPE_CHECKING:
-    from ._typing import Levels, RandomState, Sampling
+    from .._typing import Levels, RandomState, Sampling
 
 FORMAT = 4
 ROWS_AT_ONCE = 4096  # that an iterator decodes
@@ -193,7 +193,7 @@ class PackedMatrix:
             return object.__getattribute__(self, name)
         if name not in _COUNTED:
             raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}", name=name, obj=self)
-        from ._storage.statistics import subset_statistics
+        from .._storage.statistics import subset_statistics
 
         self._keep({"_" + part: _frozen(array) for part, array in subset_statistics(self).items()})
         return getattr(self, name)
@@ -411,7 +411,7 @@ class PackedMatrix:
 
     def _decoded(self, columns, dtype):
         """Some columns, decoded for whoever asks; packed again as if exact, they are recognised."""
-        from ._storage.decoded_rows import remember
+        from .._storage.decoded_rows import remember
 
         values = self._decode(columns, dtype)
         remember(self, columns, values)
@@ -542,8 +542,8 @@ class PackedMatrix:
         >>> packed.shape, packed.target.shape
         ((5000, 8), (5000,))
         """
-        from ._quantization.streaming import pack_chunks
-        from ._sources.source import open_source
+        from .._quantization.streaming import pack_chunks
+        from .._sources.source import open_source
 
         source = open_source(source, y, target=target, columns=columns, header=header)
         scheme = None
@@ -591,7 +591,7 @@ class PackedMatrix:
         True
         >>> folder.cleanup()
         """
-        from ._storage.file_writer import save
+        from .._storage.file_writer import save
 
         save(self, path)
 
@@ -640,7 +640,7 @@ class PackedMatrix:
         >>> del mapped  # Windows deletes no file that is mapped
         >>> folder.cleanup()
         """
-        from ._storage.file_reader import load
+        from .._storage.file_reader import load
 
         return load(path, mmap, verify)
 
@@ -717,9 +717,9 @@ class PackedMatrix:
         """
         from sklearn.utils import check_random_state
 
-        from ._quantization.append import append
-        from ._seeds import draw_seed
-        from ._sources.source import open_source
+        from .._quantization.append import append
+        from .._seeds import draw_seed
+        from .._sources.source import open_source
 
         source = open_source(source, y, target=target, columns=columns, header=header)
         append(path, source, draw_seed(check_random_state(random_state)), n_jobs)
@@ -796,8 +796,8 @@ class PackedMatrix:
         """
         from sklearn.utils import check_random_state
 
-        from ._quantization.requantize import requantize
-        from ._seeds import draw_seed
+        from .._quantization.requantize import requantize
+        from .._seeds import draw_seed
 
         return requantize(self, sample_bits, draw_seed(check_random_state(random_state)))
 
