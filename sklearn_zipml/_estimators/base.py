@@ -16,7 +16,7 @@ from .._kernels import tiles as kernels
 from .._kernels.threads import threads_of
 from .._packed_matrix import PackedMatrix
 from .._quantization.encoder import pack
-from .._quantization.float_rows import FloatMatrix
+from .._quantization.float_rows import FloatRows
 from .._quantization.levels import column_range
 from .._scheme import CONSTRAINTS, Scheme, check_draws
 from .._seeds import draw_seed
@@ -25,6 +25,7 @@ from .._solvers.problem import Problem
 from .._solvers.solver import Options as SolverOptions
 from .._solvers.solver import solve
 from .._state import StableState
+from .._storage.packed_rows import PackedRows, rows_of
 from .._warnings import warn
 from .callbacks import CallbackSupportMixin
 from .convergence import not_converged
@@ -136,7 +137,7 @@ class ZipMLModel(StableState, DocumentationLink, CallbackSupportMixin, BaseEstim
         train_targets, mean, scale = _standardize(train_targets, train_weights, self.fit_intercept)
         problem = Problem(matrix, train_weights, self.fit_intercept, threads_of(self.n_jobs))
         exact = np.float64 if train_targets.size <= MOST_EXACT_TARGETS else np.float32
-        slots = matrix._order.to_slots(train_targets.T, problem.n_slots, exact, self.n_jobs)
+        slots = matrix.order.to_slots(train_targets.T, problem.n_slots, exact, self.n_jobs)
         del train_targets  # 8 bytes a row and target
 
         def coefficients(z):
@@ -227,7 +228,7 @@ class ZipMLModel(StableState, DocumentationLink, CallbackSupportMixin, BaseEstim
         self._n_rows, self._total_weight = moments.n_rows, float(moments.total)
         self.n_iter_ = 1
         self.loss_curve_ = [loss] if self._moments is None else [*self.loss_curve_, loss]
-        self.sample_bits_ = matrix.sample_bits if isinstance(matrix, PackedMatrix) else None
+        self.sample_bits_ = matrix.sample_bits if isinstance(matrix, PackedRows) else None
         self._moments = moments
         return coef, intercept
 
@@ -255,14 +256,14 @@ class ZipMLModel(StableState, DocumentationLink, CallbackSupportMixin, BaseEstim
         """The training rows as tiles: X packed, X narrowed, or X as floats."""
         bits = self.sample_bits if self.resample is None else STORED_BITS
         if isinstance(X, PackedMatrix):
-            return self._narrowed(X if rows is None else X[rows], bits, seed)
+            return self._requantized(rows_of(X if rows is None else X[rows]), bits, seed)
         names = getattr(self, "feature_names_in_", None)
         if bits is None:
-            return FloatMatrix(X, seed, rows, names)
+            return FloatRows(X, seed, rows, names)
         scheme = Scheme.of(bits, self.sampling, self.levels, self.n_draws)
         return pack(X, scheme, seed, rows=rows, column_names=names, n_jobs=self.n_jobs)
 
-    def _narrowed(self, packed, bits, seed):
+    def _requantized(self, packed, bits, seed):
         if bits is None:
             raise ValueError(
                 f"sample_bits=None trains on float32 samples, but X is a PackedMatrix of {packed.sample_bits} bits. "
@@ -284,9 +285,9 @@ class ZipMLModel(StableState, DocumentationLink, CallbackSupportMixin, BaseEstim
         """Fresh samples for every epoch, if asked for."""
         if self.resample is None:
             return None
-        from .._quantization.requantize import narrower
+        from .._quantization.requantize import requantizer
 
-        draw = narrower(matrix, self.sample_bits, self.n_jobs)
+        draw = requantizer(matrix, self.sample_bits, self.n_jobs)
         return lambda epoch: draw(kernels.mix(seed, 1000 + epoch))
 
     def _start(self, n_outputs, problem, scale):

@@ -8,7 +8,7 @@ from sklearn.base import BaseEstimator, OneToOneFeatureMixin, TransformerMixin, 
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted
 
-from .._packed_matrix import PackedMatrix
+from .._packed_matrix import PackedMatrix, matrix_of
 from .._quantization.column_sketch import ColumnSketch
 from .._quantization.encoder import pack_on_grid
 from .._quantization.levels import find_grid
@@ -19,6 +19,7 @@ from .._seeds import Stream, draw_seed
 from .._state import StableState
 from .._storage.decoded_rows import warn_of_decoded
 from .._storage.grid import grid_of
+from .._storage.packed_rows import rows_of
 from .._typing import Levels, RandomState, Samples, Sampling
 from .callbacks import CallbackSupportMixin, FitTask
 from .doc_link import DocumentationLink
@@ -316,8 +317,9 @@ class DoubleSamplingQuantizer(
         self._seed = draw_seed(check_random_state(self.random_state))
         self._sketch = None
         if isinstance(X, PackedMatrix):
-            X = requantize(X, self.sample_bits, self._seed, self.n_jobs)
-            self._set_grid(grid_of(X))
+            rows = requantize(rows_of(X), self.sample_bits, self._seed, self.n_jobs)
+            X = X if rows is rows_of(X) else matrix_of(rows)
+            self._set_grid(grid_of(rows))
         else:
             warn_of_decoded(X)
             rows = sampled_rows(len(X), sample_size(X.shape[1]), Stream.LEVELS_SAMPLE.of(self._seed))
@@ -339,9 +341,10 @@ class DoubleSamplingQuantizer(
 
     def _pack(self, X):
         if isinstance(X, PackedMatrix):
-            return requantize(X, self.sample_bits, self._seed, self.n_jobs)
-        packed = pack_on_grid(X, self._grid, self._seed, n_jobs=self.n_jobs)
-        return packed._with(feature_names=self._names_out())
+            rows = requantize(rows_of(X), self.sample_bits, self._seed, self.n_jobs)
+            return X if rows is rows_of(X) else matrix_of(rows)
+        rows = pack_on_grid(X, self._grid, self._seed, n_jobs=self.n_jobs)
+        return matrix_of(rows.named(self._names_out()))
 
     def _names_out(self):
         """Names of packed columns: those of fit, or those that a frame would have."""

@@ -68,20 +68,18 @@ cdef enum:
     GROUP = ZML_GROUP_COLUMNS
 
 
-cdef class Narrowing:
-    """The codes of `source` made fewer: `plan` all columns, then `narrow` the tiles.
+cdef class Requantizer:
+    """The codes of `source` made fewer: `plan` all columns, then `requantize` the tiles.
 
     Parameters
     ----------
     source : Tiles
-    slots : int64 or None, the slots of the source to narrow, ascending, as `Selection` has them; None for all
+    slots : int64 or None, the slots of the source to take, ascending, as `Selection` has them; None for all
+    sample, chosen : Tiles, of the source or like them, and int64, those of them whose codes place the new levels
     used : uint16 (columns,), levels of each column
     levels : uint8 (columns, levels), these; no levels if the table has them or if they are all there can be
     carried : float64 (columns, codes), E[error² | code]
-    sample, chosen : Tiles, of the source or like them, and int64, those of them whose codes place the new levels
-    width, n_levels : of the new codes
-    pairs, nearest, uniform : whether codes hold two draws, are rounded to nearest, and levels are evenly spread
-    with_noise : whether E[error² | new code] is wanted
+    scheme : Scheme of the new codes, of at most two draws
 
     Attributes
     ----------
@@ -102,15 +100,17 @@ cdef class Narrowing:
     cdef uint8_t[:, ::1] base, rise, rise2, odds, odds2, before, after
     cdef uint8_t[::1] far
 
-    def __init__(self, Tiles source, slots, used, levels, carried, Tiles sample, chosen, int width, int n_levels,
-                 bint pairs, bint nearest, bint uniform, bint with_noise):
+    def __init__(self, Tiles source, slots, Tiles sample, chosen, used, levels, carried, scheme):
         cdef size_t d = source.n_columns
+        cdef int width = scheme.width, n_levels = scheme.n_levels
+        cdef bint pairs = scheme.n_draws == 2, with_noise = scheme.has_noise_by_code
         require_columns(source, sample, np.asarray(used), levels, carried, chosen, n_levels, pairs)
         require(width in (1, 2, 4, 8) and 1 <= n_levels <= 256, "no such codes")
         self.source, self.old_used, self.old_levels = source, used, levels
         self.carried, self.slots, self.sample, self.chosen = carried, slots, sample, chosen
         self.kind.n_codes, self.kind.n_new_codes, self.kind.n_levels = 1 << source.width, 1 << width, n_levels
-        self.kind.pairs, self.kind.nearest, self.kind.uniform = pairs, nearest, uniform
+        self.kind.pairs, self.kind.nearest, self.kind.uniform = (
+            pairs, scheme.rounds_to_nearest, scheme.has_uniform_levels)
         self.kind.search = (<const zml_encoding *> active_kernels().encoding).optimal_levels
         self.levels, self.used = np.zeros((d, n_levels), dtype=np.uint8), np.ones(d, dtype=np.uint16)
         self.noise = np.zeros((d, 1 << width if with_noise else 0))
@@ -161,7 +161,7 @@ cdef class Narrowing:
                 if self.source.width < 8:
                     memcpy(&self.before[j, 0], old.table, codes)
 
-    def narrow(self, uint8_t[:, ::1] tiles, uint64_t seed, size_t first, size_t last):
+    def requantize(self, uint8_t[:, ::1] tiles, uint64_t seed, size_t first, size_t last):
         """Round the codes of tiles first..last-1 again, into the same of `tiles`. Draws are keyed by slot.
 
         first is a multiple of ZML_NARROW_TILES.

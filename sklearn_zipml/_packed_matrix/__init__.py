@@ -1,5 +1,5 @@
 """The public container of packed rows."""
 
-from .matrix import _ARRAYS, FORMAT, PackedMatrix, _restore, check_target, readable_bytes
+from .matrix import PackedMatrix, matrix_of, readable_bytes
 
-__all__ = ["FORMAT", "_ARRAYS", "PackedMatrix", "_restore", "check_target", "readable_bytes"]
+__all__ = ["PackedMatrix", "matrix_of", "readable_bytes"]

@@ -4,13 +4,14 @@ import numpy as np
 
 from .._kernels import tiles as kernels
 from .._kernels.threads import in_threads
-from .._packed_matrix import PackedMatrix
 from .._seeds import Stream
 from .._storage import duplicates
 from .._storage.blocks import block_rows, row_block
+from .._storage.packed_rows import PackedRows
 from .._storage.row_order import RowOrder
 from .._storage.statistics import from_moments
 from .._storage.tiles import aligned_tiles, turn_rows
+from .._storage.valid_parts import SCHEME_PARTS
 from .._underflow import underflow_is_zero
 from .levels import find_grid
 from .row_sample import sample_size, sampled_rows
@@ -30,7 +31,7 @@ def pack(X, scheme, seed, *, rows=None, column_names=None, n_jobs=None):
 
     Returns
     -------
-    PackedMatrix
+    PackedRows
     """
     n = X.shape[0] if rows is None else len(rows)
     sample = sampled_rows(n, sample_size(X.shape[1]), Stream.LEVELS_SAMPLE.of(seed))
@@ -110,25 +111,12 @@ class RowEncoder:
 
 
 def assemble(grid, codes, statistics, shape, dtype, row_seed, **along):
-    """A PackedMatrix out of its parts; along: row_list, target and feature_names."""
-    scheme = grid.scheme
-    return PackedMatrix._of(
-        shape=shape,
-        dtype=dtype,
-        sample_bits=scheme.sample_bits,
-        sampling=scheme.sampling,
-        levels=scheme.levels,
-        n_draws=scheme.n_draws,
-        row_seed=row_seed,
-        codes=codes,
-        table=grid.decode_table,
-        grid_levels=grid.stored_levels,
-        used=grid.used,
-        offset=grid.offset,
-        step=grid.step,
-        **statistics,
-        **along,
-    )
+    """PackedRows out of their parts; along: row_list, target and feature_names."""
+    scheme = {name: getattr(grid.scheme, name) for name in SCHEME_PARTS}
+    columns = {"used": grid.used, "offset": grid.offset, "step": grid.step}
+    columns |= {"table": grid.decode_table, "grid_levels": grid.stored_levels}
+    rows = {"shape": shape, "dtype": dtype, "row_seed": row_seed, "codes": codes}
+    return PackedRows.of_parts(scheme | columns | rows | statistics | along)
 
 
 def decoded_dtype(dtype):

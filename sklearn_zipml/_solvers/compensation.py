@@ -152,7 +152,7 @@ def noise_ratio(problem, noisy):
 
 def independent_rows(problem, last):
     """How many independent rows tiles 0..last-1 are worth."""
-    coincidence = float(problem.matrix._coincidence[0])
+    coincidence = float(problem.matrix.collision_probability[0])
     if len(problem.weights):
         return effective_rows(coincidence, problem.unit_weights(0, last))
     own = 1 / min(problem.n, last * TILE_ROWS)

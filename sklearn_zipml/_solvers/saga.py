@@ -4,7 +4,6 @@ import numpy as np
 
 from .._kernels import epochs as epoch_kernels
 from .._kernels import tiles as kernels
-from .._quantization.float_rows import FLOAT_WIDTH
 from . import plane_search
 from .anchor import Anchor
 from .batches import batch_rows, epoch_arguments, n_batches, pass_bytes, sweeps, worthwhile_threads
@@ -120,7 +119,7 @@ class _Run:
         """The steps of an epoch, which change the offset from the anchor; whether all were finite."""
         quadratic, options = self.quadratic, self.options
         rule = Rule.of(self.step_size, quadratic, quadratic.steady_noise)
-        bits = 0 if quadratic.problem.tiles.width == FLOAT_WIDTH else SAGA_BITS
+        bits = 0 if quadratic.problem.tiles.width == kernels.FLOAT_WIDTH else SAGA_BITS
         self.lag[:] = 0  # the table holds the residuals at the anchor
         return epoch_kernels.saga_epoch(
             *epoch_arguments(quadratic, quadratic.problem.tiles, rule, self.rows, self.seed, self.epoch),

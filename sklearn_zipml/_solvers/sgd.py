@@ -85,7 +85,7 @@ def run_sgd(quadratic, options, seed, z, on_epoch, draw):
         sample = draw(epoch)
         rule = Rule.of(run.step_size * schedule.factor(epoch), quadratic, _sample_noise(quadratic, sample))
         finite = epoch_kernels.sgd_epoch(
-            *epoch_arguments(quadratic, sample._tiles, rule, rows, seed, epoch),
+            *epoch_arguments(quadratic, sample.tiles, rule, rows, seed, epoch),
             options.model_bits or 0,
             options.gradient_bits or 0,
             kernels.mix(seed, epoch << 16 | 1),
@@ -95,7 +95,7 @@ def run_sgd(quadratic, options, seed, z, on_epoch, draw):
             rule.shrinkage(origin),
             team,
         )
-        bytes_read.append(bytes_read[-1] + sweeps(batches) * pass_bytes(sample._tiles))
+        bytes_read.append(bytes_read[-1] + sweeps(batches) * pass_bytes(sample.tiles))
         finite = finite and np.isfinite(average).all()
         if finite:
             finite = run.anchor.move(_shrunk(average, model, rule)[:, : problem.d])
@@ -137,4 +137,4 @@ def _sample_noise(quadratic, sample):
     """Compensated diagonal, in scaled columns, for training on `sample`: all of it if it is drawn anew each epoch."""
     if sample is quadratic.problem.matrix:
         return quadratic.noise
-    return sample._variance * quadratic.problem.unit**2
+    return sample.rounding_variance * quadratic.problem.unit**2

@@ -38,7 +38,7 @@ def solve(problem, targets, alpha, options, seed, *, l1=None, start=None, on_epo
     l1 : float64 (targets,) or None, l1 penalty on the same, in units of each target
     start : float64 (targets, columns) or None, initial z
     on_epoch : callable(epoch, z, loss) -> bool or None; True ends the fit
-    draw : callable(epoch) -> PackedMatrix or None, fresh samples for every epoch of sgd
+    draw : callable(epoch) -> PackedRows or None, fresh samples for every epoch of sgd
 
     Returns
     -------

@@ -45,7 +45,7 @@ def of_subset(parent, rows):
     return own + (1 - own) * parent
 
 
-def of_narrowed(parent, before, after):
+def of_requantized(parent, before, after):
     """The same after independent rounding has raised the variances from `before` to `after`: only a part is shared."""
     noisy = after > 0
     return parent * float(((before[noisy] / after[noisy]) ** 2).mean()) if noisy.any() else parent

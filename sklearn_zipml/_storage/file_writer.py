@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from .._kernels.mapped import require_whole
-from .._packed_matrix import _ARRAYS
+from .packed_rows import ARRAYS
 
 MAGIC = b"\x93ZIPML\r\n"
 VERSION = 3
@@ -25,7 +25,7 @@ PIECE = 1 << 22
 
 def save(packed, path):
     """See PackedMatrix.save."""
-    write(packed._parts(), [packed._codes], path)
+    write(packed.parts(), [packed.codes], path)
 
 
 def write(parts, code_pieces, path):
@@ -98,7 +98,7 @@ def _write_all(file, parts, code_pieces):
 
 def _sections(parts, code_pieces):
     """Names and pieces of the sections, the tiles last."""
-    for name in _ARRAYS:
+    for name in ARRAYS:
         if name != "codes":
             yield name, [parts[name]]
     if parts["feature_names"] is not None:

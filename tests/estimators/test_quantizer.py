@@ -9,6 +9,7 @@ import polars as pl
 import pytest
 from joblib import parallel_config
 from numpy.testing import assert_allclose, assert_array_equal
+from packing import assert_same_parts
 from sklearn import config_context
 from sklearn.base import clone
 from sklearn.compose import ColumnTransformer
@@ -394,5 +395,4 @@ def test_threads_change_nothing(monkeypatch, sampling):
     narrow = DoubleSamplingQuantizer(4, sampling=sampling, random_state=0)
     narrowed = [narrow.set_params(n_jobs=n).fit_transform(alone) for n in (None, 3)]
     for one, other in ((alone, threaded), (alone, configured), narrowed):
-        for part in ("_codes", "_mean", "_deviation", "_variance", "_noise"):
-            np.testing.assert_array_equal(getattr(one, part), getattr(other, part))
+        assert_same_parts(one, other)

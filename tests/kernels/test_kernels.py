@@ -6,12 +6,13 @@ import sys
 
 import numpy as np
 import pytest
-from sklearn_zipml._kernels.requantize import Narrowing
+from sklearn_zipml._kernels.requantize import Requantizer
 
 from sklearn_zipml._kernels import dispatch, passes
 from sklearn_zipml._kernels import epochs as epoch_kernels
 from sklearn_zipml._kernels import testing as kernel_hooks
 from sklearn_zipml._kernels import tiles as kernels
+from sklearn_zipml._scheme import Scheme
 
 OTHERS = [name for name in dispatch.available_kernels() if name != "portable"]
 RANGES = [(first, last) for first in range(4) for last in range(first + 1, 5)]
@@ -341,8 +342,8 @@ def test_sizes_that_do_not_go_together():
 
     def narrowing(used=encoder[1], codes=4, chosen=rows[:2]):
         carried, no_levels = np.zeros((9, codes)), np.zeros((9, 0), np.uint8)
-        flags = (False, False, False, True)
-        return Narrowing(tiles, None, used, no_levels, carried, tiles, chosen, 1, 2, *flags)
+        scheme = Scheme.of(1, "compensated", "optimal")
+        return Requantizer(tiles, None, tiles, chosen, used, no_levels, carried, scheme)
 
     good = encoding(*encoder)
     moments, packed_rows = kernels.Moments(9, 2, True), np.zeros((64, 4), np.uint8)
@@ -380,7 +381,7 @@ def test_sizes_that_do_not_go_together():
         lambda: narrowing(used=np.full(9, 5, np.uint16)),
         lambda: narrowing(codes=5000),
         lambda: narrowing(chosen=np.array([2])),
-        lambda: narrowing().narrow(np.zeros((2, 64), np.uint8), 0, 0, 2),
+        lambda: narrowing().requantize(np.zeros((2, 64), np.uint8), 0, 0, 2),
         lambda: passes.products(tiles, np.zeros(17), 0, 2),
         lambda: passes.products(tiles, column, 0, 3),
         lambda: passes.row_sums(tiles, np.ones(99), 0, 2),

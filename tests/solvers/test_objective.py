@@ -19,7 +19,7 @@ def quadratic_of(bits=4, l1=None, alpha=1e-3):
     y = np.stack([X[:, 0] + 0.1 * rng.normal(size=500), X[:, 1] - X[:, 4]])
     problem = Problem(pack(X, Scheme.of(bits, "compensated", "optimal"), 3), None, True)
     y = (y - y.mean(axis=1, keepdims=True)) / np.abs(y).max()
-    targets = problem.matrix._order.to_slots(y, problem.n_slots, np.float32)
+    targets = problem.matrix.order.to_slots(y, problem.n_slots, np.float32)
     return Quadratic(problem, targets, alpha, l1)
 
 

@@ -10,8 +10,9 @@ from scipy import stats
 
 from sklearn_zipml._kernels import epochs as epoch_kernels
 from sklearn_zipml._kernels import tiles as kernels
+from sklearn_zipml._packed_matrix import matrix_of
 from sklearn_zipml._quantization.encoder import pack
-from sklearn_zipml._quantization.float_rows import FloatMatrix
+from sklearn_zipml._quantization.float_rows import FloatRows
 from sklearn_zipml._scheme import Scheme
 from sklearn_zipml._solvers import problem as problem_module
 from sklearn_zipml._solvers.anchor import Anchor
@@ -19,6 +20,7 @@ from sklearn_zipml._solvers.compensation import dense_ratio, iterative_ratio
 from sklearn_zipml._solvers.objective import Quadratic, Rule
 from sklearn_zipml._solvers.problem import Problem
 from sklearn_zipml._solvers.solver import Options, solve
+from sklearn_zipml._storage.take import take
 
 ERROR_RATE = 1e-6
 
@@ -33,11 +35,11 @@ def data(n=300, d=9, seed=0):
 
 def problem_of(X, y, bits, *, sampling="compensated", weights=None, centred=True, seed=3):
     """A problem and its targets, centred, in slot order."""
-    matrix = FloatMatrix(X, seed) if bits is None else pack(X, Scheme.of(bits, sampling, "optimal"), seed)
+    matrix = FloatRows(X, seed) if bits is None else pack(X, Scheme.of(bits, sampling, "optimal"), seed)
     problem = Problem(matrix, weights, centred)
     y = np.atleast_2d(y)
     centre = np.average(y, axis=1, weights=weights)[:, None] if centred else 0
-    return problem, matrix._order.to_slots(y - centre, problem.n_slots, np.float32)
+    return problem, matrix.order.to_slots(y - centre, problem.n_slots, np.float32)
 
 
 def stored_rows(problem):
@@ -237,7 +239,7 @@ def test_weights_equal_repetition(sample_bits, sampling):
     matrix = pack(X, Scheme.of(sample_bits, sampling, "optimal"), 3)
     rows = np.repeat(np.arange(400), counts)
     y = y - np.average(y, weights=counts)
-    weighted, repeated = Problem(matrix, counts.astype(float), True), Problem(matrix[rows], None, True)
+    weighted, repeated = Problem(matrix, counts.astype(float), True), Problem(take(matrix, rows), None, True)
     for name in ("centre", "unit"):
         np.testing.assert_allclose(getattr(weighted, name), getattr(repeated, name), rtol=1e-5)
     if sample_bits < 8:  # bytes keep no noise by code
@@ -247,7 +249,7 @@ def test_weights_equal_repetition(sample_bits, sampling):
         z = [
             solve(
                 problem,
-                problem.matrix._order.to_slots(target[None], problem.n_slots, np.float32),
+                problem.matrix.order.to_slots(target[None], problem.n_slots, np.float32),
                 1e-3,
                 Options(tol=1e-10, max_iter=1000),
                 0,
@@ -338,8 +340,8 @@ def test_gradient_is_unbiased(sampling, bits):
     found = np.empty((n_seeds, 5))
     for seed in range(n_seeds):
         packed = pack(X, Scheme.of(bits, sampling, "optimal"), seed)
-        q = np.asarray(packed)
-        found[seed] = q.T @ (q @ x - y) / 400 - packed._variance * packed._step**2 * x
+        q = np.asarray(matrix_of(packed))
+        found[seed] = q.T @ (q @ x - y) / 400 - packed.rounding_variance * packed.step**2 * x
     error = found.std(axis=0, ddof=1) / np.sqrt(n_seeds)
     bound = stats.t.isf(ERROR_RATE / 2 / 5, n_seeds - 1) * error + 1e-4
     off = np.abs(found.mean(axis=0) - expected)
@@ -350,7 +352,7 @@ def test_gradient_is_unbiased(sampling, bits):
     if sampling == "naive":
         D = pack(X, Scheme.of(bits, "compensated", "optimal"), 0)
         np.testing.assert_allclose(
-            found.mean(axis=0) - expected, D._variance * D._step**2 * x, rtol=0.25, atol=2 * bound.max()
+            found.mean(axis=0) - expected, D.rounding_variance * D.step**2 * x, rtol=0.25, atol=2 * bound.max()
         )
 
 
@@ -416,7 +418,7 @@ def test_steps_heed_what_compensation_leaves(full_step, monkeypatch):
     X = rng.standard_normal((20000, 64))
     problem = Problem(pack(X, Scheme.of(1, "compensated", "optimal"), 0), None, True)
     y = X @ rng.standard_normal(64)
-    targets = problem.matrix._order.to_slots((y / np.abs(y).max())[None], problem.n_slots, np.float32)
+    targets = problem.matrix.order.to_slots((y / np.abs(y).max())[None], problem.n_slots, np.float32)
     kept = Quadratic(problem, targets, 0.0).kept_curvature()
     assert 0 < kept < 0.6
     if full_step:
