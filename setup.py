@@ -108,6 +108,7 @@ def is_older(made, source, flags):
 setup(
     # One module links the kernels and holds the choice among them; the others ask it for them.
     ext_modules=[
+        extension("workers"),
         extension("tiles", *C_SOURCES),
         extension("passes"),
         extension("epochs", *EPOCH_SOURCES),

@@ -72,12 +72,22 @@ def _listed(names):
     return [*(f"- {name}" for name in names[:SHOWN]), *(["- ..."] if len(names) > SHOWN else [])]
 
 
+class NamedRows(np.ndarray):
+    """An array that tells the next step of a pipeline the names of its columns; any view or copy of it has none."""
+
+    feature_names = None
+
+    @classmethod
+    def of(cls, rows, names):
+        """The rows, an array, as a view with names."""
+        named = rows.view(cls)
+        named.feature_names = tuple(names)
+        return named
+
+
 def set_names(estimator, names):
-    """Give an estimator that is fitted anew the names of its columns, or take the old ones away."""
-    if names is not None:
-        estimator.feature_names_in_ = np.array(names, dtype=object)
-    elif hasattr(estimator, "feature_names_in_"):
-        del estimator.feature_names_in_
+    """Give an estimator that is fitted anew the names of its columns."""
+    estimator.feature_names_in_ = np.array(names, dtype=object)
 
 
 def string_names(labels):

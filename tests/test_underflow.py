@@ -35,7 +35,7 @@ def cases():
     yield "nothing", np.zeros((50, 3)), np.arange(50.0)
     yield "one target", X, np.ones(120)
     yield "one-hot", np.eye(4)[rng.integers(0, 4, 120)], y
-    yield "wide", rng.normal(size=(20, 100)), rng.normal(size=20)
+    yield "wide", rng.normal(size=(10, 40)), rng.normal(size=10)
     yield "two rows", X[:2], np.array([0.0, 1.0])
     yield "two targets", X, np.c_[y, y * 1e-200]
 

@@ -6,6 +6,7 @@ A frame of decoded rows would be packed again, as if they were exact, by an esti
 from sklearn import get_config
 from sklearn.preprocessing import FunctionTransformer
 
+from .._feature_names import NamedRows
 from .._storage.blocks import block_dtype, is_foreign
 
 
@@ -25,10 +26,13 @@ class PackedOutput:
         return own or get_config()["transform_output"]
 
     def _passed_on(self, rows, X):
-        """Rows that are not packed, an array made of X: as the frame that is asked for, else as they came."""
+        """Rows that are not packed, an array made of X: as the frame that is asked for, else with the names of X."""
         wanted = self._wanted_output()
         if wanted == "default":
-            return X if hasattr(X, "columns") and hasattr(self, "feature_names_in_") else rows
+            # packed rows have the names, so the next step expects them of these, too
+            has_names = hasattr(X, "columns") or getattr(X, "feature_names", None) is not None
+            names = getattr(self, "feature_names_in_", None)
+            return NamedRows.of(rows, names) if has_names and names is not None else rows
         if is_foreign(rows.dtype):
             rows = rows.astype(block_dtype(rows.dtype))  # of ml_dtypes, which the next step may not know
         frames = FunctionTransformer(lambda _: rows, feature_names_out=lambda *_: self.get_feature_names_out())

@@ -277,8 +277,8 @@ class DoubleSamplingQuantizer(
         Returns
         -------
         array, data frame or PackedMatrix of shape (n_samples, n_features)
-            A data frame stays one, so that the names of its columns reach the next step; ``set_output`` asks for
-            another kind. What is packed stays packed.
+            An array, or the data frame that ``set_output`` asks for; what is packed stays packed. The next step of a
+            pipeline is told the names of the columns in any case.
         """
         check_is_fitted(self)
         rows = check_samples(self, X, reset=False)

@@ -38,7 +38,7 @@ class ScoreOfOwnTarget:
         >>> from sklearn_zipml import PackedMatrix, ZipMLRegressor
         >>> X = np.random.default_rng(0).normal(size=(1000, 4))
         >>> packed = PackedMatrix.from_chunks(X, X.sum(axis=1), random_state=0)
-        >>> cross_val_score(ZipMLRegressor(random_state=0), packed).round(2)
-        array([0.99, 0.99, 0.99, 0.99, 0.99])
+        >>> bool(cross_val_score(ZipMLRegressor(random_state=0), packed).min() > 0.9)
+        True
         """
         return super().score(X, target_of(self, X, y), sample_weight)

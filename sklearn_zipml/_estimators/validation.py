@@ -4,11 +4,11 @@ from numbers import Real
 
 import numpy as np
 from sklearn import get_config
-from sklearn.utils import assert_all_finite
+from sklearn.utils import assert_all_finite, check_array, check_consistent_length
 from sklearn.utils.class_weight import compute_sample_weight
 from sklearn.utils.validation import _check_sample_weight, _check_y, validate_data
 
-from .._feature_names import compare_names, of_estimator, set_names
+from .._feature_names import NamedRows, compare_names, of_estimator, set_names
 from .._packed_matrix import PackedMatrix
 from .._storage.blocks import is_foreign, is_real
 from .._storage.decoded_rows import warn_of_decoded
@@ -19,14 +19,8 @@ MOST_EXPONENT = 300  # of two, of weights that are taken as they are
 
 def check_samples(estimator, X, reset):
     """Validated X of any real dtype, or the PackedMatrix itself; NaN and infinity are found when X is read."""
-    if isinstance(X, PackedMatrix):
-        return _check_packed(estimator, X, reset)
-    _require_numpy(estimator, X=X)
-    _refuse_masked(X=X)
-    X = _plain_frame(X)
-    X = validate_data(estimator, X, reset=reset, dtype=_accepted(X), ensure_all_finite=False)
-    _require_real(X)
-    if not reset:
+    X = _validated(estimator, X, reset)
+    if not reset and not isinstance(X, PackedMatrix):
         check_finite(X, getattr(estimator, "feature_names_in_", None), type(estimator).__name__)
     return X
 
@@ -36,17 +30,11 @@ def check_samples_and_target(estimator, X, y, reset=True, **y_params):
     y = target_of(estimator, X, y)
     _require_numpy(estimator, X=X, y=y)
     _refuse_masked(y=y)
-    if isinstance(X, PackedMatrix):
-        _check_packed(estimator, X, reset)
-        y = _check_y(y, estimator=estimator, **y_params)  # validate_data would take y without X for X without names
-        if len(y) != len(X):
-            raise ValueError(f"Found input variables with inconsistent numbers of samples: {[len(X), len(y)]}")
-        return X, _known_target(y, **y_params)
-    X = _plain_frame(X)
-    _refuse_masked(X=X)
-    X, y = validate_data(estimator, X, y, reset=reset, dtype=_accepted(X), ensure_all_finite=False, **y_params)
-    _require_real(X)
-    warn_of_decoded(X)
+    X = _validated(estimator, X, reset)
+    y = _check_y(y, estimator=estimator, **y_params)  # validate_data would take y without X for X without names
+    check_consistent_length(X, y)
+    if not isinstance(X, PackedMatrix):
+        warn_of_decoded(X)
     return X, _known_target(y, **y_params)
 
 
@@ -71,9 +59,27 @@ def _refuse_masked(**arrays):
             )
 
 
-def _require_real(X):
-    if not is_real(X.dtype):  # what scikit-learn does not know either
-        raise ValueError(f"X has dtype {X.dtype}; give real numbers (integers, floats or booleans).")
+def _validated(estimator, X, reset):
+    """X as an array of numbers, or the PackedMatrix itself; width and names are set, or go with those of fit."""
+    _require_numpy(estimator, X=X)
+    is_packed, X = isinstance(X, PackedMatrix), _plain_frame(X)
+    if not is_packed:
+        _refuse_masked(X=X)
+    names = X.feature_names if isinstance(X, PackedMatrix | NamedRows) else None
+    checks = {"skip_check_array": True} if is_packed else {"dtype": _accepted(X), "ensure_all_finite": False}
+    if names is not None and not reset:
+        compare_names(names, of_estimator(estimator))
+    if names is None or reset or not hasattr(estimator, "feature_names_in_"):
+        checked = validate_data(estimator, X, reset=reset, **checks)  # which finds no such names
+    else:
+        checked = X if is_packed else check_array(X, **checks, estimator=estimator, input_name="X")
+    if names is not None and reset:
+        set_names(estimator, names)
+    if is_packed:
+        _require_samples(estimator, X)
+    elif not is_real(checked.dtype):  # what scikit-learn does not know either
+        raise ValueError(f"X has dtype {checked.dtype}; give real numbers (integers, floats or booleans).")
+    return checked
 
 
 def _plain_frame(X):
@@ -101,18 +107,6 @@ def target_of(estimator, X, y):
     if getattr(y, "dtype", None) is not None and _accepted(y) is None:
         y = np.asarray(y, dtype=np.float64)
     return y
-
-
-def _check_packed(estimator, X, reset):
-    """The PackedMatrix, whose names and number of columns are set or go with those of fit."""
-    if not reset and X.feature_names is not None:
-        compare_names(X.feature_names, of_estimator(estimator))
-    if reset or X.feature_names is None or not hasattr(estimator, "feature_names_in_"):
-        validate_data(estimator, X, reset=reset, skip_check_array=True)  # which finds no names in it
-    if reset:
-        set_names(estimator, X.feature_names)
-    _require_samples(estimator, X)
-    return X
 
 
 def check_weights(sample_weight, X):

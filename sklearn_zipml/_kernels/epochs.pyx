@@ -6,7 +6,7 @@ All vectors of columns live in code space, as in `passes`. Vectors of rows are i
 import numpy as np
 
 from .tiles import on_lines
-from .threads import run_team
+from .workers import run_lockstep
 
 from sklearn_zipml._kernels.tiles cimport (
     LOOK_VALUES, ZML_TILE_ROWS, Tiles, active_kernels, int64_t, require, require_rows, uint8_t, uint64_t, zml_kernels,
@@ -106,12 +106,14 @@ cdef class Team:
         self.size = max(1, min(threads, worth, ZML_TEAM_MOST)) if zml_has_teams() else 1
 
     def run(self, work):
-        """work(member) of all members."""
-        zml_open_team(&self.team, self.size)
-        results = run_team(self.size, work, self._stop)
+        """work(member) of all members, as many as there are threads for."""
+        results = run_lockstep(self.size, self._open, work, self._stop)
         if self.team.last_round:  # processors are short
             self.size = 1
         return results
+
+    def _open(self, int size):
+        zml_open_team(&self.team, size)
 
     def _stop(self):
         zml_stop_team(&self.team)

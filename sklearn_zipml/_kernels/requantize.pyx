@@ -5,7 +5,8 @@ import numpy as np
 from libc.string cimport memcpy, memset
 
 from sklearn_zipml._kernels.tiles cimport (
-    ZML_GROUP_COLUMNS, Tiles, active_kernels, int64_t, require, require_rows, uint8_t, uint16_t, uint64_t,
+    LOOK_VALUES, ZML_GROUP_COLUMNS, ZML_TILE_ROWS, Tiles, active_kernels, int64_t, require, require_rows, uint8_t,
+    uint16_t, uint64_t,
 )
 
 from sklearn_zipml._kernels.tiles import aligned_zeros
@@ -65,6 +66,8 @@ cdef extern from "encoding/requantize_plan.h" nogil:
     void zml_plan_column(const zml_plan *plan, const zml_old_column *old, const zml_new_column *made)
 
 cdef enum:
+    # Columns whose codes are counted, and whose tables are made, at a time.
+    PLANNED_COLUMNS = 256
     GROUP = ZML_GROUP_COLUMNS
 
 
@@ -130,6 +133,13 @@ cdef class Requantizer:
 
     def plan(self, size_t first, size_t last):
         """Choose the levels of columns first..last-1, the first one a multiple of 4, and fill their tables."""
+        cdef size_t start
+        require(first % GROUP == 0 and last <= self.source.n_columns, "columns that there are not")
+        for start in range(first, last, PLANNED_COLUMNS):
+            self.sample.look()
+            self.plan_some(start, min(last, start + PLANNED_COLUMNS))
+
+    cdef plan_some(self, size_t first, size_t last):
         cdef size_t codes = self.kind.n_codes, first_group = first // GROUP, j
         cdef size_t last_group = (last + GROUP - 1) // GROUP
         cdef uint8_t[:, ::1] levels = self.levels
@@ -140,10 +150,6 @@ cdef class Requantizer:
         cdef zml_old_column old
         cdef zml_new_column made
         cdef int k
-        if first >= last:
-            return
-        require(first % GROUP == 0 and last <= self.source.n_columns, "columns that there are not")
-        self.sample.look()
         with nogil:
             self.sample.count(self.chosen, first_group, last_group, &counts[0])
             for j in range(first, last):
@@ -174,6 +180,8 @@ cdef class Requantizer:
         sums = np.zeros((3, self.source.n_columns), dtype=np.uint64)
         cdef uint64_t[:, ::1] view = sums
         cdef size_t size = zml_tile_bytes(self.source.padded, self.source.width), t = first, count, k
+        cdef size_t block = ZML_NARROW_TILES * ZML_TILE_ROWS * self.source.padded
+        cdef size_t some = ZML_NARROW_TILES * (LOOK_VALUES // max(<size_t> 1, block) + 1)
         cdef uint8_t[::1] spare
         tables.seed = seed
         if first >= last or not self.source.n_columns:
@@ -183,18 +191,24 @@ cdef class Requantizer:
         if self.slots is None:
             self.source.require_span(first, last)
         else:
-            self.source.look()
             require_rows(self.slots, self.source.n_rows)
         if self.slots is None:
-            with nogil:
-                encoding.narrow(self.source.tile(first), &tiles[first, 0], last - first, first, &tables, &view[0, 0],
-                                &view[1, 0], &view[2, 0])
+            while t < last:
+                count = min(some, last - t)
+                self.source.look()
+                with nogil:
+                    encoding.narrow(self.source.tile(t), &tiles[t, 0], count, t, &tables, &view[0, 0], &view[1, 0],
+                                    &view[2, 0])
+                t += count
             return sums
         # as many tiles as stay in the cache
         spare = aligned_zeros(ZML_NARROW_TILES * size)
         with nogil:
             while t < last:
                 count = min(<size_t> ZML_NARROW_TILES, last - t)
+                if (t - first) % some == 0:
+                    with gil:
+                        self.source.look()
                 memset(&spare[0], 0, count * size)
                 for k in range(count):
                     self.source.take(self.slots, t + k, &spare[k * size])

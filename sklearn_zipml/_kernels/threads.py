@@ -1,7 +1,6 @@
 """Work shared out among threads."""
 
 import os
-from concurrent.futures import ThreadPoolExecutor, wait
 from functools import cache
 from threading import current_thread, main_thread
 
@@ -9,9 +8,13 @@ from joblib import cpu_count, effective_n_jobs
 from joblib.parallel import get_active_backend
 from threadpoolctl import ThreadpoolController
 
-POOL = "sklearn_zipml"
+from .workers import Hold, in_worker, poll, run_abandonable, run_team
+
+__all__ = ["THREAD_TILES", "in_threads", "lapack", "one_blas_thread", "poll", "run_team", "threads_of"]
+
 THREAD_TILES = 64  # tiles that a thread is given at least
-MOST_THREADS = 1024  # they are started when needed, and only where all others are busy
+MOST_THREADS = 1024
+LARGE_SIDE = 1024  # of a matrix: LAPACK takes a good part of a second for it
 
 
 def threads_of(n_jobs):
@@ -22,7 +25,7 @@ def threads_of(n_jobs):
     process its share of the processors, bound them; in a thread of another `Parallel` it is one. Numbers are joblib's,
     and bound by that share too.
     """
-    if current_thread().name.startswith(POOL):
+    if in_worker():
         return 1
     backend, configured = get_active_backend()
     is_thread = current_thread() is not main_thread() and backend.nesting_level
@@ -46,9 +49,59 @@ def _openmp_threads():
     return max(1, min([cpu_count(), *(library.num_threads for library in openmp)]))
 
 
+class _BlasLimit:
+    """One thread for BLAS, for as long as anyone wants it. Only one thread asks, as threadpoolctl wants it, too."""
+
+    def __init__(self):
+        self.wanted, self._before = 0, []
+
+    def enter(self):
+        """Want it."""
+        if not self.wanted:
+            libraries = _libraries().select(user_api="blas").lib_controllers
+            # where BLAS has the threads of OpenMP a limit is one of the thread that asks
+            shared = [library for library in libraries if getattr(library, "threading_layer", None) != "openmp"]
+            self._before = [(library, library.num_threads) for library in shared]
+            for library, _ in self._before:
+                library.set_num_threads(1)
+        self.wanted += 1
+
+    def leave(self):
+        """Want it no longer."""
+        self.wanted -= 1
+        if self.wanted:
+            return
+        for library, threads in self._before:
+            if library.num_threads == 1:  # unless somebody else has set it meanwhile
+                library.set_num_threads(threads)
+        self._release(force=False)
+
+    def forget(self):
+        """In a forked child, where those who wanted it are not."""
+        if self.wanted:
+            self._release(force=True)
+            self.wanted = 1
+            self.leave()
+
+    def _release(self, force):
+        # of newer versions of threadpoolctl: where other threads' limits have no effect until this one is done
+        for library, _ in self._before:
+            if hasattr(library, "clear_controlling_thread"):
+                library.clear_controlling_thread(force=force)
+
+
+_BLAS = _BlasLimit()
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_BLAS.forget)
+
+
 def one_blas_thread():
-    """A context in which BLAS has one thread: after a product the others spin for a while, where ours could run."""
-    return _libraries().limit(limits=1, user_api="blas")
+    """A context in which BLAS has one thread: after a product the others spin for a while, where ours could run.
+
+    BLAS has it for the whole process. Fits that overlap share it, and the last one gives back what was there before the
+    first.
+    """
+    return Hold(_BLAS.enter, _BLAS.leave)
 
 
 def in_threads(work, n, block, n_jobs):
@@ -57,42 +110,18 @@ def in_threads(work, n, block, n_jobs):
     The C code releases the interpreter's lock.
     """
     blocks = -(-n // block)
-    threads = min(threads_of(n_jobs), blocks) if blocks > 1 else 1
+    threads = min(threads_of(n_jobs), blocks, MOST_THREADS) if blocks > 1 else 1
     if threads <= 1:
         return [work(0, n)]
     bounds = [min(n, blocks * k // threads * block) for k in range(threads + 1)]
-    return run_team(threads, lambda member: work(bounds[member], bounds[member + 1]), lambda: None)
+    return run_team(threads, lambda member: work(bounds[member], bounds[member + 1]))
 
 
-def run_team(size, work, stop):
-    """Results of work(member) of `size` members that may wait for each other, so that each has a thread of its own.
+def lapack(function, *arguments, **settings):
+    """function(*arguments, **settings), of LAPACK, which cannot be interrupted.
 
-    The calling thread is member 0. stop() makes all members return; it is called if one raises, and then this does.
+    An interrupt does not wait for it where the first argument is large: the work goes on in a thread, in vain.
     """
-    if size == 1:
-        return [work(0)]
-
-    def keep(member):
-        try:
-            return work(member)
-        except BaseException:  # the others would wait for ever
-            stop()
-            raise
-
-    others = [_pool().submit(keep, member) for member in range(1, size)]
-    try:
-        own = keep(0)
-    finally:
-        wait(others)
-    return [own, *(other.result() for other in others)]
-
-
-# Not joblib.Parallel, which takes tens of milliseconds to start threads and to notice that they are done. And not new
-# threads: starting one is an exchange of signals, after which Linux tends to leave both threads on one processor.
-@cache
-def _pool():
-    return ThreadPoolExecutor(MOST_THREADS, thread_name_prefix=POOL)
-
-
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_pool.cache_clear)  # a child has none of its parent's threads
+    if max(arguments[0].shape) < LARGE_SIDE:
+        return function(*arguments, **settings)
+    return run_abandonable(lambda: function(*arguments, **settings))

@@ -92,6 +92,7 @@ cdef const zml_kernels *kernels_named(str name) except NULL
 
 # ValueError where something does not hold: for sizes, which the C code trusts.
 cdef int require(bint holds, str what) except -1
+cdef int poll_in_time(size_t *left, size_t values) except -1 nogil
 cdef int require_rows(const int64_t[::1] rows, size_t n) except -1
 
 cdef class Tiles:

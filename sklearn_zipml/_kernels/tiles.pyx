@@ -5,10 +5,11 @@ import os
 import numpy as np
 
 cimport cython
-from cpython.exc cimport PyErr_CheckSignals
 from libc.string cimport memcpy
 
 from .mapped import mapping_of
+
+from sklearn_zipml._kernels.workers cimport poll_here
 
 cdef extern from "format/rng.h" nogil:
     uint64_t zml_mix64(uint64_t x)
@@ -138,10 +139,15 @@ cdef extern from "format/tile.h" nogil:
 cdef extern from "format/rows.h" nogil:
     size_t zml_row_bytes(size_t padded_columns, int width)
     void zml_tile_to_rows(const uint8_t *tile, int width, size_t padded_columns, size_t n_rows, uint8_t *rows)
-    void zml_shuffle_rows(uint8_t *rows, size_t size, uint64_t n, uint64_t seed, uint8_t *visited, uint8_t *spare)
+    ctypedef int zml_poll() except -1 nogil
+    int zml_shuffle_rows(uint8_t *rows, size_t size, uint64_t n, uint64_t seed, uint8_t *visited, uint8_t *spare,
+                         zml_poll *poll) except -1
 
 cdef enum:
     COUNTED_TILES = 64
+    # Rows of a permutation between polls, and values that placing the levels of a column is like.
+    POLLED_ROWS = 1 << 18
+    COLUMN_VALUES = 1 << 18
 
 ctypedef fused real:
     float
@@ -217,6 +223,21 @@ def _use_kernels_of_environment():
 _use_kernels_of_environment()
 
 
+cdef int poll_locked() except -1 nogil:
+    """`poll_here` with the interpreter's lock, which a pass has dropped."""
+    with gil:
+        return poll_here()
+
+
+cdef int poll_in_time(size_t *left, size_t values) except -1 nogil:
+    """The same every few milliseconds: called for every so many values, whose sum `left` counts; it is 0 at first."""
+    left[0] += values
+    if left[0] >= LOOK_VALUES:
+        left[0] = 0
+        poll_locked()
+    return 0
+
+
 cdef int require(bint holds, str what) except -1:
     """Raise ValueError where sizes do not go together; the C code trusts them."""
     if not holds:
@@ -280,12 +301,14 @@ def column_levels(const real[:, :] samples, const double[::1] low, const double[
     cdef double[::1] deviation_view = deviation, column = np.empty(max(m, <size_t> 1))
     cdef uint8_t[256] chosen
     cdef int k, count
+    cdef size_t seen = 0
     cdef const real *values
     cdef const zml_encoding *encoding = <const zml_encoding *> active.encoding
     with nogil:
         for j in range(d):
             if not low[j] < high[j]:
                 continue
+            poll_in_time(&seen, COLUMN_VALUES + m)
             values = &samples[j, 0] if m else NULL
             for i in range(m):
                 column[i] = values[i]
@@ -345,9 +368,14 @@ def permutation(size_t n, uint64_t seed, size_t first, size_t count):
     require(first <= n and count <= n - first, "slots that there are not")
     rows = np.empty(count, dtype=np.int64)
     cdef int64_t[::1] view = rows
-    if count:
-        with nogil:
-            zml_permute(n, seed, first, count, &view[0])
+    cdef size_t done = 0, some
+    with nogil:
+        while done < count:
+            some = min(<size_t> POLLED_ROWS, count - done)
+            zml_permute(n, seed, first + done, some, &view[done])
+            done += some
+            if done < count:
+                poll_locked()
     return rows
 
 
@@ -356,22 +384,28 @@ def inverse_permutation(size_t n, uint64_t seed, const int64_t[::1] rows):
     require_rows(rows, n)
     slots = np.empty(rows.shape[0], dtype=np.int64)
     cdef int64_t[::1] view = slots
-    if rows.shape[0]:
-        with nogil:
-            zml_permute_back(n, seed, &rows[0], rows.shape[0], &view[0])
+    cdef size_t done = 0, some, count = rows.shape[0]
+    with nogil:
+        while done < count:
+            some = min(<size_t> POLLED_ROWS, count - done)
+            zml_permute_back(n, seed, &rows[done], some, &view[done])
+            done += some
+            if done < count:
+                poll_locked()
     return slots
 
 
 def rows_below(uint64_t seed, uint64_t first, uint64_t last, uint64_t limit):
     """Rows among first..last-1 whose random priority is at most `limit`, int64, and these priorities, uint64."""
     cdef uint64_t row, priority
-    cdef size_t count = 0
+    cdef size_t count = 0, seen = 0
     require(first <= last, "rows end before they begin")
     rows, keys = np.empty(last - first, dtype=np.int64), np.empty(last - first, dtype=np.uint64)
     cdef int64_t[::1] rows_view = rows
     cdef uint64_t[::1] keys_view = keys
     with nogil:
         for row in range(first, last):
+            poll_in_time(&seen, 1)
             priority = zml_mix64(row + seed)
             if priority <= limit:
                 rows_view[count], keys_view[count] = row, priority
@@ -703,7 +737,7 @@ cdef class Tiles:
         return self.look()
 
     cdef int look(self) except -1:
-        PyErr_CheckSignals()
+        poll_here()
         if self.mapping is not None:
             self.mapping.require_whole()
         return 0
@@ -735,8 +769,10 @@ cdef class Tiles:
         out = np.empty((n, self.n_columns), dtype=np.uint8)
         cdef uint8_t[:, ::1] view = out
         cdef const uint8_t *table = &self.table[0] if self.table.shape[0] else NULL
+        cdef size_t left = 1
         with nogil:
             for t in range(first, last):
+                self.look_in_time(&left)
                 zml_decode_tile(self.tile(t), self.width, self.n_columns, table,
                                 &view[(t - first) * ZML_TILE_ROWS, 0], self.rows_in(t))
         return out
@@ -801,9 +837,12 @@ cdef class Tiles:
         cdef size_t end = self.n_tiles if last is None else min(<size_t> last, self.n_tiles)
         self.require_span(first, end)
         cdef const int64_t[::1] chosen = np.arange(first, end, dtype=np.int64)
-        if self.padded:
+        cdef size_t some = LOOK_VALUES // (ZML_TILE_ROWS * max(<size_t> 1, self.padded)) + 1
+        while first < end and self.padded:
+            self.look()
             with nogil:
-                self.count(chosen, 0, self.padded // ZML_GROUP_COLUMNS, &view[0, 0])
+                self.count(chosen[:some], 0, self.padded // ZML_GROUP_COLUMNS, &view[0, 0])
+            chosen, first = chosen[some:], first + some
         return out[: self.n_columns].astype(np.float64)
 
     def sums(self, size_t first, size_t last):
@@ -814,9 +853,13 @@ cdef class Tiles:
         if self.width != 8:
             raise ValueError(f"codes of {self.width} bits are not grid positions")
         self.require_span(first, last)
-        if first < last and self.padded:
+        cdef size_t some = LOOK_VALUES // (ZML_TILE_ROWS * max(<size_t> 1, self.padded)) + 1, count
+        while first < last and self.padded:
+            self.look()
+            count = min(some, last - first)
             with nogil:
-                encoding.sum_bytes(self.tile(first), last - first, self.padded, &view[0, 0], &view[1, 0])
+                encoding.sum_bytes(self.tile(first), count, self.padded, &view[0, 0], &view[1, 0])
+            first += count
         return out[:, : self.n_columns]
 
     def lookup(self, size_t first, size_t last, const int64_t[::1] columns, const double[:, ::1] values):
@@ -830,8 +873,10 @@ cdef class Tiles:
         require(values.shape[0] >= columns.shape[0] and values.shape[1] >= 1 << self.width, "values of other columns")
         out = np.zeros(end - min(end, first * ZML_TILE_ROWS))
         cdef double[::1] view = out
+        cdef size_t left = 1
         with nogil:
             for tile in range(first, last):
+                self.look_in_time(&left)
                 self.unpack(tile, &codes[0, 0])
                 for k in range(columns.shape[0]):
                     for i in range(self.rows_in(tile)):
@@ -852,6 +897,7 @@ def gather_rows(Tiles source, const int64_t[::1] slots, uint8_t[:, ::1] tiles, s
     require_rows(slots, source.n_rows)
     require(<size_t> (tiles.shape[0] * tiles.shape[1]) >= n * size, "no room for the rows")
     cdef uint8_t *start = &tiles[0, 0] if n else NULL
+    cdef size_t left = 1
     with nogil:
         # a counting sort by tile
         for k in range(n):
@@ -869,6 +915,7 @@ def gather_rows(Tiles source, const int64_t[::1] slots, uint8_t[:, ::1] tiles, s
         for t in range(first, last):
             if k == <size_t> end[t - first]:
                 continue
+            source.look_in_time(&left)
             encoding.rows_of_tile(source.tile(t), source.width, source.padded, &spare[0])
             for k in range(k, <size_t> end[t - first]):
                 memcpy(start + <size_t> order[k] * size, &spare[(<size_t> slots[order[k]] - t * ZML_TILE_ROWS) * size],
@@ -883,8 +930,10 @@ def take_rows(Tiles source, const int64_t[::1] slots, uint8_t[:, ::1] tiles, siz
     require_rows(slots, source.n_rows)
     require(first <= last <= <size_t> tiles.shape[0], "tiles that there are not")
     require(<size_t> tiles.shape[1] == zml_tile_bytes(source.padded, source.width), "tiles of other columns")
+    cdef size_t left = 1
     with nogil:
         for t in range(first, last):
+            source.look_in_time(&left)
             source.take(slots, t, &tiles[t, 0])
 
 
@@ -899,9 +948,11 @@ def tiles_to_rows(const uint8_t[:, ::1] tiles, size_t n_columns, int width, uint
     require(<size_t> tiles.shape[0] * ZML_TILE_ROWS >= n, "fewer rows than are asked for")
     require(<size_t> tiles.shape[1] == zml_tile_bytes(padded, width), "tiles of other columns")
     require(<size_t> rows.shape[1] == zml_row_bytes(padded, width), "rows of other columns")
+    cdef size_t seen = 0
     with nogil:
         for t in range((n + ZML_TILE_ROWS - 1) // ZML_TILE_ROWS):
             first = t * ZML_TILE_ROWS
+            poll_in_time(&seen, padded * ZML_TILE_ROWS)
             zml_tile_to_rows(&tiles[t, 0], width, padded, min(<size_t> ZML_TILE_ROWS, n - first), &rows[first, 0])
 
 
@@ -911,9 +962,11 @@ def rows_to_tiles(uint8_t[:, ::1] rows, size_t n_columns, int width):
     cdef uint8_t[::1] spare = np.empty(max(size, <size_t> 1), dtype=np.uint8)
     cdef size_t n_tiles = rows.shape[0] * rows.shape[1] // size if size else 0
     cdef uint8_t *start = &rows[0, 0] if n_tiles else NULL
+    cdef size_t seen = 0
     cdef const zml_encoding *encoding = <const zml_encoding *> active.encoding
     with nogil:
         for t in range(n_tiles):
+            poll_in_time(&seen, padded * ZML_TILE_ROWS)
             memcpy(&spare[0], start + t * size, size)
             encoding.tile_of_rows(&spare[0], width, padded, start + t * size)
 
@@ -925,4 +978,4 @@ def shuffle_rows(uint8_t[:, ::1] rows, uint64_t seed):
     cdef uint8_t[::1] spare = np.empty(max(size, <size_t> 1), dtype=np.uint8)
     if n and size:
         with nogil:
-            zml_shuffle_rows(&rows[0, 0], size, n, seed, &visited[0], &spare[0])
+            zml_shuffle_rows(&rows[0, 0], size, n, seed, &visited[0], &spare[0], poll_locked)

@@ -3,7 +3,7 @@
 import numpy as np
 
 from .._kernels import tiles as kernels
-from .._kernels.threads import in_threads
+from .._kernels.threads import in_threads, poll
 from .._seeds import Stream
 from .._storage import duplicates
 from .._storage.blocks import block_rows, row_block
@@ -97,6 +97,7 @@ class RowEncoder:
             moments, work = kernels.Moments(*self.kind), self.kernel.workspace()
             for start in range(begin, end, size):
                 stop = min(end, start + size)
+                poll()
                 block = row_block(X, slice(start, stop) if rows is None else rows[start:stop], self.dtype)
                 places = slots(np.arange(first + start, first + stop))
                 self.kernel.encode(block, codes, moments, places, first + start, work, by_place)

@@ -7,6 +7,7 @@ small enough is decoded, like a block of rows elsewhere, and factored as it is.
 import numpy as np
 from scipy.linalg import qr, solve_triangular
 
+from .._kernels.threads import lapack
 from . import evaluation
 from .accuracy import gain_by_one_column, is_reached
 from .evaluation import zero_objective
@@ -93,11 +94,11 @@ class _OrthogonalFactors:
     """A matrix as Q T Z', Q and Z of orthonormal columns, as many as its rank, T triangular."""
 
     def __init__(self, matrix):
-        q, r, order = qr(matrix, mode="economic", pivoting=True, overwrite_a=True, check_finite=False)
+        q, r, order = lapack(qr, matrix, mode="economic", pivoting=True, overwrite_a=True, check_finite=False)
         size = np.abs(np.diag(r))
         rank = int((size > EPS * max(matrix.shape) * size.max(initial=0)).sum())
         self.q, r = q[:, :rank], r[:rank]
-        z, self.triangle = qr(r.T, mode="economic", check_finite=False)
+        z, self.triangle = lapack(qr, r.T, mode="economic", check_finite=False)
         self.z = np.empty_like(z)
         self.z[order] = z
 

@@ -62,7 +62,9 @@ def _factor(quadratic, root, size, dtype):
     products = row_gram(problem.tiles, problem.centre, size, dtype, problem.threads)
     products *= root[:, None]
     products *= root
-    scale = np.trace(products) / n or 1.0
+    scale = np.trace(products) / n
+    if scale < np.finfo(float).tiny / np.finfo(float).eps:  # columns that hardly vary at all: nothing to learn
+        scale = 1.0
     products /= scale
     ridge = n * quadratic.alpha_in_units_of(size) / scale
     if problem.is_centred:  # the targets have no part along the mean, so that any curvature there will do

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.linalg.lapack import dsygvd
 
-from .._kernels.threads import in_threads
+from .._kernels.threads import in_threads, lapack
 from .._kernels.tiles import TILE_ROWS
 from .._storage.duplicates import effective_rows
 from .._storage.statistics import code_noise
@@ -100,9 +100,9 @@ def dense_compensation(gram, noise, noisy, ratio):
     """
     tau, floor = 1 - 4 * ratio, 2 * np.sqrt(ratio)
     matrix = in_units_of_noise(gram, noise, noisy)
-    if np.linalg.eigvalsh(matrix)[0] >= tau + floor:
+    if lapack(np.linalg.eigvalsh, matrix)[0] >= tau + floor:
         return Compensation.even(tau, noise)
-    values, vectors = np.linalg.eigh(matrix)
+    values, vectors = lapack(np.linalg.eigh, matrix)
     floor = min(floor, max(values[0], 0.0))
     low = values - tau < floor
     directions = np.zeros((len(noise), len(values)))
@@ -195,7 +195,7 @@ def of_all_rows(value, sample, rows):
 
 def dense_ratio(gram, noise, noisy):
     """The same from the dense matrix."""
-    return float(np.linalg.eigvalsh(in_units_of_noise(gram, noise, noisy))[0])
+    return float(lapack(np.linalg.eigvalsh, in_units_of_noise(gram, noise, noisy))[0])
 
 
 def in_units_of_noise(gram, noise, noisy):
@@ -205,7 +205,7 @@ def in_units_of_noise(gram, noise, noisy):
     if clean.any():
         cross, own = gram[np.ix_(noisy, clean)], gram[np.ix_(clean, clean)]
         own = own + 1e-9 * np.trace(own) / len(own) * np.eye(len(own))
-        reduced = reduced - cross @ np.linalg.solve(own, cross.T)
+        reduced = reduced - cross @ lapack(np.linalg.solve, own, cross.T)
     scale = np.sqrt(noise[noisy])
     return reduced / scale[:, None] / scale
 

@@ -13,6 +13,7 @@ from sklearn.linear_model import ElasticNet
 from . import evaluation
 from .by_columns import positive_factor
 from .by_orthogonal_factors import MOST_VALUES
+from .objective import MOST_L1
 
 MOST_COLUMNS = 2048
 MOST_SWEEPS = 20_000
@@ -37,7 +38,8 @@ def solve_elastic_net(quadratic, start, tol):
     problem = quadratic.problem
     size = quadratic.size_in_units_of_x()
     largest = np.abs(problem.step[np.argmax(size)]) if size.any() else 1.0
-    l1 = quadratic.l1_in_units_of_x() / largest
+    with np.errstate(over="ignore"):
+        l1 = np.minimum(quadratic.l1_in_units_of_x() / largest, MOST_L1)
     rows, right, ridge = _small_data(quadratic, size, largest)
     zero = evaluation.zero_objective(quadratic)
     z = np.divide(start, size, out=np.zeros_like(start), where=size > 0)

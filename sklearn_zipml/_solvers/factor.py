@@ -4,6 +4,8 @@ import numpy as np
 from scipy.linalg import solve_triangular
 from scipy.linalg.lapack import dpocon, dpotrf, dpotrs
 
+from .._kernels.threads import lapack
+
 # Reciprocal condition number of the matrix with a unit diagonal below which its eigenvectors are taken.
 SINGULAR = 1e-11
 EPS = np.finfo(float).eps
@@ -40,15 +42,15 @@ class Factor:
         if len(matrix) == 0:
             self._cholesky, self.rcond = scaled, 1.0
             return
-        self._cholesky, failed = dpotrf(scaled, lower=1)
+        self._cholesky, failed = lapack(dpotrf, scaled, lower=1)
         if not failed:
-            self.rcond = float(dpocon(self._cholesky, norm, uplo="L")[0])
+            self.rcond = float(lapack(dpocon, self._cholesky, norm, uplo="L")[0])
         if self.rcond < SINGULAR:
             self._take_eigenvectors(scaled, weights)
 
     def _take_eigenvectors(self, scaled, weights):
         self._cholesky = None
-        values, vectors = np.linalg.eigh(scaled)
+        values, vectors = lapack(np.linalg.eigh, scaled)
         self.lowest = float(values[0])
         keep = values > 4 * len(values) * EPS * values[-1]
         self._values, self._vectors = values[keep], vectors[:, keep]
@@ -57,7 +59,7 @@ class Factor:
         # in units of the norm that is to be least
         self._root = np.sqrt(weights) * self.inverse
         self._free = vectors[:, ~keep]
-        self._basis, self._triangle = np.linalg.qr(self._root[:, None] * self._free)
+        self._basis, self._triangle = lapack(np.linalg.qr, self._root[:, None] * self._free)
 
     @property
     def is_singular(self):
@@ -68,7 +70,7 @@ class Factor:
         """The solution for right sides (targets, columns), of the same shape."""
         right = right * self.inverse
         if self._cholesky is not None:
-            found = dpotrs(self._cholesky, right.T, lower=1)[0].T if right.size else right
+            found = lapack(dpotrs, self._cholesky, right.T, lower=1)[0].T if right.size else right
         else:
             found = ((right @ self._vectors) / self._values) @ self._vectors.T
         return found * self.inverse

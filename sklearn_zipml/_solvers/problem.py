@@ -177,11 +177,7 @@ class Problem:
         bounds = first + (last - first) * np.arange(PARTS + 1) // PARTS
         small = (last - first) * kernels.TILE_ROWS * self.tiles.padded < THREADED_VALUES
         threads = 1 if small else min(self.threads, PARTS)
-        run_team(
-            threads,
-            lambda member: work(bounds, PARTS * member // threads, PARTS * (member + 1) // threads),
-            lambda: None,
-        )
+        run_team(threads, lambda member: work(bounds, PARTS * member // threads, PARTS * (member + 1) // threads))
 
     # Constants of the step sizes
 

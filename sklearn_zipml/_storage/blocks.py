@@ -3,6 +3,7 @@
 import numpy as np
 
 from .._kernels.tiles import TILE_ROWS
+from .._kernels.workers import poll
 
 BLOCK_BYTES = 1 << 22
 
@@ -60,4 +61,5 @@ def sequential_blocks(X, dtype, rows=None, first=0, last=None):
     size = block_rows(X.shape[1], dtype)
     for start in range(first, last, size):
         stop = min(last, start + size)
+        poll()
         yield row_block(X, slice(start, stop) if rows is None else rows[start:stop], dtype)

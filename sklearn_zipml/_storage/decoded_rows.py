@@ -17,7 +17,6 @@ from typing import NamedTuple
 import numpy as np
 
 from .._kernels import tiles as kernels
-from .._underflow import underflow_is_zero
 from .._warnings import warn
 from .blocks import block_rows, row_block
 from .grid import grid_of
@@ -56,12 +55,12 @@ class Decoded(NamedTuple):
 _decoded, _lock = deque(maxlen=MATRICES), Lock()
 
 
-@underflow_is_zero
 def remember(packed, columns, values):
     """Note that the columns (an index array, or a slice) of PackedRows have been decoded to these values."""
     if len(values) < DISTINCT_ROWS:
         return
-    needed, noise = (per_column[columns] for per_column in (_levels_needed(packed), _noise(packed)))
+    with np.errstate(all="ignore"):  # columns that leave the range of float32, or of float64, are not known
+        needed, noise = (per_column[columns] for per_column in (_levels_needed(packed), _noise(packed)))
     if not (noise > NOTICED).any():
         return
     hashes = np.concatenate([_hashes(block) for block in _blocks(values)])
@@ -99,10 +98,9 @@ def _levels_needed(packed):
 
 def _are_short(values, scale):
     """Whether all values of each row are whole numbers of millionths of a power of ten near the scale."""
-    with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
-        unit = 10.0 ** (np.floor(np.log10(scale)) - 6)
-        parts = (values.T / unit).T
-        short = np.abs(parts - np.rint(parts)) < 1e-4
+    unit = 10.0 ** (np.floor(np.log10(scale)) - 6)
+    parts = (values.T / unit).T
+    short = np.abs(parts - np.rint(parts)) < 1e-4
     return short.reshape(len(values), -1).all(axis=1)
 
 
@@ -172,7 +170,7 @@ def _at_places(X):
 
 def _in_single(X, rows):
     """Rows as float32, with one zero."""
-    with np.errstate(over="ignore", under="ignore", invalid="ignore"):
+    with np.errstate(all="ignore"):
         return row_block(X, rows, np.float32) + np.float32(0)
 
 

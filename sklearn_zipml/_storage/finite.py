@@ -4,12 +4,16 @@ import numpy as np
 from sklearn import config_context
 from sklearn.utils import assert_all_finite
 
-from .blocks import block_dtype, is_foreign, sequential_blocks
+from .blocks import block_dtype, block_rows, is_foreign, sequential_blocks
 
 
 def check_finite(X, column_names=None, estimator_name=None):
     """Raise for NaN and infinity in an array, unless scikit-learn is told to assume that there are none."""
-    blocks = sequential_blocks(X, block_dtype(X.dtype)) if is_foreign(X.dtype) else [X]
+    if is_foreign(X.dtype):
+        blocks = sequential_blocks(X, block_dtype(X.dtype))
+    else:  # an interrupt waits for a block, not for all
+        size = block_rows(X.shape[1], X.dtype)
+        blocks = (X[first : first + size] for first in range(0, len(X), size))
     try:
         for block in blocks:
             assert_all_finite(block)

@@ -10,12 +10,13 @@ import pytest
 from joblib import parallel_config
 from numpy.testing import assert_allclose, assert_array_equal
 from packing import assert_same_parts
-from sklearn import config_context
+from sklearn import __version__, config_context
 from sklearn.base import clone
 from sklearn.compose import ColumnTransformer
 from sklearn.exceptions import NotFittedError
 from sklearn.pipeline import FeatureUnion, make_pipeline
 from sklearn.preprocessing import FunctionTransformer, StandardScaler
+from sklearn.utils.fixes import parse_version
 
 from sklearn_zipml import DoubleSamplingQuantizer, PackedMatrix, ZipMLRegressor
 from sklearn_zipml._quantization import requantize
@@ -173,6 +174,8 @@ def test_set_output_back_to_default():
 @pytest.mark.parametrize("kind", ["pandas", "polars"])
 def test_frames_do_not_undo_the_compensation(kind):
     """A pipeline that is asked for frames learns what it learns without, at 2 bits."""
+    if kind == "polars" and parse_version(__version__) < parse_version("1.9"):
+        pytest.skip("scikit-learn before 1.9 does not read the names of polars 2")
     rng = np.random.default_rng(0)
     X = pd.DataFrame(rng.normal(size=(5000, 10)), columns=[f"c{j}" for j in range(10)])
     y = X.to_numpy().sum(axis=1)

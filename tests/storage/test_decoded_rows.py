@@ -216,13 +216,13 @@ def parts_of(X, rng):
 
 
 @pytest.mark.filterwarnings("ignore:One grid step")
-@pytest.mark.parametrize("shape", [(60, 3), (500, 4), (6000, 2)])
+@pytest.mark.parametrize("shape", [(60, 3), (500, 4), (5000, 2)])
 def test_no_false_alarm(shape):
     """Whatever has been decoded of them at any width, rows as they were are not warned of; what was decoded is."""
     rng = np.random.default_rng(0)
     for name, X in rows_of_all_kinds(*shape, rng):
         X, made = X.astype(np.float64), []
-        for kind in KINDS:
+        for kind in KINDS[::3]:
             packed = DoubleSamplingQuantizer(kind[0], sampling=kind[1], levels=kind[2], random_state=0).fit_transform(X)
             noise = packed.rounding_variance / np.maximum(np.asarray(packed).var(axis=0), 1e-300)
             made.append((np.asarray(packed), noise.max(initial=0) > 2e-3))

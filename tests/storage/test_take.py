@@ -170,7 +170,8 @@ def test_files(tmp_path, mmap):
     assert loaded == taken
     np.testing.assert_array_equal(rows_of(loaded).order.listed, rows_of(taken).order.listed)
     np.testing.assert_array_equal(loaded.target, values[100:, 0])
-    both = PackedMatrix.append(path, values[:100], values[:100, 0], random_state=0)
+    with pytest.warns(UserWarning, match="has decoded"):
+        both = PackedMatrix.append(path, values[:100], values[:100, 0], random_state=0)
     assert both[:900] == taken
     np.testing.assert_allclose(np.asarray(both), np.concatenate([values[100:], values[:100]]), rtol=1e-5, atol=1e-5)
 

@@ -32,8 +32,12 @@ static inline void zml_store_word(uint8_t *row, size_t index, uint32_t word, int
 /* The first n_rows rows of a tile. */
 void zml_tile_to_rows(const uint8_t *tile, int width, size_t padded_columns, size_t n_rows, uint8_t *rows);
 
+/* Called every few milliseconds; what it returns is 0, or work should end. */
+typedef int zml_poll(void);
+
 /* Moves n rows of `size` bytes in place so that slot s holds row image(s) of zml_permute. visited has a zeroed bit for
- * each row; spare has room for one row. */
-void zml_shuffle_rows(uint8_t *rows, size_t size, uint64_t n, uint64_t seed, uint8_t *visited, uint8_t *spare);
+ * each row; spare has room for one row. Returns -1, with the rows in no order, if poll ended it. */
+int zml_shuffle_rows(uint8_t *rows, size_t size, uint64_t n, uint64_t seed, uint8_t *visited, uint8_t *spare,
+                     zml_poll *poll);
 
 #endif
