@@ -5,10 +5,11 @@ import numpy as np
 from .._kernels import tiles as kernels
 from .._seeds import Stream
 from .._storage.blocks import block_rows, sequential_blocks, take_rows
+from .._storage.finite import listed
 from .._storage.row_order import RowOrder
 from .._storage.tiles import aligned_tiles
 from .._warnings import warn
-from .levels import column_range, constant_step, listed
+from .levels import column_range, constant_step
 
 CENTRE_ROWS = 1024
 # Part of a column's range below which differences are warned of.

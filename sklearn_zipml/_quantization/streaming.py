@@ -11,6 +11,7 @@ from .._kernels import tiles as kernels
 from .._seeds import Stream, draw_seed
 from .._storage import duplicates
 from .._storage.blocks import block_dtype
+from .._storage.finite import listed
 from .._storage.row_order import RowOrder
 from .._storage.row_store import RowStore
 from .._storage.statistics import from_moments
@@ -20,7 +21,7 @@ from .._warnings import warn
 from .carried_noise import CarriedNoise
 from .column_sketch import ColumnSketch
 from .encoder import RowEncoder, assemble, decoded_dtype
-from .levels import block_ranges, listed
+from .levels import block_ranges
 from .row_sample import RowSample, sample_size
 
 

@@ -11,7 +11,7 @@ from scipy.sparse.linalg import LinearOperator, eigsh
 from .._kernels import passes
 from .._kernels import tiles as kernels
 from .._kernels.threads import THREAD_TILES, in_threads, run_team
-from .._quantization.levels import listed
+from .._storage.finite import listed
 from .._storage.statistics import weighted
 from .._warnings import warn
 from .gram import integer_weights, second_moments
