@@ -1,4 +1,4 @@
-"""Speed of packing, narrowing and taking rows, in G values/s and as a share of the speed at which numpy reads.
+"""Speed of packing, requantizing and taking rows, in G values/s and as a share of the speed at which numpy reads.
 
 python benchmarks/bench_encoder.py [--rows 200000] [--columns 500] [--repeats 5] [--threads 1,2] [--kernels avx512,avx2]
 

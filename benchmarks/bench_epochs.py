@@ -39,7 +39,7 @@ def seconds_of_epoch(tiles, batch, bits, repeats, threads=1):
     order = tile_order(tiles, tiles.n_tiles, 1, 1)
     centre, keep = np.full(d, 127.5, dtype=np.float32), np.full(d, 1, dtype=np.float32)
     step, offset = np.full(d, 1e-12, dtype=np.float32), rng.normal(size=(1, d)).astype(np.float32)
-    lag, pull, mean = np.zeros((1, slots), dtype=np.float32), np.zeros((1, d)), np.zeros((1, d))
+    table_residual, penalty_gradient, mean = np.zeros((1, slots), dtype=np.float32), np.zeros((1, d)), np.zeros((1, d))
     best = np.inf
     for _ in range(repeats):
         start = time.perf_counter()
@@ -56,8 +56,8 @@ def seconds_of_epoch(tiles, batch, bits, repeats, threads=1):
             bits,
             bits,
             7,
-            lag,
-            pull,
+            table_residual,
+            penalty_gradient,
             mean,
             offset,
             None,

@@ -74,7 +74,7 @@ MANY_ARGUMENTS = {
     "_kernels/tiles.pyx:__init__",
     "_solvers/solver.py:solve",
     "csrc/encoding/levels-inl.h:column_levels",
-    "csrc/encoding/requantize-inl.h:narrow_as",
+    "csrc/encoding/requantize-inl.h:requantize_as",
     "csrc/passes/avx2.c:dot",
     "csrc/passes/avx2.c:gradient",
     "csrc/passes/avx512.c:dot",

@@ -1,4 +1,4 @@
-"""The container: layout, memory, indexing, copies, narrowing, row order.
+"""The container: layout, memory, indexing, copies, requantizing, row order.
 
 Statistical tests state their error rate; seeds are fixed, so they pass or fail for good.
 """
@@ -56,7 +56,7 @@ def test_round_trip(sampling, bits, shape):
 
 @pytest.mark.parametrize("bits", [1, 2, 4, 8])
 def test_layout_is_the_definition(bits):
-    """Byte and shift of every element, from DESIGN section 4; padding holds zeros."""
+    """Byte and shift of every element, as tile.h defines them; padding holds zeros."""
     packed = make(n=100, d=19, bits=bits)
     raw = np.asarray(rows_of(packed).codes)
     positions, table = rows_of(packed).tiles.positions(0, 2), rows_of(packed).table
@@ -295,7 +295,7 @@ def test_a_newer_format_is_refused():
         restore(version + 1, parts)
 
 
-# Narrowing
+# Requantizing
 
 NARROWINGS = [
     (sampling, wide, narrow)
@@ -386,7 +386,7 @@ def test_narrowing_again_and_again():
 
 
 def test_narrowed_pairs_are_independent():
-    """E[q1 q2] = a² for pairs that were narrowed: with m their mean, E[m²] - D = a².
+    """E[q1 q2] = a² for pairs that were requantized: with m their mean, E[m²] - D = a².
 
     Student test of mean(m²) - D over 200 seeds of both roundings, error rate 1e-6 (5 columns).
     """
@@ -454,7 +454,7 @@ def test_row_order_mixes():
 
 @pytest.mark.parametrize("bits", [2, 8])
 def test_statistics_of_taken_rows_are_made_when_asked_for(bits):
-    """Of its own rows, the same whether a copy has been pickled, narrowed or trained on before."""
+    """Of its own rows, the same whether a copy has been pickled, requantized or trained on before."""
     X = np.random.default_rng(0).normal(size=(500, 7)) ** 3
     packed = pack(X, Scheme.of(bits, "compensated", "optimal"), 0)
     rows = np.arange(0, 500, 3)

@@ -100,7 +100,7 @@ class ZipMLModel(StableState, DocumentationLink, CallbackSupportMixin, BaseEstim
             )
         if self.n_draws > 2:
             raise ValueError(
-                f"resample='epoch' narrows codes of at most two draws, got n_draws={self.n_draws}: leave n_draws=2."
+                f"resample='epoch' requantizes codes of at most two draws, got n_draws={self.n_draws}: leave n_draws=2."
             )
 
     def _fit_linear(self, X, targets, weights, penalty, task, dtype, stratify=None):
@@ -253,7 +253,7 @@ class ZipMLModel(StableState, DocumentationLink, CallbackSupportMixin, BaseEstim
         return np.sort(rows), held_out
 
     def _training_samples(self, X, rows, seed):
-        """The training rows as tiles: X packed, X narrowed, or X as floats."""
+        """The training rows as tiles: X packed, X requantized, or X as floats."""
         bits = self.sample_bits if self.resample is None else STORED_BITS
         if isinstance(X, PackedMatrix):
             return self._requantized(rows_of(X if rows is None else X[rows]), bits, seed)

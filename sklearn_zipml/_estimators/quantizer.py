@@ -62,7 +62,7 @@ class DoubleSamplingQuantizer(
     n_draws : int from 2 to 255, default=2
         Independent draws of each value with ``sampling="double"``. A code holds a level and how many of the draws went
         up from it (ZipML, section 2), so there are ``(2**sample_bits - 1) // n_draws + 1`` levels: fewer than with two
-        draws, and less noise between them. More than two are for studies, and cannot be narrowed.
+        draws, and less noise between them. More than two are for studies, and cannot be requantized.
     quantize_unseen : bool, default=False
         Whether ``transform`` packs too, for studies where the data of inference is quantized as well. Values outside
         the range seen in ``fit`` then go to its ends.
@@ -198,7 +198,7 @@ class DoubleSamplingQuantizer(
         check_draws(self.sample_bits, self.sampling, self.n_draws)
         if isinstance(X, PackedMatrix):
             raise ValueError(
-                "partial_fit finds levels for rows that are not packed yet; narrow a PackedMatrix with its method "
+                "partial_fit finds levels for rows that are not packed yet; requantize a PackedMatrix with its method "
                 "requantize, or with fit_transform."
             )
         first = getattr(self, "_sketch", None) is None
@@ -219,7 +219,7 @@ class DoubleSamplingQuantizer(
         Parameters
         ----------
         X : array-like, data frame or PackedMatrix of shape (n_samples, n_features)
-            Training rows. A PackedMatrix is narrowed to sample_bits.
+            Training rows. A PackedMatrix is requantized to sample_bits.
         y : None
             Ignored.
 

@@ -312,7 +312,7 @@ class PackedMatrix(PackedFiles):
     def requantize(self, sample_bits: int, *, random_state: RandomState = None) -> PackedMatrix:
         """Round to fewer bits; unbiased rounding of an unbiased value stays unbiased.
 
-        Codes of more than two draws (``n_draws``) cannot be narrowed.
+        Codes of more than two draws (``n_draws``) cannot be requantized.
 
         Parameters
         ----------

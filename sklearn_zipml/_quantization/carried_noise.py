@@ -65,11 +65,11 @@ class CarriedNoise:
         noise = statistics["noise"].astype(np.float64)
         if self.by_code:
             noise = np.minimum(noise + self.of_codes / np.maximum(1, hits), HIGHEST_NOISE)
-        coincidence = of_sums((self.shared / n_rows, carried), (float(statistics["coincidence"][0]), new))
+        collision_probability = of_sums((self.shared / n_rows, carried), (float(statistics["coincidence"][0]), new))
         return statistics | {
             "variance": (new + carried).astype(np.float32),
             "noise": noise.astype(np.float16),
-            "coincidence": np.array([coincidence]),
+            "coincidence": np.array([collision_probability]),
         }
 
 

@@ -51,8 +51,8 @@ def pack_on_grid(X, grid, seed, *, rows=None, n_jobs=None):
     encoder.encode(X, codes, order.slots, n, rows=rows)
     turn_rows(codes, d, grid.scheme.width, n_jobs)
     sample = sampled_rows(n, duplicates.sample_size(d), Stream.DUPLICATES_SAMPLE.of(seed))
-    coincidence = encoder.coincidence(X, sample if rows is None else rows[sample])
-    statistics = from_moments(encoder.moments, n, coincidence, grid.decode_table)
+    collision_probability = encoder.collision_probability(X, sample if rows is None else rows[sample])
+    statistics = from_moments(encoder.moments, n, collision_probability, grid.decode_table)
     return assemble(grid, codes, statistics, (n, d), decoded_dtype(X.dtype), order.seed)
 
 
@@ -106,7 +106,7 @@ class RowEncoder:
         for moments in in_threads(encode, n_rows, size, self.n_jobs):
             self.moments.add(moments)
 
-    def coincidence(self, X, rows):
+    def collision_probability(self, X, rows):
         """Estimate, from rows of X drawn at random, of how many are equal; see `duplicates`."""
         return duplicates.of_rows(X, rows, self.kernel, self.dtype)
 

@@ -23,7 +23,7 @@ def requantize(packed, sample_bits, seed, n_jobs=None):
 
 
 def requantizer(packed, sample_bits, n_jobs=None):
-    """The same as a function of the seed, for draws made again and again: levels and odds do not depend on it."""
+    """The same as a function of the seed, for draws made again and again: levels and thresholds do not depend on it."""
     check_bits(packed, sample_bits)
     if sample_bits == packed.sample_bits:
         return lambda seed: packed
@@ -31,7 +31,7 @@ def requantizer(packed, sample_bits, n_jobs=None):
 
 
 class Requantizing:
-    """What makes the codes of PackedRows fewer: levels, a subset of those there are, and odds; the grid stays.
+    """What makes the codes of PackedRows fewer: levels, a subset of those there are, and thresholds; the grid stays.
 
     Parameters
     ----------

@@ -168,8 +168,10 @@ class Packer:
     def statistics(self, n_rows, table):
         """Statistics of the n_rows rows added, parts of PackedRows; table is the decode table."""
         values = self.sample.values()
-        coincidence = 0.0 if self.by_place else self.encoder.coincidence(values, np.arange(len(values)))
-        new = from_moments(self.encoder.moments, n_rows, coincidence, table)
+        collision_probability = (
+            0.0 if self.by_place else self.encoder.collision_probability(values, np.arange(len(values)))
+        )
+        new = from_moments(self.encoder.moments, n_rows, collision_probability, table)
         return new if self.carried is None else self.carried.joined(new, n_rows, self.encoder.moments.hits)
 
     def _check(self, X, column_names):

@@ -15,7 +15,7 @@ LARGE_BATCH_ROWS, LARGE_BATCH_BITS = 2048, 8
 THREADED_VALUES = 1 << 24
 
 
-def batch_rows(problem, options):
+def batch_size_of(problem, options):
     """Rows of a mini-batch."""
     if options.batch_size != "auto":
         return options.batch_size

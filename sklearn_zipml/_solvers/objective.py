@@ -134,7 +134,7 @@ class Quadratic:
         share = np.divide(self.steady_noise, diagonal, out=np.zeros_like(noise), where=diagonal > 0)
         return max(LEAST_KEPT, float(noise @ (1 - np.minimum(share, 1)) / noise.sum()))
 
-    def pull(self, anchor):
+    def penalty_gradient(self, anchor):
         """Gradient of l2 penalty and compensation at z = anchor, float64 (targets, columns)."""
         return self.diagonal * anchor + (anchor @ self.lift_on_z.T) @ self.lift_on_z
 
@@ -248,14 +248,14 @@ def gain_of_conjugate_gradients(apply, gradient, diagonal, enough=np.inf, iterat
     p, square = conditioned.copy(), r @ conditioned
     for _ in range(iterations):
         image = apply(p)
-        bend = p @ image
-        if not (square > 0 and bend > 0):
+        curvature = p @ image
+        if not (square > 0 and curvature > 0):
             return sum(gains)
-        gains.append(square * (square / bend) / 2)
+        gains.append(square * (square / curvature) / 2)
         gain, left = sum(gains), left_of_gains(gains)
         if gain > enough or left <= KNOWN * gain or gain + left <= enough < np.inf:
             break
-        r -= square / bend * image
+        r -= square / curvature * image
         conditioned = r / diagonal
         p, square = conditioned + (r @ conditioned) / square * p, r @ conditioned
     return gain + left

@@ -1,7 +1,8 @@
 """Step 4: the quadratic problem in the solver's coordinates.
 
 Columns are centred implicitly and scaled by s_j = sqrt(max |a_j - centre_j| * std_j), a diagonal preconditioner
-(DESIGN section 6). With g the stored grid position of a value, its scaled coordinate is (g_j - centre_j) * unit_j.
+(doc/internals.rst, Solver). With g the stored grid position of a value, its scaled coordinate is (g_j - centre_j) *
+unit_j.
 The kernels work on z_j = step_j x_j, x being the coefficients in units of X.
 """
 

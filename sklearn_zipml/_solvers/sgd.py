@@ -5,7 +5,7 @@ import numpy as np
 from .._kernels import epochs as epoch_kernels
 from .._kernels import tiles as kernels
 from .anchor import Anchor
-from .batches import batch_rows, epoch_arguments, n_batches, pass_bytes, sweeps, worthwhile_threads
+from .batches import batch_size_of, epoch_arguments, n_batches, pass_bytes, sweeps, worthwhile_threads
 from .certificate import certificate
 from .objective import Rule
 from .options import HALVINGS, Result, step_size_of
@@ -61,7 +61,7 @@ class _Run:
 def run_sgd(quadratic, options, seed, z, on_epoch, draw):
     """Result of sgd from z; see `solve`."""
     problem = quadratic.problem
-    rows = batch_rows(problem, options)
+    rows = batch_size_of(problem, options)
     batches = n_batches(problem, rows)
     draw = draw or (lambda epoch: problem.matrix)
     noise, mean_norm = _sample_noise(quadratic, draw(0)), problem.mean_norm()

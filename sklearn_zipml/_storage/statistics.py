@@ -13,7 +13,7 @@ from .._underflow import underflow_is_zero
 ERROR_UNITS = 1 << 14  # squared errors are summed in such parts of a squared step
 
 
-def from_moments(moments, n_rows, coincidence, table):
+def from_moments(moments, n_rows, collision_probability, table):
     """Statistics out of what the encoder gathered over n_rows rows, parts of PackedRows.
 
     table is the decode table, uint8 (padded columns, codes).
@@ -26,7 +26,7 @@ def from_moments(moments, n_rows, coincidence, table):
     single = {"mean": mean, "deviation": deviation, "variance": variance}
     return {name: array.astype(np.float32) for name, array in single.items()} | {
         "noise": noise.astype(np.float16),
-        "coincidence": np.array([coincidence]),
+        "coincidence": np.array([collision_probability]),
     }
 
 
@@ -53,7 +53,7 @@ def joined(packed, n, hits, other, more, other_hits):
     parts = packed.parts()
     first = {name: parts[name].astype(np.float64) for name in other}
     # rows of one part share errors with equal ones, not with rows of the other part: their draws differ
-    coincidence = ((n / total) ** 2 * first["coincidence"]) + ((more / total) ** 2 * other["coincidence"])
+    collision_probability = ((n / total) ** 2 * first["coincidence"]) + ((more / total) ** 2 * other["coincidence"])
     mean = (n * first["mean"] + more * other["mean"]) / total
     # deviations about the common mean: sums of squares about zero would cancel
     square = [
@@ -65,7 +65,7 @@ def joined(packed, n, hits, other, more, other_hits):
     single = {"mean": mean, "deviation": np.sqrt(sum(square) / total), "variance": variance}
     return {name: array.astype(np.float32) for name, array in single.items()} | {
         "noise": noise.astype(np.float16),
-        "coincidence": coincidence,
+        "coincidence": collision_probability,
     }
 
 

@@ -38,11 +38,11 @@ def problem(width, d, n=150, seed=0):
 
 
 def saga(width, d, batch, bits, n=150, start=1):
-    """Found by teams of every size, and expected: lag, mean, offset. It begins at `start` times a random offset."""
+    """Found by teams of every size, and expected: residuals of the table, mean, offset. They begin anywhere."""
     tiles, stored, targets, weights, constants, model = problem(width, d, n)
     model *= start
     order = np.random.default_rng(1).permutation(tiles.n_tiles)
-    pull, mean = np.full(model.shape, 1e-3), np.zeros(model.shape)
+    penalty_gradient, mean = np.full(model.shape, 1e-3), np.zeros(model.shape)
     constants = (*constants, batch / n, 1 / n)
     expected = reference.saga_epoch(
         stored,
@@ -54,7 +54,7 @@ def saga(width, d, batch, bits, n=150, start=1):
         bits,
         7,
         targets,
-        pull,
+        penalty_gradient,
         mean,
         model,
         lasts=reference.grids_last(width, batch, tiles.padded, bits[0]),
@@ -62,7 +62,7 @@ def saga(width, d, batch, bits, n=150, start=1):
     for threads in (1, 2, 3, 8):
         found = targets.copy(), mean.copy(), model.copy()
         team = epoch_kernels.Team(tiles.padded, batch, threads)
-        arrays = found[0], pull, *found[1:]
+        arrays = found[0], penalty_gradient, *found[1:]
         rows = passes.Rows(targets, weights)
         assert epoch_kernels.saga_epoch(tiles, rows, order, batch, *constants, *bits, 7, *arrays, None, team)
         yield found, expected

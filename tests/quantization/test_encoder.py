@@ -154,7 +154,7 @@ def test_codes_do_not_depend_on_blocks_and_threads(monkeypatch, n_jobs, block_by
 @pytest.mark.parametrize("shape", [(1, 1), (63, 2), (64, 16), (65, 17), (129, 48), (200, 37)])
 @pytest.mark.parametrize(("sampling", "bits"), [("double", 3), ("compensated", 1), ("naive", 4), ("nearest", 6)])
 def test_kernels_give_the_same_codes_and_statistics(kernels, shape, sampling, bits):
-    """At sizes around those of tiles and vectors, for both float types and both orders, narrowed too."""
+    """At sizes around those of tiles and vectors, for both float types and both orders, requantized too."""
     rng = np.random.default_rng(3)
     X = rng.normal(size=shape) ** 3
     for dtype in (np.float32, np.float64):

@@ -54,7 +54,7 @@ def test_moves_add_up(bits, weighted):
     residuals = anchor.z[:, :12] / problem.unit @ rows.T - w * quadratic.targets[:, : problem.n]
     gradient = residuals @ rows / problem.unit / problem.n
     np.testing.assert_allclose(anchor.gradient[:, :12], gradient, rtol=0, atol=1e-5 * np.abs(gradient).max())
-    penalty = (quadratic.pull(anchor.z) * anchor.z).sum(axis=1) / 2
+    penalty = (quadratic.penalty_gradient(anchor.z) * anchor.z).sum(axis=1) / 2
     np.testing.assert_allclose(anchor.objective, (residuals**2).sum(axis=1) / 2 / problem.n + penalty, rtol=1e-5)
 
 

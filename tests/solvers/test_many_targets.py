@@ -67,7 +67,7 @@ def test_anchor_is_that_of_each_target(bits, weighted):
     residual = many.z[:, :12] @ rows.T - q.targets[:, : q.problem.n]
     gradient = (w * residual) @ rows / q.problem.n
     np.testing.assert_allclose(many.gradient[:, :12], gradient, rtol=0, atol=1e-6 * np.abs(gradient).max())
-    loss = residual**2 @ w / 2 / q.problem.n + (q.pull(many.z) * many.z).sum(axis=1) / 2
+    loss = residual**2 @ w / 2 / q.problem.n + (q.penalty_gradient(many.z) * many.z).sum(axis=1) / 2
     np.testing.assert_allclose(many.objective, loss, rtol=1e-6)
     np.testing.assert_allclose(many.z[:, :12], z, rtol=0, atol=1e-8 * np.abs(z).max())
     assert many.toward(np.full((6, 12), np.nan)) is None

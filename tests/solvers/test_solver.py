@@ -69,16 +69,16 @@ def test_saga_epoch_equals_the_twin(sample_bits, model_bits, gradient_bits, batc
     quadratic = Quadratic(problem, targets, 1e-3, np.array([0.1, 0.02]) if batch in (16, 48) else None)
     start = np.random.default_rng(1).normal(size=(2, d)) * problem.unit
     anchor = Anchor(quadratic, start)
-    lag = 0.01 * targets
+    table_residual = 0.01 * targets
     offset = np.zeros(anchor.z.shape, dtype=np.float32)
     offset[:, :d] = 0.1 * start[::-1]
     rule = Rule.of(0.01, quadratic, quadratic.noise)
     order = kernels.permutation(problem.tiles.n_tiles, 5, 0, problem.tiles.n_tiles)
     bits = (model_bits or 0, gradient_bits or 0)
     constants = (quadratic.centre, rule.keep, rule.step, 0.07, 1 / n)
-    pull = quadratic.pull(anchor.z)
+    penalty_gradient = quadratic.penalty_gradient(anchor.z)
     own = problem.weights.astype(np.float32) if weighted else np.ones(problem.n_slots, dtype=np.float32)
-    arrays = (lag, pull, anchor.gradient, offset)
+    arrays = (table_residual, penalty_gradient, anchor.gradient, offset)
     l1 = (rule.threshold, anchor.z.astype(np.float32))
     lasts = reference.grids_last(problem.tiles.width, batch, quadratic.padded, bits[0])
     rows = stored_rows(problem)
@@ -86,7 +86,7 @@ def test_saga_epoch_equals_the_twin(sample_bits, model_bits, gradient_bits, batc
     assert epoch_kernels.saga_epoch(
         problem.tiles, quadratic.rows, order, batch, *constants, *bits, 99, *arrays, rule.shrinkage(anchor.z)
     )
-    for found, twin in zip((lag, anchor.gradient, offset), expected, strict=True):
+    for found, twin in zip((table_residual, anchor.gradient, offset), expected, strict=True):
         np.testing.assert_array_equal(found, twin)
     assert (
         np.isfinite(offset).all()
@@ -142,12 +142,12 @@ def test_epochs_report_what_is_not_finite(sample_bits):
     problem, targets = problem_of(X, y, sample_bits)
     quadratic = Quadratic(problem, targets, 0.0)
     anchor = Anchor(quadratic, np.zeros((1, problem.d)))
-    offset, lag = np.zeros(anchor.z.shape, dtype=np.float32), np.zeros_like(targets)
+    offset, table_residual = np.zeros(anchor.z.shape, dtype=np.float32), np.zeros_like(targets)
     rule = Rule.of(0.01, quadratic, quadratic.noise)
     order = np.arange(problem.tiles.n_tiles)
     offset[0, 1] = np.inf
     constants = (quadratic.centre, rule.keep, rule.step, 0.07)
-    arrays = (lag, np.zeros_like(anchor.z), anchor.gradient, offset)
+    arrays = (table_residual, np.zeros_like(anchor.z), anchor.gradient, offset)
     assert not epoch_kernels.saga_epoch(problem.tiles, quadratic.rows, order, 16, *constants, 1 / 300, 0, 0, 1, *arrays)
     model, average = offset.copy(), np.zeros(anchor.z.shape)
     unit = np.ones(quadratic.padded, dtype=np.float32)
@@ -164,7 +164,7 @@ def dense(problem, targets, alpha):
     quadratic = Quadratic(problem, targets, alpha)
     A = stored_rows(problem)[: problem.n, : problem.d] - quadratic.centre[: problem.d].astype(float)
     w = problem.unit_weights()[: problem.n, None]
-    H = (w * A).T @ A / problem.n + quadratic.pull(np.eye(problem.d, quadratic.padded))[:, : problem.d]
+    H = (w * A).T @ A / problem.n + quadratic.penalty_gradient(np.eye(problem.d, quadratic.padded))[:, : problem.d]
     return H, A.T @ (w * targets[:, : problem.n].T.astype(float)) / problem.n, quadratic
 
 

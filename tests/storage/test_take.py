@@ -70,7 +70,7 @@ def test_other_rows_are_shuffled(bits):
 
 
 def test_duplicates_count_as_shared_errors():
-    """In the coincidence, which distinct rows leave as it is."""
+    """In the collision_probability, which distinct rows leave as it is."""
     packed, _ = wide(1000, 8)
     twice = np.repeat(np.arange(500), 2)
     assert rows_of(packed[np.arange(1000)[::-1]]).collision_probability[0] == rows_of(packed).collision_probability[0]

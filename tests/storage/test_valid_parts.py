@@ -200,7 +200,7 @@ def mutations(draw, parts):
 @settings(max_examples=150, deadline=None)
 @given(st.data())
 def test_mutated_states(data):
-    """One ValueError, or a container that decodes, is taken from, narrowed and trained on."""
+    """One ValueError, or a container that decodes, is taken from, requantized and trained on."""
     kind = data.draw(st.sampled_from(KINDS))
     parts = data.draw(mutations(rows_of(packed(*kind)).parts()))
     try:

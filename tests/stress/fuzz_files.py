@@ -3,7 +3,7 @@
 Run: python tests/stress/fuzz_files.py [--mutations 10000] [--seed 0]
 
 Half of the mutations change bytes blindly; the other half change metadata or sections and repair the checksums, as an
-attacker would. A file that is accepted is used: decoded, selected from, narrowed, trained on. To run it with the
+attacker would. A file that is accepted is used: decoded, selected from, requantized, trained on. To run it with the
 sanitizers, build with SKLEARN_ZIPML_SANITIZE=1 and preload their run-time:
 
     SKLEARN_ZIPML_SANITIZE=1 python setup.py build_ext --inplace --force
