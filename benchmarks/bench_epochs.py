@@ -44,23 +44,12 @@ def seconds_of_epoch(tiles, batch, bits, repeats, threads=1):
     for _ in range(repeats):
         start = time.perf_counter()
         epoch_kernels.saga_epoch(
-            tiles,
-            rows,
-            order,
-            batch,
-            centre,
-            keep,
-            step,
-            batch / slots,
-            1 / slots,
-            bits,
-            bits,
-            7,
+            epoch_kernels.Batches(tiles, rows, order, batch, centre, batch / slots),
+            epoch_kernels.Steps(keep, step, bits, bits, 7),
             table_residual,
             penalty_gradient,
             mean,
             offset,
-            None,
             epoch_kernels.Team(d, batch, threads),
         )
         best = min(best, time.perf_counter() - start)

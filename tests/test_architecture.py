@@ -58,8 +58,6 @@ LONG_FILES = {
     "tests/test_packed_matrix.py",
 }
 LONG_FUNCTIONS = {
-    "_estimators/base.py:ZipMLModel._fit_linear",
-    "_solvers/sgd.py:run_sgd",
     "csrc/encoding/avx512_round-inl.h:round_column_as",
     "csrc/encoding/encode-inl.h:round_any_column_as",
 }
@@ -67,12 +65,8 @@ MANY_ARGUMENTS = {
     "_inspection/bit_width_curve.py:BitWidthCurveDisplay.plot",  # public
     "_inspection/bit_widths.py:cross_validate_widths",
     "_inspection/recommend_bits.py:recommend_bits",  # public
-    "_kernels/epochs.pyx:__init__",
-    "_kernels/epochs.pyx:saga_epoch",
-    "_kernels/epochs.pyx:sgd_epoch",
     "_kernels/testing.pyx:rows",
     "_kernels/tiles.pyx:__init__",
-    "_solvers/solver.py:solve",
     "csrc/encoding/levels-inl.h:column_levels",
     "csrc/encoding/requantize-inl.h:requantize_as",
     "csrc/passes/avx2.c:dot",

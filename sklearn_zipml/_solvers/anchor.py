@@ -26,7 +26,7 @@ class Anchor:
 
     z moves along directions that are rounded to what the kernels multiply with exactly. The gradient is linear in z and
     the objective, an l1 penalty apart, quadratic, so both follow by addition: no residuals are kept, and a combination
-    of directions costs no pass over the samples.
+    of directions costs no pass over the samples. That takes a quadratic loss.
 
     Parameters
     ----------
@@ -132,11 +132,12 @@ class Anchor:
         def add(bounds, first, last):
             for part in range(first, last):
                 for tiles in problem.spans(bounds[part], bounds[part + 1]):
-                    residual = -q.targets[k, tiles[0] * kernels.TILE_ROWS : tiles[1] * kernels.TILE_ROWS]
+                    slots = slice(tiles[0] * kernels.TILE_ROWS, tiles[1] * kernels.TILE_ROWS)
+                    residual = q.loss.residuals(0.0, q.targets[k, slots])
                     weighted = problem.unit_weights(*tiles) * residual
                     sums[part, : problem.d] += problem.column_sums(weighted, *tiles, limbs=2)
                     totals[part] += weighted.sum()
-                    losses[part] += weighted @ residual.astype(np.float64) / 2
+                    losses[part] += weighted @ residual / 2
 
         problem.in_parts(add)
         self.passes += 1
@@ -148,7 +149,7 @@ class Anchor:
         q, problem = self.quadratic, self.quadratic.problem
         losses = np.zeros(len(q.targets))
         for tiles, slots in problem.spans_of_many(len(losses)):
-            residual = -q.targets[:, slots].astype(np.float64)
+            residual = q.loss.residuals(0.0, q.targets[:, slots])
             weights = problem.unit_weights(*tiles)[: residual.shape[1]]
             losses += np.einsum("ki,ki,i->k", residual, residual, weights) / 2
             self.gradient += self._mean_of_many(residual, tiles, 4)

@@ -6,6 +6,8 @@ unit_j.
 The kernels work on z_j = step_j x_j, x being the coefficients in units of X.
 """
 
+from copy import copy
+
 import numpy as np
 from scipy.sparse.linalg import LinearOperator, eigsh
 
@@ -76,7 +78,7 @@ class Problem:
         used = (size > SMALLEST) & (size < 1 / SMALLEST)
         self.unit = np.divide(1.0, size, out=np.zeros(self.d), where=used)
         self.diagonal = np.where(used, (self.unit * about) ** 2, 0.0)
-        self.leave_out(~used)
+        self._leave_out(~used)
 
     def _statistics(self):
         if self.tiles.width == kernels.FLOAT_WIDTH:
@@ -96,8 +98,13 @@ class Problem:
             mean = self.column_sums(self.unit_weights(), limbs=3) / self.n
             self.centre = np.where(self.unit > 0, mean, self.centre)
 
-    def leave_out(self, columns):
-        """Fix the coefficients of the columns of a mask at zero."""
+    def without(self, columns):
+        """The same rows, shared, with the coefficients of the columns of a mask fixed at zero."""
+        other = copy(self)
+        other._leave_out(columns)
+        return other
+
+    def _leave_out(self, columns):
         if not columns.any():
             return
         self._dense = None

@@ -6,7 +6,7 @@ from .._kernels import epochs as epoch_kernels
 from .._kernels import tiles as kernels
 from . import plane_search
 from .anchor import Anchor
-from .batches import batch_size_of, epoch_arguments, n_batches, pass_bytes, sweeps, worthwhile_threads
+from .batches import batch_size_of, batches_of, n_batches, pass_bytes, sweeps, worthwhile_threads
 from .certificate import certificate
 from .objective import Rule
 from .options import HALVINGS, Result, step_size_of
@@ -81,7 +81,7 @@ class _Run:
         damping = min(MODEL_STEP.get(options.model_bits, 1), GRADIENT_STEP.get(options.gradient_bits, 1))
         damping *= quadratic.kept_curvature() ** 2  # the noise of a batch is that of all, its curvature what is kept
         largest = problem.largest_norm() * self.batches / problem.n
-        self.step_size = step_size_of(options, damping / (3 * (quadratic.top + largest)))
+        self.step_size = step_size_of(options, damping / (3 * quadratic.loss.curvature * (quadratic.top + largest)))
         self.team = epoch_kernels.Team(quadratic.padded, self.batch_size, worthwhile_threads(problem, self.batches))
         self.anchor = Anchor(quadratic, z, 1 if options.tol > FINE else 2)
         self.scale = np.maximum(np.abs(self.anchor.objective), np.finfo(float).tiny)
@@ -121,17 +121,16 @@ class _Run:
         rule = Rule.of(self.step_size, quadratic, quadratic.steady_noise)
         bits = 0 if quadratic.problem.tiles.width == kernels.FLOAT_WIDTH else SAGA_BITS
         self.table_residual[:] = 0  # the table holds the residuals at the anchor
+        key, l1 = kernels.mix(self.seed, self.epoch << 16 | 1), rule.shrinkage(self.anchor.z)
         return epoch_kernels.saga_epoch(
-            *epoch_arguments(quadratic, quadratic.problem.tiles, rule, self.batch_size, self.seed, self.epoch),
-            1 / quadratic.problem.n,
-            options.model_bits or bits,
-            options.gradient_bits or bits,
-            kernels.mix(self.seed, self.epoch << 16 | 1),
+            batches_of(quadratic, quadratic.problem.tiles, self.batch_size, self.seed, self.epoch),
+            epoch_kernels.Steps(
+                rule.keep, rule.step, options.model_bits or bits, options.gradient_bits or bits, key, l1
+            ),
             self.table_residual,
             quadratic.penalty_gradient(self.anchor.z),
             self.anchor.gradient.copy(),
             offset,
-            rule.shrinkage(self.anchor.z),
             self.team,
         )
 

@@ -22,11 +22,11 @@ from .sgd import run_sgd
 # Products of an exact solution's own for which BLAS gets all its threads: a good part of a second in one.
 THREADED_PRODUCTS = 1e10
 
-__all__ = ["Options", "Result", "solve"]
+__all__ = ["Options", "Result", "objective_of", "solve"]
 
 
-def solve(problem, targets, alpha, options, seed, *, l1=None, start=None, on_epoch=None, draw=None):
-    """Minimise the quantized objective.
+def objective_of(problem, targets, alpha, options, l1=None):
+    """What `solve` minimises.
 
     Parameters
     ----------
@@ -34,8 +34,29 @@ def solve(problem, targets, alpha, options, seed, *, l1=None, start=None, on_epo
     targets : float64 or float32 (targets, slots), centred and in slot order
     alpha : float, l2 penalty on the coefficients in units of X
     options : Options
-    seed : int, 64 bits: order of the tiles and rounding of model and gradient
     l1 : float64 (targets,) or None, l1 penalty on the same, in units of each target
+
+    Returns
+    -------
+    Quadratic; coefficients are in terms of its own `problem`
+    """
+    with _threads_of_blas(problem):
+        return Quadratic(problem, targets, alpha, l1, diagonal=options.solver == "sgd")
+
+
+def _threads_of_blas(problem):
+    """Products of dense second moments are worth the threads of BLAS, others are small."""
+    return one_blas_thread() if problem.threads > 1 and not problem.is_dense_cheap() else nullcontext()
+
+
+def solve(quadratic, options, seed, *, start=None, on_epoch=None, draw=None):
+    """Minimise the quantized objective.
+
+    Parameters
+    ----------
+    quadratic : Quadratic, of `objective_of` these options
+    options : Options
+    seed : int, 64 bits: order of the tiles and rounding of model and gradient
     start : float64 (targets, columns) or None, initial z
     on_epoch : callable(epoch, z, loss) -> bool or None; True ends the fit
     draw : callable(epoch) -> PackedRows or None, fresh samples for every epoch of sgd
@@ -44,12 +65,10 @@ def solve(problem, targets, alpha, options, seed, *, l1=None, start=None, on_epo
     -------
     Result, always finite; its last loss is the objective of its z on the rows
     """
-    on_epoch = on_epoch or (lambda epoch, z, loss: False)
-    # products of dense second moments are worth the threads of BLAS, others are small
-    with one_blas_thread() if problem.threads > 1 and not problem.is_dense_cheap() else nullcontext():
-        quadratic = Quadratic(problem, targets, alpha, l1, diagonal=options.solver == "sgd")
+    on_epoch, problem = on_epoch or (lambda epoch, z, loss: False), quadratic.problem
+    with _threads_of_blas(problem):
         solver = chosen_solver(quadratic, options)
-        z = np.zeros((len(targets), problem.d)) if start is None else np.where(problem.unit > 0, start, 0.0)
+        z = np.zeros((len(quadratic.targets), problem.d)) if start is None else np.where(problem.unit > 0, start, 0.0)
         if solver == "sgd":
             result = run_sgd(quadratic, options, seed, z, on_epoch, draw)
         elif solver == "saga":

@@ -264,29 +264,14 @@ def epochs(solver, width, batch_size, bits):
         order = rng.permutation(n_tiles)
         if solver == "saga":
             penalty_gradient = np.zeros((2, padded))
-            weights = batch_size / n_rows, 1 / n_rows
-            args = (
-                tiles,
-                rows,
-                order,
-                batch_size,
-                centre,
-                keep,
-                step,
-                *weights,
-                bits,
-                bits,
-                epoch,
-                table_residual,
-                penalty_gradient,
-                mean,
-                model,
-            )
-            assert epoch_kernels.saga_epoch(*args)
+            batches = epoch_kernels.Batches(tiles, rows, order, batch_size, centre, batch_size / n_rows)
+            steps = epoch_kernels.Steps(keep, step, bits, bits, epoch)
+            assert epoch_kernels.saga_epoch(batches, steps, table_residual, penalty_gradient, mean, model)
         else:
             unit = np.ones(padded, dtype=np.float32)
-            args = (tiles, rows, order, batch_size, centre, keep, step, 0.1, bits, bits, epoch, unit, model, average)
-            assert epoch_kernels.sgd_epoch(*args)
+            batches = epoch_kernels.Batches(tiles, rows, order, batch_size, centre, 0.1)
+            steps = epoch_kernels.Steps(keep, step, bits, bits, epoch)
+            assert epoch_kernels.sgd_epoch(batches, steps, unit, model, average)
     assert model.any()
     return model, table_residual, mean, average
 

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from solving import solve
 
 from sklearn_zipml._quantization.encoder import pack
 from sklearn_zipml._scheme import Scheme
@@ -9,7 +10,7 @@ from sklearn_zipml._solvers.anchor import Anchor
 from sklearn_zipml._solvers.certificate import certificate
 from sklearn_zipml._solvers.objective import Quadratic, gain_of_conjugate_gradients
 from sklearn_zipml._solvers.problem import Problem
-from sklearn_zipml._solvers.solver import Options, solve
+from sklearn_zipml._solvers.solver import Options
 
 
 def quadratic_of(bits=4, l1=None, alpha=1e-3):

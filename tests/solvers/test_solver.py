@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import reference
 from scipy import stats
+from solving import solve
 
 from sklearn_zipml._kernels import epochs as epoch_kernels
 from sklearn_zipml._kernels import tiles as kernels
@@ -19,7 +20,7 @@ from sklearn_zipml._solvers.anchor import Anchor
 from sklearn_zipml._solvers.compensation import dense_ratio, iterative_ratio
 from sklearn_zipml._solvers.objective import Quadratic, Rule
 from sklearn_zipml._solvers.problem import Problem
-from sklearn_zipml._solvers.solver import Options, solve
+from sklearn_zipml._solvers.solver import Options
 from sklearn_zipml._storage.take import take
 
 ERROR_RATE = 1e-6
@@ -83,9 +84,9 @@ def test_saga_epoch_equals_the_twin(sample_bits, model_bits, gradient_bits, batc
     lasts = reference.grids_last(problem.tiles.width, batch, quadratic.padded, bits[0])
     rows = stored_rows(problem)
     expected = reference.saga_epoch(rows, n, own, order, batch, *constants, bits, 99, *arrays, *l1, lasts)
-    assert epoch_kernels.saga_epoch(
-        problem.tiles, quadratic.rows, order, batch, *constants, *bits, 99, *arrays, rule.shrinkage(anchor.z)
-    )
+    batches = epoch_kernels.Batches(problem.tiles, quadratic.rows, order, batch, quadratic.centre, 0.07)
+    steps = epoch_kernels.Steps(rule.keep, rule.step, *bits, 99, rule.shrinkage(anchor.z))
+    assert epoch_kernels.saga_epoch(batches, steps, *arrays)
     for found, twin in zip((table_residual, anchor.gradient, offset), expected, strict=True):
         np.testing.assert_array_equal(found, twin)
     assert (
@@ -118,19 +119,9 @@ def test_sgd_epoch_equals_the_twin(sample_bits, model_bits, gradient_bits, batch
         stored_rows(problem), n, targets, own, order, batch, *constants, bits, 99, unit, model, rule.threshold
     )
     out = np.full(model.shape, np.nan)
-    assert epoch_kernels.sgd_epoch(
-        problem.tiles,
-        quadratic.rows,
-        order,
-        batch,
-        *constants,
-        *bits,
-        99,
-        unit,
-        model,
-        out,
-        rule.shrinkage(np.zeros_like(out)),
-    )
+    batches = epoch_kernels.Batches(problem.tiles, quadratic.rows, order, batch, quadratic.centre, 0.07)
+    steps = epoch_kernels.Steps(rule.keep, rule.step, *bits, 99, rule.shrinkage(np.zeros_like(out)))
+    assert epoch_kernels.sgd_epoch(batches, steps, unit, model, out)
     np.testing.assert_array_equal(model, last)
     np.testing.assert_array_equal(out, average)
 
@@ -146,14 +137,25 @@ def test_epochs_report_what_is_not_finite(sample_bits):
     rule = Rule.of(0.01, quadratic, quadratic.noise)
     order = np.arange(problem.tiles.n_tiles)
     offset[0, 1] = np.inf
-    constants = (quadratic.centre, rule.keep, rule.step, 0.07)
+    batches = epoch_kernels.Batches(problem.tiles, quadratic.rows, order, 16, quadratic.centre, 0.07)
+    steps = epoch_kernels.Steps(rule.keep, rule.step, 0, 0, 1)
     arrays = (table_residual, np.zeros_like(anchor.z), anchor.gradient, offset)
-    assert not epoch_kernels.saga_epoch(problem.tiles, quadratic.rows, order, 16, *constants, 1 / 300, 0, 0, 1, *arrays)
+    assert not epoch_kernels.saga_epoch(batches, steps, *arrays)
     model, average = offset.copy(), np.zeros(anchor.z.shape)
     unit = np.ones(quadratic.padded, dtype=np.float32)
-    assert not epoch_kernels.sgd_epoch(
-        problem.tiles, quadratic.rows, order, 16, *constants, 0, 0, 1, unit, model, average
-    )
+    assert not epoch_kernels.sgd_epoch(batches, steps, unit, model, average)
+
+
+def test_losses_without_a_rule_are_refused():
+    """By their name, before a step is made."""
+    X, y = data()
+    problem, targets = problem_of(X, y, 4)
+    quadratic = Quadratic(problem, targets, 0.0)
+    rule, order = Rule.of(0.01, quadratic, quadratic.noise), np.arange(problem.tiles.n_tiles)
+    batches = epoch_kernels.Batches(problem.tiles, quadratic.rows, order, 16, quadratic.centre, 0.07, "hinge")
+    steps, z = epoch_kernels.Steps(rule.keep, rule.step, 0, 0, 1), np.zeros((1, quadratic.padded))
+    with pytest.raises(ValueError, match="no epochs for the loss 'hinge'"):
+        epoch_kernels.sgd_epoch(batches, steps, quadratic.unit, z.astype(np.float32), z)
 
 
 # Closed forms
