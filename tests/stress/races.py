@@ -16,6 +16,7 @@ from threading import Thread
 import numpy as np
 
 from sklearn_zipml import DoubleSamplingQuantizer, PackedMatrix, ZipMLLSSVC, ZipMLRegressor
+from sklearn_zipml._solvers import batches
 
 
 def data(n, d, seed):
@@ -27,7 +28,7 @@ def data(n, d, seed):
 
 def works(seed, folder):
     """Names and functions of n_jobs whose results must not depend on it."""
-    X, y = data(9000, 70, seed)
+    X, y = data(20000, 130, seed)
     wide, wide_y = data(700, 1500, seed)
     path = Path(folder, f"{seed}.zq")
     packed = PackedMatrix.from_chunks(X, y, sample_bits=8, random_state=seed)
@@ -55,9 +56,15 @@ def works(seed, folder):
             PackedMatrix.from_chunks(lambda: np.array_split(X, 5), y, random_state=seed, n_jobs=n_jobs)
         ),
     )
-    yield "read by several", lambda n_jobs: several(n_jobs, lambda: np.asarray(packed[::3].requantize(2, random_state=0)))
+    yield (
+        "read by several",
+        lambda n_jobs: several(n_jobs, lambda: np.asarray(packed[::3].requantize(2, random_state=0))),
+    )
     yield "statistics by several", lambda n_jobs: several(n_jobs, statistics_of(PackedMatrix.load(path)))
-    yield "fits by several", lambda n_jobs: several(n_jobs, lambda: ZipMLRegressor(8, random_state=0).fit(packed, y).coef_)
+    yield (
+        "fits by several",
+        lambda n_jobs: several(n_jobs, lambda: ZipMLRegressor(8, random_state=0).fit(packed, y).coef_),
+    )
 
 
 def statistics_of(packed):
@@ -89,6 +96,7 @@ def main():
     parser.add_argument("--rounds", type=int, default=1)
     options = parser.parse_args()
     warnings.simplefilter("ignore")
+    batches.THREADED_VALUES = 0  # teams for epochs that are too small for them, or the sanitizer would take hours
     failed = 0
     with tempfile.TemporaryDirectory() as folder:
         for seed in range(options.rounds):
