@@ -2,8 +2,8 @@
 
 Run: tests/stress/sanitize thread [tests/stress/races.py [--rounds 2]]
 
-The sanitizer ends the run at the first race between threads. What two threads make has to be what one makes, bit by bit,
-and what one container gives to several threads at once has to be what it gives to one.
+The sanitizer ends the run at the first race between threads. What two threads make has to be what one makes, bit by
+bit, and what one container gives to several threads at once has to be what it gives to one.
 """
 
 import argparse
