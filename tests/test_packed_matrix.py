@@ -495,3 +495,10 @@ def test_sums_of_bytes(kernels, shape):
     np.testing.assert_array_equal(first[0], positions[:64].sum(axis=0))
     with pytest.raises(ValueError, match="codes of 4 bits"):
         rows_of(make(bits=4)).tiles.sums(0, 1)
+
+
+@pytest.mark.parametrize("bits", [-1, 0, 2.5, "4", None])
+def test_widths_that_are_none(bits):
+    packed = PackedMatrix.from_chunks(np.eye(5), random_state=0)
+    with pytest.raises(ValueError, match=f"'sample_bits' parameter of PackedMatrix.requantize .* Got {bits!r}"):
+        packed.requantize(bits)

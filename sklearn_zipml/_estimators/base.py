@@ -15,7 +15,7 @@ from sklearn.utils._param_validation import Interval, Options, StrOptions
 from sklearn.utils.validation import check_is_fitted
 
 from .._kernels import tiles as kernels
-from .._kernels.threads import threads_of
+from .._kernels.threads import N_JOBS, threads_of
 from .._packed_matrix import PackedMatrix
 from .._quantization.encoder import pack
 from .._quantization.float_rows import FloatRows
@@ -66,7 +66,7 @@ class ZipMLModel(StableState, DocumentationLink, CallbackSupportMixin, BaseEstim
         "validation_fraction": [Interval(Real, 0, 1, closed="neither")],
         "n_iter_no_change": [Interval(Integral, 1, None, closed="left")],
         "warm_start": ["boolean"],
-        "n_jobs": [None, Integral],
+        "n_jobs": N_JOBS,
         "random_state": ["random_state"],
         "verbose": ["verbose"],
     }

@@ -1,6 +1,5 @@
 """The transformer that packs."""
 
-from numbers import Integral
 from typing import Self
 
 import numpy as np
@@ -8,6 +7,7 @@ from sklearn.base import BaseEstimator, OneToOneFeatureMixin, TransformerMixin, 
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted
 
+from .._kernels.threads import N_JOBS
 from .._packed_matrix import PackedMatrix, matrix_of
 from .._quantization.column_sketch import ColumnSketch
 from .._quantization.encoder import pack_on_grid
@@ -115,7 +115,7 @@ class DoubleSamplingQuantizer(
     _parameter_constraints: dict = {
         **CONSTRAINTS,
         "quantize_unseen": ["boolean"],
-        "n_jobs": [None, Integral],
+        "n_jobs": N_JOBS,
         "random_state": ["random_state"],
     }
 

@@ -4,6 +4,7 @@ import numpy as np
 
 from .._feature_names import of_file
 from .._kernels import tiles as kernels
+from .._kernels.threads import check_n_jobs
 from .._seeds import Stream
 from .._storage.file_reader import load
 from .._storage.file_writer import write
@@ -17,6 +18,7 @@ from .streaming import Packer
 @underflow_is_zero
 def append(path, source, seed, n_jobs=None):
     """Write the file at `path` anew with the rows of a source behind its own; see PackedMatrix.append."""
+    check_n_jobs(n_jobs, "PackedMatrix.append")
     old = load(path)
     n, d = old.shape
     full, rest = divmod(n, kernels.TILE_ROWS)
@@ -27,6 +29,8 @@ def append(path, source, seed, n_jobs=None):
     source.expected = of_file(old.feature_names)
     packer.extend(source.chunks())
     more = packer.store.n_rows - rest
+    if more == 0:
+        raise ValueError("The source has no rows: there is nothing to append.")
     packer.warn_outside(old.feature_names)
     target = _joined_target(old.whole_target(), packer.targets, more)
     order = old.order.followed_by(more, Stream.ROW_ORDER.of(seed))

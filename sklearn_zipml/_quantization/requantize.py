@@ -1,6 +1,9 @@
 """Fewer bits out of packed codes: levels chosen among the levels there are, then unbiased rounding again."""
 
+from numbers import Integral
+
 import numpy as np
+from sklearn.utils._param_validation import Interval, validate_parameter_constraints
 
 from .._kernels import tiles as kernels
 from .._kernels.requantize import Requantizer
@@ -89,6 +92,8 @@ class Requantizing:
 
 def check_bits(packed, sample_bits):
     """Raise the error of a width that packed rows cannot be requantized to."""
+    bits = {"sample_bits": [Interval(Integral, 1, None, closed="left")]}
+    validate_parameter_constraints(bits, {"sample_bits": sample_bits}, "PackedMatrix.requantize")
     if sample_bits > packed.sample_bits:
         raise ValueError(
             f"sample_bits={sample_bits} is more than the {packed.sample_bits} bits the PackedMatrix stores: "

@@ -8,6 +8,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from .._feature_names import of_estimator
 from .._kernels import tiles as kernels
+from .._kernels.threads import check_n_jobs
 from .._seeds import Stream, draw_seed
 from .._storage import duplicates
 from .._storage.blocks import block_dtype
@@ -65,6 +66,7 @@ def pack_source(source, scheme, seed, *, grid=None, n_jobs=None):
     UserWarning
         When values lie outside a grid that was found without them, and went to its ends.
     """
+    check_n_jobs(n_jobs, "PackedMatrix.from_chunks")
     if grid is None and source.repeatable:
         sketch = sketch_of(source.chunks(), seed, source.n_rows, n_jobs)
         if not sketch.sample.whole:

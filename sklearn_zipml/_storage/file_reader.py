@@ -12,6 +12,7 @@ from .._kernels import tiles as kernels
 from .file_writer import ALIGNMENT, HEADER, MAGIC, MOST_METADATA, PIECE, VERSION
 from .mapped_file import MappedFile
 from .packed_rows import PackedRows
+from .paths import readable
 from .valid_parts import MOST, InvalidParts, array_kinds, checked_kind, checked_parts, list_dtype
 
 # Read whole only when asked for: everything else is small and always checked.
@@ -26,7 +27,7 @@ def load(path, mmap=True, verify=None):
     """The PackedRows of a file; see PackedMatrix.load."""
     verify = not mmap if verify is None else verify
     try:
-        with open(path, "rb") as file:
+        with open(readable(path), "rb") as file:
             return _read(file, mmap, verify)
     except (_Damaged, InvalidParts) as error:
         raise ValueError(f"{os.fspath(path)!r} is not a packed matrix that can be read: {error}") from None
