@@ -10,9 +10,11 @@ Data flows one way, and imports against it::
 """
 
 from ._estimators.classifier import ZipMLLSSVC
+from ._estimators.classifier_cv import ZipMLLSSVCCV
 from ._estimators.onnx import register_onnx_converters
 from ._estimators.quantizer import DoubleSamplingQuantizer
 from ._estimators.regressor import ZipMLRegressor
+from ._estimators.regressor_cv import ZipMLRegressorCV
 from ._inspection.bit_width_curve import BitWidthCurveDisplay
 from ._inspection.convergence_display import ConvergenceDisplay
 from ._inspection.levels_display import LevelsDisplay
@@ -28,7 +30,9 @@ __all__ = [
     "LevelsDisplay",
     "PackedMatrix",
     "ZipMLLSSVC",
+    "ZipMLLSSVCCV",
     "ZipMLRegressor",
+    "ZipMLRegressorCV",
     "recommend_bits",
     "register_onnx_converters",
     "show_versions",

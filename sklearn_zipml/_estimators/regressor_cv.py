@@ -1,0 +1,187 @@
+"""Linear regression on packed rows, with penalty and width by cross-validation."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from typing import Self
+
+import numpy as np
+from numpy.typing import ArrayLike
+from sklearn.base import RegressorMixin, _fit_context
+
+from .._typing import Levels, RandomState, Samples, Sampling
+from .guard import all_or_nothing
+from .regressor import ZipMLRegressor, _attributes, _coefficient_dtype
+from .score import ScoreOfOwnTarget
+from .search import SHARED, Plan, SearchData, ZipMLSearch
+from .validation import check_samples_and_target, check_weights
+
+
+class ZipMLRegressorCV(ScoreOfOwnTarget, RegressorMixin, ZipMLSearch):
+    """ZipMLRegressor with ``alpha`` and ``sample_bits`` chosen by cross-validation, in one pass over the data.
+
+    The rows are packed once, at the widest width, and narrowed to the others. Second moments of every fold are summed
+    once, in integers; those of its training rows are the total less its own, and every alpha is one small linear
+    system. The error of a candidate on the held-out rows is a quadratic form in their moments at the widest width, less
+    what the rounding of these rows adds to it: an unbiased estimate of the error on the rows as they were given. Levels
+    of the columns, which know nothing of y, are those of all rows.
+
+    Parameters
+    ----------
+    alphas : sequence of float, default=(1e-6, 1e-5, 1e-4, 1e-3, 1e-2, 0.1, 1.0, 10.0)
+        Penalties to try, see :class:`ZipMLRegressor`: of a mean over rows, ``Ridge(alpha=n_samples * alpha)``.
+    sample_bits : int from 1 to 8, None, or a sequence of them, default=4
+        Widths to try. None is float samples.
+    sampling : {"compensated", "double", "naive", "nearest"}, default="compensated"
+        How a value becomes a code.
+    levels : {"optimal", "uniform"}, default="optimal"
+        Levels of each column.
+    n_draws : int from 2 to 255, default=2
+        Draws of ``sampling="double"``.
+    fit_intercept : bool, default=True
+        Whether to fit an intercept.
+    scoring : str, callable or None, default=None
+        None is the negative mean squared error, from moments. Any other scorer is called with a model for every
+        candidate and the held-out rows, which are not rounded.
+    cv : int, cross-validation generator or iterable, default=None
+        Folds, as in :class:`~sklearn.model_selection.GridSearchCV`; None is 5.
+    alpha_per_target : bool, default=False
+        Whether to choose an alpha for each target, with ``scoring=None``. The width is one for all.
+    n_jobs : int or None, default=None
+        Threads, see :class:`ZipMLRegressor`.
+    random_state : int, RandomState instance or None, default=None
+        Decides the rounding and the order of rows.
+
+    Attributes
+    ----------
+    alpha_ : float or array of shape (n_targets,)
+        Chosen penalty, or penalties with alpha_per_target.
+    sample_bits_ : int or None
+        Chosen width.
+    best_score_ : float or array of shape (n_targets,)
+        Mean score of the choice over the folds.
+    cv_results_ : dict
+        As of a GridSearchCV over alpha and sample_bits: ``params``, ``param_alpha``, ``param_sample_bits``,
+        ``split0_test_score`` and so on, ``mean_test_score``, ``std_test_score``, ``rank_test_score``; with
+        alpha_per_target also ``mean_test_score_by_target``, of shape (n_candidates, n_targets).
+    n_splits_ : int
+        Number of folds.
+    coef_ : array of shape (n_features,) or (n_targets, n_features)
+        Coefficients of ``ZipMLRegressor`` with the chosen alpha and sample_bits and the other parameters of this
+        object, fitted to the same rows with the same integer random_state: to the bit. With alpha_per_target, of one
+        such fit for each alpha, to its targets.
+    intercept_ : float or array of shape (n_targets,)
+        Intercept of the same.
+    n_features_in_ : int
+        Number of features.
+    feature_names_in_ : array of shape (n_features,)
+        Names of features, when X has string names.
+
+    See Also
+    --------
+    ZipMLRegressor : The regressor.
+    ZipMLLSSVCCV : The same for classes.
+    sklearn.linear_model.RidgeCV : The counterpart at full precision.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_diabetes
+    >>> from sklearn_zipml import ZipMLRegressorCV
+    >>> X, y = load_diabetes(return_X_y=True)
+    >>> search = ZipMLRegressorCV(sample_bits=[4, 8], random_state=0).fit(X, y)
+    >>> search.alpha_ in search.alphas, search.sample_bits_ in (4, 8), round(search.score(X, y), 1)
+    (True, True, 0.5)
+    """
+
+    _parameter_constraints: dict = {
+        **ZipMLSearch._parameter_constraints,
+        "alphas": ["array-like"],
+        "alpha_per_target": ["boolean"],
+    }
+
+    def __init__(
+        self,
+        alphas: Sequence[float] = (1e-6, 1e-5, 1e-4, 1e-3, 1e-2, 0.1, 1.0, 10.0),
+        sample_bits: int | Sequence[int | None] | None = 4,
+        *,
+        sampling: Sampling = "compensated",
+        levels: Levels = "optimal",
+        n_draws: int = 2,
+        fit_intercept: bool = True,
+        scoring: str | Callable | None = None,
+        cv: object = None,
+        alpha_per_target: bool = False,
+        n_jobs: int | None = None,
+        random_state: RandomState = None,
+    ) -> None:
+        self.alphas = alphas
+        self.sample_bits = sample_bits
+        self.sampling = sampling
+        self.levels = levels
+        self.n_draws = n_draws
+        self.fit_intercept = fit_intercept
+        self.scoring = scoring
+        self.cv = cv
+        self.alpha_per_target = alpha_per_target
+        self.n_jobs = n_jobs
+        self.random_state = random_state
+
+    @all_or_nothing
+    @_fit_context(prefer_skip_nested_validation=True)
+    def fit(
+        self, X: Samples, y: ArrayLike | None = None, sample_weight: ArrayLike | None = None, **params: object
+    ) -> Self:
+        """Choose alpha and sample_bits, and fit to all rows.
+
+        Parameters
+        ----------
+        X : array-like, data frame or PackedMatrix of shape (n_samples, n_features)
+            Training rows, any real dtype, finite.
+        y : array-like of shape (n_samples,) or (n_samples, n_targets)
+            Targets. May be left out if X is a PackedMatrix with a target.
+        sample_weight : array-like of shape (n_samples,) or None, default=None
+            Row weights, of fits and of held-out errors; rows of weight 0 are left out.
+        **params : dict
+            ``groups`` for the splitter; with metadata routing also what splitter and scorer ask for.
+
+        Returns
+        -------
+        self
+        """
+        X, y = check_samples_and_target(self, X, y, multi_output=True, y_numeric=True)
+        weights, dtype = check_weights(sample_weight, X), _coefficient_dtype(X)
+        targets = np.asarray(y, dtype=np.float64, order="C").reshape(len(y), -1)
+        data = SearchData(X, y, targets, weights, sample_weight)
+        per_target, alphas = self._is_per_target(y), self._grid_of("alphas", self.alphas)
+
+        def candidate(coef, intercept, alpha, bits):
+            return self._fitted(ZipMLRegressor(bits, alpha=alpha), data, _attributes(y, coef, intercept, dtype))
+
+        plan = Plan("alpha", alphas, self._widths(X), self._seeded(), lambda total: alphas, candidate)
+        scores, packed = self._search(data, plan, params)
+        best, width = self._best_of(plan, scores, per_target)
+        settings = {name: getattr(self, name) for name in SHARED}
+        coef, intercept = np.empty((targets.shape[1], X.shape[1])), np.empty(targets.shape[1])
+        chosen = np.broadcast_to(best, targets.shape[1])
+        for a in np.unique(chosen):
+            model = ZipMLRegressor(plan.widths[width], alpha=alphas[a], random_state=plan.seed, **settings)
+            some = np.flatnonzero(chosen == a)
+            model = self._refit(model, packed, replace(data, y=y if y.ndim == 1 else y[:, some]))
+            coef[some], intercept[some] = model.coef_, model.intercept_
+        self.alpha_, self.sample_bits_ = np.asarray(alphas)[best] if per_target else alphas[best], model.sample_bits_
+        vars(self).update(_attributes(y, coef, intercept, dtype))
+        return self
+
+    def _is_per_target(self, y):
+        if self.alpha_per_target and self.scoring is not None:
+            raise ValueError(
+                f"alpha_per_target=True needs the errors of every target, but scoring={self.scoring!r} gives one "
+                "score for all; set scoring=None."
+            )
+        return self.alpha_per_target and y.ndim > 1
+
+    predict = ZipMLRegressor.predict
+
+    def __sklearn_tags__(self):
+        tags = super().__sklearn_tags__()
+        tags.target_tags.multi_output = True
+        return tags

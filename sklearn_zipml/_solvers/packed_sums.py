@@ -1,0 +1,191 @@
+"""Second moments of packed rows and their targets as sums of integers: those of chunks or folds add up, exactly."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from .._kernels import matmul, passes
+from .._kernels import tiles as kernels
+from .._kernels.threads import THREAD_TILES, in_threads
+from .._storage.statistics import code_noise
+from .exact_sums import ExactSums, digits
+from .gram import MOST_TOTAL, position_sums
+
+WEIGHT_BITS = 22  # of a digit of weights: products take them as integers of 23 bits
+NOISE_STEPS = 255  # in which rounding variances by code are products' positions
+
+
+@dataclass
+class WeightedSums:
+    """Sums over rows, weighted by integers.
+
+    Attributes
+    ----------
+    total : int, of the weights
+    products : int64 (columns, columns), of grid positions with each other
+    positions : int64 (columns,)
+    counts : int64 (columns, codes) of rows with each code; no columns where the noise does not depend on it
+    noise : int64 (columns, columns), of squared errors with each other, in NOISE_STEPS of the largest; or (0, 0)
+    """
+
+    total: int
+    products: np.ndarray
+    positions: np.ndarray
+    counts: np.ndarray
+    noise: np.ndarray
+
+    def combined(self, other, sign):
+        """These and others, or less others."""
+        pairs = zip(vars(self).values(), vars(other).values(), strict=True)
+        return WeightedSums(*(one + sign * another for one, another in pairs))
+
+
+class PackedSums:
+    """Sums over rows that were packed on the same grid.
+
+    Parameters
+    ----------
+    n_columns, n_outputs : int
+
+    Attributes
+    ----------
+    n_rows : int
+    planes : dict of place -> WeightedSums, for the digits of the weights
+    cross : ExactSums (outputs, n_columns + 1), of weight times target times position, and of weight times target
+    squares : ExactSums (outputs + 1,), of weight times squared target, and of squared weights
+    """
+
+    def __init__(self, n_columns, n_outputs):
+        self.d, self.n_outputs, self.n_rows = n_columns, n_outputs, 0
+        self.planes, self.cross, self.squares = {}, ExactSums(), ExactSums()
+
+    @classmethod
+    def of(cls, packed, targets, weights=None, threads=1, with_noise_products=False):
+        """Sums over all rows of a container.
+
+        Parameters
+        ----------
+        packed : PackedMatrix
+        targets : float64 (rows, outputs)
+        weights : float64 (rows,) or None
+        threads : int; nothing depends on it
+        with_noise_products : bool, whether WeightedSums.noise is wanted, which takes as long again
+        """
+        sums = cls(packed.shape[1], targets.shape[1])
+        n, n_slots, order = len(packed), packed._tiles.n_tiles * kernels.TILE_ROWS, packed._order
+        sums.n_rows = n
+        weighted = targets.T if weights is None else targets.T * weights
+        sums.cross.add_products(packed._tiles, order.to_slots(weighted, n_slots, np.float64), threads)
+        ones = np.ones(n) if weights is None else weights
+        sums.squares.add(np.vstack([weighted * targets.T, ones**2]))
+        places = [(0, None)] if weights is None else digits(order.to_slots(weights, n_slots, np.float64), WEIGHT_BITS)
+        for place, some in places:
+            sums.planes[place] = _weighted_sums(packed, some, threads, with_noise_products)
+        return sums
+
+    def combined(self, other, sign=1):
+        """Sums over these rows and others, or over these less those of others among them."""
+        out = PackedSums(self.d, self.n_outputs)
+        out.n_rows = self.n_rows + sign * other.n_rows
+        out.cross = self.cross.combined(other.cross, sign)
+        out.squares = self.squares.combined(other.squares, sign)
+        out.planes = dict(self.planes)
+        for place, plane in other.planes.items():
+            mine = self.planes.get(place)
+            if mine is None:
+                mine = WeightedSums(*(0 * part for part in vars(plane).values()))
+            out.planes[place] = mine.combined(plane, sign)
+        return out
+
+    def __add__(self, other):
+        return self.combined(other)
+
+    def __sub__(self, other):
+        return self.combined(other, -1)
+
+    @property
+    def is_full(self):
+        """Whether the integers may not hold many more rows."""
+        return any(plane.total > MOST_TOTAL // 2 for plane in self.planes.values())
+
+    def _planes(self):
+        """(worth of a unit of weight, WeightedSums), the heaviest first, so that sums of them are always the same."""
+        return [(2.0 ** (WEIGHT_BITS * place), self.planes[place]) for place in sorted(self.planes, reverse=True)]
+
+    @property
+    def weight(self):
+        """Sum of the weights."""
+        return float(sum(unit * plane.total for unit, plane in self._planes()))
+
+    @property
+    def effective_rows(self):
+        """Number of equally weighted rows whose mean is as certain."""
+        squares = self.squares.values(self.n_outputs + 1)[-1]
+        return self.weight**2 / squares if squares > 0 else 0.0
+
+    def mean(self):
+        """Weighted mean grid position of each column."""
+        return sum((unit * plane.positions for unit, plane in self._planes()), np.zeros(self.d)) / self.weight
+
+    def second_moments(self, centre):
+        """Weighted mean of (g - centre)(g - centre)', float64 (columns, columns)."""
+        out, weight = np.zeros((self.d, self.d)), self.weight
+        for unit, plane in self._planes():
+            if plane.total == 0:
+                continue
+            moments = matmul.centre_moments(plane.products.copy(), plane.positions, plane.total, centre)
+            if unit * plane.total == weight:
+                return moments
+            out += (unit * plane.total / weight) * moments
+        return out
+
+    def cross_moments(self, centre):
+        """Weighted mean of target times (g - centre), (outputs, columns), of targets, and of their squares."""
+        products, totals = self.cross.centred(centre, (self.n_outputs, self.d + 1))
+        squares = self.squares.values(self.n_outputs + 1)[:-1]
+        return products / self.weight, totals / self.weight, squares / self.weight
+
+    def noise(self, noise_by_code):
+        """Mean rounding variance of each column, `noise_by_code` being that of the grid's codes (see `NoiseModel`)."""
+        if not noise_by_code.shape[1]:
+            return np.zeros(self.d)
+        if noise_by_code.shape[1] == 1:
+            return noise_by_code[:, 0]
+        sums = sum(unit * (plane.counts * noise_by_code).sum(axis=1) for unit, plane in self._planes())
+        return np.maximum(sums, 0) / self.weight
+
+    def noise_products(self):
+        """Mean over rows of squared errors times each other, in NOISE_STEPS of the columns' largest, or (0, 0)."""
+        return sum(unit * plane.noise for unit, plane in self._planes()) / self.weight
+
+
+def noise_by_code(packed):
+    """Rounding variance in squared steps, float64 (columns, codes); or (columns, 1) where it depends on no code."""
+    return code_noise(packed) if packed._noise.shape[1] else packed._variance.astype(np.float64)[:, None]
+
+
+def _weighted_sums(packed, weights, threads, with_noise_products):
+    tiles, d = packed._tiles, packed.shape[1]
+    integers = None if weights is None else weights.astype(np.int32)
+    total = len(packed) if weights is None else int(integers[: len(packed)].sum(dtype=np.int64))
+    products, positions = position_sums(tiles, 0, tiles.n_tiles, threads, integers)
+    counts, noise = np.zeros((0, 0), dtype=np.int64), np.zeros((0, 0), dtype=np.int64)
+    if packed._noise.shape[1]:
+        if weights is None:
+            counts = sum(in_threads(tiles.counts, tiles.n_tiles, THREAD_TILES, threads))
+        else:
+            counts = passes.code_weights(tiles, weights)
+        counts = np.asarray(counts).reshape(d, -1).astype(np.int64)
+        if with_noise_products:
+            noise = position_sums(_noise_tiles(packed), 0, tiles.n_tiles, threads, integers)[0]
+    return WeightedSums(total, products, positions, counts, noise)
+
+
+def _noise_tiles(packed):
+    """The codes with a table that says how large their errors are."""
+    table = np.zeros(packed._table.shape)
+    noise = code_noise(packed)
+    largest = noise.max(axis=1, keepdims=True, initial=0)
+    table[: len(noise)] = np.divide(NOISE_STEPS * noise, largest, out=np.zeros(noise.shape), where=largest > 0)
+    codes = np.rint(table).astype(np.uint8).reshape(-1)
+    return kernels.Tiles(packed._codes, codes, len(packed), packed.shape[1], packed._width)
