@@ -57,6 +57,11 @@ class Anchor:
         """Its smooth part and the l1 penalty."""
         return self.smooth + (self.quadratic.l1 * np.abs(self.z)).sum(axis=1)
 
+    @property
+    def reported(self):
+        """The objective, for a loss curve: of a sum of squares, what addition leaves below zero is rounding."""
+        return self.objective if self.quadratic.is_compensated else np.maximum(self.objective, 0)
+
     def move(self, z):
         """Go to z (targets, columns), but for 1e-5 of the way; False if that is not finite."""
         direction = self.toward(z)

@@ -135,7 +135,7 @@ class _Run:
         )
 
     def _record(self):
-        self.losses.append(self.anchor.objective)
+        self.losses.append(self.anchor.reported)
         passes = self.anchor.passes + self.epoch * sweeps(self.batches)
         self.bytes_read.append(passes * pass_bytes(self.quadratic.problem.tiles))
 

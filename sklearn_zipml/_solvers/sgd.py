@@ -82,7 +82,7 @@ class _Run:
         self.anchor = Anchor(self.quadratic, self.best_z)  # what was added from far is not exact
         self.go_to_best()
         self.bytes_read[-1] += 2 * pass_bytes(self.quadratic.problem.tiles)
-        self.losses.append(self.anchor.objective)
+        self.losses.append(self.anchor.reported)
 
     def go_to_best(self):
         """Put the iterate on the best mean."""
@@ -113,7 +113,7 @@ class _Run:
     def record(self):
         """Keep the loss of an epoch, and its mean if it is the best. Returns the gain over the best before."""
         z = self.average[:, : self.best_z.shape[1]].copy()
-        self.losses.append(self.anchor.objective)
+        self.losses.append(self.anchor.reported)
         gain = float(self.best.sum() - self.losses[-1].sum())
         if gain >= 0:
             self.best, self.best_z = self.anchor.objective, z

@@ -11,11 +11,11 @@ import numpy as np
 from .._kernels.threads import one_blas_thread
 from . import evaluation
 from .batches import pass_bytes
-from .choice import blas_products, chosen_solver, is_exact_affordable
+from .choice import blas_products, by_rows, chosen_solver, is_exact_affordable
 from .conjugate_gradients import conjugate_gradients
 from .exact import solve_exactly
 from .objective import Quadratic
-from .options import Options, Result
+from .options import ROUNDING, Options, Result
 from .saga import run_saga
 from .sgd import run_sgd
 
@@ -79,6 +79,8 @@ def solve(quadratic, options, seed, *, start=None, on_epoch=None, draw=None):
         return _exact(quadratic, options, z, on_epoch)
     if options.solver == "auto" and not result.converged:
         result = _finished(quadratic, options, result)
+    if result.converged and not result.stopped:
+        result = _of_least_norm(quadratic, result)
     return _no_worse_than_zero(quadratic, result)
 
 
@@ -107,6 +109,21 @@ def _finished(quadratic, options, result):
     losses = [*result.losses, objective]
     read = [*result.bytes_read, result.bytes_read[-1] + passes * pass_bytes(problem.tiles)]
     return replace(result, z=z, solver=by, objective=objective, gap=gap, losses=losses, bytes_read=read)
+
+
+def _of_least_norm(quadratic, result):
+    """The result of epochs, but where the rows leave the minimum open, the one of least norm in units of X.
+
+    Epochs leave what they start from in directions that no row has, and move in units of their own.
+    """
+    is_open = not quadratic.has_ridge and not quadratic.has_l1 and by_rows(quadratic)
+    if not is_open or result.solver == "gram" or not is_exact_affordable(quadratic):
+        return result
+    z, objective, gap, _ = solve_exactly(quadratic, result.z, result.tol)
+    enough = result.tol * np.abs(result.objective) + ROUNDING * evaluation.zero_objective(quadratic)
+    if np.any(objective > result.objective + enough):
+        return result
+    return replace(result, z=z, objective=objective, gap=gap, losses=[*result.losses[:-1], objective])
 
 
 # Objectives that differ by less are the same.
