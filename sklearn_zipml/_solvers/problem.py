@@ -247,7 +247,9 @@ class Problem:
         weights = self._integer_weights()
         if self.tiles.width < kernels.FLOAT_WIDTH and (weights is not None or not len(self.weights)):
             moments = second_moments(self.tiles, last, self.centre, self.threads, weights)
-            return moments * self.unit * self.unit[:, None]
+            moments *= self.unit  # in place: matrices of many columns take long to get memory for
+            moments *= self.unit[:, None]
+            return moments
         gram, total = np.zeros((self.d, self.d)), self.unit_weights(0, last).sum()
         chunk = max(1, (1 << 22) // (kernels.TILE_ROWS * 8 * max(1, self.d)))
         for first in range(0, last, chunk):
