@@ -12,6 +12,7 @@ from sklearn.model_selection import ParameterGrid, check_cv
 from sklearn.utils import Bunch, check_random_state
 from sklearn.utils._param_validation import StrOptions
 from sklearn.utils.metadata_routing import MetadataRouter, MethodMapping, process_routing
+from sklearn.utils.validation import _check_method_params
 
 from .._kernels.threads import threads_of
 from .._packed_matrix import PackedMatrix
@@ -172,15 +173,12 @@ class ZipMLSearch(StableState, DocumentationLink, BaseEstimator):
 
     def _scores_of(self, data, plan, folds, rows, metadata):
         """A function of a fold that scores its models by predictions on the rows held out."""
-        scorer, n = self._scorer(), len(data.y)
+        scorer = self._scorer()
 
         def score(k, width, models, _):
             test = folds[k][1]
             X, y = data.X[test], data.y[test]
-            some = {
-                name: np.asarray(value)[test] if np.ndim(value) and len(value) == n else value
-                for name, value in metadata.items()
-            }
+            some = _check_method_params(data.X, params=metadata, indices=test)
             out = np.empty((len(plan.grid), 1))
             for a, penalty in enumerate(plan.grid):
                 coef = models.coef[a] * rows.scale[:, None]
