@@ -59,7 +59,9 @@ def main():
     parser.add_argument("--repeats", type=int, default=2)
     arguments = parser.parse_args()
     blas = {info.get("architecture") for info in threadpool_info() if info["user_api"] == "blas"}
-    print(f"BLAS kernels: {blas}, {os.cpu_count()} processors; {len(ALPHAS)} alphas, 5 folds; here {WIDTHS} bits as well")
+    print(
+        f"BLAS kernels: {blas}, {os.cpu_count()} processors; {len(ALPHAS)} alphas, 5 folds; here {WIDTHS} bits as well"
+    )
     n, repeats = arguments.rows, arguments.repeats
     grid = GridSearchCV(Ridge(solver="cholesky"), {"alpha": ALPHAS * n * 0.8}, cv=5)
     compare("GridSearchCV(Ridge cholesky)", grid, n, 300, 1, repeats)

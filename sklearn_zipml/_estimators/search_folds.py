@@ -41,11 +41,13 @@ class FoldSearch:
         """evaluate(fold, width, models, HeldOut or None) for all; nested lists by width and fold."""
         by_moments = self.widest.grid[0].size <= MOST_COLUMNS
         held_out = {}
-        scoring = FoldSums(self.widest, self.folds, len(self.rows)) if by_moments else None
+        scoring = FoldSums(self.widest, self.folds, len(self.rows), True) if by_moments else None
         keeps = len(self.folds) <= 16
         out = []
         for width, store in enumerate(self.stores):
-            sums = scoring if store is self.widest or not by_moments else FoldSums(store, self.folds, len(self.rows))
+            sums = scoring
+            if by_moments and store is not self.widest:
+                sums = FoldSums(store, self.folds, len(self.rows), False)
             out.append([])
             for k in range(len(self.folds)):
                 models = self._models(store, sums, k)
@@ -58,8 +60,8 @@ class FoldSearch:
 
     def total_weight(self, k):
         """Of the training rows of fold k, in the units of the caller's weights."""
-        weights = self.rows.of(self.folds[k][0])[1]
-        return len(self.folds[k][0]) if weights is None else weights.sum() * self.rows.unit
+        train, weights = self.folds[k][0], self.rows.weights
+        return len(train) if weights is None else weights[train].sum() * self.rows.unit
 
     def _models(self, store, sums, k):
         alphas = self.penalties(self.total_weight(k))

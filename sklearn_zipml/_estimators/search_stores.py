@@ -88,10 +88,10 @@ class PackedStore:
         """Some rows, as estimators take them."""
         return self.matrix[rows]
 
-    def sums(self, rows=None):
-        """Sums over some rows."""
+    def sums(self, rows=None, with_squares=False):
+        """Sums over some rows, with squared targets or without."""
         some = rows_of(self.matrix if rows is None else self.matrix[rows])
-        return PackedSums.of(some, *self._rows.of(rows), self._threads)
+        return PackedSums.of(some, *self._rows.of(rows), self._threads, with_squares=with_squares)
 
     def ratio(self, sums):
         """That of noisy columns to independent rows, see `compensation.noise_ratio`."""
@@ -118,7 +118,7 @@ class FloatStore:
         """Some rows, as estimators take them."""
         return self._X[self._of_array(rows)]
 
-    def sums(self, rows=None):
+    def sums(self, rows=None, with_squares=True):
         """Sums over some rows."""
         return FloatSums.of(self._X, self._of_array(rows), self.grid, *self._rows.of(rows))
 
@@ -135,14 +135,15 @@ class FoldSums:
     store : PackedStore or FloatStore
     folds : list of (training rows, test rows)
     n_rows : int
+    with_squares : bool, whether squares of the targets of test rows are wanted
     """
 
-    def __init__(self, store, folds, n_rows):
-        self._store, self._folds, self._n = store, folds, n_rows
+    def __init__(self, store, folds, n_rows, with_squares):
+        self._store, self._folds, self._with_squares = store, folds, with_squares
         self._complements = [_divides((train, test), n_rows) for train, test in folds]
         self._kept, self._total = None, None
         if _divides([test for _, test in folds], n_rows) and len(folds) * store.grid[0].size ** 2 <= MOST_KEPT:
-            self._kept = [store.sums(test) for _, test in folds]
+            self._kept = [store.sums(test, with_squares) for _, test in folds]
             if all(self._complements):
                 self._total = self._kept[0]
                 for sums in self._kept[1:]:
@@ -152,7 +153,7 @@ class FoldSums:
 
     def test(self, k):
         """Sums over the test rows of fold k."""
-        return self._store.sums(self._folds[k][1]) if self._kept is None else self._kept[k]
+        return self._kept[k] if self._kept else self._store.sums(self._folds[k][1], self._with_squares)
 
     def train(self, k):
         """Sums over its training rows: those over all rows less the others, where that is what they are."""

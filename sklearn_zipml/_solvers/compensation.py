@@ -9,6 +9,7 @@ found.
 from dataclasses import dataclass
 
 import numpy as np
+from scipy.linalg import eigh
 from scipy.linalg.lapack import dsygvd
 
 from .._kernels.threads import in_threads, lapack
@@ -111,6 +112,18 @@ def dense_compensation(gram, noise, noisy, ratio):
     gains = values / np.maximum(values - tau, floor) if floor > 0 else np.ones(len(values))
     used = gains > LEAST_GAIN
     return Compensation(tau, lift, directions[:, used], gains[used], noise)
+
+
+def lift(gram, noise, noisy, ratio):
+    """The lift of `dense_compensation` alone, where it is known that there is one."""
+    tau, floor = 1 - 4 * ratio, 2 * np.sqrt(ratio)
+    matrix = in_units_of_noise(gram, noise, noisy)
+    values, vectors = lapack(eigh, matrix, subset_by_value=(-np.inf, tau + floor))
+    floor = min(floor, max(values[0], 0.0)) if values.size else floor
+    low = values - tau < floor
+    directions = np.zeros((len(noise), int(low.sum())))
+    directions[noisy] = vectors[:, low] / np.sqrt(noise[noisy])[:, None]
+    return noise[:, None] * directions * np.sqrt(floor + tau - values[low])
 
 
 def bounded_compensation(problem, ridge, noise, tau):

@@ -14,6 +14,7 @@ from .._scheme import MAX_STEPS
 
 DIGIT_BITS = 30
 LOW_BITS = 32
+MOST_EXPONENT = 1000
 _LOW = (1 << LOW_BITS) - 1
 
 
@@ -34,11 +35,16 @@ def digits(values, bits=DIGIT_BITS):
     largest = float(np.abs(values).max(initial=0))
     place = (int(np.frexp(largest)[1]) - 1) // bits
     while values.any():
-        places = np.trunc(np.ldexp(values, -bits * place))
+        places = np.trunc(_times_power(values, -bits * place))
         if places.any():
             yield place, places
-            values = values - np.ldexp(places, bits * place)
+            values = values - _times_power(places, bits * place)
         place -= 1
+
+
+def _times_power(values, exponent):
+    """Scale by 2**exponent, which ldexp takes much longer for."""
+    return values * 2.0**exponent if abs(exponent) < MOST_EXPONENT else np.ldexp(values, exponent)
 
 
 def rounded(values, bits):

@@ -52,15 +52,16 @@ class PackedSums:
     n_rows : int
     planes : dict of place -> WeightedSums, for the digits of the weights
     cross : ExactSums (outputs, n_columns + 1), of weight times target times position, and of weight times target
-    squares : ExactSums (outputs + 1,), of weight times squared target, and of squared weights
+    squares : ExactSums (outputs,), of weight times squared target
+    squared_weights : ExactSums (1,)
     """
 
     def __init__(self, n_columns, n_outputs):
         self.d, self.n_outputs, self.n_rows = n_columns, n_outputs, 0
-        self.planes, self.cross, self.squares = {}, ExactSums(), ExactSums()
+        self.planes, self.cross, self.squares, self.squared_weights = {}, ExactSums(), ExactSums(), ExactSums()
 
     @classmethod
-    def of(cls, packed, targets, weights=None, threads=1, with_noise_products=False):
+    def of(cls, packed, targets, weights=None, threads=1, *, with_squares=True, with_noise_products=False):
         """Sums over all rows of a container.
 
         Parameters
@@ -69,6 +70,7 @@ class PackedSums:
         targets : float64 (rows, outputs)
         weights : float64 (rows,) or None
         threads : int; nothing depends on it
+        with_squares : bool, whether those of the targets are wanted
         with_noise_products : bool, whether WeightedSums.noise is wanted, which takes as long again
         """
         sums = cls(packed.shape[1], targets.shape[1])
@@ -76,8 +78,9 @@ class PackedSums:
         sums.n_rows = n
         weighted = targets.T if weights is None else targets.T * weights
         sums.cross.add_products(packed.tiles, order.to_slots(weighted, n_slots, np.float64), threads)
-        ones = np.ones(n) if weights is None else weights
-        sums.squares.add(np.vstack([weighted * targets.T, ones**2]))
+        if with_squares:
+            sums.squares.add(weighted * targets.T)
+        sums.squared_weights.add(np.ones((1, n)) if weights is None else weights[None] ** 2)
         places = [(0, None)] if weights is None else digits(order.to_slots(weights, n_slots, np.float64), WEIGHT_BITS)
         for place, some in places:
             sums.planes[place] = _weighted_sums(packed, some, threads, with_noise_products)
@@ -89,6 +92,7 @@ class PackedSums:
         out.n_rows = self.n_rows + sign * other.n_rows
         out.cross = self.cross.combined(other.cross, sign)
         out.squares = self.squares.combined(other.squares, sign)
+        out.squared_weights = self.squared_weights.combined(other.squared_weights, sign)
         out.planes = dict(self.planes)
         for place, plane in other.planes.items():
             mine = self.planes.get(place)
@@ -120,7 +124,7 @@ class PackedSums:
     @property
     def effective_rows(self):
         """Number of equally weighted rows whose mean is as certain."""
-        squares = self.squares.values(self.n_outputs + 1)[-1]
+        squares = float(self.squared_weights.values(1)[0])
         return self.weight**2 / squares if squares > 0 else 0.0
 
     def mean(self):
@@ -142,7 +146,7 @@ class PackedSums:
     def cross_moments(self, centre):
         """Weighted mean of target times (g - centre), (outputs, columns), of targets, and of their squares."""
         products, totals = self.cross.centred(centre, (self.n_outputs, self.d + 1))
-        squares = self.squares.values(self.n_outputs + 1)[:-1]
+        squares = self.squares.values(self.n_outputs)
         return products / self.weight, totals / self.weight, squares / self.weight
 
     def noise(self, noise_by_code):

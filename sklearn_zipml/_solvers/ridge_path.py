@@ -1,15 +1,19 @@
 """Minima of the objective at many penalties, from second moments alone: what a search tries on one set of rows."""
 
+from contextlib import nullcontext
 from dataclasses import dataclass
 
 import numpy as np
 from scipy.linalg.lapack import dpotrf
 
-from .._kernels.threads import lapack
-from .compensation import Compensation, dense_compensation, dense_ratio, noisy_columns, tau_of
+from .._kernels.threads import lapack, one_blas_thread
+from .compensation import dense_ratio, lift, noisy_columns, tau_of
 from .factor import SINGULAR, Factor
 from .objective import MOST_RIDGE
 from .problem import DENSE_COLUMNS, SMALLEST
+
+# Ridges that differ by less, in parts of the spread of noise, have the same lift: the smaller one's, which is larger.
+SAME_LIFT = 0.05
 
 
 @dataclass(frozen=True)
@@ -33,6 +37,13 @@ class TrainingMoments:
 
 
 def ridge_path(moments, alphas):
+    """Solutions for every penalty, see `_path`."""
+    small = len(moments.step) <= DENSE_COLUMNS  # for which threads of BLAS take longer to meet than they save
+    with one_blas_thread() if small else nullcontext():
+        return _path(moments, alphas)
+
+
+def _path(moments, alphas):
     """Solutions for every penalty.
 
     Parameters
@@ -53,8 +64,8 @@ def ridge_path(moments, alphas):
     noise, right = moments.noise * unit**2, moments.cross * unit
     weights = _norm_weights(unit, moments.step)
     solutions, rcond = np.zeros((len(alphas), *right.shape)), np.ones(len(alphas))
-    is_even = False
-    # the matrix only grows with the penalty: once nothing needs a lift, nothing does
+    rule = LiftRule(moments.ratio)
+    # the matrix only grows with the penalty
     for k in np.argsort(alphas, kind="stable"):
         with np.errstate(over="ignore", divide="ignore"):
             ridge = (np.sqrt(alphas[k]) * unit / moments.step) ** 2
@@ -62,10 +73,7 @@ def ridge_path(moments, alphas):
         some = slice(None) if kept.all() else kept
         matrix = curvature.copy() if kept.all() else curvature[np.ix_(kept, kept)]
         matrix[np.diag_indices_from(matrix)] += ridge[some]
-        taken, is_even = _compensation(matrix, noise[some], moments.ratio, is_even)
-        matrix[np.diag_indices_from(matrix)] -= taken.tau * noise[some]
-        if taken.lift.size:
-            matrix += taken.lift @ taken.lift.T
+        rule.compensate(matrix, noise[some], ridge[some])
         factor = Factor(matrix, weights[some])
         solutions[k][:, some] = factor.least_norm(factor.solve(right[:, some])) * unit[some]
         rcond[k] = factor.rcond
@@ -82,21 +90,44 @@ def _norm_weights(unit, step):
     return (size / (size.max(initial=0) or 1.0)) ** 2
 
 
-def _compensation(matrix, noise, ratio, is_even):
-    """The Compensation of a matrix with its ridge, and whether it is the same in every direction.
+class LiftRule:
+    """The rule of `dense_compensation` for one matrix with growing ridges.
 
-    What `dense_compensation` finds out from eigenvalues, a Cholesky factor tells where no direction needs a lift.
+    What eigenvalues tell, a Cholesky factor tells where no direction needs a lift; once nothing does, nothing will. A
+    lift found at one ridge serves ridges that are larger by next to nothing.
+
+    Parameters
+    ----------
+    ratio : float, of noisy columns to independent rows
     """
-    noisy = noisy_columns(noise)
-    if not noisy.any() or ratio >= 0.25:
-        return Compensation.even(0.0, noise), True
-    tau, floor = 1 - 4 * ratio, 2 * np.sqrt(ratio)
-    if not is_even:
-        left = matrix.copy()
-        left[np.diag_indices_from(left)] -= (tau + floor) * noise
-        is_even = lapack(dpotrf, left, lower=1, overwrite_a=1)[1] == 0
-    if is_even:
-        return Compensation.even(tau, noise), True
-    if len(matrix) > DENSE_COLUMNS:
-        return Compensation.even(tau_of(ratio, lambda: dense_ratio(matrix, noise, noisy)), noise), False
-    return dense_compensation(matrix, noise, noisy, ratio), False
+
+    def __init__(self, ratio):
+        self._ratio, self._is_even, self._last = ratio, False, None
+
+    def compensate(self, matrix, noise, ridge):
+        """Take what is compensated off a matrix with its ridge, in place."""
+        noisy = noisy_columns(noise)
+        if not noisy.any() or self._ratio >= 0.25:
+            return
+        tau, floor = 1 - 4 * self._ratio, 2 * np.sqrt(self._ratio)
+        if not self._is_even:
+            left = matrix.copy()
+            left[np.diag_indices_from(left)] -= (tau + floor) * noise
+            self._is_even = lapack(dpotrf, left, lower=1, overwrite_a=1)[1] == 0
+        lifted = None
+        if not self._is_even and len(matrix) > DENSE_COLUMNS:
+            tau = tau_of(self._ratio, lambda: dense_ratio(matrix, noise, noisy))
+        elif not self._is_even:
+            lifted = self._lift(matrix, noise, noisy, ridge)
+        matrix[np.diag_indices_from(matrix)] -= tau * noise
+        if lifted is not None:
+            matrix += lifted @ lifted.T
+
+    def _lift(self, matrix, noise, noisy, ridge):
+        if self._last is not None and len(self._last[0]) == len(ridge):
+            last, lifted = self._last
+            if np.all((ridge - last)[noisy] <= SAME_LIFT * self._ratio**0.5 * noise[noisy]):
+                return lifted
+        lifted = lift(matrix, noise, noisy, self._ratio)
+        self._last = ridge, lifted
+        return lifted
