@@ -405,7 +405,7 @@ def test_narrowing_errors():
     packed = make(bits=4)
     with pytest.raises(ValueError, match="sample_bits=5 is more than the 4 bits"):
         packed.requantize(5)
-    with pytest.raises(ValueError, match="must be an int in the range .1, inf.. Got 0"):
+    with pytest.raises(ValueError, match=r"must be an int in the range \[1, inf\)\. Got 0"):
         packed.requantize(0)
     with pytest.raises(ValueError, match="sample_bits=1 is too small for sampling='double'"):
         make(bits=4, sampling="double").requantize(1)
