@@ -2,7 +2,7 @@ PYTHON ?= python
 C_FILES = $(shell find sklearn_zipml/csrc tests/stress/c -name '*.[ch]')
 
 .DEFAULT_GOAL := help
-.PHONY: help install build test stress lint format doc bench ci clean
+.PHONY: help install build test stress sanitize lint format doc bench ci clean
 
 help:  ## list the targets
 	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 10
@@ -19,6 +19,9 @@ test:  ## test the installed package (-P keeps this folder out of sys.path)
 
 stress:  ## what takes long or attacks: every script of tests/stress at its default size, an hour or two
 	@tests/stress/run $(PYTHON)
+
+sanitize:  ## tests of compiled code with the address and undefined behaviour sanitizers, a few minutes
+	PYTHON=$(PYTHON) tests/stress/sanitize address
 
 lint:  ## check style; changes nothing
 	ruff check .

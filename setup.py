@@ -39,9 +39,10 @@ if sysconfig.get_platform().startswith("win"):
     COMPILE_ARGS, LINK_ARGS = ["/O2", "/fp:precise"], []
 else:
     COMPILE_ARGS, LINK_ARGS = ["-O3", "-g0", "-ffp-contract=off", "-fno-math-errno"], []
-    if os.environ.get("SKLEARN_ZIPML_SANITIZE") == "1":
-        LINK_ARGS += ["-fsanitize=address,undefined"]
-        COMPILE_ARGS += [*LINK_ARGS, "-g", "-O1", "-fno-omit-frame-pointer"]
+    # "address,undefined" or "thread": tests/stress/sanitize builds with them.
+    if sanitizers := os.environ.get("SKLEARN_ZIPML_SANITIZE"):
+        LINK_ARGS += [f"-fsanitize={sanitizers}"]
+        COMPILE_ARGS += [*LINK_ARGS, "-fno-sanitize-recover=all", "-g", "-O1", "-fno-omit-frame-pointer"]
 
 
 def extension(name, *c_sources):

@@ -1,4 +1,4 @@
-"""Speed of packing, narrowing and taking rows, in G values/s and as a share of the speed at which numpy reads.
+"""Speed of packing, requantizing and taking rows, in G values/s and as a share of the speed at which numpy reads.
 
 python benchmarks/bench_encoder.py [--rows 200000] [--columns 500] [--repeats 5] [--threads 1,2] [--kernels avx512,avx2]
 
@@ -14,6 +14,7 @@ import numpy as np
 
 from sklearn_zipml import DoubleSamplingQuantizer
 from sklearn_zipml._kernels import tiles as kernels
+from sklearn_zipml._storage.packed_rows import rows_of
 
 SAMPLINGS = ("compensated", "double")
 
@@ -82,7 +83,8 @@ def narrowing_and_taking(options):
                 print(f"requantize {bits} -> {fewer} bits: {speed:.2f} G values/s", flush=True)
         for name, key in rows.items():
             n = len(packed[key])
-            speed = rate(n * X.shape[1], lambda p=packed, k=key: p[k]._codes, options.repeats)  # copied when used
+            values = n * X.shape[1]
+            speed = rate(values, lambda p=packed, k=key: rows_of(p[k]).codes, options.repeats)  # copied when used
             print(f"take {name} at {bits} bits: {speed:.2f} G values/s taken", flush=True)
 
 

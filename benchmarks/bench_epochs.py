@@ -39,28 +39,17 @@ def seconds_of_epoch(tiles, batch, bits, repeats, threads=1):
     order = tile_order(tiles, tiles.n_tiles, 1, 1)
     centre, keep = np.full(d, 127.5, dtype=np.float32), np.full(d, 1, dtype=np.float32)
     step, offset = np.full(d, 1e-12, dtype=np.float32), rng.normal(size=(1, d)).astype(np.float32)
-    lag, pull, mean = np.zeros((1, slots), dtype=np.float32), np.zeros((1, d)), np.zeros((1, d))
+    table_residual, penalty_gradient, mean = np.zeros((1, slots), dtype=np.float32), np.zeros((1, d)), np.zeros((1, d))
     best = np.inf
     for _ in range(repeats):
         start = time.perf_counter()
         epoch_kernels.saga_epoch(
-            tiles,
-            rows,
-            order,
-            batch,
-            centre,
-            keep,
-            step,
-            batch / slots,
-            1 / slots,
-            bits,
-            bits,
-            7,
-            lag,
-            pull,
+            epoch_kernels.Batches(tiles, rows, order, batch, centre, batch / slots),
+            epoch_kernels.Steps(keep, step, bits, bits, 7),
+            table_residual,
+            penalty_gradient,
             mean,
             offset,
-            None,
             epoch_kernels.Team(d, batch, threads),
         )
         best = min(best, time.perf_counter() - start)

@@ -21,8 +21,8 @@ from ._inspection.levels_display import LevelsDisplay
 from ._inspection.recommend_bits import recommend_bits
 from ._kernels.dispatch import show_versions
 from ._packed_matrix import PackedMatrix
+from ._version import __version__ as __version__
 
-__version__ = "0.1.0.dev0"
 __all__ = [
     "BitWidthCurveDisplay",
     "ConvergenceDisplay",

@@ -12,16 +12,14 @@ import time
 from pathlib import Path
 
 import numpy as np
-from sklearn.utils import check_random_state
 
-from . import __version__
 from ._packed_matrix import PackedMatrix, readable_bytes
 from ._progress import progress
-from ._quantization.streaming import pack_chunks
-from ._scheme import PLACEMENTS, SAMPLINGS, Scheme
-from ._seeds import draw_seed
+from ._scheme import PLACEMENTS, SAMPLINGS
 from ._sources.files import files_of
 from ._sources.source import open_source
+from ._storage.packed_rows import rows_of
+from ._version import __version__
 
 PACKING = {"bits": 4, "sampling": "compensated", "levels": "optimal", "draws": 2}
 
@@ -122,14 +120,11 @@ def _pack(options):
     start = time.perf_counter()
     with progress(source, not (options.json or options.no_progress), passes=1 if options.append else 2):
         if options.append:
-            from ._quantization.append import append
-
-            append(options.output, source, draw_seed(check_random_state(options.seed)), options.jobs)
-            packed = PackedMatrix.load(options.output)
+            packed = PackedMatrix.append(options.output, source, random_state=options.seed, n_jobs=options.jobs)
         else:
             names = ("sample_bits", "sampling", "levels", "n_draws")
-            scheme = Scheme.checked("pack", **dict(zip(names, (PACKING | given).values(), strict=True)))
-            packed = pack_chunks(source, scheme, None, options.seed, options.jobs)
+            settings = dict(zip(names, (PACKING | given).values(), strict=True))
+            packed = PackedMatrix.from_chunks(source, **settings, random_state=options.seed, n_jobs=options.jobs)
             packed.save(options.output)
     return _described(packed, options.output) | {"seconds": round(time.perf_counter() - start, 3)}
 
@@ -186,7 +181,7 @@ def _described(packed, path):
         "dtype": packed.dtype.name,
         "times smaller than float32": round(4 * n * d / os.path.getsize(path), 2),
         "target": None if target is None else f"{target.dtype}, shape {target.shape}",
-        "parts": len(packed._order.parts),
+        "parts": len(rows_of(packed).order.parts),
         "feature names": None if packed.feature_names is None else list(packed.feature_names),
     }
 

@@ -9,6 +9,8 @@ their public place (see `__init__`), so files may be renamed; helper classes tha
 
 import inspect
 
+from ._version import __version__
+
 FORMAT = 1
 _KEY = "_sklearn_zipml"  # format and version
 
@@ -17,8 +19,6 @@ class StableState:
     """Mixin that marks the state of an estimator with its format, and completes one that an older version wrote."""
 
     def __getstate__(self):
-        from . import __version__
-
         return {**super().__getstate__(), _KEY: (FORMAT, __version__)}
 
     def __setstate__(self, state):

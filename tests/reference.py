@@ -1,7 +1,7 @@
 """A slow, plain twin of the compiled kernels, drawing the same random numbers.
 
-It follows the definitions (DESIGN sections 2, 4 and 5; rng.h, tile.h, vector.h) element by element in NumPy, with the
-same types and order of operations, so that results compare exactly. Nothing here imports the package.
+It follows the definitions (doc/internals.rst; rng.h, tile.h, vector.h) element by element in NumPy, with the same types
+and order of operations, so that results compare exactly. Nothing here imports the package.
 """
 
 import numpy as np
@@ -271,9 +271,9 @@ def blocks(columns):
     return [(b * size, min(columns, b * size + size), ((b + 1) * parts - 1) // count) for b in range(count)]
 
 
-def grids_last(width, batch_rows, columns, bits):
+def grids_last(width, batch_size, columns, bits):
     """Whether a block's grid is kept from batch to batch."""
-    pays = batch_rows <= PLANE_ROWS if width == 4 else width == 8 and batch_rows == TILE and columns > 4096
+    pays = batch_size <= PLANE_ROWS if width == 4 else width == 8 and batch_size == TILE and columns > 4096
     return pays and bits == 8
 
 
@@ -325,12 +325,12 @@ def _batch(rows, values, centre, start, bits, key):
     return scale * q.astype(F32), (q @ rows).astype(F32) * scale - centre * total
 
 
-def _batches(order, n_rows, batch_rows):
+def _batches(order, n_rows, batch_size):
     """First slot and number of rows of every batch, and whether it opens a fold."""
-    size = -(-batch_rows // PLANE_ROWS) * PLANE_ROWS
+    size = -(-batch_size // PLANE_ROWS) * PLANE_ROWS
     for position, t in enumerate(order):
         for start in range(0, TILE, size):
-            count = min(batch_rows, TILE - start, n_rows - (int(t) * TILE + start))
+            count = min(batch_size, TILE - start, n_rows - (int(t) * TILE + start))
             if count > 0:
                 yield int(t) * TILE + start, count, start == 0 and position % FOLD == 0
 
@@ -346,7 +346,7 @@ def saga_epoch(
     n_rows,
     weights,
     order,
-    batch_rows,
+    batch_size,
     centre,
     keep,
     step,
@@ -354,41 +354,41 @@ def saga_epoch(
     table_weight,
     bits,
     seed,
-    lag,
-    pull,
+    table_residual,
+    penalty_gradient,
     mean,
     offset,
     threshold=None,
     anchor=None,
     lasts=False,
 ):
-    """One epoch of anchored SAGA (DESIGN section 6). Returns the new lag, mean and offset, (targets, ...).
+    """One epoch of anchored SAGA (doc/internals.rst). Returns the new table_residual, mean and offset, (targets, ...).
 
     lasts says whether grids of the model do (grids_last).
     """
     reaches = [{} if lasts else None for _ in offset]
-    lag, mean, offset = lag.copy(), mean.copy(), offset.copy()
+    table_residual, mean, offset = table_residual.copy(), mean.copy(), offset.copy()
     rows = rows if rows.dtype == F32 else rows.astype(np.int64)
     drift, total = np.zeros_like(offset), np.zeros_like(offset)
     counter = 0
-    for slot, count, fold in _batches(order, n_rows, batch_rows):
+    for slot, count, fold in _batches(order, n_rows, batch_size):
         if fold:
             mean += drift
             drift[:] = 0
-            total = (mean + pull).astype(F32)
+            total = (mean + penalty_gradient).astype(F32)
         batch = slice(slot, slot + count)
         for k in range(len(offset)):
             counter += 1
             product = _dot(rows[batch], offset[k], centre, bits[0], mix64(seed + 2 * counter), reaches[k]).astype(F32)
-            change = lag[k, batch] + weights[batch] * product
+            change = table_residual[k, batch] + weights[batch] * product
             kept, gradient = _batch(rows[batch], change, centre, slot % TILE, bits[1], mix64(seed + 2 * counter + 1))
-            lag[k, batch] -= kept
+            table_residual[k, batch] -= kept
             direction = F32(batch_weight) * gradient + drift[k] + total[k]
             offset[k] = keep * offset[k] - step * direction
             drift[k] += F32(table_weight) * gradient
             if threshold is not None:
                 offset[k] = shrink(threshold[k], anchor[k], offset[k])
-    return lag, mean + drift, offset
+    return table_residual, mean + drift, offset
 
 
 def sgd_epoch(
@@ -397,7 +397,7 @@ def sgd_epoch(
     targets,
     weights,
     order,
-    batch_rows,
+    batch_size,
     centre,
     keep,
     step,
@@ -413,7 +413,7 @@ def sgd_epoch(
     rows = rows if rows.dtype == F32 else rows.astype(np.int64)
     average, total = np.zeros(model.shape), np.zeros_like(model)
     counter = steps = 0
-    for slot, count, fold in _batches(order, n_rows, batch_rows):
+    for slot, count, fold in _batches(order, n_rows, batch_size):
         if fold:
             average += total
             total[:] = 0

@@ -1,4 +1,4 @@
-"""The container: layout, memory, indexing, copies, narrowing, row order.
+"""The container: layout, memory, indexing, copies, requantizing, row order.
 
 Statistical tests state their error rate; seeds are fixed, so they pass or fail for good.
 """
@@ -10,15 +10,17 @@ import joblib
 import numpy as np
 import pytest
 import reference
+from packing import assert_same_parts, pack
 from scipy import stats
 
 from sklearn_zipml._kernels import dispatch
 from sklearn_zipml._kernels import tiles as kernels
-from sklearn_zipml._packed_matrix import PackedMatrix
-from sklearn_zipml._quantization.encoder import pack
-from sklearn_zipml._quantization.requantize import narrower, requantize
+from sklearn_zipml._packed_matrix import PackedMatrix, matrix_of
+from sklearn_zipml._quantization.requantize import requantizer
 from sklearn_zipml._scheme import Scheme
+from sklearn_zipml._storage.decode import positions_by_row
 from sklearn_zipml._storage.grid import column_levels
+from sklearn_zipml._storage.packed_rows import rows_of
 from sklearn_zipml._storage.row_order import RowOrder
 from sklearn_zipml._storage.tiles import aligned_tiles
 
@@ -46,7 +48,7 @@ def test_round_trip(sampling, bits, shape):
     assert packed.shape == shape and len(packed) == n and packed.size == n * d and packed.ndim == 2
     np.testing.assert_allclose(np.asarray(packed), X, rtol=1e-15)
     np.testing.assert_array_equal(np.array(list(packed)), np.asarray(packed))
-    assert packed._codes.shape == (
+    assert rows_of(packed).codes.shape == (
         -(-n // 64),
         reference.padded(d) * 64 * Scheme.of(bits, sampling, "optimal").width // 8,
     )
@@ -54,10 +56,10 @@ def test_round_trip(sampling, bits, shape):
 
 @pytest.mark.parametrize("bits", [1, 2, 4, 8])
 def test_layout_is_the_definition(bits):
-    """Byte and shift of every element, from DESIGN section 4; padding holds zeros."""
+    """Byte and shift of every element, as tile.h defines them; padding holds zeros."""
     packed = make(n=100, d=19, bits=bits)
-    raw = np.asarray(packed._codes)
-    positions, table = packed._positions(0, 2), packed._table
+    raw = np.asarray(rows_of(packed).codes)
+    positions, table = rows_of(packed).tiles.positions(0, 2), rows_of(packed).table
     seen = np.zeros(raw.shape, dtype=np.uint8)
     for row in range(100):
         for column in range(19):
@@ -74,7 +76,7 @@ def test_tiles_start_on_a_line():
     for n, d, width in [(1, 1, 1), (1000, 33, 2), (64, 16, 32)]:
         tiles = aligned_tiles(n, d, width)
         assert tiles.ctypes.data % 64 == 0 and not tiles.any()
-    assert make()._codes.ctypes.data % 64 == 0
+    assert rows_of(make()).codes.ctypes.data % 64 == 0
 
 
 @pytest.mark.parametrize("d", [16, 64, 512])
@@ -123,8 +125,10 @@ def test_rows_are_those_of_the_decoded_array(name, sampling, bits):
         assert (taken.sample_bits, taken.sampling, taken.dtype) == (bits, sampling, packed.dtype)
         np.testing.assert_array_equal(np.asarray(taken), decoded[key])
     if len(taken):
-        np.testing.assert_allclose(taken._mean * taken._step + taken._offset, decoded[key].mean(axis=0), atol=1e-4)
-        np.testing.assert_allclose(taken._deviation * taken._step, decoded[key].std(axis=0), atol=1e-4)
+        np.testing.assert_allclose(
+            rows_of(taken).mean * rows_of(taken).step + rows_of(taken).offset, decoded[key].mean(axis=0), atol=1e-4
+        )
+        np.testing.assert_allclose(rows_of(taken).deviation * rows_of(taken).step, decoded[key].std(axis=0), atol=1e-4)
         again = taken[::-1]
         np.testing.assert_array_equal(np.asarray(again), decoded[key][::-1])
 
@@ -188,8 +192,8 @@ def test_statistics_of_a_subset():
     taken = packed[low]
     actual = ((np.asarray(taken) - X[low]) ** 2).mean(axis=0)
     # column 1 is independent of the choice of rows; 8 % is above five standard errors
-    np.testing.assert_allclose((taken._variance * taken._step**2)[1], actual[1], rtol=0.08)
-    np.testing.assert_allclose(packed[::-1]._variance, packed._variance, rtol=2e-3)
+    np.testing.assert_allclose((taken.rounding_variance)[1], actual[1], rtol=0.08)
+    np.testing.assert_allclose(rows_of(packed[::-1]).rounding_variance, rows_of(packed).rounding_variance, rtol=2e-3)
 
 
 # An array to numpy, an immutable value to Python
@@ -242,14 +246,17 @@ def test_equality():
 def test_immutability():
     """Neither attributes nor arrays can be changed."""
     packed = make()
-    for name in ("shape", "sample_bits", "_codes", "anything"):
+    for name in ("shape", "sample_bits", "_rows", "anything"):
         with pytest.raises(AttributeError, match="immutable"):
             setattr(packed, name, 1)
     with pytest.raises((AttributeError, TypeError)):
         del packed.shape
-    for name in ("_codes", "_table", "_mean", "_variance", "_offset", "_step"):
+    rows = rows_of(packed)
+    for name in ("codes", "table", "mean", "rounding_variance", "offset", "step"):
         with pytest.raises(ValueError, match="read-only"):
-            getattr(packed, name)[...] = 0
+            getattr(rows, name)[...] = 0
+        with pytest.raises(AttributeError):
+            setattr(rows, name, getattr(rows, name))
     with pytest.raises(TypeError):
         packed[0] = 1
 
@@ -257,8 +264,7 @@ def test_immutability():
 def assert_same(a, b):
     """Equal in every part, and both still work."""
     assert a == b
-    for name in ("_mean", "_deviation", "_variance", "_noise", "_codes", "_grid_levels"):
-        np.testing.assert_array_equal(getattr(a, name), getattr(b, name))
+    assert_same_parts(a, b)
     np.testing.assert_array_equal(np.asarray(a[5:77]), np.asarray(b[5:77]))
     if a.sample_bits > 2:
         assert a.requantize(2, random_state=0) == b.requantize(2, random_state=0)
@@ -276,7 +282,7 @@ def test_copies(sampling, bits, tmp_path):
     for mode in (None, "r", "c", "r+"):
         loaded = joblib.load(tmp_path / "packed.joblib", mmap_mode=mode)
         assert_same(loaded, packed)
-        assert not loaded._codes.flags.writeable
+        assert not rows_of(loaded).codes.flags.writeable
         del loaded
     joblib.dump(packed, tmp_path / "packed.z", compress=3)
     assert_same(joblib.load(tmp_path / "packed.z"), packed)
@@ -289,7 +295,7 @@ def test_a_newer_format_is_refused():
         restore(version + 1, parts)
 
 
-# Narrowing
+# Requantizing
 
 NARROWINGS = [
     (sampling, wide, narrow)
@@ -307,13 +313,13 @@ def test_narrow_levels_are_a_subset(sampling, wide, narrow, levels):
     result = packed.requantize(narrow, random_state=0)
     count = 2 ** (narrow - (sampling == "double"))
     assert (result.sample_bits, result.sampling, result.shape) == (narrow, sampling, packed.shape)
-    assert result._codes.nbytes <= packed._codes.nbytes
-    for old, new in zip(column_levels(packed), column_levels(result), strict=True):
+    assert rows_of(result).codes.nbytes <= rows_of(packed).codes.nbytes
+    for old, new in zip(column_levels(rows_of(packed)), column_levels(rows_of(result)), strict=True):
         assert set(new.tolist()) <= set(old.tolist())
         assert len(new) == min(count, len(old)) and np.all(np.diff(new.astype(int)) > 0)
         assert new[0] == old[0] and new[-1] == old[-1]
-    positions = result._positions_by_row()
-    for j, new in enumerate(column_levels(result)):
+    positions = positions_by_row(rows_of(result))
+    for j, new in enumerate(column_levels(rows_of(result))):
         stored = new.astype(int)
         if sampling == "double":
             stored = np.union1d(stored, (stored[1:] + stored[:-1]) // 2)
@@ -339,7 +345,7 @@ def test_narrowing_is_unbiased_and_variances_add_up(sampling, wide, narrow):
         change = np.asarray(result) - decoded
         moved[seed] = mixing.T @ change / n
         if sampling != "naive":
-            stored, own = result._variance * result._step**2, packed._variance * packed._step**2
+            stored, own = result.rounding_variance, packed.rounding_variance
             np.testing.assert_allclose(stored, own + (change**2).mean(axis=0), rtol=0.01)
             cross = 2 * change * (decoded - X)
             actual = ((np.asarray(result) - X) ** 2).mean(axis=0)
@@ -354,9 +360,11 @@ def test_narrowing_is_unbiased_and_variances_add_up(sampling, wide, narrow):
 def test_narrow_levels_are_optimal(bits):
     """No levels among all 256 positions round with less variance, though few positions occur."""
     packed = pack(np.random.default_rng(2).standard_t(2, size=(3000, 4)), Scheme.of(8, "compensated", "optimal"), 0)
-    positions = packed._positions_by_row().astype(float)
+    positions = positions_by_row(rows_of(packed)).astype(float)
     grid = np.arange(256.0)
-    for values, levels in zip(positions.T, column_levels(packed.requantize(bits, random_state=0)), strict=True):
+    for values, levels in zip(
+        positions.T, column_levels(rows_of(packed.requantize(bits, random_state=0))), strict=True
+    ):
         moments = [np.array([(values[values < g] ** power).sum() for g in grid]) for power in range(3)]
         best = grid[kernels.optimal_levels(grid, *moments, 1 << bits)]
         found, least = (
@@ -370,14 +378,15 @@ def test_narrow_levels_are_optimal(bits):
 def test_narrowing_again_and_again():
     """Levels found once, draws by the seed."""
     packed = make(bits=8)
-    again = narrower(packed, 3)
-    assert [again(seed) == requantize(packed, 3, seed) for seed in (1, 2)] == [True, True]
-    assert again(1) != again(2)
-    assert narrower(packed, 8)(1) is packed
+    again = requantizer(rows_of(packed), 3)
+    for seed in (1, 2):
+        assert_same_parts(matrix_of(again(seed)), matrix_of(requantizer(rows_of(packed), 3)(seed)))
+    assert matrix_of(again(1)) != matrix_of(again(2))
+    assert requantizer(rows_of(packed), 8)(1) is rows_of(packed)
 
 
 def test_narrowed_pairs_are_independent():
-    """E[q1 q2] = a² for pairs that were narrowed: with m their mean, E[m²] - D = a².
+    """E[q1 q2] = a² for pairs that were requantized: with m their mean, E[m²] - D = a².
 
     Student test of mean(m²) - D over 200 seeds of both roundings, error rate 1e-6 (5 columns).
     """
@@ -385,10 +394,10 @@ def test_narrowed_pairs_are_independent():
     gaps = np.empty((200, 5))
     for seed in range(200):
         narrow = pack(X, Scheme.of(4, "double", "optimal"), seed).requantize(2, random_state=seed)
-        gaps[seed] = (np.asarray(narrow) ** 2 - X**2).mean(axis=0) - narrow._variance * narrow._step**2
+        gaps[seed] = (np.asarray(narrow) ** 2 - X**2).mean(axis=0) - narrow.rounding_variance
     error = gaps.std(axis=0, ddof=1) / np.sqrt(200)
     bound = stats.t.isf(ERROR_RATE / 2 / 5, 199)
-    assert np.all(np.abs(gaps.mean(axis=0)) <= bound * error + 1e-3 * narrow._variance * narrow._step**2)
+    assert np.all(np.abs(gaps.mean(axis=0)) <= bound * error + 1e-3 * narrow.rounding_variance)
 
 
 def test_narrowing_errors():
@@ -396,7 +405,7 @@ def test_narrowing_errors():
     packed = make(bits=4)
     with pytest.raises(ValueError, match="sample_bits=5 is more than the 4 bits"):
         packed.requantize(5)
-    with pytest.raises(ValueError, match="sample_bits=0 is too small"):
+    with pytest.raises(ValueError, match=r"must be an int in the range \[1, inf\)\. Got 0"):
         packed.requantize(0)
     with pytest.raises(ValueError, match="sample_bits=1 is too small for sampling='double'"):
         make(bits=4, sampling="double").requantize(1)
@@ -445,19 +454,18 @@ def test_row_order_mixes():
 
 @pytest.mark.parametrize("bits", [2, 8])
 def test_statistics_of_taken_rows_are_made_when_asked_for(bits):
-    """Of its own rows, the same whether a copy has been pickled, narrowed or trained on before."""
+    """Of its own rows, the same whether a copy has been pickled, requantized or trained on before."""
     X = np.random.default_rng(0).normal(size=(500, 7)) ** 3
     packed = pack(X, Scheme.of(bits, "compensated", "optimal"), 0)
     rows = np.arange(0, 500, 3)
     taken, again = packed[rows], packed[rows][:]
-    with pytest.raises(AttributeError):
-        object.__getattribute__(taken, "_mean")
-    positions = taken._positions(0, taken._tiles.n_tiles).astype(np.float64)
-    np.testing.assert_allclose(taken._mean, positions.mean(axis=0), rtol=1e-6)
-    np.testing.assert_allclose(taken._deviation, positions.std(axis=0), rtol=1e-6)
+    assert "mean" not in rows_of(taken).known
+    positions = rows_of(taken).tiles.positions(0, rows_of(taken).tiles.n_tiles).astype(np.float64)
+    np.testing.assert_allclose(rows_of(taken).mean, positions.mean(axis=0), rtol=1e-6)
+    np.testing.assert_allclose(rows_of(taken).deviation, positions.std(axis=0), rtol=1e-6)
     for other in (again, pickle.loads(pickle.dumps(packed[rows]))):
-        for name in ("_mean", "_deviation", "_variance"):
-            np.testing.assert_array_equal(getattr(taken, name), getattr(other, name))
+        for name in ("mean", "deviation", "rounding_variance"):
+            np.testing.assert_array_equal(getattr(rows_of(taken), name), getattr(rows_of(other), name))
     with pytest.raises(AttributeError, match="no attribute 'missing'"):
         _ = taken.missing
 
@@ -466,7 +474,7 @@ def test_statistics_of_taken_rows_are_made_when_asked_for(bits):
 def test_counts_of_tiles_add_up(bits):
     """Those of ranges of tiles, the last one not full, to those of the decoded codes."""
     X = np.random.default_rng(0).normal(size=(300, 3))
-    tiles = pack(X, Scheme.of(bits, "compensated", "optimal"), 0)._tiles
+    tiles = rows_of(pack(X, Scheme.of(bits, "compensated", "optimal"), 0)).tiles
     parts = [tiles.counts(first, first + 2) for first in range(0, 6, 2)]
     np.testing.assert_array_equal(sum(parts), tiles.counts())
     np.testing.assert_array_equal(tiles.counts(4), parts[2])
@@ -480,10 +488,17 @@ def test_sums_of_bytes(kernels, shape):
     positions = np.random.default_rng(0).integers(0, 256, size=shape)
     packed = pack(positions, Scheme.of(8, "nearest", "optimal"), 0)
     with dispatch.kernels(kernels):
-        found = packed._tiles.sums(0, packed._tiles.n_tiles)
-        first = packed._tiles.sums(0, 1)
-    positions = packed._positions(0, packed._tiles.n_tiles).astype(np.uint64)
+        found = rows_of(packed).tiles.sums(0, rows_of(packed).tiles.n_tiles)
+        first = rows_of(packed).tiles.sums(0, 1)
+    positions = rows_of(packed).tiles.positions(0, rows_of(packed).tiles.n_tiles).astype(np.uint64)
     np.testing.assert_array_equal(found, [positions.sum(axis=0), (positions**2).sum(axis=0)])
     np.testing.assert_array_equal(first[0], positions[:64].sum(axis=0))
     with pytest.raises(ValueError, match="codes of 4 bits"):
-        make(bits=4)._tiles.sums(0, 1)
+        rows_of(make(bits=4)).tiles.sums(0, 1)
+
+
+@pytest.mark.parametrize("bits", [-1, 0, 2.5, "4", None])
+def test_widths_that_are_none(bits):
+    packed = PackedMatrix.from_chunks(np.eye(5), random_state=0)
+    with pytest.raises(ValueError, match=f"'sample_bits' parameter of PackedMatrix.requantize .* Got {bits!r}"):
+        packed.requantize(bits)

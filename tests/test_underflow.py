@@ -74,7 +74,7 @@ def test_models(settings, name):
 
 @pytest.mark.parametrize("name", [name for name in CASES if "e+" not in name])
 def test_the_rest(tmp_path, name):
-    """Packing, decoding, narrowing, files, chunks, labels."""
+    """Packing, decoding, requantizing, files, chunks, labels."""
     X, y = CASES[name]
     labels = y.reshape(len(y), -1)[:, 0] > np.median(y)
     with np.errstate(all="raise"):

@@ -2,9 +2,9 @@
 Quantize once, search many
 ==========================
 
-A search over bit widths need not read the floats again. Pack the data once at 8 bits; each candidate narrows the packed
-matrix to its own width, which is unbiased rounding of an unbiased value, and cheap. scikit-learn's searches select the
-rows of a :class:`~sklearn_zipml.PackedMatrix` without unpacking it.
+A search over bit widths need not read the floats again. Pack the data once at 8 bits; each candidate requantizes the
+packed matrix to its own width, which is unbiased rounding of an unbiased value, and cheap. scikit-learn's searches
+select the rows of a :class:`~sklearn_zipml.PackedMatrix` without unpacking it.
 """
 
 import matplotlib.pyplot as plt

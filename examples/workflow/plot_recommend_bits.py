@@ -4,7 +4,7 @@ Let the data recommend the bits
 
 :func:`~sklearn_zipml.recommend_bits` cross-validates an estimator at several widths and at full precision, and returns
 the smallest width whose mean score is within a tolerance of it. Each fold packs its training rows once, at 8 bits, and
-narrows them for the others, so all of it costs a few short fits. Pipelines are taken whole, here one that makes
+requantizes them for the others, so all of it costs a few short fits. Pipelines are taken whole, here one that makes
 squares and products of the columns.
 """
 

@@ -1,6 +1,8 @@
 """What both estimators share: parameters, quantizing the training rows, running the solver, and coefficients."""
 
 from copy import deepcopy
+from dataclasses import dataclass
+from functools import partial
 from math import ceil
 from numbers import Integral, Real
 
@@ -13,18 +15,20 @@ from sklearn.utils._param_validation import Interval, Options, StrOptions
 from sklearn.utils.validation import check_is_fitted
 
 from .._kernels import tiles as kernels
-from .._kernels.threads import threads_of
+from .._kernels.threads import N_JOBS, threads_of
 from .._packed_matrix import PackedMatrix
 from .._quantization.encoder import pack
-from .._quantization.float_rows import FloatMatrix
+from .._quantization.float_rows import FloatRows
 from .._quantization.levels import column_range
 from .._scheme import CONSTRAINTS, Scheme, check_draws
 from .._seeds import draw_seed
 from .._solvers.normal_equations import Moments
+from .._solvers.objective import Quadratic
 from .._solvers.problem import Problem
 from .._solvers.solver import Options as SolverOptions
-from .._solvers.solver import solve
+from .._solvers.solver import objective_of, solve
 from .._state import StableState
+from .._storage.packed_rows import PackedRows, rows_of
 from .._warnings import warn
 from .callbacks import CallbackSupportMixin
 from .convergence import not_converged
@@ -62,7 +66,7 @@ class ZipMLModel(StableState, DocumentationLink, CallbackSupportMixin, BaseEstim
         "validation_fraction": [Interval(Real, 0, 1, closed="neither")],
         "n_iter_no_change": [Interval(Integral, 1, None, closed="left")],
         "warm_start": ["boolean"],
-        "n_jobs": [None, Integral],
+        "n_jobs": N_JOBS,
         "random_state": ["random_state"],
         "verbose": ["verbose"],
     }
@@ -99,7 +103,7 @@ class ZipMLModel(StableState, DocumentationLink, CallbackSupportMixin, BaseEstim
             )
         if self.n_draws > 2:
             raise ValueError(
-                f"resample='epoch' narrows codes of at most two draws, got n_draws={self.n_draws}: leave n_draws=2."
+                f"resample='epoch' requantizes codes of at most two draws, got n_draws={self.n_draws}: leave n_draws=2."
             )
 
     def _fit_linear(self, X, targets, weights, penalty, task, dtype, stratify=None):
@@ -125,67 +129,57 @@ class ZipMLModel(StableState, DocumentationLink, CallbackSupportMixin, BaseEstim
         pack_seed, solver_seed = draw_seed(random_state), draw_seed(random_state)
         rows, held_out = self._split(len(targets), weights, random_state, stratify)
         matrix = self._training_samples(X, rows, pack_seed)
-        if rows is not None:
-            train_targets, train_weights = targets[rows], None if weights is None else weights[rows]
-        else:
-            train_targets, train_weights = targets, weights
-        if train_weights is not None and np.ptp(train_weights) == 0:
-            total, train_weights = train_weights.sum(), None
-        else:
-            total = len(train_targets) if train_weights is None else train_weights.sum()
-        train_targets, mean, scale = _standardize(train_targets, train_weights, self.fit_intercept)
-        problem = Problem(matrix, train_weights, self.fit_intercept, threads_of(self.n_jobs))
-        exact = np.float64 if train_targets.size <= MOST_EXACT_TARGETS else np.float32
-        slots = matrix._order.to_slots(train_targets.T, problem.n_slots, exact, self.n_jobs)
-        del train_targets  # 8 bytes a row and target
-
-        def coefficients(z):
-            with np.errstate(over="ignore", invalid="ignore"):  # checked at the end
-                coef = z / problem.step * scale[:, None]
-                coef[:, problem.unit == 0] = 0
-                coef = coef.astype(dtype).astype(np.float64)  # the intercept goes with what coef_ will hold
-                if not self.fit_intercept:
-                    return coef, np.zeros(len(coef))
-                return coef, mean - coef @ (problem.offset + problem.step * problem.centre)
-
+        fit = self._standardized(matrix, targets, weights, rows, penalty, task)
+        coefficients = partial(fit.coefficients, dtype=dtype)
         monitor = _Monitor(self, X, targets, weights, held_out, coefficients, task)
-        alpha = penalty(total)
         task.begin_epoch()
         result = solve(
-            problem,
-            slots,
-            alpha * (1 - self.l1_ratio),
-            SolverOptions(
-                solver=self._solver(),
-                learning_rate=self.learning_rate,
-                schedule=self.schedule,
-                power_t=self.power_t,
-                batch_size=self.batch_size,
-                max_iter=self.max_iter,
-                tol=self.tol,
-                model_bits=self.model_bits,
-                gradient_bits=self.gradient_bits,
-                wants_epochs=bool(self._chosen_epochs()) or self.tol == 0 or task.is_heard,
-            ),
+            fit.objective,
+            fit.options,
             solver_seed,
-            l1=alpha * self.l1_ratio / scale,
-            start=self._start(len(slots), problem, scale),
+            start=self._start(len(fit.scale), fit.objective.problem, fit.scale),
             on_epoch=monitor,
             draw=self._redraw(matrix, pack_seed),
         )
         if not result.converged:
             warn(not_converged(self, result), ConvergenceWarning)
-        self._n_rows, self._total_weight = len(targets), float(total)
+        self._n_rows, self._total_weight = len(targets), fit.total
+        self._set_history(result, matrix, fit.scale, monitor)
+        coef, intercept = coefficients(result.z if monitor.best is None else monitor.best)
+        if not (np.isfinite(coef).all() and np.isfinite(intercept).all()):
+            raise ValueError("The coefficients exceed the range of float64: rescale X or y.")
+        return coef, intercept
+
+    def _standardized(self, matrix, targets, weights, rows, penalty, task):
+        """The _StandardizedFit of some rows, packed, and their targets and weights; see _fit_linear."""
+        if rows is not None:
+            targets, weights = targets[rows], None if weights is None else weights[rows]
+        total = float(len(targets) if weights is None else weights.sum())
+        if weights is not None and np.ptp(weights) == 0:
+            weights = None
+        targets, mean, scale = _standardize(targets, weights, self.fit_intercept)
+        problem = Problem(matrix, weights, self.fit_intercept, threads_of(self.n_jobs))
+        exact = np.float64 if targets.size <= MOST_EXACT_TARGETS else np.float32
+        slots = matrix.order.to_slots(targets.T, problem.n_slots, exact, self.n_jobs)
+        del targets  # 8 bytes a row and target
+        options, alpha = self._solver_options(task), penalty(total)
+        l2, l1 = alpha * (1 - self.l1_ratio), alpha * self.l1_ratio / scale
+        return _StandardizedFit(objective_of(problem, slots, l2, options, l1), options, mean, scale, total)
+
+    def _solver_options(self, task):
+        names = ("learning_rate", "schedule", "power_t", "batch_size", "max_iter", "tol", "model_bits", "gradient_bits")
+        wants_epochs = bool(self._chosen_epochs()) or self.tol == 0 or task.is_heard
+        settings = {name: getattr(self, name) for name in names}
+        return SolverOptions(solver=self._solver(), **settings, wants_epochs=wants_epochs)
+
+    def _set_history(self, result, matrix, scale, monitor):
+        """The attributes that tell how the fit went."""
         self.n_iter_, self.solver_ = result.n_iter, result.solver
         self.loss_curve_ = _in_units_of_y(result.losses, scale)
         if self.early_stopping:
             self.validation_scores_ = monitor.scores
         self.bytes_read_curve_ = result.bytes_read
         self.sample_bits_, self.sample_nbytes_ = matrix.sample_bits, matrix.nbytes
-        coef, intercept = coefficients(result.z if monitor.best is None else monitor.best)
-        if not (np.isfinite(coef).all() and np.isfinite(intercept).all()):
-            raise ValueError("The coefficients exceed the range of float64: rescale X or y.")
-        return coef, intercept
 
     def _chosen_epochs(self):
         """Names of the parameters that were set and are about epochs."""
@@ -227,7 +221,7 @@ class ZipMLModel(StableState, DocumentationLink, CallbackSupportMixin, BaseEstim
         self._n_rows, self._total_weight = moments.n_rows, float(moments.total)
         self.n_iter_ = 1
         self.loss_curve_ = [loss] if self._moments is None else [*self.loss_curve_, loss]
-        self.sample_bits_ = matrix.sample_bits if isinstance(matrix, PackedMatrix) else None
+        self.sample_bits_ = matrix.sample_bits if isinstance(matrix, PackedRows) else None
         self._moments = moments
         return coef, intercept
 
@@ -252,17 +246,17 @@ class ZipMLModel(StableState, DocumentationLink, CallbackSupportMixin, BaseEstim
         return np.sort(rows), held_out
 
     def _training_samples(self, X, rows, seed):
-        """The training rows as tiles: X packed, X narrowed, or X as floats."""
+        """The training rows as tiles: X packed, X requantized, or X as floats."""
         bits = self.sample_bits if self.resample is None else STORED_BITS
         if isinstance(X, PackedMatrix):
-            return self._narrowed(X if rows is None else X[rows], bits, seed)
+            return self._requantized(rows_of(X if rows is None else X[rows]), bits, seed)
         names = getattr(self, "feature_names_in_", None)
         if bits is None:
-            return FloatMatrix(X, seed, rows, names)
+            return FloatRows(X, seed, rows, names)
         scheme = Scheme.of(bits, self.sampling, self.levels, self.n_draws)
         return pack(X, scheme, seed, rows=rows, column_names=names, n_jobs=self.n_jobs)
 
-    def _narrowed(self, packed, bits, seed):
+    def _requantized(self, packed, bits, seed):
         if bits is None:
             raise ValueError(
                 f"sample_bits=None trains on float32 samples, but X is a PackedMatrix of {packed.sample_bits} bits. "
@@ -284,9 +278,9 @@ class ZipMLModel(StableState, DocumentationLink, CallbackSupportMixin, BaseEstim
         """Fresh samples for every epoch, if asked for."""
         if self.resample is None:
             return None
-        from .._quantization.requantize import narrower
+        from .._quantization.requantize import requantizer
 
-        draw = narrower(matrix, self.sample_bits, self.n_jobs)
+        draw = requantizer(matrix, self.sample_bits, self.n_jobs)
         return lambda epoch: draw(kernels.mix(seed, 1000 + epoch))
 
     def _start(self, n_outputs, problem, scale):
@@ -307,6 +301,36 @@ class ZipMLModel(StableState, DocumentationLink, CallbackSupportMixin, BaseEstim
         X = check_samples(self, X, reset=False)
         coef = np.atleast_2d(self.coef_)
         return linear_predictions(X, coef, np.ravel(self.intercept_), self.n_jobs)
+
+
+@dataclass(frozen=True)
+class _StandardizedFit:
+    """What is minimised for targets of size one.
+
+    Attributes
+    ----------
+    objective : Quadratic
+    options : Options of the solver
+    mean, scale : float64 (targets,), what was taken off the targets and what they were divided by
+    total : float, sum of the weights
+    """
+
+    objective: Quadratic
+    options: SolverOptions
+    mean: np.ndarray
+    scale: np.ndarray
+    total: float
+
+    def coefficients(self, z, dtype):
+        """Coefficients and intercepts of a model, float64, as `coef_` of a dtype will hold them."""
+        problem = self.objective.problem
+        with np.errstate(over="ignore", invalid="ignore"):  # checked at the end
+            coef = z / problem.step * self.scale[:, None]
+            coef[:, problem.unit == 0] = 0
+            coef = coef.astype(dtype).astype(np.float64)  # the intercept goes with what coef_ will hold
+            if not problem.is_centred:
+                return coef, np.zeros(len(coef))
+            return coef, self.mean - coef @ (problem.offset + problem.step * problem.centre)
 
 
 def _standardize(targets, weights, centred):

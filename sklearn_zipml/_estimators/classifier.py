@@ -36,7 +36,7 @@ class ZipMLLSSVC(ScoreOfOwnTarget, ClassifierMixin, ZipMLModel):
     ----------
     sample_bits : int from 1 to 8 or None, default=4
         Bits stored for each value of X. None trains on float32 with the same solver. A :class:`PackedMatrix` wider
-        than this is narrowed for training; a narrower one is an error, except that the default takes it as it is.
+        than this is requantized for training; a narrower one is an error, except that the default takes it as it is.
     C : float, default=1.0
         Weight of the loss against the penalty on ``coef_``, which is in units of X.
     l1_ratio : float from 0 to 1, default=0.0

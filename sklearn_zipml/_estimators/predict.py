@@ -8,6 +8,7 @@ from .._kernels.threads import in_threads
 from .._kernels.tiles import TILE_ROWS
 from .._packed_matrix import PackedMatrix
 from .._storage.blocks import sequential_blocks
+from .._storage.packed_rows import rows_of
 from .._underflow import underflow_is_zero
 
 # Values that a thread takes for the least.
@@ -33,7 +34,7 @@ def linear_predictions(X, coef, intercept, n_jobs=None):
     """
     coef = np.asarray(coef, dtype=np.float64)
     if isinstance(X, PackedMatrix):
-        return _packed_predictions(X, coef, n_jobs) + intercept
+        return _packed_predictions(rows_of(X), coef, n_jobs) + intercept
     out = np.empty((X.shape[0], len(coef)))
     start = 0
     for block in sequential_blocks(X, np.float64):
@@ -44,14 +45,14 @@ def linear_predictions(X, coef, intercept, n_jobs=None):
 
 def _packed_predictions(packed, coef, n_jobs):
     """Offsets and grid positions apart: sum_j offset_j x_j + sum_j g_ij step_j x_j."""
-    z, n_tiles = np.ascontiguousarray(coef * packed._step), -(-len(packed) // TILE_ROWS)
+    z, n_tiles = np.ascontiguousarray(coef * packed.step), -(-len(packed) // TILE_ROWS)
 
     def share(first, last):
-        pieces = packed._pieces(first, last, AT_ONCE)
+        pieces = packed.samples.pieces(first, last, AT_ONCE)
         if len(z) >= MANY:
             return np.concatenate([products_many(tiles, z, *span) for tiles, *span in pieces], axis=1)
         return np.concatenate([[passes.products(tiles, row, *span) for row in z] for tiles, *span in pieces], axis=1)
 
     span = max(1, SPAN_VALUES // (TILE_ROWS * max(1, packed.shape[1])))
     parts = np.concatenate(in_threads(share, n_tiles, span, n_jobs), axis=1)
-    return packed._order.to_rows(parts).T + packed._offset @ coef.T
+    return packed.order.to_rows(parts).T + packed.offset @ coef.T

@@ -1,6 +1,5 @@
 """The transformer that packs."""
 
-from numbers import Integral
 from typing import Self
 
 import numpy as np
@@ -8,7 +7,8 @@ from sklearn.base import BaseEstimator, OneToOneFeatureMixin, TransformerMixin, 
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted
 
-from .._packed_matrix import PackedMatrix
+from .._kernels.threads import N_JOBS
+from .._packed_matrix import PackedMatrix, matrix_of
 from .._quantization.column_sketch import ColumnSketch
 from .._quantization.encoder import pack_on_grid
 from .._quantization.levels import find_grid
@@ -19,6 +19,7 @@ from .._seeds import Stream, draw_seed
 from .._state import StableState
 from .._storage.decoded_rows import warn_of_decoded
 from .._storage.grid import grid_of
+from .._storage.packed_rows import rows_of
 from .._typing import Levels, RandomState, Samples, Sampling
 from .callbacks import CallbackSupportMixin, FitTask
 from .doc_link import DocumentationLink
@@ -61,7 +62,7 @@ class DoubleSamplingQuantizer(
     n_draws : int from 2 to 255, default=2
         Independent draws of each value with ``sampling="double"``. A code holds a level and how many of the draws went
         up from it (ZipML, section 2), so there are ``(2**sample_bits - 1) // n_draws + 1`` levels: fewer than with two
-        draws, and less noise between them. More than two are for studies, and cannot be narrowed.
+        draws, and less noise between them. More than two are for studies, and cannot be requantized.
     quantize_unseen : bool, default=False
         Whether ``transform`` packs too, for studies where the data of inference is quantized as well. Values outside
         the range seen in ``fit`` then go to its ends.
@@ -114,7 +115,7 @@ class DoubleSamplingQuantizer(
     _parameter_constraints: dict = {
         **CONSTRAINTS,
         "quantize_unseen": ["boolean"],
-        "n_jobs": [None, Integral],
+        "n_jobs": N_JOBS,
         "random_state": ["random_state"],
     }
 
@@ -197,7 +198,7 @@ class DoubleSamplingQuantizer(
         check_draws(self.sample_bits, self.sampling, self.n_draws)
         if isinstance(X, PackedMatrix):
             raise ValueError(
-                "partial_fit finds levels for rows that are not packed yet; narrow a PackedMatrix with its method "
+                "partial_fit finds levels for rows that are not packed yet; requantize a PackedMatrix with its method "
                 "requantize, or with fit_transform."
             )
         first = getattr(self, "_sketch", None) is None
@@ -218,7 +219,7 @@ class DoubleSamplingQuantizer(
         Parameters
         ----------
         X : array-like, data frame or PackedMatrix of shape (n_samples, n_features)
-            Training rows. A PackedMatrix is narrowed to sample_bits.
+            Training rows. A PackedMatrix is requantized to sample_bits.
         y : None
             Ignored.
 
@@ -316,8 +317,9 @@ class DoubleSamplingQuantizer(
         self._seed = draw_seed(check_random_state(self.random_state))
         self._sketch = None
         if isinstance(X, PackedMatrix):
-            X = requantize(X, self.sample_bits, self._seed, self.n_jobs)
-            self._set_grid(grid_of(X))
+            rows = requantize(rows_of(X), self.sample_bits, self._seed, self.n_jobs)
+            X = X if rows is rows_of(X) else matrix_of(rows)
+            self._set_grid(grid_of(rows))
         else:
             warn_of_decoded(X)
             rows = sampled_rows(len(X), sample_size(X.shape[1]), Stream.LEVELS_SAMPLE.of(self._seed))
@@ -330,8 +332,8 @@ class DoubleSamplingQuantizer(
 
     def _set_grid(self, grid):
         self._grid = grid
-        self.offset_, self.step_ = grid.offset.copy(), grid.step.copy()  # packed matrices share the grid's
-        self.levels_ = grid.values
+        # packed matrices share the grid's
+        self.offset_, self.step_, self.levels_ = grid.offset.copy(), grid.step.copy(), grid.values
 
     def __zipml_packing__(self):
         """The levels and the seed that rows are packed with, for `PackedMatrix.from_chunks`."""
@@ -339,9 +341,10 @@ class DoubleSamplingQuantizer(
 
     def _pack(self, X):
         if isinstance(X, PackedMatrix):
-            return requantize(X, self.sample_bits, self._seed, self.n_jobs)
-        packed = pack_on_grid(X, self._grid, self._seed, n_jobs=self.n_jobs)
-        return packed._with(feature_names=self._names_out())
+            rows = requantize(rows_of(X), self.sample_bits, self._seed, self.n_jobs)
+            return X if rows is rows_of(X) else matrix_of(rows)
+        rows = pack_on_grid(X, self._grid, self._seed, n_jobs=self.n_jobs)
+        return matrix_of(rows.named(self._names_out()))
 
     def _names_out(self):
         """Names of packed columns: those of fit, or those that a frame would have."""

@@ -39,7 +39,7 @@ class ZipMLRegressor(ScoreOfOwnTarget, RegressorMixin, ZipMLModel):
     ----------
     sample_bits : int from 1 to 8 or None, default=4
         Bits stored for each value of X. None trains on float32 with the same solver. A :class:`PackedMatrix` wider
-        than this is narrowed for training; a narrower one is an error, except that the default takes it as it is.
+        than this is requantized for training; a narrower one is an error, except that the default takes it as it is.
     model_bits : int from 1 to 16 or None, default=None
         Bits of the model that moves through a training step (the paper's Q3): in ``saga`` its distance from the
         anchor. None means 8 bits in ``saga``, which reach the full-precision result in as many epochs, and 16-bit

@@ -2,13 +2,14 @@
 
 import numpy as np
 
-from .._packed_matrix import PackedMatrix
+from .._packed_matrix import PackedMatrix, matrix_of
 from .._solvers.compensation import independent_rows, noise_ratio, noisy_columns
 from .._solvers.exact_sums import rounded
 from .._solvers.float_sums import FloatSums, float_grid
 from .._solvers.gram import MOST_RATIO
 from .._solvers.packed_sums import WEIGHT_BITS, PackedSums, noise_by_code
 from .._solvers.problem import Problem
+from .._storage.packed_rows import rows_of
 
 TARGET_BITS = 30
 # Numbers of all second moments of folds that are kept, 1 GB.
@@ -66,17 +67,17 @@ class PackedStore:
 
     Parameters
     ----------
-    packed : PackedMatrix
+    packed : PackedRows
     rows : Rows
     threads : int
     """
 
     def __init__(self, packed, rows, threads):
-        self.matrix, self._rows, self._threads = packed, rows, threads
-        self.grid, self.noise_by_code = (packed._offset, packed._step), noise_by_code(packed)
+        self.matrix, self._rows, self._threads = matrix_of(packed), rows, threads
+        self.grid, self.noise_by_code = (packed.offset, packed.step), noise_by_code(packed)
         problem = Problem(packed, None, True, threads)
         noisy = noisy_columns(problem.variance * problem.unit**2)
-        self._collision, self._dimensions = float(packed._coincidence[0]), 0.0
+        self._collision, self._dimensions = float(packed.collision_probability[0]), 0.0
         if noisy.any():
             self._dimensions = noise_ratio(problem, noisy) * independent_rows(problem, problem.tiles.n_tiles)
 
@@ -91,7 +92,7 @@ class PackedStore:
 
     def sums(self, rows=None, with_squares=False):
         """Sums over some rows, with squared targets or without."""
-        some = self.matrix if rows is None else self.matrix[rows]
+        some = rows_of(self.matrix if rows is None else self.matrix[rows])
         return PackedSums.of(some, *self._rows.of(rows), self._threads, with_squares=with_squares)
 
     def ratio(self, sums):
@@ -186,9 +187,9 @@ def stores_of(X, numbers, rows, model, widths, seed, threads):
     packed = {}
     for bits in sorted((bits for bits in widths if bits is not None), reverse=True):
         model.sample_bits = bits
-        source, some = (next(iter(packed.values())), None) if packed else (X, numbers)
+        source, some = (matrix_of(next(iter(packed.values()))), None) if packed else (X, numbers)
         packed[bits] = model._training_samples(source, some, seed)
-    stores = {bits: PackedStore(matrix, rows, threads) for bits, matrix in packed.items()}
+    stores = {bits: PackedStore(some, rows, threads) for bits, some in packed.items()}
     if None in widths:
         if isinstance(X, PackedMatrix):
             model.sample_bits = None

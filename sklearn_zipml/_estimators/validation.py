@@ -87,6 +87,12 @@ def _plain_frame(X):
     dtypes = getattr(X, "dtypes", None)
     if not hasattr(dtypes, "items"):
         return X
+    for name, dtype in dtypes.items():
+        if getattr(dtype, "kind", "") in "mM":
+            raise ValueError(
+                f"X: column {name!r} has dtype {dtype}; give real numbers: leave it out, or make it a number of days "
+                "or seconds."
+            )
     odd = {name: np.float64 for name, dtype in dtypes.items() if isinstance(dtype, np.dtype) and is_foreign(dtype)}
     return X.astype(odd) if odd else X
 

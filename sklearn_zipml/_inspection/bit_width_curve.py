@@ -106,7 +106,7 @@ class BitWidthCurveDisplay:
     ) -> Self:
         """Cross-validate an estimator at every width and draw the scores.
 
-        Every fold packs its training rows once, at 8 bits, and narrows them.
+        Every fold packs its training rows once, at 8 bits, and requantizes them.
 
         Parameters
         ----------

@@ -1,4 +1,4 @@
-"""Cross-validated scores over bit widths: the rows of a fold are packed once, at 8 bits, and narrowed for each fit."""
+"""Cross-validated scores over bit widths: rows of a fold are packed once, at 8 bits, and requantized for a fit."""
 
 import time
 from numbers import Integral
@@ -93,7 +93,7 @@ class Steps:
             self.quantizer = others.pop()
         if self.param == "sample_bits" and self.quantizer.n_draws > 2:
             raise ValueError(
-                f"Widths are compared by narrowing, which codes of n_draws={self.quantizer.n_draws} cannot be; "
+                f"Widths are compared by requantizing, which codes of n_draws={self.quantizer.n_draws} cannot be; "
                 "leave n_draws=2."
             )
         self.transformers = others

@@ -38,8 +38,8 @@ def recommend_bits(
 ) -> Bunch:
     """Find the smallest ``sample_bits`` whose score is that of full precision, within a tolerance.
 
-    Every fold packs its training rows once, at 8 bits, and narrows them to every width; narrowing rounds without bias
-    again, so a narrowed value is distributed like one rounded to that width at once. Scores are on rows that are not
+    Every fold packs its training rows once, at 8 bits, and requantizes them to every width, which rounds without bias
+    again; so a requantized value is distributed like one rounded to that width at once. Scores are on rows that are not
     rounded.
 
     Parameters

@@ -52,7 +52,7 @@ def show_versions():
     python: ...
     kernels: ...
     """
-    from .. import __version__
+    from .._version import __version__
 
     lines = {
         "sklearn_zipml": __version__,

@@ -133,6 +133,68 @@ cdef class Shrinkage:
                        "an l1 penalty of other columns")
 
 
+cdef class Batches:
+    """The rows that an epoch visits, batch by batch, and the rule that makes residuals of them.
+
+    Parameters
+    ----------
+    tiles : Tiles
+    rows : Rows, targets and weights
+    order : int64, the tiles as they come; with a team no tile may follow itself
+    batch_size : int, rows of a batch of a tile: 16, 32, 48 or 64
+    centre : float32 (padded columns,)
+    weight : float, of a batch in an epoch, against that of all rows
+    loss : str, name of the residual rule, see csrc/rule.h: "squares"
+    """
+
+    cdef Tiles tiles
+    cdef Rows rows
+    cdef const int64_t[::1] order
+    cdef const float[::1] centre
+    cdef int batch_size
+    cdef double weight
+    cdef str loss
+
+    def __init__(self, Tiles tiles, Rows rows, const int64_t[::1] order, int batch_size, const float[::1] centre,
+                 double weight, str loss="squares"):
+        require(batch_size in (16, 32, 48, 64), "no such batch")
+        require(<size_t> len(centre) == tiles.padded, "centres of other columns")
+        require(rows.holds(tiles.n_rows) and <size_t> rows.targets.shape[1] >= tiles.n_tiles * ZML_TILE_ROWS,
+                "rows without target or weight")
+        require_rows(order, tiles.n_tiles)
+        self.tiles, self.rows, self.order, self.batch_size = tiles, rows, order, batch_size
+        self.centre, self.weight, self.loss = on_lines(centre), weight, loss
+
+
+cdef class Steps:
+    """What a step does with a batch's gradient.
+
+    Parameters
+    ----------
+    keep, step : float32 (padded columns,), factors of the model and of the gradient
+    model_bits, gradient_bits : int, 0 for 16 to nearest
+    seed : int, 64 bits, to round with
+    l1 : Shrinkage or None, that follows a step of saga, and precedes one of sgd
+    """
+
+    cdef const float[::1] keep, step
+    cdef int model_bits, gradient_bits
+    cdef uint64_t seed
+    cdef Shrinkage l1
+
+    def __init__(self, const float[::1] keep, const float[::1] step, int model_bits, int gradient_bits, uint64_t seed,
+                 Shrinkage l1=None):
+        self.keep, self.step, self.l1 = on_lines(keep), on_lines(step), l1
+        self.model_bits, self.gradient_bits, self.seed = model_bits, gradient_bits, seed
+
+
+cdef const zml_rule *rule_of(str loss, const zml_rule *squares) except NULL:
+    """A solver's rule for a loss."""
+    if loss == "squares":
+        return squares
+    raise ValueError(f"no epochs for the loss {loss!r}")
+
+
 cdef class Epoch:
     """One epoch as the C code sees it. `kept` are the arrays it points into."""
 
@@ -144,33 +206,28 @@ cdef class Epoch:
     cdef float[:, ::1] reaches
     cdef readonly unsigned int batches
 
-    def __init__(self, Tiles tiles, Rows rows, const int64_t[::1] order, int batch_size, const float[::1] centre,
-                 const float[::1] keep, const float[::1] step, double batch_weight, int model_bits, int gradient_bits,
-                 uint64_t seed, Shrinkage l1, Team team):
+    def __init__(self, Batches batches, Steps steps, Team team):
         cdef zml_epoch *e = &self.epoch
-        cdef size_t slots = tiles.n_tiles * ZML_TILE_ROWS
-        require(batch_size in (16, 32, 48, 64), "no such batch")
-        require({len(centre), len(keep), len(step)} == {tiles.padded}, "factors of other columns")
-        require(rows.holds(tiles.n_rows) and <size_t> rows.targets.shape[1] >= slots, "rows without target or weight")
-        require_rows(order, tiles.n_tiles)
-        self.tiles = tiles
-        centre, keep, step = on_lines(centre), on_lines(keep), on_lines(step)
-        self.kept = tiles, rows, order, centre, keep, step, l1
+        cdef Tiles tiles = batches.tiles
+        cdef Rows rows = batches.rows
+        require({len(steps.keep), len(steps.step)} == {tiles.padded}, "factors of other columns")
+        self.tiles, self.kept = tiles, (batches, steps)
         e.kernels = active_kernels()
         e.tiles = tiles.tile(0) if tiles.n_tiles else NULL
         e.table = &tiles.table[0] if tiles.table.shape[0] else NULL
         e.width, e.columns, e.n_rows = tiles.width, tiles.padded, tiles.n_rows
-        e.n_order, e.batch_size = order.shape[0], batch_size
+        e.n_order, e.batch_size = batches.order.shape[0], batches.batch_size
         e.n_targets, e.slots = rows.targets.shape[0], rows.targets.shape[1]
         e.weights = &rows.weights[0] if rows.weighted else NULL
-        e.batch_weight, e.model_bits, e.gradient_bits, e.seed = <float> batch_weight, model_bits, gradient_bits, seed
+        e.batch_weight, e.seed = <float> batches.weight, steps.seed
+        e.model_bits, e.gradient_bits = steps.model_bits, steps.gradient_bits
         if e.n_order:
-            e.order = &order[0]
+            e.order = &batches.order[0]
         if e.columns:
-            e.centre, e.keep, e.step = &centre[0], &keep[0], &step[0]
-        if l1 is not None and e.columns:
-            l1.fits(e.n_targets, e.columns)
-            e.threshold, e.anchor = &l1.threshold[0, 0], &l1.anchor[0, 0]
+            e.centre, e.keep, e.step = &batches.centre[0], &steps.keep[0], &steps.step[0]
+        if steps.l1 is not None and e.columns:
+            steps.l1.fits(e.n_targets, e.columns)
+            e.threshold, e.anchor = &steps.l1.threshold[0, 0], &steps.l1.anchor[0, 0]
         self.reaches = np.zeros((max(1, e.n_targets), max(<size_t> 1, zml_blocks(e.columns))), dtype=np.float32)
         e.reaches = &self.reaches[0, 0]
         self.parts = on_lines(np.zeros((2, max(1, e.n_targets), ZML_MOST_PARTS, TILE)))
@@ -205,19 +262,16 @@ cdef class Epoch:
         return progress == ZML_FINISHED
 
 
-def saga_epoch(Tiles tiles, Rows rows, const int64_t[::1] order, int batch_size, const float[::1] centre,
-               const float[::1] keep, const float[::1] step, double batch_weight, double table_weight, int model_bits,
-               int gradient_bits, uint64_t seed, float[:, ::1] table_residual, const double[:, ::1] penalty_gradient,
-               double[:, ::1] mean, float[:, ::1] offset, Shrinkage l1=None, Team team=None):
-    """One epoch of anchored SAGA over the tiles in `order`; False if it ran out of the finite numbers.
+def saga_epoch(Batches batches, Steps steps, float[:, ::1] table_residual, const double[:, ::1] penalty_gradient,
+               double[:, ::1] mean, float[:, ::1] offset, Team team=None):
+    """One epoch of anchored SAGA; False if it ran out of the finite numbers.
 
     offset (targets, columns) is z - anchor and moves; mean is the mean gradient of the table, kept in double;
     table_residual what residuals at the anchor are more than the table's; penalty_gradient that of l2 penalty and
-    compensation at the anchor; l1 shrinks z after every step. model_bits and gradient_bits 0 mean 16, to nearest. With
-    a team no tile may follow itself in the order.
+    compensation at the anchor.
     """
-    cdef Epoch epoch = Epoch(tiles, rows, order, batch_size, centre, keep, step, batch_weight, model_bits,
-                             gradient_bits, seed, l1, team)
+    cdef Epoch epoch = Epoch(batches, steps, team)
+    cdef Rows rows = batches.rows
     cdef zml_epoch *e = &epoch.epoch
     epoch.require_like(mean, offset)
     epoch.require_like(penalty_gradient, offset)
@@ -227,7 +281,8 @@ def saga_epoch(Tiles tiles, Rows rows, const int64_t[::1] order, int batch_size,
     cdef float[:, ::1] drift_view = drift, total_view = total, moved_view = moved
     if offset.shape[0] == 0 or offset.shape[1] == 0:
         return True
-    e.rule, e.table_weight = &zml_saga_least_squares, <float> table_weight
+    e.rule = rule_of(batches.loss, &zml_saga_least_squares)
+    e.table_weight = <float> (1.0 / max(<size_t> 1, batches.tiles.n_rows))
     e.table_residual, e.penalty_gradient = &table_residual[0, 0], &penalty_gradient[0, 0]
     e.model, e.sum, e.drift, e.total = &moved_view[0, 0], &mean[0, 0], &drift_view[0, 0], &total_view[0, 0]
     finite = epoch.run()
@@ -237,26 +292,23 @@ def saga_epoch(Tiles tiles, Rows rows, const int64_t[::1] order, int batch_size,
     return finite
 
 
-def sgd_epoch(Tiles tiles, Rows rows, const int64_t[::1] order, int batch_size, const float[::1] centre,
-              const float[::1] keep, const float[::1] step, double batch_weight, int model_bits, int gradient_bits,
-              uint64_t seed, const float[::1] unit, float[:, ::1] model, double[:, ::1] average, Shrinkage l1=None,
+def sgd_epoch(Batches batches, Steps steps, const float[::1] unit, float[:, ::1] model, double[:, ::1] average,
               Team team=None):
     """One epoch of mini-batch SGD; `average` gets the mean of its iterates. False if it ran out of the finite numbers.
 
-    gradient_bits rounds the gradient vector, scaled by `unit` to the solver's scaled columns; l1 shrinks the model
-    before every step.
+    The gradient vector is rounded scaled by `unit` to the solver's scaled columns.
     """
-    cdef Epoch epoch = Epoch(tiles, rows, order, batch_size, centre, keep, step, batch_weight, model_bits,
-                             gradient_bits, seed, l1, team)
+    cdef Epoch epoch = Epoch(batches, steps, team)
     cdef zml_epoch *e = &epoch.epoch
     epoch.require_like(average, model)
-    require(<size_t> unit.shape[0] == tiles.padded, "units of other columns")
+    require(<size_t> unit.shape[0] == batches.tiles.padded, "units of other columns")
     total, moved = on_lines(np.zeros_like(model)), on_lines(model)
     cdef float[:, ::1] total_view = total, moved_view = moved
     average[:, :] = 0
     if model.shape[0] == 0 or model.shape[1] == 0:
         return True
-    e.rule, e.targets, e.unit = &zml_sgd_least_squares, &rows.targets[0, 0], &unit[0]
+    e.rule = rule_of(batches.loss, &zml_sgd_least_squares)
+    e.targets, e.unit = &batches.rows.targets[0, 0], &unit[0]
     e.model, e.sum, e.total = &moved_view[0, 0], &average[0, 0], &total_view[0, 0]
     finite = epoch.run()
     model_array, average_array = np.asarray(model), np.asarray(average)

@@ -16,10 +16,10 @@ cdef extern from "format/tile.h" nogil:
 
 cdef extern from "encoding/encode.h" nogil:
     cdef enum:
-        ZML_NARROW_TILES
+        ZML_REQUANTIZE_TILES
     ctypedef int zml_optimal_levels(const double *position, const double *count, const double *sum,
                                     const double *square, int n_positions, int n_levels, uint8_t *chosen)
-    ctypedef struct zml_narrowing:
+    ctypedef struct zml_requantization:
         size_t n_columns
         size_t padded
         int from_ "from"
@@ -28,16 +28,16 @@ cdef extern from "encoding/encode.h" nogil:
         const uint8_t *base
         const uint8_t *rise
         const uint8_t *rise2
-        const uint8_t *odds
-        const uint8_t *odds2
+        const uint8_t *threshold
+        const uint8_t *threshold2
         const uint8_t *before
         const uint8_t *after
         const uint8_t *far
-    ctypedef void zml_narrow(const uint8_t *source, uint8_t *tiles, size_t n_tiles, uint64_t ordinal,
-                             const zml_narrowing *plan, uint64_t *sum, uint64_t *square, uint64_t *error)
+    ctypedef void zml_requantize(const uint8_t *source, uint8_t *tiles, size_t n_tiles, uint64_t ordinal,
+                             const zml_requantization *plan, uint64_t *sum, uint64_t *square, uint64_t *error)
     ctypedef struct zml_encoding:
         zml_optimal_levels *optimal_levels
-        zml_narrow *narrow
+        zml_requantize *requantize
 
 cdef extern from "encoding/requantize_plan.h" nogil:
     ctypedef struct zml_plan:
@@ -59,7 +59,7 @@ cdef extern from "encoding/requantize_plan.h" nogil:
         uint16_t *used
         uint8_t *base
         uint8_t *rise[2]
-        uint8_t *odds[2]
+        uint8_t *threshold[2]
         uint8_t *after
         uint8_t *far
         double *noise
@@ -71,20 +71,18 @@ cdef enum:
     GROUP = ZML_GROUP_COLUMNS
 
 
-cdef class Narrowing:
-    """The codes of `source` made fewer: `plan` all columns, then `narrow` the tiles.
+cdef class Requantizer:
+    """The codes of `source` made fewer: `plan` all columns, then `requantize` the tiles.
 
     Parameters
     ----------
     source : Tiles
-    slots : int64 or None, the slots of the source to narrow, ascending, as `Selection` has them; None for all
+    slots : int64 or None, the slots of the source to take, ascending, as `Selection` has them; None for all
+    sample, chosen : Tiles, of the source or like them, and int64, those of them whose codes place the new levels
     used : uint16 (columns,), levels of each column
     levels : uint8 (columns, levels), these; no levels if the table has them or if they are all there can be
     carried : float64 (columns, codes), E[error² | code]
-    sample, chosen : Tiles, of the source or like them, and int64, those of them whose codes place the new levels
-    width, n_levels : of the new codes
-    pairs, nearest, uniform : whether codes hold two draws, are rounded to nearest, and levels are evenly spread
-    with_noise : whether E[error² | new code] is wanted
+    scheme : Scheme of the new codes, of at most two draws
 
     Attributes
     ----------
@@ -101,33 +99,35 @@ cdef class Narrowing:
     cdef const double[:, :] carried
     cdef const int64_t[::1] chosen
     cdef zml_plan kind
-    cdef zml_narrowing tables
-    cdef uint8_t[:, ::1] base, rise, rise2, odds, odds2, before, after
+    cdef zml_requantization tables
+    cdef uint8_t[:, ::1] base, rise, rise2, threshold, threshold2, before, after
     cdef uint8_t[::1] far
 
-    def __init__(self, Tiles source, slots, used, levels, carried, Tiles sample, chosen, int width, int n_levels,
-                 bint pairs, bint nearest, bint uniform, bint with_noise):
+    def __init__(self, Tiles source, slots, Tiles sample, chosen, used, levels, carried, scheme):
         cdef size_t d = source.n_columns
+        cdef int width = scheme.width, n_levels = scheme.n_levels
+        cdef bint pairs = scheme.n_draws == 2, with_noise = scheme.has_noise_by_code
         require_columns(source, sample, np.asarray(used), levels, carried, chosen, n_levels, pairs)
         require(width in (1, 2, 4, 8) and 1 <= n_levels <= 256, "no such codes")
         self.source, self.old_used, self.old_levels = source, used, levels
         self.carried, self.slots, self.sample, self.chosen = carried, slots, sample, chosen
         self.kind.n_codes, self.kind.n_new_codes, self.kind.n_levels = 1 << source.width, 1 << width, n_levels
-        self.kind.pairs, self.kind.nearest, self.kind.uniform = pairs, nearest, uniform
+        self.kind.pairs, self.kind.nearest, self.kind.uniform = (
+            pairs, scheme.rounds_to_nearest, scheme.has_uniform_levels)
         self.kind.search = (<const zml_encoding *> active_kernels().encoding).optimal_levels
         self.levels, self.used = np.zeros((d, n_levels), dtype=np.uint8), np.ones(d, dtype=np.uint16)
         self.noise = np.zeros((d, 1 << width if with_noise else 0))
         self.base, self.rise, self.rise2 = (zeros(source, 256) for _ in range(3))
-        self.odds, self.odds2 = (zeros(source, 512) for _ in range(2))
+        self.threshold, self.threshold2 = (zeros(source, 512) for _ in range(2))
         self.before, self.after, self.far = zeros(source, 16), zeros(source, 16), aligned_zeros(source.padded)
-        cdef zml_narrowing *tables = &self.tables
+        cdef zml_requantization *tables = &self.tables
         tables.n_columns, tables.padded, tables.from_, tables.to = d, source.padded, source.width, width
         if not d:
             return
-        tables.base, tables.rise, tables.odds, tables.far = (
-            &self.base[0, 0], &self.rise[0, 0], &self.odds[0, 0], &self.far[0])
+        tables.base, tables.rise, tables.threshold, tables.far = (
+            &self.base[0, 0], &self.rise[0, 0], &self.threshold[0, 0], &self.far[0])
         tables.rise2 = &self.rise2[0, 0] if pairs else NULL
-        tables.odds2 = &self.odds2[0, 0] if pairs else NULL
+        tables.threshold2 = &self.threshold2[0, 0] if pairs else NULL
         tables.before = &self.before[0, 0] if source.width < 8 else NULL
         tables.after = &self.after[0, 0] if width < 8 else NULL
 
@@ -161,27 +161,27 @@ cdef class Narrowing:
                 made.levels, made.used = &levels[j, 0], &used[j]
                 made.base, made.after, made.far = &self.base[j, 0], &self.after[j, 0], &self.far[j]
                 made.rise[0], made.rise[1] = &self.rise[j, 0], &self.rise2[j, 0]
-                made.odds[0], made.odds[1] = &self.odds[j, 0], &self.odds2[j, 0]
+                made.threshold[0], made.threshold[1] = &self.threshold[j, 0], &self.threshold2[j, 0]
                 made.noise = &noise[j, 0] if noise.shape[1] else NULL
                 zml_plan_column(&self.kind, &old, &made)
                 if self.source.width < 8:
                     memcpy(&self.before[j, 0], old.table, codes)
 
-    def narrow(self, uint8_t[:, ::1] tiles, uint64_t seed, size_t first, size_t last):
+    def requantize(self, uint8_t[:, ::1] tiles, uint64_t seed, size_t first, size_t last):
         """Round the codes of tiles first..last-1 again, into the same of `tiles`. Draws are keyed by slot.
 
-        first is a multiple of ZML_NARROW_TILES.
+        first is a multiple of ZML_REQUANTIZE_TILES.
 
         Returns sums of the new positions, of their squares and of their squared distances from the old ones, uint64
         (3, columns).
         """
-        cdef zml_narrowing tables = self.tables
+        cdef zml_requantization tables = self.tables
         cdef const zml_encoding *encoding = <const zml_encoding *> active_kernels().encoding
         sums = np.zeros((3, self.source.n_columns), dtype=np.uint64)
         cdef uint64_t[:, ::1] view = sums
         cdef size_t size = zml_tile_bytes(self.source.padded, self.source.width), t = first, count, k
-        cdef size_t block = ZML_NARROW_TILES * ZML_TILE_ROWS * self.source.padded
-        cdef size_t some = ZML_NARROW_TILES * (LOOK_VALUES // max(<size_t> 1, block) + 1)
+        cdef size_t block = ZML_REQUANTIZE_TILES * ZML_TILE_ROWS * self.source.padded
+        cdef size_t some = ZML_REQUANTIZE_TILES * (LOOK_VALUES // max(<size_t> 1, block) + 1)
         cdef uint8_t[::1] spare
         tables.seed = seed
         if first >= last or not self.source.n_columns:
@@ -197,22 +197,22 @@ cdef class Narrowing:
                 count = min(some, last - t)
                 self.source.look()
                 with nogil:
-                    encoding.narrow(self.source.tile(t), &tiles[t, 0], count, t, &tables, &view[0, 0], &view[1, 0],
+                    encoding.requantize(self.source.tile(t), &tiles[t, 0], count, t, &tables, &view[0, 0], &view[1, 0],
                                     &view[2, 0])
                 t += count
             return sums
         # as many tiles as stay in the cache
-        spare = aligned_zeros(ZML_NARROW_TILES * size)
+        spare = aligned_zeros(ZML_REQUANTIZE_TILES * size)
         with nogil:
             while t < last:
-                count = min(<size_t> ZML_NARROW_TILES, last - t)
+                count = min(<size_t> ZML_REQUANTIZE_TILES, last - t)
                 if (t - first) % some == 0:
                     with gil:
                         self.source.look()
                 memset(&spare[0], 0, count * size)
                 for k in range(count):
                     self.source.take(self.slots, t + k, &spare[k * size])
-                encoding.narrow(&spare[0], &tiles[t, 0], count, t, &tables, &view[0, 0], &view[1, 0], &view[2, 0])
+                encoding.requantize(&spare[0], &tiles[t, 0], count, t, &tables, &view[0, 0], &view[1, 0], &view[2, 0])
                 t += count
         return sums
 

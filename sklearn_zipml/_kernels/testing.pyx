@@ -111,30 +111,31 @@ def add_sums(str name, const int32_t[:, ::1] sums, float scale, const double[::1
     return out
 
 
-def rows(str name, str solver, const double[::1] product, const float[::1] weights, const float[::1] lag, int count,
-         int end, int bits, uint64_t key):
-    """Scale, planes, total and lag (for sgd the targets, as they were) after a batch's quantization."""
+def rows(str name, str solver, const double[::1] product, const float[::1] weights, const float[::1] table_residual,
+         int count, int end, int bits, uint64_t key):
+    """Scale, planes, total and table_residual (for sgd the targets, as they were) after a batch's quantization."""
     cdef const zml_kernels *kernels = kernels_named(name)
     cdef const float *w = NULL if weights is None else &weights[0]
     cdef float total = 0, scale
     planes = np.zeros((2, ZML_TILE_ROWS), dtype=np.int8)
-    moved = np.array(lag)
+    moved = np.array(table_residual)
     cdef int8_t[:, ::1] view = planes
     cdef float[::1] moved_view = moved
     if solver == "saga":
-        scale = kernels.saga_rows(&product[0], w, &lag[0], count, end, bits, key, &view[0, 0], &moved_view[0], &total)
+        scale = kernels.saga_rows(&product[0], w, &table_residual[0], count, end, bits, key, &view[0, 0],
+                                  &moved_view[0], &total)
     else:
         scale = kernels.sgd_rows(&product[0], w, &moved_view[0], count, end, &view[0, 0], &total)
     return scale, planes, total, moved
 
 
-def fold(str name, const double[::1] pull, const double[::1] start, const float[::1] moved):
+def fold(str name, const double[::1] penalty_gradient, const double[::1] start, const float[::1] moved):
     """Sum, what is left of `moved`, and the single-precision total."""
     cdef size_t n = start.shape[0]
     out, left, total = np.array(start), np.array(moved), np.zeros(n, dtype=np.float32)
     cdef double[::1] out_view = out
     cdef float[::1] left_view = left, total_view = total
-    kernels_named(name).fold(n, &pull[0], &out_view[0], &left_view[0], &total_view[0])
+    kernels_named(name).fold(n, &penalty_gradient[0], &out_view[0], &left_view[0], &total_view[0])
     return out, left, total
 
 

@@ -2,19 +2,38 @@
 
 import os
 from functools import cache
+from numbers import Integral
 from threading import current_thread, main_thread
 
 from joblib import cpu_count, effective_n_jobs
 from joblib.parallel import get_active_backend
+from sklearn.utils._param_validation import Interval, validate_parameter_constraints
 from threadpoolctl import ThreadpoolController
 
 from .workers import Hold, in_worker, poll, run_abandonable, run_team
 
-__all__ = ["THREAD_TILES", "in_threads", "lapack", "one_blas_thread", "poll", "run_team", "threads_of"]
+__all__ = [
+    "N_JOBS",
+    "THREAD_TILES",
+    "check_n_jobs",
+    "in_threads",
+    "lapack",
+    "one_blas_thread",
+    "poll",
+    "run_team",
+    "threads_of",
+]
 
 THREAD_TILES = 64  # tiles that a thread is given at least
 MOST_THREADS = 1024
+# What scikit-learn's parameter validation is to accept as n_jobs.
+N_JOBS = [None, Interval(Integral, None, -1, closed="right"), Interval(Integral, 1, None, closed="left")]
 LARGE_SIDE = 1024  # of a matrix: LAPACK takes a good part of a second for it
+
+
+def check_n_jobs(n_jobs, caller):
+    """Raise scikit-learn's error unless n_jobs is None or a number of threads, as joblib counts them."""
+    validate_parameter_constraints({"n_jobs": N_JOBS}, {"n_jobs": n_jobs}, caller)
 
 
 def threads_of(n_jobs):

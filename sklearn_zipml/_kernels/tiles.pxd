@@ -47,8 +47,8 @@ cdef extern from "passes/kernels.h" nogil:
     ctypedef void zml_add_products(const int32_t *sums, int n_planes, int first, int last, double scale, double shift,
                                    double *product)
     ctypedef void zml_add_sums(const int32_t *sums, size_t stride, int n_planes, size_t n, float scale, double *total)
-    ctypedef float zml_saga_rows(const double *product, const float *weights, const float *lag, int count, int end,
-                                 int bits, uint64_t key, int8_t *planes, float *left, float *total)
+    ctypedef float zml_saga_rows(const double *product, const float *weights, const float *table_residual, int count,
+                                 int end, int bits, uint64_t key, int8_t *planes, float *left, float *total)
     ctypedef float zml_sgd_rows(const double *product, const float *weights, const float *targets, int count, int end,
                                 int8_t *planes, float *total)
     ctypedef void zml_batch_gradient(const zml_batch *batch, size_t n, float *gradient)
@@ -57,7 +57,7 @@ cdef extern from "passes/kernels.h" nogil:
     ctypedef float zml_saga_step(const zml_step *rule, const zml_batch *batch, const float *mean, float *drift,
                                  float *model)
     ctypedef float zml_sgd_step(const zml_step *rule, const zml_batch *batch, float *model, float *total)
-    ctypedef void zml_fold(size_t n, const double *pull, double *sum, float *moved, float *total)
+    ctypedef void zml_fold(size_t n, const double *penalty_gradient, double *sum, float *moved, float *total)
     ctypedef float zml_shrink(size_t n, const float *threshold, const float *anchor, float *offset)
     ctypedef struct zml_kernels:
         const char *name

@@ -4,12 +4,13 @@ import numpy as np
 
 from .._feature_names import of_file
 from .._kernels import tiles as kernels
-from .._packed_matrix import check_target
+from .._kernels.threads import check_n_jobs
 from .._seeds import Stream
 from .._storage.file_reader import load
 from .._storage.file_writer import write
 from .._storage.grid import grid_of
 from .._storage.statistics import joined
+from .._storage.targets import check_target
 from .._underflow import underflow_is_zero
 from .streaming import Packer
 
@@ -17,38 +18,41 @@ from .streaming import Packer
 @underflow_is_zero
 def append(path, source, seed, n_jobs=None):
     """Write the file at `path` anew with the rows of a source behind its own; see PackedMatrix.append."""
+    check_n_jobs(n_jobs, "PackedMatrix.append")
     old = load(path)
     n, d = old.shape
     full, rest = divmod(n, kernels.TILE_ROWS)
     packer = Packer(grid_of(old), seed, old.dtype, source.n_rows or 0, n_jobs, True)
     # the new rows begin where the last tile of the old ones ends
     if rest:
-        kernels.tiles_to_rows(old._codes[full:], d, old._width, packer.store.append(rest))
+        kernels.tiles_to_rows(old.codes[full:], d, old.scheme.width, packer.store.append(rest))
     source.expected = of_file(old.feature_names)
     packer.extend(source.chunks())
     more = packer.store.n_rows - rest
+    if more == 0:
+        raise ValueError("The source has no rows: there is nothing to append.")
     packer.warn_outside(old.feature_names)
-    target = _joined_target(old, packer.targets, more)
-    order = old._order.followed_by(more, Stream.ROW_ORDER.of(seed))
+    target = _joined_target(old.whole_target(), packer.targets, more)
+    order = old.order.followed_by(more, Stream.ROW_ORDER.of(seed))
     tiles = packer.store.into_tiles(order.parts[-1][1], rest, n_jobs)
-    hits = old._tiles.counts() if old._noise.shape[1] else np.zeros((d, 0))
-    new = packer.statistics(more, old._table)
-    parts = old._parts() | joined(old, n, hits, new, more, packer.encoder.moments.hits)
+    hits = old.tiles.counts() if old.noise.shape[1] else np.zeros((d, 0))
+    new = packer.statistics(more, old.table)
+    parts = old.parts() | joined(old, n, hits, new, more, packer.encoder.moments.hits)
     parts |= {"shape": (n + more, d), "row_seed": order.parts, "target": target}
-    write(parts, [old._codes[:full], tiles], path)
+    write(parts, [old.codes[:full], tiles], path)
 
 
 def _joined_target(old, targets, n_rows):
     """The targets of old and new rows."""
-    if old.target is None and not targets:
+    if old is None and not targets:
         return None
-    if old.target is None or not targets:
-        without = "the file" if old.target is None else "the new rows"
+    if old is None or not targets:
+        without = "the file" if old is None else "the new rows"
         raise ValueError(f"The file and the new rows must both have a target or none, but {without} has none.")
     new = check_target(np.concatenate(targets), n_rows)
-    if new.shape[1:] != old.target.shape[1:] or (new.dtype.kind == "U") != (old.target.dtype.kind == "U"):
+    if new.shape[1:] != old.shape[1:] or (new.dtype.kind == "U") != (old.dtype.kind == "U"):
         raise ValueError(
-            f"The new targets, {new.dtype} of shape {new.shape}, do not go with those of the file, {old.target.dtype} "
-            f"of shape {old.target.shape}."
+            f"The new targets, {new.dtype} of shape {new.shape}, do not go with those of the file, {old.dtype} "
+            f"of shape {old.shape}."
         )
-    return np.concatenate([old.target, new])
+    return np.concatenate([old, new])

@@ -4,6 +4,7 @@ import numpy as np
 
 from .._kernels import tiles as kernels
 from .._storage.duplicates import of_sums
+from .._storage.packed_rows import rows_of
 from .._storage.statistics import code_noise
 
 HIGHEST_NOISE = float(np.finfo(np.float16).max)
@@ -33,19 +34,20 @@ class CarriedNoise:
         columns : int array, those that were packed again
         rows : uint8 (rows, bytes of a row), the rows as they are packed now
         """
+        packed = rows_of(packed)
         if len(rows) < len(packed):  # more than were expected, which will be an error
             return
-        if not len(packed) or not packed._variance[columns].any():
+        if not len(packed) or not packed.rounding_variance[columns].any():
             return
         # constant columns have no say, and no steps to count in
-        ratio = np.minimum(packed._step[columns] / self.grid.step, MOST_STEPS)
+        ratio = np.minimum(packed.step[columns] / self.grid.step, MOST_STEPS)
         scale = np.where(self.grid.used > 1, ratio**2, 0.0)
-        self.shared += len(packed) * float(packed._coincidence[0])
+        self.shared += len(packed) * float(packed.collision_probability[0])
         if not self.by_code:
-            self.total += len(packed) * scale * packed._variance[columns]
+            self.total += len(packed) * scale * packed.rounding_variance[columns]
             return
         now = _codes(_tiles(rows, len(columns), self.width), len(rows), len(columns), self.width)
-        before = packed._order.to_rows(_codes(packed._codes, *packed.shape, packed._width).T)
+        before = packed.order.to_rows(_codes(packed.codes, *packed.shape, packed.scheme.width).T)
         noise = code_noise(packed)
         for k, j in enumerate(columns):
             of_rows = noise[j][before[j]] * scale[k]
@@ -53,7 +55,7 @@ class CarriedNoise:
             self.total[k] += of_rows.sum()
 
     def joined(self, statistics, n_rows, hits):
-        """Parts of a PackedMatrix of n_rows rows, made of statistics that know of the new errors only.
+        """Statistics of n_rows rows, parts of PackedRows, made of statistics that know of the new errors only.
 
         hits, (columns, codes), are the rows of each new code.
         """
@@ -63,11 +65,11 @@ class CarriedNoise:
         noise = statistics["noise"].astype(np.float64)
         if self.by_code:
             noise = np.minimum(noise + self.of_codes / np.maximum(1, hits), HIGHEST_NOISE)
-        coincidence = of_sums((self.shared / n_rows, carried), (float(statistics["coincidence"][0]), new))
+        collision_probability = of_sums((self.shared / n_rows, carried), (float(statistics["coincidence"][0]), new))
         return statistics | {
             "variance": (new + carried).astype(np.float32),
             "noise": noise.astype(np.float16),
-            "coincidence": np.array([coincidence]),
+            "coincidence": np.array([collision_probability]),
         }
 
 

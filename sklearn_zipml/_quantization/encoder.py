@@ -4,13 +4,14 @@ import numpy as np
 
 from .._kernels import tiles as kernels
 from .._kernels.threads import in_threads, poll
-from .._packed_matrix import PackedMatrix
 from .._seeds import Stream
 from .._storage import duplicates
 from .._storage.blocks import block_rows, row_block
+from .._storage.packed_rows import PackedRows
 from .._storage.row_order import RowOrder
 from .._storage.statistics import from_moments
 from .._storage.tiles import aligned_tiles, turn_rows
+from .._storage.valid_parts import SCHEME_PARTS
 from .._underflow import underflow_is_zero
 from .levels import find_grid
 from .row_sample import sample_size, sampled_rows
@@ -30,7 +31,7 @@ def pack(X, scheme, seed, *, rows=None, column_names=None, n_jobs=None):
 
     Returns
     -------
-    PackedMatrix
+    PackedRows
     """
     n = X.shape[0] if rows is None else len(rows)
     sample = sampled_rows(n, sample_size(X.shape[1]), Stream.LEVELS_SAMPLE.of(seed))
@@ -50,8 +51,8 @@ def pack_on_grid(X, grid, seed, *, rows=None, n_jobs=None):
     encoder.encode(X, codes, order.slots, n, rows=rows)
     turn_rows(codes, d, grid.scheme.width, n_jobs)
     sample = sampled_rows(n, duplicates.sample_size(d), Stream.DUPLICATES_SAMPLE.of(seed))
-    coincidence = encoder.coincidence(X, sample if rows is None else rows[sample])
-    statistics = from_moments(encoder.moments, n, coincidence, grid.decode_table)
+    collision_probability = encoder.collision_probability(X, sample if rows is None else rows[sample])
+    statistics = from_moments(encoder.moments, n, collision_probability, grid.decode_table)
     return assemble(grid, codes, statistics, (n, d), decoded_dtype(X.dtype), order.seed)
 
 
@@ -105,31 +106,18 @@ class RowEncoder:
         for moments in in_threads(encode, n_rows, size, self.n_jobs):
             self.moments.add(moments)
 
-    def coincidence(self, X, rows):
+    def collision_probability(self, X, rows):
         """Estimate, from rows of X drawn at random, of how many are equal; see `duplicates`."""
         return duplicates.of_rows(X, rows, self.kernel, self.dtype)
 
 
 def assemble(grid, codes, statistics, shape, dtype, row_seed, **along):
-    """A PackedMatrix out of its parts; along: row_list, target and feature_names."""
-    scheme = grid.scheme
-    return PackedMatrix._of(
-        shape=shape,
-        dtype=dtype,
-        sample_bits=scheme.sample_bits,
-        sampling=scheme.sampling,
-        levels=scheme.levels,
-        n_draws=scheme.n_draws,
-        row_seed=row_seed,
-        codes=codes,
-        table=grid.decode_table,
-        grid_levels=grid.stored_levels,
-        used=grid.used,
-        offset=grid.offset,
-        step=grid.step,
-        **statistics,
-        **along,
-    )
+    """PackedRows out of their parts; along: row_list, target and feature_names."""
+    scheme = {name: getattr(grid.scheme, name) for name in SCHEME_PARTS}
+    columns = {"used": grid.used, "offset": grid.offset, "step": grid.step}
+    columns |= {"table": grid.decode_table, "grid_levels": grid.stored_levels}
+    rows = {"shape": shape, "dtype": dtype, "row_seed": row_seed, "codes": codes}
+    return PackedRows.of_parts(scheme | columns | rows | statistics | along)
 
 
 def decoded_dtype(dtype):

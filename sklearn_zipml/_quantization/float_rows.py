@@ -5,50 +5,49 @@ import numpy as np
 from .._kernels import tiles as kernels
 from .._seeds import Stream
 from .._storage.blocks import block_rows, sequential_blocks, take_rows
+from .._storage.finite import listed
 from .._storage.row_order import RowOrder
 from .._storage.tiles import aligned_tiles
 from .._warnings import warn
-from .levels import column_range, constant_step, listed
+from .levels import column_range, constant_step
 
-FLOAT_WIDTH = kernels.FLOAT_WIDTH
 CENTRE_ROWS = 1024
 # Part of a column's range below which differences are warned of.
 CROWDED = 1e-6
 
 
-class FloatMatrix:
-    """Rows of X as float32, centred and scaled per column; a value is offset + step * g. See PackedMatrix."""
+class FloatRows:
+    """Rows of X as float32, centred and scaled per column; a value is offset + step * g. See PackedRows."""
 
-    sampling = None
-    sample_bits = None
+    scheme = sample_bits = None
 
     def __init__(self, X, seed, rows=None, column_names=None):
         n, d = (X.shape[0] if rows is None else len(rows)), X.shape[1]
         self.shape = (n, d)
-        self._order = RowOrder(n, Stream.ROW_ORDER.of(seed))
-        slots = self._order.rows(0, CENTRE_ROWS)
+        self.order = RowOrder(n, Stream.ROW_ORDER.of(seed))
+        slots = self.order.rows(0, CENTRE_ROWS)
         sample = take_rows(X, slots if rows is None else rows[slots], np.float64)
-        self._offset, self._step, self._deviation, self._low, self._high = _column_scale(X, rows, sample, column_names)
-        varies = self._deviation > 0
-        _warn_outliers(np.where(varies, (sample - self._offset) / self._step, 0), column_names)
-        codes = aligned_tiles(n, d, FLOAT_WIDTH)
+        self.offset, self.step, self.deviation, self.low, self.high = _column_scale(X, rows, sample, column_names)
+        varies = self.deviation > 0
+        _warn_outliers(np.where(varies, (sample - self.offset) / self.step, 0), column_names)
+        codes = aligned_tiles(n, d, kernels.FLOAT_WIDTH)
         tiles = codes.view(np.float32).reshape(len(codes), -1, kernels.TILE_ROWS)
         size = block_rows(d, np.float64)
         for start in range(0, n, size):
-            slots = self._order.rows(start, start + size)
+            slots = self.order.rows(start, start + size)
             block = take_rows(X, slots if rows is None else rows[slots], np.float64)
-            block -= self._offset
-            block /= self._step
+            block -= self.offset
+            block /= self.step
             for k in range(0, len(block), kernels.TILE_ROWS):
                 part = block[k : k + kernels.TILE_ROWS]
                 tiles[(start + k) // kernels.TILE_ROWS, :d, : len(part)] = part.T
-        self._tiles = kernels.Tiles(codes, np.zeros(0, dtype=np.uint8), n, d, FLOAT_WIDTH)
-        self._variance = np.zeros(d)
+        self.tiles = kernels.Tiles(codes, np.zeros(0, dtype=np.uint8), n, d, kernels.FLOAT_WIDTH)
+        self.rounding_variance = np.zeros(d)
 
     @property
     def nbytes(self):
         """Memory of the samples and their scales, in bytes."""
-        parts = (self._tiles.floats, self._offset, self._step, self._deviation, self._low, self._high, self._variance)
+        parts = (self.tiles.floats, self.offset, self.step, self.deviation, self.low, self.high, self.rounding_variance)
         return sum(part.nbytes for part in parts)
 
     def __len__(self):

@@ -9,7 +9,7 @@ from .._kernels import tiles as kernels
 from .._kernels.threads import in_threads
 from .._scheme import MAX_STEPS
 from .._storage.blocks import block_dtype, block_rows, row_block, sequential_blocks
-from .._storage.finite import column_label, refuse_non_finite
+from .._storage.finite import column_label, listed, refuse_non_finite
 from .._storage.grid import Grid
 from .._underflow import underflow_is_zero
 from .._warnings import warn
@@ -129,11 +129,6 @@ def place_levels(sample, low, high, dtype, scheme, column_names=None, n_jobs=Non
         )
     narrow = block_dtype(dtype) is np.float32 and np.all(constant | ((span < 1e37) & (span > 1e-30)))
     return Grid(scheme, low, step, chosen, used, np.float32 if narrow else np.float64)
-
-
-def listed(columns, column_names=None):
-    """The first few columns, for a message."""
-    return ", ".join(column_label(j, column_names) for j in columns[:5]) + (", ..." if len(columns) > 5 else "")
 
 
 def constant_step(value):

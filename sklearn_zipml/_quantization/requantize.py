@@ -1,12 +1,15 @@
 """Fewer bits out of packed codes: levels chosen among the levels there are, then unbiased rounding again."""
 
+from numbers import Integral
+
 import numpy as np
+from sklearn.utils._param_validation import Interval, validate_parameter_constraints
 
 from .._kernels import tiles as kernels
-from .._kernels.requantize import Narrowing
+from .._kernels.requantize import Requantizer
 from .._kernels.threads import THREAD_TILES, in_threads
 from .._seeds import Stream
-from .._storage.duplicates import of_narrowed
+from .._storage.duplicates import of_requantized
 from .._storage.grid import Grid
 from .._storage.statistics import code_noise
 from .._storage.tiles import aligned_tiles
@@ -18,84 +21,93 @@ SAMPLE_ROWS = 8192  # whose codes place the levels
 
 
 def requantize(packed, sample_bits, seed, n_jobs=None):
-    """See PackedMatrix.requantize."""
-    return narrower(packed, sample_bits, n_jobs)(seed)
+    """See PackedMatrix.requantize; PackedRows, these if they have so many bits."""
+    return requantizer(packed, sample_bits, n_jobs)(seed)
 
 
-@underflow_is_zero
-def narrower(packed, sample_bits, n_jobs=None):
-    """The same as a function of the seed, for draws made again and again: levels and odds do not depend on it."""
-    check_narrower(packed, sample_bits)
+def requantizer(packed, sample_bits, n_jobs=None):
+    """The same as a function of the seed, for draws made again and again: levels and thresholds do not depend on it."""
+    check_bits(packed, sample_bits)
     if sample_bits == packed.sample_bits:
         return lambda seed: packed
-    narrowing = _planned(packed, sample_bits, n_jobs)
-    return lambda seed: _narrowed(packed, sample_bits, narrowing, seed, n_jobs)
+    return Requantizing(packed, packed.scheme.with_bits(sample_bits), n_jobs)
 
 
-@underflow_is_zero
-def _narrowed(packed, sample_bits, narrowing, seed, n_jobs):
-    n, d = packed.shape
-    scheme = packed._scheme.with_bits(sample_bits)
-    codes = aligned_tiles(n, d, scheme.width)
+class Requantizing:
+    """What makes the codes of PackedRows fewer: levels, a subset of those there are, and thresholds; the grid stays.
 
-    def narrow(first, last):
-        return narrowing.narrow(codes, Stream.ROUNDING.of(seed), first, last)
+    Parameters
+    ----------
+    packed : PackedRows
+    scheme : Scheme, that of the packed rows with fewer bits
+    n_jobs : int or None
+    """
 
-    sums = sum(in_threads(narrow, len(codes), THREAD_TILES, n_jobs))
-    statistics = _statistics(packed, sums, narrowing.noise)
-    shared = of_narrowed(float(packed._coincidence[0]), packed._variance, statistics["variance"])
-    statistics["coincidence"] = np.array([shared])
-    grid = Grid(scheme, packed._offset, packed._step, narrowing.levels, narrowing.used, np.float64)
-    along = {"target": packed.target, "feature_names": packed.feature_names, "row_list": packed._order.listed}
-    return assemble(grid, codes, statistics, packed.shape, packed.dtype, packed._order.parts, **along)
+    @underflow_is_zero
+    def __init__(self, packed, scheme, n_jobs):
+        self.packed, self.scheme, self.n_jobs = packed, scheme, n_jobs
+        # of rows that were taken this may have to be counted, which copies them
+        self.rounding_variance = packed.rounding_variance
+        selection, chosen = packed.samples.selection, _sample_tiles(len(packed))
+        # rows that were taken, and of which nothing has been asked, are requantized as they are taken
+        if selection is None:
+            source, slots, sample = packed.tiles, None, packed.tiles
+        else:
+            source, slots = selection.source, selection.slots
+            sample = selection.of_tiles(chosen)
+            sample, chosen = packed.samples.tiles_of(sample.copy(n_jobs), len(sample.slots)), np.arange(len(chosen))
+        old = packed.used, packed.grid_levels, code_noise(packed)
+        self.kernel = Requantizer(source, slots, sample, chosen, *old, scheme)
+        in_threads(self.kernel.plan, packed.shape[1], THREAD_COLUMNS, n_jobs)
+
+    @underflow_is_zero
+    def __call__(self, seed):
+        """The rows, rounded by the draws of a seed."""
+        packed, key = self.packed, Stream.ROUNDING.of(seed)
+        codes = aligned_tiles(*packed.shape, self.scheme.width)
+
+        def work(first, last):
+            return self.kernel.requantize(codes, key, first, last)
+
+        statistics = self._statistics(sum(in_threads(work, len(codes), THREAD_TILES, self.n_jobs)))
+        levels = self.kernel.levels, self.kernel.used
+        grid = Grid(self.scheme, packed.offset, packed.step, *levels, np.float64)
+        along = {"target": packed.target, "feature_names": packed.feature_names, "row_list": packed.order.listed}
+        return assemble(grid, codes, statistics, packed.shape, packed.dtype, packed.order.parts, **along)
+
+    def _statistics(self, sums):
+        """Parts of PackedRows: the noise drawn now and the noise that the codes carried add up."""
+        n = max(1, len(self.packed))
+        mean = sums[0] / n
+        deviation = np.sqrt(np.maximum(0, sums[1] / n - mean**2))
+        variance = np.zeros(len(mean))
+        if self.scheme.is_compensated:
+            variance = sums[2] / n + self.rounding_variance
+        single = {"mean": mean, "deviation": deviation, "variance": variance}
+        single = {name: array.astype(np.float32) for name, array in single.items()}
+        before = float(self.packed.collision_probability[0])
+        shared = of_requantized(before, self.rounding_variance, single["variance"])
+        return single | {"noise": self.kernel.noise.astype(np.float16), "coincidence": np.array([shared])}
 
 
-def check_narrower(packed, sample_bits):
-    """Raise the error of a width that the container cannot be narrowed to."""
+def check_bits(packed, sample_bits):
+    """Raise the error of a width that packed rows cannot be requantized to."""
+    bits = {"sample_bits": [Interval(Integral, 1, None, closed="left")]}
+    validate_parameter_constraints(bits, {"sample_bits": sample_bits}, "PackedMatrix.requantize")
     if sample_bits > packed.sample_bits:
         raise ValueError(
             f"sample_bits={sample_bits} is more than the {packed.sample_bits} bits the PackedMatrix stores: "
             f"quantize the original data with DoubleSamplingQuantizer(sample_bits={sample_bits}), or ask for at most "
             f"{packed.sample_bits} bits."
         )
-    if (1 << sample_bits) <= packed.n_draws:
-        raise ValueError(f"sample_bits={sample_bits} is too small for sampling={packed.sampling!r}.")
-    if packed.n_draws > 2 and sample_bits < packed.sample_bits:
+    if (1 << sample_bits) <= packed.scheme.n_draws:
+        raise ValueError(f"sample_bits={sample_bits} is too small for sampling={packed.scheme.sampling!r}.")
+    n_draws = packed.scheme.n_draws
+    if n_draws > 2 and sample_bits < packed.sample_bits:
         raise ValueError(
-            f"A PackedMatrix of n_draws={packed.n_draws} cannot be narrowed from {packed.sample_bits} to {sample_bits} "
+            f"A PackedMatrix of n_draws={n_draws} cannot be requantized from {packed.sample_bits} to {sample_bits} "
             f"bits: at most two draws can. Quantize the original data to {sample_bits} bits, or with n_draws=2."
         )
-
-
-def _planned(packed, sample_bits, n_jobs):
-    """Levels for fewer bits, a subset of the levels there are; offset and step stay."""
-    _ = packed._variance  # of rows that were taken it may have to be counted first
-    scheme, selection = packed._scheme.with_bits(sample_bits), packed._selection
-    chosen = _sample_tiles(len(packed))
-    # rows that were taken, and of which nothing has been asked, are narrowed as they are taken
-    if selection is None:
-        source, slots, sample = packed._tiles, None, packed._tiles
-    else:
-        source, slots = selection.source, selection.slots
-        sample = selection.of_tiles(chosen)
-        sample, chosen = packed._tiles_of(sample.copy(n_jobs), len(sample.slots)), np.arange(len(chosen))
-    narrowing = Narrowing(
-        source,
-        slots,
-        packed._used,
-        packed._grid_levels,
-        code_noise(packed),
-        sample,
-        chosen,
-        scheme.width,
-        scheme.n_levels,
-        pairs=scheme.n_draws == 2,
-        nearest=scheme.rounds_to_nearest,
-        uniform=scheme.has_uniform_levels,
-        with_noise=scheme.has_noise_by_code,
-    )
-    in_threads(narrowing.plan, packed.shape[1], THREAD_COLUMNS, n_jobs)
-    return narrowing
 
 
 def _sample_tiles(n_rows):
@@ -103,15 +115,3 @@ def _sample_tiles(n_rows):
     if n_rows > SAMPLE_ROWS:
         return np.linspace(0, n_rows // kernels.TILE_ROWS - 1, SAMPLE_ROWS // kernels.TILE_ROWS).astype(np.int64)
     return np.arange(-(-n_rows // kernels.TILE_ROWS))
-
-
-def _statistics(packed, sums, noise):
-    """Parts of a PackedMatrix: the noise drawn now and the noise that the codes carried add up."""
-    n = max(1, len(packed))
-    mean = sums[0] / n
-    deviation = np.sqrt(np.maximum(0, sums[1] / n - mean**2))
-    variance = np.zeros(len(mean))
-    if packed._scheme.is_compensated:
-        variance = sums[2] / n + packed._variance
-    single = {"mean": mean, "deviation": deviation, "variance": variance}
-    return {name: array.astype(np.float32) for name, array in single.items()} | {"noise": noise.astype(np.float16)}

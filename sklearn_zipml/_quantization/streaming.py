@@ -8,19 +8,21 @@ from sklearn.utils.validation import check_is_fitted
 
 from .._feature_names import of_estimator
 from .._kernels import tiles as kernels
-from .._packed_matrix import check_target
+from .._kernels.threads import check_n_jobs
 from .._seeds import Stream, draw_seed
 from .._storage import duplicates
 from .._storage.blocks import block_dtype
+from .._storage.finite import listed
 from .._storage.row_order import RowOrder
 from .._storage.row_store import RowStore
 from .._storage.statistics import from_moments
+from .._storage.targets import check_target
 from .._underflow import underflow_is_zero
 from .._warnings import warn
 from .carried_noise import CarriedNoise
 from .column_sketch import ColumnSketch
 from .encoder import RowEncoder, assemble, decoded_dtype
-from .levels import block_ranges, listed
+from .levels import block_ranges
 from .row_sample import RowSample, sample_size
 
 
@@ -31,8 +33,8 @@ def pack_chunks(source, scheme, quantizer, random_state, n_jobs):
     check_is_fitted(quantizer)
     source.expected = of_estimator(quantizer)
     grid, seed = quantizer.__zipml_packing__()
-    packed = pack_source(source, grid.scheme, seed, grid=grid, n_jobs=n_jobs)
-    return packed._with(feature_names=source.expected.names)
+    rows = pack_source(source, grid.scheme, seed, grid=grid, n_jobs=n_jobs)
+    return rows.named(source.expected.names)
 
 
 @underflow_is_zero
@@ -52,7 +54,7 @@ def pack_source(source, scheme, seed, *, grid=None, n_jobs=None):
 
     Returns
     -------
-    PackedMatrix, with target and feature_names if the source has them
+    PackedRows, with target and feature_names if the source has them
 
     Raises
     ------
@@ -64,6 +66,7 @@ def pack_source(source, scheme, seed, *, grid=None, n_jobs=None):
     UserWarning
         When values lie outside a grid that was found without them, and went to its ends.
     """
+    check_n_jobs(n_jobs, "PackedMatrix.from_chunks")
     if grid is None and source.repeatable:
         sketch = sketch_of(source.chunks(), seed, source.n_rows, n_jobs)
         if not sketch.sample.whole:
@@ -165,10 +168,12 @@ class Packer:
         return self.store.rows(self.order.n)[self.order.slots(expected)]
 
     def statistics(self, n_rows, table):
-        """Parts of a PackedMatrix of the n_rows rows added; table is the decode table."""
+        """Statistics of the n_rows rows added, parts of PackedRows; table is the decode table."""
         values = self.sample.values()
-        coincidence = 0.0 if self.by_place else self.encoder.coincidence(values, np.arange(len(values)))
-        new = from_moments(self.encoder.moments, n_rows, coincidence, table)
+        collision_probability = (
+            0.0 if self.by_place else self.encoder.collision_probability(values, np.arange(len(values)))
+        )
+        new = from_moments(self.encoder.moments, n_rows, collision_probability, table)
         return new if self.carried is None else self.carried.joined(new, n_rows, self.encoder.moments.hits)
 
     def _check(self, X, column_names):
@@ -186,7 +191,7 @@ class Packer:
             self.low, self.high = np.minimum(self.low, low), np.maximum(self.high, high)
 
     def finish(self, feature_names=None):
-        """The PackedMatrix of all rows; the packer must not be used again."""
+        """The PackedRows of all rows; the packer must not be used again."""
         n = self.store.n_rows
         if n == 0:
             raise ValueError("The source has no rows: at least one is needed.")

@@ -14,11 +14,11 @@ from .problem import PARTS
 class Direction:
     """A move of z, and what it adds to the gradient of the objective's smooth part, float64 (targets, padded columns).
 
-    move . bend is the curvature along it.
+    move . hessian_product is the curvature along it.
     """
 
     move: np.ndarray
-    bend: np.ndarray
+    hessian_product: np.ndarray
 
 
 class Anchor:
@@ -26,7 +26,7 @@ class Anchor:
 
     z moves along directions that are rounded to what the kernels multiply with exactly. The gradient is linear in z and
     the objective, an l1 penalty apart, quadratic, so both follow by addition: no residuals are kept, and a combination
-    of directions costs no pass over the samples.
+    of directions costs no pass over the samples. That takes a quadratic loss.
 
     Parameters
     ----------
@@ -57,6 +57,11 @@ class Anchor:
         """Its smooth part and the l1 penalty."""
         return self.smooth + (self.quadratic.l1 * np.abs(self.z)).sum(axis=1)
 
+    @property
+    def reported(self):
+        """The objective, for a loss curve: of a sum of squares, what addition leaves below zero is rounding."""
+        return self.objective if self.quadratic.is_compensated else np.maximum(self.objective, 0)
+
     def move(self, z):
         """Go to z (targets, columns), but for 1e-5 of the way; False if that is not finite."""
         direction = self.toward(z)
@@ -67,7 +72,7 @@ class Anchor:
     def toward(self, z):
         """The direction to z (targets, columns), rounded; None if that is not finite."""
         q = self.quadratic
-        move, bend = np.zeros(self.z.shape), np.zeros(self.z.shape)
+        move, hessian_product = np.zeros(self.z.shape), np.zeros(self.z.shape)
         move[:, : z.shape[1]] = z - self.z[:, : z.shape[1]]
         if len(move) >= MANY:
             return self._toward_many(move)
@@ -75,9 +80,9 @@ class Anchor:
             step = passes.Move(q.problem.tiles, move[k], q.centre)  # rounds it
             if not step.finite:
                 return None
-            bend[k] = self._mean(*q.problem.sums_of(step, self.limbs))
+            hessian_product[k] = self._mean(*q.problem.sums_of(step, self.limbs))
             self.passes += 1
-        return Direction(move, bend + q.pull(move))
+        return Direction(move, hessian_product + q.penalty_gradient(move))
 
     def _toward_many(self, move):
         """The same for many targets, at 31 bits, in passes of all at once."""
@@ -86,32 +91,32 @@ class Anchor:
         if not np.isfinite(move).all():
             return None
         z, shift = move[:, : problem.d], move @ q.centre.astype(np.float64)
-        bend = np.zeros(move.shape)
+        hessian_product = np.zeros(move.shape)
         for tiles, slots in problem.spans_of_many(len(z)):
             image = products_many(problem.tiles, z, *tiles, threads=problem.threads)[:, : slots.stop - slots.start]
             image -= shift[:, None]
-            bend += self._mean_of_many(image, tiles, 2 * self.limbs)
+            hessian_product += self._mean_of_many(image, tiles, 2 * self.limbs)
         self.passes += len(z)
-        return Direction(move, bend + q.pull(move))
+        return Direction(move, hessian_product + q.penalty_gradient(move))
 
     def advance(self, direction, factors, past=None):
         """Move by factors[k][1] times a direction and factors[k][0] times a past one; the Direction that makes."""
         of_past, of_new = np.array(factors, dtype=np.float64).T[:, :, None]
-        made = Direction(of_new * direction.move, of_new * direction.bend)
+        made = Direction(of_new * direction.move, of_new * direction.hessian_product)
         if past is not None:
-            made = Direction(made.move + of_past * past.move, made.bend + of_past * past.bend)
+            made = Direction(made.move + of_past * past.move, made.hessian_product + of_past * past.hessian_product)
         self.smooth = self.smooth + self.rise_along(made)
         self.z += made.move
-        self.gradient += made.bend - self.quadratic.pull(made.move)
+        self.gradient += made.hessian_product - self.quadratic.penalty_gradient(made.move)
         return made
 
     def slope(self):
         """Gradient of the objective's smooth part, float64 (targets, padded columns)."""
-        return self.gradient + self.quadratic.pull(self.z)
+        return self.gradient + self.quadratic.penalty_gradient(self.z)
 
     def rise_along(self, direction):
         """What the objective's smooth part rises by along a direction, every target."""
-        return (direction.move * (self.slope() + direction.bend / 2)).sum(axis=1)
+        return (direction.move * (self.slope() + direction.hessian_product / 2)).sum(axis=1)
 
     def rise_to_end(self, direction):
         """What the objective would rise by at the end of a direction, every target."""
@@ -132,11 +137,12 @@ class Anchor:
         def add(bounds, first, last):
             for part in range(first, last):
                 for tiles in problem.spans(bounds[part], bounds[part + 1]):
-                    residual = -q.targets[k, tiles[0] * kernels.TILE_ROWS : tiles[1] * kernels.TILE_ROWS]
+                    slots = slice(tiles[0] * kernels.TILE_ROWS, tiles[1] * kernels.TILE_ROWS)
+                    residual = q.loss.residuals(0.0, q.targets[k, slots])
                     weighted = problem.unit_weights(*tiles) * residual
                     sums[part, : problem.d] += problem.column_sums(weighted, *tiles, limbs=2)
                     totals[part] += weighted.sum()
-                    losses[part] += weighted @ residual.astype(np.float64) / 2
+                    losses[part] += weighted @ residual / 2
 
         problem.in_parts(add)
         self.passes += 1
@@ -148,7 +154,7 @@ class Anchor:
         q, problem = self.quadratic, self.quadratic.problem
         losses = np.zeros(len(q.targets))
         for tiles, slots in problem.spans_of_many(len(losses)):
-            residual = -q.targets[:, slots].astype(np.float64)
+            residual = q.loss.residuals(0.0, q.targets[:, slots])
             weights = problem.unit_weights(*tiles)[: residual.shape[1]]
             losses += np.einsum("ki,ki,i->k", residual, residual, weights) / 2
             self.gradient += self._mean_of_many(residual, tiles, 4)

@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from .._kernels import epochs as epoch_kernels
 from .._kernels import tiles as kernels
 
 MIN_STEPS = 32
@@ -15,7 +16,7 @@ LARGE_BATCH_ROWS, LARGE_BATCH_BITS = 2048, 8
 THREADED_VALUES = 1 << 24
 
 
-def batch_rows(problem, options):
+def batch_size_of(problem, options):
     """Rows of a mini-batch."""
     if options.batch_size != "auto":
         return options.batch_size
@@ -44,12 +45,13 @@ def tile_order(tiles, batches, seed, epoch):
     return tiles[tiles < n]
 
 
-def epoch_arguments(quadratic, tiles, rule, rows, seed, epoch):
-    """What an epoch of either solver begins with, see `epochs`: `rows` a batch of tiles, by a Rule."""
+def batches_of(quadratic, tiles, batch_size, seed, epoch):
+    """The Batches of an epoch of either solver, over the problem's tiles or other draws of them."""
     problem = quadratic.problem
-    batches = n_batches(problem, rows)
-    order = tile_order(problem.tiles, batches, seed, epoch)
-    return tiles, quadratic.rows, order, rows, quadratic.centre, rule.keep, rule.step, batches / problem.n
+    count = n_batches(problem, batch_size)
+    order = tile_order(problem.tiles, count, seed, epoch)
+    weight, loss = count / problem.n, quadratic.loss.name
+    return epoch_kernels.Batches(tiles, quadratic.rows, order, batch_size, quadratic.centre, weight, loss)
 
 
 def sweeps(batches):

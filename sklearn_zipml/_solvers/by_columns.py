@@ -7,6 +7,7 @@ from . import evaluation
 from .accuracy import OF_OBJECTIVE, OF_START, is_reached
 from .by_orthogonal_factors import is_small_enough, solve_by_orthogonal_factors
 from .factor import SINGULAR, Factor
+from .loss import mean_square
 
 # Condition at which a solution needs no refinement, and part of the zero model's objective above which the objective
 # can be had from the second moments without losing digits.
@@ -37,7 +38,7 @@ def solve_by_columns(quadratic):
     if factor.rcond < SINGULAR and not quadratic.is_compensated and is_small_enough(problem):
         return solve_by_orthogonal_factors(quadratic)
     residual = evaluation.residuals(quadratic, np.zeros((len(quadratic.targets), problem.d)))
-    start = evaluation.mean_square(problem, residual) / 2
+    start = quadratic.loss.mean(residual, quadratic.row_targets, problem.weights)
     limbs = 2 if len(residual) >= MANY and factor.rcond > FEW_BITS else evaluation.LIMBS
     right = -problem.unit * evaluation.loss_gradient(quadratic, residual, limbs)
     scaled = factor.solve(right)
@@ -89,7 +90,7 @@ def refine(quadratic, factor, z, start):
         previous = slope, -(slope * step).sum(axis=1)
         move = direction * unit
         image = evaluation.images(problem, move)
-        curvature = evaluation.mean_square(problem, image) + 2 * quadratic.penalty(move)
+        curvature = mean_square(image, problem.weights) + 2 * quadratic.penalty(move)
         length = np.divide(-(slope * direction).sum(axis=1), curvature, out=np.zeros(len(z)), where=curvature > 0)
         z = z + length[:, None] * move
         residual = evaluation.residuals(quadratic, z)

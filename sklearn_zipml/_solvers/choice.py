@@ -25,6 +25,8 @@ def chosen_solver(quadratic, options):
 def is_exact_affordable(quadratic):
     """Whether the exact solution may be taken where epochs do not get there."""
     problem = quadratic.problem
+    if not quadratic.loss.is_quadratic:
+        return False
     if quadratic.has_l1:
         return products(problem) <= AFFORDABLE and elastic_net.is_affordable(quadratic)
     side = problem.n if by_rows(quadratic) else problem.d

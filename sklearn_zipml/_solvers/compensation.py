@@ -1,4 +1,4 @@
-"""How much of the rounding variance may be subtracted from a stored sample (DESIGN section 2).
+"""How much of the rounding variance may be subtracted from a stored sample.
 
 The bias of the second-moment matrix of one stored draw is the known diagonal D. The noise of a finite sample is not
 exactly D, though: subtracting all of it can leave a matrix with negative eigenvalues. So a part of it is subtracted,
@@ -165,11 +165,11 @@ def noise_ratio(problem, noisy):
 
 def independent_rows(problem, last):
     """How many independent rows tiles 0..last-1 are worth."""
-    coincidence = float(problem.matrix._coincidence[0])
+    shared = float(problem.matrix.collision_probability[0])
     if len(problem.weights):
-        return effective_rows(coincidence, problem.unit_weights(0, last))
+        return effective_rows(shared, problem.unit_weights(0, last))
     own = 1 / min(problem.n, last * TILE_ROWS)
-    return 1 / (own + (1 - own) * coincidence)
+    return 1 / (own + (1 - own) * shared)
 
 
 def smallest_ratio(problem, ridge, noise, noisy, ratio):

@@ -3,6 +3,7 @@
 import numpy as np
 
 from . import evaluation
+from .loss import mean_square
 from .objective import left_of_gains
 
 LIMBS = 2
@@ -34,7 +35,7 @@ def conjugate_gradients(quadratic, z, tol, most_steps):
         direction = kept[:, None] * direction - conditioned
         move = direction * unit
         image = evaluation.images(problem, move, LIMBS)
-        curvature = evaluation.mean_square(problem, image) + 2 * quadratic.penalty(move)
+        curvature = mean_square(image, problem.weights) + 2 * quadratic.penalty(move)
         downhill = -(slope * direction).sum(axis=1)
         length = np.divide(downhill, curvature, out=np.zeros(len(z)), where=curvature > 0)
         gains.append(length * downhill / 2)

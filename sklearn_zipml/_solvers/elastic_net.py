@@ -1,5 +1,7 @@
 """The elastic net by coordinate descent, where the columns that matter fit in memory: scikit-learn's, on small data.
 
+Where it has not got there after many sweeps, `active_set` goes on from it.
+
 With many rows these are a square root of the second moments, as many rows as columns, that give the same objective but
 for a constant; with few, the rows themselves.
 """
@@ -11,13 +13,14 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import ElasticNet
 
 from . import evaluation
+from .active_set import search_signs
 from .by_columns import positive_factor
 from .by_orthogonal_factors import MOST_VALUES
 from .objective import MOST_L1
 
 MOST_COLUMNS = 2048
-MOST_SWEEPS = 20_000
-ATTEMPTS = 4
+MOST_SWEEPS = 1000  # at a time
+ATTEMPTS = 20
 
 
 def is_affordable(quadratic):
@@ -105,6 +108,10 @@ class _Descent:
                 model.fit(self.rows, self.target)
             self.sweeps += int(model.n_iter_)
             gap = float(model.dual_gap_) * n
-            if gap <= tol / 2 * abs(self.objective(model.coef_)):
+            reached = self.objective(model.coef_)
+            if gap <= tol / 2 * abs(reached):
                 break
+            found = search_signs(self.rows, self.target, self.l1, self.ridge, model.coef_)
+            if self.objective(found) < reached:
+                model.coef_ = found
         return model.coef_, gap

@@ -43,18 +43,9 @@ def images(problem, z, limbs=LIMBS):
 
 
 def residuals(quadratic, z, limbs=LIMBS):
-    """Predictions of a model less the targets, float64 (targets, rows) in slot order."""
-    targets = quadratic.targets[:, : quadratic.problem.n]
-    if not z.any():
-        return np.negative(targets, dtype=np.float64)
-    return images(quadratic.problem, z, limbs) - targets
-
-
-def mean_square(problem, values):
-    """Weighted mean over rows of squares, float64 (targets,); values (targets, rows)."""
-    if len(problem.weights):
-        return values**2 @ problem.unit_weights()[: problem.n] / problem.n
-    return np.einsum("ki,ki->k", values, values) / problem.n
+    """Residuals of a model, by its loss, float64 (targets, rows) in slot order."""
+    margins = images(quadratic.problem, z, limbs) if z.any() else 0.0
+    return quadratic.loss.residuals(margins, quadratic.row_targets)
 
 
 def row_combinations(problem, values, limbs=LIMBS):
@@ -86,13 +77,13 @@ def _combinations_of_many(problem, values, limbs):
 
 def objective(quadratic, z, residual):
     """The objective with penalties and compensation, float64 (targets,)."""
-    return mean_square(quadratic.problem, residual) / 2 + quadratic.penalty(z)
+    return quadratic.loss.mean(residual, quadratic.row_targets, quadratic.problem.weights) + quadratic.penalty(z)
 
 
 def zero_objective(quadratic):
     """That of the model that is zero, float64 (targets,)."""
-    targets = quadratic.targets[:, : quadratic.problem.n].astype(np.float64, copy=False)
-    return mean_square(quadratic.problem, targets) / 2
+    residual = quadratic.loss.residuals(0.0, quadratic.row_targets)
+    return quadratic.loss.mean(residual, quadratic.row_targets, quadratic.problem.weights)
 
 
 def loss_gradient(quadratic, residual, limbs=LIMBS):

@@ -1,10 +1,14 @@
 """The exact minimum: one factorisation of second moments for all targets, or coordinate descent with an l1 penalty."""
 
+import numpy as np
+
 from .by_columns import solve_by_columns
 from .by_orthogonal_factors import is_small_enough, solve_by_orthogonal_factors
 from .by_rows import solve_by_rows
 from .choice import by_rows
 from .elastic_net import solve_elastic_net
+from .evaluation import zero_objective
+from .options import ROUNDING
 
 
 def solve_exactly(quadratic, start, tol):
@@ -19,12 +23,17 @@ def solve_exactly(quadratic, start, tol):
     quadratic.problem.centre_exactly()
     if quadratic.has_l1:
         return solve_elastic_net(quadratic, start, tol)
-    return *_factored(quadratic), 1
+    return *_factored(quadratic, tol), 1
 
 
-def _factored(quadratic):
+def _factored(quadratic, tol):
     if not by_rows(quadratic):
-        return solve_by_columns(quadratic)
+        found = solve_by_columns(quadratic)
+        enough = tol * np.abs(found[1]) + ROUNDING * zero_objective(quadratic)
+        if np.all(found[2] <= enough) or quadratic.is_compensated or not is_small_enough(quadratic.problem):
+            return found
+        other = solve_by_orthogonal_factors(quadratic)
+        return other if np.all(other[2] <= np.maximum(found[2], enough)) else found
     found = solve_by_rows(quadratic)
     if found is None and is_small_enough(quadratic.problem):
         return solve_by_orthogonal_factors(quadratic)

@@ -2,7 +2,7 @@
 
 import numpy as np
 from scipy.linalg import solve_triangular
-from scipy.linalg.lapack import dpocon, dpotrf, dpotrs
+from scipy.linalg.lapack import dpocon, dpotrs
 
 from .._kernels.threads import lapack
 
@@ -42,9 +42,12 @@ class Factor:
         if len(matrix) == 0:
             self._cholesky, self.rcond = scaled, 1.0
             return
-        self._cholesky, failed = lapack(dpotrf, scaled, lower=1)
-        if not failed:
-            self.rcond = float(lapack(dpocon, self._cholesky, norm, uplo="L")[0])
+        try:
+            # NumPy's, which lets other threads run, and with them an interrupt; the upper one is Fortran's order
+            self._cholesky = lapack(np.linalg.cholesky, scaled).T
+            self.rcond = float(lapack(dpocon, self._cholesky, norm, uplo="U")[0])
+        except np.linalg.LinAlgError:
+            pass
         if self.rcond < SINGULAR:
             self._take_eigenvectors(scaled, weights)
 
@@ -70,7 +73,7 @@ class Factor:
         """The solution for right sides (targets, columns), of the same shape."""
         right = right * self.inverse
         if self._cholesky is not None:
-            found = lapack(dpotrs, self._cholesky, right.T, lower=1)[0].T if right.size else right
+            found = lapack(dpotrs, self._cholesky, right.T, lower=0)[0].T if right.size else right
         else:
             found = ((right @ self._vectors) / self._values) @ self._vectors.T
         return found * self.inverse
@@ -80,8 +83,7 @@ class Factor:
         size = np.divide(1, self.inverse, out=np.zeros_like(self.inverse), where=self.inverse > 0)
         right = right * self.inverse
         if self._cholesky is not None:
-            lower = np.tril(self._cholesky)
-            return lower.T * size, solve_triangular(lower, right.T, lower=True).T
+            return self._cholesky * size, solve_triangular(self._cholesky, right.T, trans="T").T
         root = np.sqrt(self._values)
         return (self._vectors * root).T * size, (right @ self._vectors) / root
 

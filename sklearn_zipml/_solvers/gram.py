@@ -5,11 +5,10 @@ from itertools import pairwise
 from threading import Lock
 
 import numpy as np
-from scipy.linalg import get_blas_funcs
 
 from .._kernels import matmul
 from .._kernels import tiles as kernels
-from .._kernels.threads import in_threads, run_team, threads_of
+from .._kernels.threads import in_threads, poll, run_team, threads_of
 
 # Columns of a block: its sums and two runs of decoded rows stay near the core.
 BLOCK_COLUMNS = 512
@@ -22,6 +21,8 @@ MOST_RATIO = 8
 MOST_TOTAL = 1 << 46
 # Values of rows that are unpacked at a time.
 ROW_BLOCK_VALUES = 1 << 22
+# Rows whose products with others are made at a time.
+ROW_BLOCK = 1 << 10
 
 
 def position_sums(tiles, first, last, threads, weights=None):
@@ -107,18 +108,17 @@ def row_gram(tiles, centre, unit, dtype=np.float64, threads=1):
     float64 (n_rows, n_rows)
     """
     n, d = tiles.n_rows, tiles.n_columns
-    out = np.zeros((n, n), order="F")
-    product = out if dtype == np.float64 else np.zeros((n, n), dtype=dtype, order="F")
-    rank_k = get_blas_funcs("syrk", dtype=dtype)
+    out = np.zeros((n, n))
     columns = max(16, ROW_BLOCK_VALUES // max(1, n) // 16 * 16)
     for first in range(0, d if n else 0, columns):
         block = _scaled_columns(tiles, slice(first, min(d, first + columns)), centre, unit, dtype, threads)
-        # upper triangle of block block', in place: of a Fortran array of rows' it takes no copy
-        rank_k(1.0, block.T, beta=float(product is out), c=product, trans=1, overwrite_c=1)
-        if product is not out:
-            out += product
-    matmul.mirror(out.T.view(np.int64))
-    return out.T
+        # the lower triangle, some rows of it at a time: NumPy's product lets other threads and signals come between
+        for start in range(0, n, ROW_BLOCK):
+            stop = min(n, start + ROW_BLOCK)
+            out[start:stop, :stop] += block[start:stop] @ block[:stop].T
+            poll()
+    matmul.mirror(out.view(np.int64))
+    return out
 
 
 def _scaled_columns(tiles, columns, centre, unit, dtype, threads):

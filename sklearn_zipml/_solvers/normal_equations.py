@@ -7,8 +7,8 @@ chunk by chunk and subtracted as in `fit` (see `compensation`). One chunk has th
 import numpy as np
 
 from .._kernels.tiles import TILE_ROWS
-from .._packed_matrix import PackedMatrix
 from .._storage.blocks import block_rows, sequential_blocks
+from .._storage.packed_rows import PackedRows
 from .compensation import Compensation, dense_compensation, dense_ratio, noise_ratio, noisy_columns, tau_of
 from .factor import Factor
 from .problem import Problem, is_dense_cheap
@@ -49,13 +49,13 @@ class Moments:
 
         Parameters
         ----------
-        matrix : PackedMatrix, or array that is not to be rounded, (rows, features)
+        matrix : PackedRows, or array that is not to be rounded, (rows, features)
         targets : float64 (rows, outputs)
         weights : float64 (rows,), all positive
         """
         self.n_chunks += 1
         self.n_rows += len(targets)
-        if isinstance(matrix, PackedMatrix):
+        if isinstance(matrix, PackedRows):
             self._add_noise(matrix, weights)
             blocks = _decoded_blocks(matrix)
         else:
@@ -77,7 +77,7 @@ class Moments:
 
     def _add_noise(self, packed, weights):
         problem = Problem(packed, None if np.ptp(weights) == 0 else weights, True)
-        self.noise += weights.sum() * problem.variance * packed._step**2
+        self.noise += weights.sum() * problem.variance * packed.step**2
         noise = problem.variance * problem.unit**2
         noisy = noisy_columns(noise)
         if noisy.any():
@@ -132,10 +132,10 @@ class Moments:
 def _decoded_blocks(packed):
     """Row numbers and decoded rows, float64."""
     tiles = max(1, block_rows(packed.shape[1], np.float64) // TILE_ROWS)
-    for first in range(0, packed._tiles.n_tiles, tiles):
-        positions = packed._positions(first, min(first + tiles, packed._tiles.n_tiles))
-        rows = packed._order.rows(first * TILE_ROWS, first * TILE_ROWS + len(positions))
-        yield rows, positions * packed._step + packed._offset
+    for first in range(0, packed.tiles.n_tiles, tiles):
+        positions = packed.tiles.positions(first, min(first + tiles, packed.tiles.n_tiles))
+        rows = packed.order.rows(first * TILE_ROWS, first * TILE_ROWS + len(positions))
+        yield rows, positions * packed.step + packed.offset
 
 
 def _array_blocks(X):

@@ -7,8 +7,8 @@ import numpy as np
 
 from .._kernels import epochs as epoch_kernels
 from .._kernels import passes
-from .compensation import bounded_compensation, compensation
 from .factor import Factor
+from .loss import LEAST_SQUARES
 
 MOST_RIDGE = 1e10
 # Rows that the curvature of the gap is taken from: of fewer, what is left of it after the compensation is noise.
@@ -55,8 +55,8 @@ class Rule:
 class Quadratic:
     """Objective of one fit: the problem, its targets, penalties and compensation.
 
-    Minimised over z, every target for itself: the mean of weighted squared errors / 2, plus alpha / 2 times the sum of
-    squares and l1 times the sum of magnitudes of the coefficients z / step, less the compensation.
+    Minimised over z, every target for itself: the mean of weighted losses (half the squared errors), plus alpha / 2
+    times the sum of squares and l1 times the sum of magnitudes of the coefficients z / step, less the compensation.
 
     Parameters
     ----------
@@ -65,20 +65,25 @@ class Quadratic:
     alpha : float
     l1 : float64 (targets,) or None
     diagonal : bool, whether what is compensated has to be a part of D, the same in every direction
+    loss : Loss of a row, least squares
+
+    Attributes
+    ----------
+    problem : Problem, that given without columns of which the ridge penalty leaves nothing
     """
 
-    def __init__(self, problem, targets, alpha, l1=None, diagonal=False):
-        self.problem = problem
+    def __init__(self, problem, targets, alpha, l1=None, *, diagonal=False, loss=LEAST_SQUARES):
+        self.loss = loss
         d, padded = problem.d, problem.tiles.padded
         self.padded, self.alpha = padded, float(alpha)
         self.targets = targets
         with np.errstate(over="ignore", divide="ignore"):
             ridge = (np.sqrt(alpha) * problem.unit / problem.step) ** 2 if alpha > 0 else np.zeros(d)
         # a penalty so large leaves a coefficient that explains less than 1e-10 of the target: none
-        problem.leave_out(ridge > MOST_RIDGE * (problem.diagonal.sum() or 1.0))
+        self.problem = problem = problem.without(ridge > MOST_RIDGE * (problem.diagonal.sum() or 1.0))
         unit = problem.unit
         self.ridge = np.where(unit > 0, ridge, 0.0)
-        self._compensate(compensation(problem, self.ridge, diagonal))
+        self._compensate(loss.compensation(problem, self.ridge, diagonal))
         self._l1 = np.zeros(len(targets)) if l1 is None else np.asarray(l1, dtype=np.float64)
         self.has_l1 = l1 is not None and bool(np.any(l1 > 0))
         self.l1 = self._pad(self._l1_on_z(self._l1))
@@ -88,6 +93,11 @@ class Quadratic:
     def centre(self):
         """Of the padded columns, float32, as the epochs take it."""
         return self.problem.padded(self.problem.centre)
+
+    @property
+    def row_targets(self):
+        """Targets of the rows, (targets, rows) in slot order."""
+        return self.targets[:, : self.problem.n]
 
     @cached_property
     def rows(self):
@@ -113,8 +123,7 @@ class Quadratic:
 
     def limit_compensation(self):
         """Subtract no more than the whole matrix of second moments has in every direction."""
-        noise = self.problem.variance * self.problem.unit**2
-        self._compensate(bounded_compensation(self.problem, self.ridge, noise, self.tau))
+        self._compensate(self.loss.bounded_compensation(self.problem, self.ridge, self.tau))
 
     def _l1_on_z(self, l1):
         with np.errstate(over="ignore"):
@@ -134,7 +143,7 @@ class Quadratic:
         share = np.divide(self.steady_noise, diagonal, out=np.zeros_like(noise), where=diagonal > 0)
         return max(LEAST_KEPT, float(noise @ (1 - np.minimum(share, 1)) / noise.sum()))
 
-    def pull(self, anchor):
+    def penalty_gradient(self, anchor):
         """Gradient of l2 penalty and compensation at z = anchor, float64 (targets, columns)."""
         return self.diagonal * anchor + (anchor @ self.lift_on_z.T) @ self.lift_on_z
 
@@ -207,7 +216,7 @@ class Quadratic:
         gradients = self.subgradients(z, gradient)
         if problem.is_dense_cheap():
             factor = Factor(self.matrix(), self.norm_weights())
-            return np.maximum((gradients * factor.solve(gradients)).sum(axis=1) / 2, 0)
+            return self.loss.gain(gradients, factor.solve(gradients))
         last, diagonal = problem.sample_tiles(GAP_ROWS, GAP_ROWS_BY_COLUMN), self.ridge - self.noise
 
         def curvature(v):
@@ -248,14 +257,14 @@ def gain_of_conjugate_gradients(apply, gradient, diagonal, enough=np.inf, iterat
     p, square = conditioned.copy(), r @ conditioned
     for _ in range(iterations):
         image = apply(p)
-        bend = p @ image
-        if not (square > 0 and bend > 0):
+        curvature = p @ image
+        if not (square > 0 and curvature > 0):
             return sum(gains)
-        gains.append(square * (square / bend) / 2)
+        gains.append(square * (square / curvature) / 2)
         gain, left = sum(gains), left_of_gains(gains)
         if gain > enough or left <= KNOWN * gain or gain + left <= enough < np.inf:
             break
-        r -= square / bend * image
+        r -= square / curvature * image
         conditioned = r / diagonal
         p, square = conditioned + (r @ conditioned) / square * p, r @ conditioned
     return gain + left

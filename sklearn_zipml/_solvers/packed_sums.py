@@ -66,7 +66,7 @@ class PackedSums:
 
         Parameters
         ----------
-        packed : PackedMatrix
+        packed : PackedRows
         targets : float64 (rows, outputs)
         weights : float64 (rows,) or None
         threads : int; nothing depends on it
@@ -74,10 +74,10 @@ class PackedSums:
         with_noise_products : bool, whether WeightedSums.noise is wanted, which takes as long again
         """
         sums = cls(packed.shape[1], targets.shape[1])
-        n, n_slots, order = len(packed), packed._tiles.n_tiles * kernels.TILE_ROWS, packed._order
+        n, n_slots, order = len(packed), packed.tiles.n_tiles * kernels.TILE_ROWS, packed.order
         sums.n_rows = n
         weighted = targets.T if weights is None else targets.T * weights
-        sums.cross.add_products(packed._tiles, order.to_slots(weighted, n_slots, np.float64), threads)
+        sums.cross.add_products(packed.tiles, order.to_slots(weighted, n_slots, np.float64), threads)
         if with_squares:
             sums.squares.add(weighted * targets.T)
         sums.squared_weights.add(np.ones((1, n)) if weights is None else weights[None] ** 2)
@@ -165,16 +165,16 @@ class PackedSums:
 
 def noise_by_code(packed):
     """Rounding variance in squared steps, float64 (columns, codes); or (columns, 1) where it depends on no code."""
-    return code_noise(packed) if packed._noise.shape[1] else packed._variance.astype(np.float64)[:, None]
+    return code_noise(packed) if packed.noise.shape[1] else packed.rounding_variance.astype(np.float64)[:, None]
 
 
 def _weighted_sums(packed, weights, threads, with_noise_products):
-    tiles, d = packed._tiles, packed.shape[1]
+    tiles, d = packed.tiles, packed.shape[1]
     integers = None if weights is None else weights.astype(np.int32)
     total = len(packed) if weights is None else int(integers[: len(packed)].sum(dtype=np.int64))
     products, positions = position_sums(tiles, 0, tiles.n_tiles, threads, integers)
     counts, noise = np.zeros((0, 0), dtype=np.int64), np.zeros((0, 0), dtype=np.int64)
-    if packed._noise.shape[1]:
+    if packed.noise.shape[1]:
         if weights is None:
             counts = sum(in_threads(tiles.counts, tiles.n_tiles, THREAD_TILES, threads))
         else:
@@ -187,9 +187,9 @@ def _weighted_sums(packed, weights, threads, with_noise_products):
 
 def _noise_tiles(packed):
     """The codes with a table that says how large their errors are."""
-    table = np.zeros(packed._table.shape)
+    table = np.zeros(packed.table.shape)
     noise = code_noise(packed)
     largest = noise.max(axis=1, keepdims=True, initial=0)
     table[: len(noise)] = np.divide(NOISE_STEPS * noise, largest, out=np.zeros(noise.shape), where=largest > 0)
     codes = np.rint(table).astype(np.uint8).reshape(-1)
-    return kernels.Tiles(packed._codes, codes, len(packed), packed.shape[1], packed._width)
+    return kernels.Tiles(packed.codes, codes, len(packed), packed.shape[1], packed.scheme.width)

@@ -27,17 +27,18 @@ def factors(anchor, direction, past, points, rise):
     slopes, q = anchor.slope(), anchor.quadratic
     out = np.zeros((len(slopes), 2))
     for k, slope in enumerate(slopes):
-        moves, bends = direction.move[[k]], direction.bend[[k]]
+        moves, products = direction.move[[k]], direction.hessian_product[[k]]
         before, now, ended = (np.sign(point[k]) for point in points)
         if past is not None and (not q.has_l1 or np.array_equal(before, now)):
-            moves, bends = np.vstack([past.move[k], moves]), np.vstack([past.bend[k], bends])
+            moves = np.vstack([past.move[k], moves])
+            products = np.vstack([past.hessian_product[k], products])
         if not q.has_l1:
-            out[k, -len(moves) :] = _minimum(bends @ moves.T, moves @ slope)
+            out[k, -len(moves) :] = _minimum(products @ moves.T, moves @ slope)
             continue
         if np.array_equal(now, ended):
             # what rounding left of components that are zero does not count
-            moves, bends = moves[:, : len(now)] * (now != 0), bends[:, : len(now)]
-            found = _minimum(bends @ moves.T, moves @ (slope[: len(now)] + q.l1[k, : len(now)] * now))
+            moves, products = moves[:, : len(now)] * (now != 0), products[:, : len(now)]
+            found = _minimum(products @ moves.T, moves @ (slope[: len(now)] + q.l1[k, : len(now)] * now))
             if np.array_equal(np.sign(points[1][k] + found @ moves) * now, np.abs(now)):
                 out[k, -len(moves) :] = found
                 continue

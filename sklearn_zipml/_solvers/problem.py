@@ -1,9 +1,12 @@
 """Step 4: the quadratic problem in the solver's coordinates.
 
 Columns are centred implicitly and scaled by s_j = sqrt(max |a_j - centre_j| * std_j), a diagonal preconditioner
-(DESIGN section 6). With g the stored grid position of a value, its scaled coordinate is (g_j - centre_j) * unit_j.
+(doc/internals.rst, Solver). With g the stored grid position of a value, its scaled coordinate is (g_j - centre_j) *
+unit_j.
 The kernels work on z_j = step_j x_j, x being the coefficients in units of X.
 """
+
+from copy import copy
 
 import numpy as np
 from scipy.sparse.linalg import LinearOperator, eigsh
@@ -11,8 +14,7 @@ from scipy.sparse.linalg import LinearOperator, eigsh
 from .._kernels import passes
 from .._kernels import tiles as kernels
 from .._kernels.threads import THREAD_TILES, in_threads, run_team
-from .._quantization.float_rows import FLOAT_WIDTH
-from .._quantization.levels import listed
+from .._storage.finite import listed
 from .._storage.statistics import weighted
 from .._warnings import warn
 from .gram import integer_weights, second_moments
@@ -40,7 +42,7 @@ class Problem:
 
     Parameters
     ----------
-    matrix : PackedMatrix or FloatMatrix
+    matrix : PackedRows or FloatRows
     weights : float64 (n_samples,) or None, row weights in row order, all positive
     centred : bool, whether columns are centred (an intercept is fitted)
     threads : int, that passes over many samples are shared out among; nothing depends on it
@@ -53,7 +55,7 @@ class Problem:
     """
 
     def __init__(self, matrix, weights, centred, threads=1):
-        self.matrix, self.tiles, self.threads = matrix, matrix._tiles, threads
+        self.matrix, self.tiles, self.threads = matrix, matrix.tiles, threads
         self._dense, self.is_centred = None, centred
         self.n, self.d = matrix.shape
         self.n_slots = self.tiles.n_tiles * kernels.TILE_ROWS
@@ -62,13 +64,13 @@ class Problem:
         else:
             scaled = weights * (self.n / weights.sum())
             exact = np.float64 if self.n <= MOST_EXACT_ROWS else np.float32
-            self.weights = matrix._order.to_slots(scaled, self.n_slots, exact)
+            self.weights = matrix.order.to_slots(scaled, self.n_slots, exact)
         self.rows = passes.Rows(np.zeros((0, 0), dtype=np.float32), self.weights.astype(np.float32, copy=False))
-        self.offset, self.step = matrix._offset, matrix._step
+        self.offset, self.step = matrix.offset, matrix.step
         mean, deviation, self.variance = self._statistics()
         self.centre = mean if centred else -self.offset / self.step
         _warn_far(np.flatnonzero((deviation > 0) & (np.abs(mean - self.centre) > FAR * deviation)))
-        low, high = np.asarray(matrix._low, dtype=np.float64), np.asarray(matrix._high, dtype=np.float64)
+        low, high = np.asarray(matrix.low, dtype=np.float64), np.asarray(matrix.high, dtype=np.float64)
         spread = np.maximum(np.abs(low - self.centre), np.abs(high - self.centre))
         about = np.hypot(deviation, mean - self.centre)
         size = np.sqrt(spread) * np.sqrt(about)
@@ -76,28 +78,33 @@ class Problem:
         used = (size > SMALLEST) & (size < 1 / SMALLEST)
         self.unit = np.divide(1.0, size, out=np.zeros(self.d), where=used)
         self.diagonal = np.where(used, (self.unit * about) ** 2, 0.0)
-        self.leave_out(~used)
+        self._leave_out(~used)
 
     def _statistics(self):
-        if self.tiles.width == FLOAT_WIDTH:
+        if self.tiles.width == kernels.FLOAT_WIDTH:
             weights = self.unit_weights()
             # rows whose mean is not quite zero would have one direction too many
             mean = self.column_sums(weights, limbs=3) / weights.sum()
-            return mean, self.matrix._deviation, self.matrix._variance
+            return mean, self.matrix.deviation, self.matrix.rounding_variance
         if len(self.weights):
             return weighted(self.matrix, self.unit_weights())
-        parts = (self.matrix._mean, self.matrix._deviation, self.matrix._variance)
+        parts = (self.matrix.mean, self.matrix.deviation, self.matrix.rounding_variance)
         return tuple(np.asarray(part, dtype=np.float64) for part in parts)
 
     def centre_exactly(self):
         """Take the means of unweighted packed columns anew: what the matrix holds of them are float32."""
-        if self.is_centred and self.tiles.width < FLOAT_WIDTH and not len(self.weights):
+        if self.is_centred and self.tiles.width < kernels.FLOAT_WIDTH and not len(self.weights):
             self._dense = None
             mean = self.column_sums(self.unit_weights(), limbs=3) / self.n
             self.centre = np.where(self.unit > 0, mean, self.centre)
 
-    def leave_out(self, columns):
-        """Fix the coefficients of the columns of a mask at zero."""
+    def without(self, columns):
+        """The same rows, shared, with the coefficients of the columns of a mask fixed at zero."""
+        other = copy(self)
+        other._leave_out(columns)
+        return other
+
+    def _leave_out(self, columns):
         if not columns.any():
             return
         self._dense = None
@@ -207,20 +214,20 @@ class Problem:
 
     def _norms_by_table(self):
         """Squared norms as products with a matrix that has the same codes for the squares of values."""
-        table = self.matrix._table
+        table = self.matrix.table
         square = np.zeros(table.shape)
         square[: self.d] = (table[: self.d] - self.centre[:, None]) ** 2
         largest = square.max(axis=1, keepdims=True, initial=0)
         share = np.divide(255 * square, largest, out=np.zeros(table.shape), where=largest > 0)
         codes = np.rint(share).astype(np.uint8).reshape(-1)
-        squares = kernels.Tiles(self.matrix._codes, codes, self.n, self.d, self.tiles.width)
+        squares = kernels.Tiles(self.matrix.codes, codes, self.n, self.d, self.tiles.width)
         z = self.unit**2 * largest[: self.d, 0] / 255
 
         return lambda first, last: passes.products(squares, z, first, last, 1)
 
     def scaled_block(self, first, last):
         """Scaled rows of tiles first..last-1 times the root of their weights, float64."""
-        if self.tiles.width == FLOAT_WIDTH:
+        if self.tiles.width == kernels.FLOAT_WIDTH:
             rows = self.tiles.floats[first:last, : self.d].transpose(0, 2, 1).reshape(-1, self.d)
             rows = rows[: self.n - first * kernels.TILE_ROWS]
         else:
@@ -238,9 +245,11 @@ class Problem:
 
     def _gram(self, last):
         weights = self._integer_weights()
-        if self.tiles.width < FLOAT_WIDTH and (weights is not None or not len(self.weights)):
+        if self.tiles.width < kernels.FLOAT_WIDTH and (weights is not None or not len(self.weights)):
             moments = second_moments(self.tiles, last, self.centre, self.threads, weights)
-            return moments * self.unit * self.unit[:, None]
+            moments *= self.unit  # in place: matrices of many columns take long to get memory for
+            moments *= self.unit[:, None]
+            return moments
         gram, total = np.zeros((self.d, self.d)), self.unit_weights(0, last).sum()
         chunk = max(1, (1 << 22) // (kernels.TILE_ROWS * 8 * max(1, self.d)))
         for first in range(0, last, chunk):
@@ -253,7 +262,7 @@ class Problem:
 
         Matrices that are cheap stay exact: the compensation and the gap take them as they are, without refinement.
         """
-        is_large = self.tiles.width < FLOAT_WIDTH and float(self.n) * self.d**2 > DENSE_FLOPS
+        is_large = self.tiles.width < kernels.FLOAT_WIDTH and float(self.n) * self.d**2 > DENSE_FLOPS
         return integer_weights(self.weights, self.n) if len(self.weights) and is_large else None
 
     @property

@@ -4,10 +4,9 @@ import numpy as np
 
 from .._kernels import epochs as epoch_kernels
 from .._kernels import tiles as kernels
-from .._quantization.float_rows import FLOAT_WIDTH
 from . import plane_search
 from .anchor import Anchor
-from .batches import batch_rows, epoch_arguments, n_batches, pass_bytes, sweeps, worthwhile_threads
+from .batches import batch_size_of, batches_of, n_batches, pass_bytes, sweeps, worthwhile_threads
 from .certificate import certificate
 from .objective import Rule
 from .options import HALVINGS, Result, step_size_of
@@ -77,16 +76,16 @@ class _Run:
     def __init__(self, quadratic, options, seed, z):
         problem = quadratic.problem
         self.quadratic, self.options, self.seed = quadratic, options, seed
-        self.rows = batch_rows(problem, options)
-        self.batches = n_batches(problem, self.rows)
+        self.batch_size = batch_size_of(problem, options)
+        self.batches = n_batches(problem, self.batch_size)
         damping = min(MODEL_STEP.get(options.model_bits, 1), GRADIENT_STEP.get(options.gradient_bits, 1))
-        damping *= quadratic.kept_curvature() ** 2  # the noise of a batch is that of all, its pull only what is kept
+        damping *= quadratic.kept_curvature() ** 2  # the noise of a batch is that of all, its curvature what is kept
         largest = problem.largest_norm() * self.batches / problem.n
-        self.step_size = step_size_of(options, damping / (3 * (quadratic.top + largest)))
-        self.team = epoch_kernels.Team(quadratic.padded, self.rows, worthwhile_threads(problem, self.batches))
+        self.step_size = step_size_of(options, damping / (3 * quadratic.loss.curvature * (quadratic.top + largest)))
+        self.team = epoch_kernels.Team(quadratic.padded, self.batch_size, worthwhile_threads(problem, self.batches))
         self.anchor = Anchor(quadratic, z, 1 if options.tol > FINE else 2)
         self.scale = np.maximum(np.abs(self.anchor.objective), np.finfo(float).tiny)
-        self.lag = np.zeros(quadratic.targets.shape, dtype=np.float32)
+        self.table_residual = np.zeros(quadratic.targets.shape, dtype=np.float32)
         self.position, self.begun, self.past = z, z, None
         self.epoch = self.halvings = 0
         self.losses, self.bytes_read = [], []
@@ -120,24 +119,23 @@ class _Run:
         """The steps of an epoch, which change the offset from the anchor; whether all were finite."""
         quadratic, options = self.quadratic, self.options
         rule = Rule.of(self.step_size, quadratic, quadratic.steady_noise)
-        bits = 0 if quadratic.problem.tiles.width == FLOAT_WIDTH else SAGA_BITS
-        self.lag[:] = 0  # the table holds the residuals at the anchor
+        bits = 0 if quadratic.problem.tiles.width == kernels.FLOAT_WIDTH else SAGA_BITS
+        self.table_residual[:] = 0  # the table holds the residuals at the anchor
+        key, l1 = kernels.mix(self.seed, self.epoch << 16 | 1), rule.shrinkage(self.anchor.z)
         return epoch_kernels.saga_epoch(
-            *epoch_arguments(quadratic, quadratic.problem.tiles, rule, self.rows, self.seed, self.epoch),
-            1 / quadratic.problem.n,
-            options.model_bits or bits,
-            options.gradient_bits or bits,
-            kernels.mix(self.seed, self.epoch << 16 | 1),
-            self.lag,
-            quadratic.pull(self.anchor.z),
+            batches_of(quadratic, quadratic.problem.tiles, self.batch_size, self.seed, self.epoch),
+            epoch_kernels.Steps(
+                rule.keep, rule.step, options.model_bits or bits, options.gradient_bits or bits, key, l1
+            ),
+            self.table_residual,
+            quadratic.penalty_gradient(self.anchor.z),
             self.anchor.gradient.copy(),
             offset,
-            rule.shrinkage(self.anchor.z),
             self.team,
         )
 
     def _record(self):
-        self.losses.append(self.anchor.objective)
+        self.losses.append(self.anchor.reported)
         passes = self.anchor.passes + self.epoch * sweeps(self.batches)
         self.bytes_read.append(passes * pass_bytes(self.quadratic.problem.tiles))
 
@@ -156,10 +154,10 @@ def _reduction(anchor, direction):
 
     Epochs that step too far are mostly noise, in proportion to the step: 1 / reach - 1 times what they gain.
     """
-    bend, slope = (float((direction.move * bent).sum()) for bent in (direction.bend, anchor.slope()))
-    if anchor.quadratic.has_l1 or bend <= 0:
+    curvature, slope = (float((direction.move * image).sum()) for image in (direction.hessian_product, anchor.slope()))
+    if anchor.quadratic.has_l1 or curvature <= 0:
         return MOST_LEFT
-    reach = min(-slope / bend, 0.5)
+    reach = min(-slope / curvature, 0.5)
     return min(MOST_LEFT, max(LEAST_LEFT, NOISE * reach / (1 - reach)))
 
 

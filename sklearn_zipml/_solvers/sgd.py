@@ -5,7 +5,7 @@ import numpy as np
 from .._kernels import epochs as epoch_kernels
 from .._kernels import tiles as kernels
 from .anchor import Anchor
-from .batches import batch_rows, epoch_arguments, n_batches, pass_bytes, sweeps, worthwhile_threads
+from .batches import batch_size_of, batches_of, n_batches, pass_bytes, sweeps, worthwhile_threads
 from .certificate import certificate
 from .objective import Rule
 from .options import HALVINGS, Result, step_size_of
@@ -18,14 +18,75 @@ FLOOR = 0.01
 
 
 class _Run:
-    """Where a fit is, its best model so far, losses, and the halving of a step size that diverges."""
+    """Where a fit is, its best model so far, losses, and the halving of a step size that diverges.
 
-    def __init__(self, anchor, z, step_size):
-        self.anchor, self.step_size = anchor, step_size
-        self.first = self.best = anchor.objective
+    Attributes
+    ----------
+    anchor : Anchor, that follows the means of epochs
+    model, average : (targets, padded columns), the iterate and the mean of an epoch's
+    best, best_z : objectives and z of the best mean so far
+    losses, bytes_read : lists, see Result
+    """
+
+    def __init__(self, quadratic, options, seed, z, draw):
+        problem = quadratic.problem
+        self.quadratic, self.options, self.seed = quadratic, options, seed
+        self.draw = draw or (lambda epoch: problem.matrix)
+        self.batch_size = batch_size_of(problem, options)
+        self.batches = n_batches(problem, self.batch_size)
+        self.step_size = step_size_of(options, self._automatic_step())
+        self.team = epoch_kernels.Team(quadratic.padded, self.batch_size, worthwhile_threads(problem, self.batches))
+        self.anchor = Anchor(quadratic, z)
+        self.first = self.best = self.anchor.objective
         self.best_z = z
-        self.losses = [self.first]
+        self.losses, self.bytes_read = [self.first], [0]
         self.halvings = 0
+        self.unit = np.divide(1, quadratic.unit, out=np.zeros_like(quadratic.unit), where=quadratic.unit > 0)
+        self.average = np.zeros((len(z), quadratic.padded))
+        self.origin = np.zeros(self.average.shape)
+        self.model = np.zeros(self.average.shape, dtype=np.float32)
+        self.model[:, : problem.d] = z
+
+    def _automatic_step(self):
+        """What the curvature and the noise of a batch leave stable."""
+        quadratic, problem = self.quadratic, self.quadratic.problem
+        noise, mean_norm = _sample_noise(quadratic, self.draw(0)), problem.mean_norm()
+        if self.draw(0) is not problem.matrix:  # fresh draws are noisier than the store they come from
+            mean_norm += noise.sum()
+        curvature = quadratic.loss.curvature
+        return 0.5 / (curvature * (quadratic.top + noise.max(initial=0) + 3 * mean_norm * self.batches / problem.n))
+
+    def advance(self, epoch, factor):
+        """Run an epoch, of the step size times a factor; whether all stayed finite and within bounds."""
+        quadratic, options, problem = self.quadratic, self.options, self.quadratic.problem
+        sample = self.draw(epoch)
+        rule = Rule.of(self.step_size * factor, quadratic, _sample_noise(quadratic, sample))
+        key, l1 = kernels.mix(self.seed, epoch << 16 | 1), rule.shrinkage(self.origin)
+        finite = epoch_kernels.sgd_epoch(
+            batches_of(quadratic, sample.tiles, self.batch_size, self.seed, epoch),
+            epoch_kernels.Steps(rule.keep, rule.step, options.model_bits or 0, options.gradient_bits or 0, key, l1),
+            self.unit,
+            self.model,
+            self.average,
+            self.team,
+        )
+        self.bytes_read.append(self.bytes_read[-1] + sweeps(self.batches) * pass_bytes(sample.tiles))
+        finite = finite and np.isfinite(self.average).all()
+        if finite:
+            finite = self.anchor.move(_shrunk(self.average, self.model, rule)[:, : problem.d])
+            self.bytes_read[-1] += pass_bytes(problem.tiles)
+        return not self.diverged(finite)
+
+    def restart(self):
+        """Begin again from the best mean."""
+        self.anchor = Anchor(self.quadratic, self.best_z)  # what was added from far is not exact
+        self.go_to_best()
+        self.bytes_read[-1] += 2 * pass_bytes(self.quadratic.problem.tiles)
+        self.losses.append(self.anchor.reported)
+
+    def go_to_best(self):
+        """Put the iterate on the best mean."""
+        self.model[:, : self.best_z.shape[1]] = self.best_z
 
     def gave_up(self):
         """Halve the step size; True if that has been done too often."""
@@ -49,9 +110,10 @@ class _Run:
         scale = np.maximum(np.abs(self.first), np.finfo(float).tiny)
         return bool(np.any((objective > self.best + RISE * scale) | (objective < -0.5 * scale)))
 
-    def record(self, z):
-        """Keep the loss of an epoch, and its model if it is the best. Returns the gain over the best before."""
-        self.losses.append(self.anchor.objective)
+    def record(self):
+        """Keep the loss of an epoch, and its mean if it is the best. Returns the gain over the best before."""
+        z = self.average[:, : self.best_z.shape[1]].copy()
+        self.losses.append(self.anchor.reported)
         gain = float(self.best.sum() - self.losses[-1].sum())
         if gain >= 0:
             self.best, self.best_z = self.anchor.objective, z
@@ -60,55 +122,19 @@ class _Run:
 
 def run_sgd(quadratic, options, seed, z, on_epoch, draw):
     """Result of sgd from z; see `solve`."""
-    problem = quadratic.problem
-    rows = batch_rows(problem, options)
-    batches = n_batches(problem, rows)
-    draw = draw or (lambda epoch: problem.matrix)
-    noise, mean_norm = _sample_noise(quadratic, draw(0)), problem.mean_norm()
-    if draw(0) is not problem.matrix:  # fresh draws are noisier than the store they come from
-        mean_norm += noise.sum()
-    automatic = 0.5 / (quadratic.top + noise.max(initial=0) + 3 * mean_norm * batches / problem.n)
-    team = epoch_kernels.Team(quadratic.padded, rows, worthwhile_threads(problem, batches))
-    run = _Run(Anchor(quadratic, z), z, step_size_of(options, automatic))
-    bytes_read = [0]
+    run = _Run(quadratic, options, seed, z, draw)
     # the noise of a model of two values per component hides the gain of every other epoch
     patience = 2 if options.model_bits == 1 else 1
     schedule = Schedule(options.schedule, options.power_t, options.tol, patience)
-    unit = np.divide(1, quadratic.unit, out=np.zeros_like(quadratic.unit), where=quadratic.unit > 0)
-    average = np.zeros((len(z), quadratic.padded))
-    origin = np.zeros(average.shape)
-    model = np.zeros(average.shape, dtype=np.float32)
-    model[:, : problem.d] = z
     epoch, stopped = 0, False
     while epoch < options.max_iter:
         epoch += 1
-        sample = draw(epoch)
-        rule = Rule.of(run.step_size * schedule.factor(epoch), quadratic, _sample_noise(quadratic, sample))
-        finite = epoch_kernels.sgd_epoch(
-            *epoch_arguments(quadratic, sample._tiles, rule, rows, seed, epoch),
-            options.model_bits or 0,
-            options.gradient_bits or 0,
-            kernels.mix(seed, epoch << 16 | 1),
-            unit,
-            model,
-            average,
-            rule.shrinkage(origin),
-            team,
-        )
-        bytes_read.append(bytes_read[-1] + sweeps(batches) * pass_bytes(sample._tiles))
-        finite = finite and np.isfinite(average).all()
-        if finite:
-            finite = run.anchor.move(_shrunk(average, model, rule)[:, : problem.d])
-            bytes_read[-1] += pass_bytes(problem.tiles)
-        if run.diverged(finite):
+        if not run.advance(epoch, schedule.factor(epoch)):
             if run.gave_up():
                 break
-            run.anchor = Anchor(quadratic, run.best_z)  # what was added from far is not exact
-            model[:, : problem.d] = run.best_z
-            bytes_read[-1] += 2 * pass_bytes(problem.tiles)
-            run.losses.append(run.anchor.objective)
+            run.restart()
             continue
-        gain = run.record(average[:, : problem.d].copy())
+        gain = run.record()
         stopped = on_epoch(epoch, run.best_z, float(run.losses[-1].sum()))
         if stopped:
             break
@@ -117,13 +143,12 @@ def run_sgd(quadratic, options, seed, z, on_epoch, draw):
             if schedule.is_over(gain > floor):
                 break
             if schedule.is_adaptive and gain <= floor:
-                model[:, : problem.d] = run.best_z
+                run.go_to_best()
     certified = certificate(quadratic, run.best_z, options.tol)
     run.losses[-1] = certified.objective
     found = run.best_z, epoch, "sgd", certified.objective, certified.gap, run.ended(epoch, options.max_iter)
-    return Result(
-        *found, losses=run.losses, bytes_read=bytes_read[: len(run.losses)], stopped=bool(stopped), tol=options.tol
-    )
+    read = run.bytes_read[: len(run.losses)]
+    return Result(*found, losses=run.losses, bytes_read=read, stopped=bool(stopped), tol=options.tol)
 
 
 def _shrunk(average, model, rule):
@@ -137,4 +162,4 @@ def _sample_noise(quadratic, sample):
     """Compensated diagonal, in scaled columns, for training on `sample`: all of it if it is drawn anew each epoch."""
     if sample is quadratic.problem.matrix:
         return quadratic.noise
-    return sample._variance * quadratic.problem.unit**2
+    return sample.rounding_variance * quadratic.problem.unit**2

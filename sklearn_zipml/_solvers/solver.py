@@ -11,22 +11,22 @@ import numpy as np
 from .._kernels.threads import one_blas_thread
 from . import evaluation
 from .batches import pass_bytes
-from .choice import blas_products, chosen_solver, is_exact_affordable
+from .choice import blas_products, by_rows, chosen_solver, is_exact_affordable
 from .conjugate_gradients import conjugate_gradients
 from .exact import solve_exactly
 from .objective import Quadratic
-from .options import Options, Result
+from .options import ROUNDING, Options, Result
 from .saga import run_saga
 from .sgd import run_sgd
 
 # Products of an exact solution's own for which BLAS gets all its threads: a good part of a second in one.
 THREADED_PRODUCTS = 1e10
 
-__all__ = ["Options", "Result", "solve"]
+__all__ = ["Options", "Result", "objective_of", "solve"]
 
 
-def solve(problem, targets, alpha, options, seed, *, l1=None, start=None, on_epoch=None, draw=None):
-    """Minimise the quantized objective.
+def objective_of(problem, targets, alpha, options, l1=None):
+    """What `solve` minimises.
 
     Parameters
     ----------
@@ -34,22 +34,41 @@ def solve(problem, targets, alpha, options, seed, *, l1=None, start=None, on_epo
     targets : float64 or float32 (targets, slots), centred and in slot order
     alpha : float, l2 penalty on the coefficients in units of X
     options : Options
-    seed : int, 64 bits: order of the tiles and rounding of model and gradient
     l1 : float64 (targets,) or None, l1 penalty on the same, in units of each target
+
+    Returns
+    -------
+    Quadratic; coefficients are in terms of its own `problem`
+    """
+    with _threads_of_blas(problem):
+        return Quadratic(problem, targets, alpha, l1, diagonal=options.solver == "sgd")
+
+
+def _threads_of_blas(problem):
+    """Products of dense second moments are worth the threads of BLAS, others are small."""
+    return one_blas_thread() if problem.threads > 1 and not problem.is_dense_cheap() else nullcontext()
+
+
+def solve(quadratic, options, seed, *, start=None, on_epoch=None, draw=None):
+    """Minimise the quantized objective.
+
+    Parameters
+    ----------
+    quadratic : Quadratic, of `objective_of` these options
+    options : Options
+    seed : int, 64 bits: order of the tiles and rounding of model and gradient
     start : float64 (targets, columns) or None, initial z
     on_epoch : callable(epoch, z, loss) -> bool or None; True ends the fit
-    draw : callable(epoch) -> PackedMatrix or None, fresh samples for every epoch of sgd
+    draw : callable(epoch) -> PackedRows or None, fresh samples for every epoch of sgd
 
     Returns
     -------
     Result, always finite; its last loss is the objective of its z on the rows
     """
-    on_epoch = on_epoch or (lambda epoch, z, loss: False)
-    # products of dense second moments are worth the threads of BLAS, others are small
-    with one_blas_thread() if problem.threads > 1 and not problem.is_dense_cheap() else nullcontext():
-        quadratic = Quadratic(problem, targets, alpha, l1, diagonal=options.solver == "sgd")
+    on_epoch, problem = on_epoch or (lambda epoch, z, loss: False), quadratic.problem
+    with _threads_of_blas(problem):
         solver = chosen_solver(quadratic, options)
-        z = np.zeros((len(targets), problem.d)) if start is None else np.where(problem.unit > 0, start, 0.0)
+        z = np.zeros((len(quadratic.targets), problem.d)) if start is None else np.where(problem.unit > 0, start, 0.0)
         if solver == "sgd":
             result = run_sgd(quadratic, options, seed, z, on_epoch, draw)
         elif solver == "saga":
@@ -60,6 +79,8 @@ def solve(problem, targets, alpha, options, seed, *, l1=None, start=None, on_epo
         return _exact(quadratic, options, z, on_epoch)
     if options.solver == "auto" and not result.converged:
         result = _finished(quadratic, options, result)
+    if result.converged and not result.stopped:
+        result = _of_least_norm(quadratic, result)
     return _no_worse_than_zero(quadratic, result)
 
 
@@ -88,6 +109,21 @@ def _finished(quadratic, options, result):
     losses = [*result.losses, objective]
     read = [*result.bytes_read, result.bytes_read[-1] + passes * pass_bytes(problem.tiles)]
     return replace(result, z=z, solver=by, objective=objective, gap=gap, losses=losses, bytes_read=read)
+
+
+def _of_least_norm(quadratic, result):
+    """The result of epochs, but where the rows leave the minimum open, the one of least norm in units of X.
+
+    Epochs leave what they start from in directions that no row has, and move in units of their own.
+    """
+    is_open = not quadratic.has_ridge and not quadratic.has_l1 and by_rows(quadratic)
+    if not is_open or result.solver == "gram" or not is_exact_affordable(quadratic):
+        return result
+    z, objective, gap, _ = solve_exactly(quadratic, result.z, result.tol)
+    enough = result.tol * np.abs(result.objective) + ROUNDING * evaluation.zero_objective(quadratic)
+    if np.any(objective > result.objective + enough):
+        return result
+    return replace(result, z=z, objective=objective, gap=gap, losses=[*result.losses[:-1], objective])
 
 
 # Objectives that differ by less are the same.

@@ -56,7 +56,7 @@ _decoded, _lock = deque(maxlen=MATRICES), Lock()
 
 
 def remember(packed, columns, values):
-    """Note that the columns (an index array, or a slice) of a PackedMatrix have been decoded to these values."""
+    """Note that the columns (an index array, or a slice) of PackedRows have been decoded to these values."""
     if len(values) < DISTINCT_ROWS:
         return
     with np.errstate(all="ignore"):  # columns that leave the range of float32, or of float64, are not known
@@ -76,8 +76,8 @@ def remember(packed, columns, values):
 
 def _noise(packed):
     """Share of every column's variance that is rounding; 0 where that is not to be seen in float32."""
-    variance, deviation = packed._variance.astype(np.float64), packed._deviation.astype(np.float64)
-    step, offset = packed._step, np.abs(packed._offset)
+    variance, deviation = packed.rounding_variance.astype(np.float64), packed.deviation.astype(np.float64)
+    step, offset = packed.step, np.abs(packed.offset)
     visible = (step > 1e-30) & (step > offset * 1e-6) & (offset + 255 * step < 1e37) & (deviation > 0)
     return np.divide(variance, deviation**2, out=np.zeros_like(variance), where=visible)
 
@@ -88,11 +88,11 @@ def _levels_needed(packed):
     values = grid.offset[:, None] + grid.step[:, None] * grid.levels
     end = np.abs(values).max(axis=1, initial=0)
     # optimal levels have fewer steps than they could where the values are on them
-    steps = 255 // packed.n_draws * packed.n_draws
+    steps = packed.scheme.max_steps * packed.scheme.stride
     on_lattice = _are_short(values, end) | _are_short(255 * values, 255 * end)
-    if packed.levels == "optimal":
+    if not packed.scheme.has_uniform_levels:
         on_lattice |= grid.top < steps
-    levels = np.minimum(DISTINCT_LEVELS, (grid.used - 1) * packed.n_draws + 1)
+    levels = np.minimum(DISTINCT_LEVELS, (grid.used - 1) * packed.scheme.n_draws + 1)
     return np.where((_noise(packed) > 0) & ~on_lattice, levels, 0)
 
 

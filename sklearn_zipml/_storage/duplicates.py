@@ -1,7 +1,7 @@
 """How many rows are the same: such rows get equal codes, and so share their rounding errors.
 
-The coincidence of a container is the probability that two of its rows, drawn at random, share their errors. Rounding
-errors average out over 1 / coincidence rows at most, which bounds what may be subtracted of their variance
+The collision probability of a container is that two of its rows, drawn at random, share their errors. Rounding
+errors average out over as many rows as its inverse at most, which bounds what may be subtracted of their variance
 (`compensation`).
 """
 
@@ -45,22 +45,22 @@ def of_subset(parent, rows):
     return own + (1 - own) * parent
 
 
-def of_narrowed(parent, before, after):
+def of_requantized(parent, before, after):
     """The same after independent rounding has raised the variances from `before` to `after`: only a part is shared."""
     noisy = after > 0
     return parent * float(((before[noisy] / after[noisy]) ** 2).mean()) if noisy.any() else parent
 
 
 def of_sums(*errors):
-    """The same of sums of independent errors, each given by its coincidence and its variances."""
+    """The same of sums of independent errors, each given by its collision_probability and its variances."""
     total = sum(variances for _, variances in errors)
     noisy = total > 0
     if not noisy.any():
-        return max(coincidence for coincidence, _ in errors)
+        return max(collision_probability for collision_probability, _ in errors)
     return min(1.0, sum(c * float(((variances[noisy] / total[noisy]) ** 2).mean()) for c, variances in errors))
 
 
-def effective_rows(coincidence, weights):
+def effective_rows(collision_probability, weights):
     """Number of equally weighted rows without any equal pair whose errors average out as well."""
     own = float(weights @ weights / weights.sum() ** 2)
-    return 1 / (own + (1 - own) * coincidence)
+    return 1 / (own + (1 - own) * collision_probability)

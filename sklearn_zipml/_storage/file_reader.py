@@ -9,9 +9,10 @@ from math import prod
 import numpy as np
 
 from .._kernels import tiles as kernels
-from .._packed_matrix import PackedMatrix
 from .file_writer import ALIGNMENT, HEADER, MAGIC, MOST_METADATA, PIECE, VERSION
 from .mapped_file import MappedFile
+from .packed_rows import PackedRows
+from .paths import readable
 from .valid_parts import MOST, InvalidParts, array_kinds, checked_kind, checked_parts, list_dtype
 
 # Read whole only when asked for: everything else is small and always checked.
@@ -23,10 +24,10 @@ class _Damaged(Exception):
 
 
 def load(path, mmap=True, verify=None):
-    """See PackedMatrix.load."""
+    """The PackedRows of a file; see PackedMatrix.load."""
     verify = not mmap if verify is None else verify
     try:
-        with open(path, "rb") as file:
+        with open(readable(path), "rb") as file:
             return _read(file, mmap, verify)
     except (_Damaged, InvalidParts) as error:
         raise ValueError(f"{os.fspath(path)!r} is not a packed matrix that can be read: {error}") from None
@@ -47,7 +48,7 @@ def _read(file, mmap, verify):
             raise _Damaged(f"the checksum of its section {name!r} is wrong; it is damaged")
         if mapped:
             parts[name] = _mapped(file, *span)
-    return PackedMatrix._of(**checked_parts(kind | parts), file=MappedFile.of(file) if mmap else None)
+    return PackedRows.of_parts(checked_parts(kind | parts), MappedFile.of(file) if mmap else None)
 
 
 def _read_metadata(file, size):

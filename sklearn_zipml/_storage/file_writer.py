@@ -5,12 +5,12 @@ import os
 import secrets
 import struct
 import zlib
-from pathlib import Path
 
 import numpy as np
 
 from .._kernels.mapped import require_whole
-from .._packed_matrix import _ARRAYS
+from .packed_rows import ARRAYS
+from .paths import temporary_name, writable
 
 MAGIC = b"\x93ZIPML\r\n"
 VERSION = 3
@@ -25,17 +25,15 @@ PIECE = 1 << 22
 
 def save(packed, path):
     """See PackedMatrix.save."""
-    write(packed._parts(), [packed._codes], path)
+    write(packed.parts(), [packed.codes], path)
 
 
 def write(parts, code_pieces, path):
     """Write the parts of a PackedMatrix, its tiles from consecutive arrays, in place of what is at `path`."""
     if 0 in parts["shape"]:
         raise ValueError(f"A PackedMatrix of shape {parts['shape']} has nothing to save.")
-    path = Path(path)
-    # the folder of the file itself, so that the renaming stays inside one file system
-    target = path.resolve() if path.is_symlink() else path
-    temporary = target.with_name(f".{target.name}-{secrets.token_hex(4)}.tmp")
+    target = writable(path)
+    temporary = target.with_name(temporary_name(target.name, secrets.token_hex(4)))
     try:
         with open(temporary, "xb") as file:
             _write_all(file, parts, code_pieces)
@@ -98,7 +96,7 @@ def _write_all(file, parts, code_pieces):
 
 def _sections(parts, code_pieces):
     """Names and pieces of the sections, the tiles last."""
-    for name in _ARRAYS:
+    for name in ARRAYS:
         if name != "codes":
             yield name, [parts[name]]
     if parts["feature_names"] is not None:

@@ -55,3 +55,8 @@ def _refuse(value, place, estimator_name):
 def column_label(j, column_names):
     """A column for a message."""
     return str(j) if column_names is None else f"{column_names[j]!r} ({j})"
+
+
+def listed(columns, column_names=None):
+    """The first few columns, for a message."""
+    return ", ".join(column_label(j, column_names) for j in columns[:5]) + (", ..." if len(columns) > 5 else "")

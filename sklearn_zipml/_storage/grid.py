@@ -63,20 +63,21 @@ class Grid:
 
 
 def column_levels(packed):
-    """Grid positions of the levels of every column, a list of uint8 arrays."""
-    stride = packed.n_draws
-    if packed._width < 8:
-        return [row[: stride * used : stride] for row, used in zip(packed._table, packed._used, strict=False)]
-    if packed.sample_bits == 8:  # every grid position is a level
-        return [np.arange(used, dtype=np.uint8) * np.uint8(stride) for used in packed._used]
-    return [row[:used] for row, used in zip(packed._grid_levels, packed._used, strict=True)]
+    """Grid positions of the levels of every column of PackedRows, a list of uint8 arrays."""
+    scheme = packed.scheme
+    stride = scheme.stride
+    if scheme.width < 8:
+        return [row[: stride * used : stride] for row, used in zip(packed.table, packed.used, strict=False)]
+    if not scheme.stores_levels:  # every grid position is a level
+        return [np.arange(used, dtype=np.uint8) * np.uint8(stride) for used in packed.used]
+    return [row[:used] for row, used in zip(packed.grid_levels, packed.used, strict=True)]
 
 
 def grid_of(packed):
-    """The levels of a container as a Grid."""
-    scheme = packed._scheme
+    """The levels of PackedRows as a Grid."""
+    scheme = packed.scheme
     levels = np.zeros((packed.shape[1], scheme.n_levels), dtype=np.uint8)
     for row, own in zip(levels, column_levels(packed), strict=True):
         row[: len(own)] = own
         row[len(own) :] = own[-1]
-    return Grid(scheme, packed._offset, packed._step, levels, packed._used, np.float64)
+    return Grid(scheme, packed.offset, packed.step, levels, packed.used, np.float64)

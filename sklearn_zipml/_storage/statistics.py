@@ -13,8 +13,8 @@ from .._underflow import underflow_is_zero
 ERROR_UNITS = 1 << 14  # squared errors are summed in such parts of a squared step
 
 
-def from_moments(moments, n_rows, coincidence, table):
-    """Statistics out of what the encoder gathered over n_rows rows, as a dict of PackedMatrix parts.
+def from_moments(moments, n_rows, collision_probability, table):
+    """Statistics out of what the encoder gathered over n_rows rows, parts of PackedRows.
 
     table is the decode table, uint8 (padded columns, codes).
     """
@@ -26,7 +26,7 @@ def from_moments(moments, n_rows, coincidence, table):
     single = {"mean": mean, "deviation": deviation, "variance": variance}
     return {name: array.astype(np.float32) for name, array in single.items()} | {
         "noise": noise.astype(np.float16),
-        "coincidence": np.array([coincidence]),
+        "coincidence": np.array([collision_probability]),
     }
 
 
@@ -48,11 +48,12 @@ def _noise_by_code(moments, variance, table):
 
 
 def joined(packed, n, hits, other, more, other_hits):
-    """Statistics of a container's n rows and `more` others, as a dict; hits: how often each code occurs."""
+    """Statistics of n packed rows and `more` others, parts of PackedRows; hits: how often each code occurs."""
     total = n + more
-    first = {name: getattr(packed, "_" + name).astype(np.float64) for name in other}
+    parts = packed.parts()
+    first = {name: parts[name].astype(np.float64) for name in other}
     # rows of one part share errors with equal ones, not with rows of the other part: their draws differ
-    coincidence = ((n / total) ** 2 * first["coincidence"]) + ((more / total) ** 2 * other["coincidence"])
+    collision_probability = ((n / total) ** 2 * first["coincidence"]) + ((more / total) ** 2 * other["coincidence"])
     mean = (n * first["mean"] + more * other["mean"]) / total
     # deviations about the common mean: sums of squares about zero would cancel
     square = [
@@ -64,55 +65,55 @@ def joined(packed, n, hits, other, more, other_hits):
     single = {"mean": mean, "deviation": np.sqrt(sum(square) / total), "variance": variance}
     return {name: array.astype(np.float32) for name, array in single.items()} | {
         "noise": noise.astype(np.float16),
-        "coincidence": coincidence,
+        "coincidence": collision_probability,
     }
 
 
 def code_noise(packed):
     """Rounding variance that each code stands for, (columns, codes), in squared steps."""
-    codes = 1 << packed._width
+    codes = 1 << packed.scheme.width
     d = packed.shape[1]
-    if packed._noise.shape[1]:
-        return packed._noise.astype(np.float64)
-    return np.broadcast_to(packed._variance.astype(np.float64)[:, None], (d, codes))
+    if packed.noise.shape[1]:
+        return packed.noise.astype(np.float64)
+    return np.broadcast_to(packed.rounding_variance.astype(np.float64)[:, None], (d, codes))
 
 
 def weighted(packed, weights=None):
     """Mean, deviation and rounding variance over rows with weights (slot order), float64 in grid steps."""
     if weights is None:
-        counts = sum(in_threads(packed._tiles.counts, packed._tiles.n_tiles, THREAD_TILES, None))
+        counts = sum(in_threads(packed.tiles.counts, packed.tiles.n_tiles, THREAD_TILES, None))
     else:
-        counts = passes.code_weights(packed._tiles, weights)
+        counts = passes.code_weights(packed.tiles, weights)
     total = max(counts[0].sum(), np.finfo(float).tiny) if len(counts) else 1.0
     d = packed.shape[1]
-    if packed._width == 8:
+    if packed.scheme.width == 8:
         positions = np.tile(np.arange(256.0), (d, 1))
     else:
-        positions = packed._table[:d].astype(np.float64)
+        positions = packed.table[:d].astype(np.float64)
     share = counts / total
     mean = (share * positions).sum(axis=1)
     deviation = np.sqrt((share * (positions - mean[:, None]) ** 2).sum(axis=1))
-    if not packed._noise.shape[1]:
-        return mean, deviation, packed._variance.astype(np.float64)
+    if not packed.noise.shape[1]:
+        return mean, deviation, packed.rounding_variance.astype(np.float64)
     return mean, deviation, (share * code_noise(packed)).sum(axis=1)
 
 
 def _of_bytes(packed):
     """Mean and deviation over all rows of 8 bits, whose codes are grid positions."""
-    tiles = packed._tiles
+    tiles = packed.tiles
     total, square = sum(in_threads(tiles.sums, tiles.n_tiles, THREAD_TILES, None)) / max(1, len(packed))
     return total, np.sqrt(np.maximum(0, square - total**2))
 
 
 @underflow_is_zero
 def subset_statistics(packed):
-    """PackedMatrix parts for a container of some rows of another: statistics of its own rows.
+    """Statistics of the rows that there are, parts of PackedRows, for those that were taken out of others.
 
-    Without the noise of codes its rounding variance is the other's, and is left out.
+    Without the noise of codes their rounding variance is that of the others, and is left out.
     """
-    if packed._width == 8:
+    if packed.scheme.width == 8:
         mean, deviation = _of_bytes(packed)
         return {"mean": mean.astype(np.float32), "deviation": deviation.astype(np.float32)}
     mean, deviation, variance = weighted(packed)
-    found = {"mean": mean, "deviation": deviation} | ({"variance": variance} if packed._noise.shape[1] else {})
+    found = {"mean": mean, "deviation": deviation} | ({"variance": variance} if packed.noise.shape[1] else {})
     return {name: array.astype(np.float32) for name, array in found.items()}

@@ -1,10 +1,15 @@
-"""Rows of a tiled matrix, as tiles of their own."""
+"""Some of the rows of others."""
+
+from dataclasses import replace
 
 import numpy as np
 
 from .._kernels import tiles as kernels
 from .._kernels.threads import THREAD_TILES, in_threads
+from .constant import frozen
+from .duplicates import of_subset
 from .row_order import RowOrder
+from .samples import Samples, Selection
 from .tiles import aligned_tiles, turn_rows
 
 # Rows so short that a list of them would count beside them are shuffled anew.
@@ -13,70 +18,57 @@ LEAST_ROW_BYTES = 64
 MOST_SLOTS = 8
 
 
-class Selection:
-    """Distinct rows of some tiles that keep their order, to be copied when they are asked for.
-
-    Attributes
-    ----------
-    source : Tiles
-    slots : int64, their slots in the source, ascending
-    """
-
-    __slots__ = ("slots", "source")
-
-    def __init__(self, source, slots):
-        self.source, self.slots = source, slots
-
-    def copy(self, n_jobs=None):
-        """The rows as tiles, uint8 (n_tiles, bytes of a tile)."""
-        tiles = aligned_tiles(len(self.slots), self.source.n_columns, self.source.width)
-
-        def fill(first, last):
-            kernels.take_rows(self.source, self.slots, tiles, first, last)
-
-        in_threads(fill, len(tiles), THREAD_TILES, n_jobs)
-        return tiles
-
-    def of_tiles(self, tiles):
-        """The rows that some of these tiles would hold, given as an ascending array; all but the last one full."""
-        slots = (tiles[:, None] * kernels.TILE_ROWS + np.arange(kernels.TILE_ROWS)).reshape(-1)
-        return Selection(self.source, self.slots[slots[slots < len(self.slots)]])
-
-    def between(self, first, last):
-        """The rows of tiles first..last-1."""
-        return Selection(self.source, self.slots[first * kernels.TILE_ROWS : last * kernels.TILE_ROWS])
-
-
-def take(matrix, rows):
-    """Some rows of a PackedMatrix.
+def take(packed, rows):
+    """Some of the rows of PackedRows.
 
     Rows that stand in random slots stay in random slots if they keep the order they have. That takes one pass over
-    both matrices, or none but that which narrows them. Rows that occur several times are shuffled, lest the same ones
-    meet in a batch.
+    both matrices, or none but that which requantizes them. Rows that occur several times are shuffled, lest the same
+    ones meet in a batch.
 
     Parameters
     ----------
-    matrix : PackedMatrix
+    packed : PackedRows
     rows : int64, the rows to take
 
     Returns
     -------
-    a Selection, or tiles; the RowOrder in either
+    PackedRows
     """
-    (n, d), order, width = matrix.shape, matrix._order, matrix._width
+    codes, order = _codes_of(packed, rows)
+    known = {} if packed.noise.shape[1] else {"variance": packed.rounding_variance}  # the same for every code
+    collisions = packed.collision_probability
+    if not isinstance(codes, Selection):
+        collisions = frozen(np.array([of_subset(float(collisions[0]), rows)]))
+    shape, target = (len(rows), packed.shape[1]), packed.whole_target()
+    return replace(
+        packed,
+        shape=shape,
+        order=order,
+        samples=Samples(codes, packed.table, shape, packed.scheme.width),
+        collision_probability=collisions,
+        known=known,
+        target=None if target is None else frozen(target[rows]).view(),
+        file=None,
+    )
+
+
+def _codes_of(packed, rows):
+    """A Selection, or tiles; the RowOrder in either."""
+    (n, d), order, width = packed.shape, packed.order, packed.scheme.width
     seed = kernels.mix(order.seed, len(rows))
     shuffled = RowOrder(len(rows), seed)
     if d == 0 or len(rows) == 0:
         return aligned_tiles(len(rows), d, width), shuffled
     if kernels.row_bytes(d, width) < LEAST_ROW_BYTES or MOST_SLOTS * len(rows) < n:
-        return _scattered(matrix._tiles, order.slots(rows[shuffled.rows(n_jobs=None)], None)), shuffled
+        return _scattered(packed.tiles, order.slots(rows[shuffled.rows(n_jobs=None)], None)), shuffled
     slots = order.slots(rows, None)
     taken = np.zeros(n, dtype=bool)
     taken[slots] = True
     ascending = np.flatnonzero(taken)
     if len(ascending) < len(rows):
-        return _scattered(matrix._tiles, slots[shuffled.rows(n_jobs=None)]), shuffled
-    return Selection(matrix._tiles, ascending), RowOrder(len(rows), seed, _listed(taken, slots))
+        return _scattered(packed.tiles, slots[shuffled.rows(n_jobs=None)]), shuffled
+    listed = frozen(_listed(taken, slots))
+    return Selection(packed.tiles, ascending), RowOrder(len(rows), seed, listed)
 
 
 def _listed(taken, slots):

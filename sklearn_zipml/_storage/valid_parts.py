@@ -12,7 +12,8 @@ from .._kernels import tiles as kernels
 from .._scheme import PLACEMENTS, SAMPLINGS, Scheme, draws_of
 
 DTYPES = ("float32", "float64")
-KIND = ("shape", "dtype", "sample_bits", "sampling", "levels", "n_draws", "row_seed")
+SCHEME_PARTS = ("sample_bits", "sampling", "levels", "n_draws")
+KIND = ("shape", "dtype", *SCHEME_PARTS, "row_seed")
 ALONG = ("row_list", "target", "feature_names")
 MOST = 1 << 62  # of anything that is counted
 HIGHEST_CODE_POINT = 0x10FFFF
@@ -27,7 +28,7 @@ def checked_parts(parts):
 
     Parameters
     ----------
-    parts : dict, see `PackedMatrix._parts`
+    parts : dict, see `PackedRows.parts`
 
     Returns
     -------
@@ -101,7 +102,7 @@ def array_kinds(kind):
 
 def scheme_of(kind):
     """The Scheme of a checked kind."""
-    return Scheme(*(kind[name] for name in ("sample_bits", "sampling", "levels", "n_draws")))
+    return Scheme(*(kind[name] for name in SCHEME_PARTS))
 
 
 def list_dtype(n_rows):

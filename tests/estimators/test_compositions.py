@@ -43,6 +43,8 @@ from sklearn.preprocessing import OneHotEncoder, QuantileTransformer, StandardSc
 
 from sklearn_zipml import DoubleSamplingQuantizer, PackedMatrix, ZipMLLSSVC, ZipMLRegressor
 from sklearn_zipml._estimators.base import ZipMLModel
+from sklearn_zipml._packed_matrix import matrix
+from sklearn_zipml._storage import decode, packed_rows
 
 N, FOLDS = 750, 3
 
@@ -74,18 +76,19 @@ class Log:
 @pytest.fixture
 def log(monkeypatch):
     """Listen to all fits of this package's models, and to the decoding of packed rows, whole or by columns."""
-    found, fit, decode = Log(), ZipMLModel._fit_linear, PackedMatrix._decode
+    found, fit, decoding = Log(), ZipMLModel._fit_linear, decode.decode
 
     def counted_fit(self, X, *args, **kwargs):
         found.fits.append(type(X))
         return fit(self, X, *args, **kwargs)
 
-    def counted_decode(self, columns, dtype):
+    def counted_decode(packed, columns, dtype):
         found.decoded += 1
-        return decode(self, columns, dtype)
+        return decoding(packed, columns, dtype)
 
     monkeypatch.setattr(ZipMLModel, "_fit_linear", counted_fit)
-    monkeypatch.setattr(PackedMatrix, "_decode", counted_decode)
+    for module in (decode, matrix):
+        monkeypatch.setattr(module, "decode", counted_decode)
     return found
 
 
@@ -352,12 +355,13 @@ def test_workers_map_packed_rows(tmp_path):
     """joblib passes the codes by the name of a file: no copy in any worker, and no writing to them."""
     rng = np.random.default_rng(0)
     packed = DoubleSamplingQuantizer(8, random_state=0).fit_transform(rng.normal(size=(20_000, 64)))
-    assert packed.nbytes > 1 << 20 and type(packed._codes) is np.ndarray
-    kind = joblib.delayed(operator.attrgetter("_codes.__class__"))
+    assert packed.nbytes > 1 << 20 and type(packed_rows.rows_of(packed).codes) is np.ndarray
+    kind = joblib.delayed(operator.attrgetter("_rows.codes.__class__"))
     assert joblib.Parallel(n_jobs=2)(kind(packed) for _ in range(4)) == [np.memmap] * 4
     joblib.dump(packed, tmp_path / "packed.joblib")
     loaded = joblib.load(tmp_path / "packed.joblib", mmap_mode="r")
-    assert type(loaded._codes) is np.memmap and not loaded._codes.flags.writeable
+    codes = packed_rows.rows_of(loaded).codes
+    assert type(codes) is np.memmap and not codes.flags.writeable
     y = rng.normal(size=len(packed))
     params = {"max_iter": 2, "tol": 0, "random_state": 0}
     models = [ZipMLRegressor(4, **params).fit(rows, y) for rows in (packed, loaded)]

@@ -101,7 +101,7 @@ def test_files(tmp_path):
 
 @pytest.mark.parametrize("frame", [pd.DataFrame, pl.DataFrame, pa.table])
 def test_quantizer(frame):
-    """fit_transform, fit and quantize, partial_fit, and narrowing."""
+    """fit_transform, fit and quantize, partial_fit, and requantizing."""
     if OLD and frame is not pd.DataFrame:
         pytest.skip("scikit-learn before 1.9 does not read these names")
     X = frame({name: column.to_numpy() for name, column in data()[0].items()})

@@ -38,7 +38,7 @@ def case(kind):
 
 
 def in_a_pipeline(model):
-    """Behind a quantizer that narrows."""
+    """Behind a quantizer that requantizes."""
     return make_pipeline(DoubleSamplingQuantizer(2, random_state=0), model)
 
 

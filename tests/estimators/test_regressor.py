@@ -271,7 +271,7 @@ def test_packed_predictions_are_those_of_the_decoded_array(sample_bits, sampling
 
 
 def test_wide_packed_matrix_is_narrowed():
-    """A wider container is narrowed for training; the default takes a narrower one as it is."""
+    """A wider container is requantized for training; the default takes a narrower one as it is."""
     X, y = grid_data()
     packed = DoubleSamplingQuantizer(8, random_state=0).fit_transform(X)
     model = ZipMLRegressor(3, random_state=0).fit(packed, y)

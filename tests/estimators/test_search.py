@@ -45,7 +45,7 @@ def classes(n=400, d=6):
 
 
 def pack(X, bits=8):
-    """Compensated codes, so that one bit can be narrowed to."""
+    """Compensated codes, so that one bit can be requantized to."""
     return DoubleSamplingQuantizer(bits, sampling="compensated", random_state=0).fit_transform(X)
 
 
@@ -99,7 +99,7 @@ def test_meta_estimators_that_decode(kind):
 @pytest.mark.parametrize("n_jobs", [1, 2])
 @pytest.mark.parametrize("kind", [as_array, pack])
 def test_grid_search(kind, n_jobs):
-    """More bits score better; packed rows are narrowed for each candidate."""
+    """More bits score better; packed rows are requantized for each candidate."""
     X, y = data()
     search = GridSearchCV(ZipMLRegressor(random_state=0), {"sample_bits": BITS}, cv=3, n_jobs=n_jobs)
     search.fit(kind(X), y)
@@ -176,11 +176,11 @@ def test_narrowing_gives_the_candidate_its_bits():
     X, y = data(n=3000)
     packed = pack(X)
     for bits in BITS:
-        narrowed = ZipMLRegressor(bits, max_iter=1000, random_state=0).fit(packed, y)
+        requantized = ZipMLRegressor(bits, max_iter=1000, random_state=0).fit(packed, y)
         direct = ZipMLRegressor(bits, max_iter=1000, random_state=0).fit(X, y)
-        assert narrowed.sample_bits_ == bits
+        assert requantized.sample_bits_ == bits
         # one bit is luck within a tenth or two
-        assert narrowed.score(X, y) > direct.score(X, y) - (0.2 if bits == 1 else 0.05)
+        assert requantized.score(X, y) > direct.score(X, y) - (0.2 if bits == 1 else 0.05)
 
 
 def test_search_over_a_pipeline():

@@ -9,6 +9,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from sklearn_zipml import DoubleSamplingQuantizer, PackedMatrix, ZipMLLSSVC, ZipMLRegressor
+from sklearn_zipml._storage.packed_rows import rows_of
 
 skops = pytest.importorskip("skops.io")
 REGRESSOR, CLASSIFIER = "sklearn_zipml.ZipMLRegressor", "sklearn_zipml.ZipMLLSSVC"
@@ -91,7 +92,7 @@ def test_packed_matrix(mapped, dtype, tmp_path):
     loaded = round_trip(packed, MATRIX)
     assert loaded == packed and loaded.dtype == dtype
     assert_array_equal(loaded.target, y)
-    assert not loaded._codes.flags.writeable
+    assert not rows_of(loaded).codes.flags.writeable
     models = [ZipMLRegressor(random_state=0).fit(rows) for rows in (packed, loaded)]
     assert_array_equal(models[1].coef_, models[0].coef_)
 

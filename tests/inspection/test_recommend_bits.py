@@ -61,7 +61,7 @@ def test_default_estimator(y_kind, scorer):
 
 @pytest.mark.parametrize("sampling", ["compensated", "double"])
 def test_evidence_is_that_of_plain_cross_validation(sampling):
-    """At 8 bits the very scores; at fewer, narrowing costs nothing that counts."""
+    """At 8 bits the very scores; at fewer, requantizing costs nothing that counts."""
     X, y = data()
     model = ZipMLRegressor(sampling=sampling, random_state=0)
     results = recommend_bits(X, y, estimator=model, cv=KFold(3), n_jobs=2).cv_results_
@@ -111,7 +111,7 @@ def test_pipeline_and_frames():
 
 
 def test_packed_rows(monkeypatch):
-    """Are narrowed, never decoded; their own width is the reference."""
+    """Are requantized, never decoded; their own width is the reference."""
     X, y = data()
     packed = DoubleSamplingQuantizer(8, random_state=0).fit_transform(X)
     monkeypatch.delattr(PackedMatrix, "__array__")

@@ -38,11 +38,11 @@ def problem(width, d, n=150, seed=0):
 
 
 def saga(width, d, batch, bits, n=150, start=1):
-    """Found by teams of every size, and expected: lag, mean, offset. It begins at `start` times a random offset."""
+    """Found by teams of every size, and expected: residuals of the table, mean, offset. They begin anywhere."""
     tiles, stored, targets, weights, constants, model = problem(width, d, n)
     model *= start
     order = np.random.default_rng(1).permutation(tiles.n_tiles)
-    pull, mean = np.full(model.shape, 1e-3), np.zeros(model.shape)
+    penalty_gradient, mean = np.full(model.shape, 1e-3), np.zeros(model.shape)
     constants = (*constants, batch / n, 1 / n)
     expected = reference.saga_epoch(
         stored,
@@ -54,7 +54,7 @@ def saga(width, d, batch, bits, n=150, start=1):
         bits,
         7,
         targets,
-        pull,
+        penalty_gradient,
         mean,
         model,
         lasts=reference.grids_last(width, batch, tiles.padded, bits[0]),
@@ -62,9 +62,10 @@ def saga(width, d, batch, bits, n=150, start=1):
     for threads in (1, 2, 3, 8):
         found = targets.copy(), mean.copy(), model.copy()
         team = epoch_kernels.Team(tiles.padded, batch, threads)
-        arrays = found[0], pull, *found[1:]
+        arrays = found[0], penalty_gradient, *found[1:]
         rows = passes.Rows(targets, weights)
-        assert epoch_kernels.saga_epoch(tiles, rows, order, batch, *constants, *bits, 7, *arrays, None, team)
+        batches = epoch_kernels.Batches(tiles, rows, order, batch, constants[0], batch / n)
+        assert epoch_kernels.saga_epoch(batches, epoch_kernels.Steps(*constants[1:3], *bits, 7), *arrays, team)
         yield found, expected
 
 
@@ -79,7 +80,8 @@ def sgd(width, d, batch, bits, n=150):
         found = model.copy(), np.full(model.shape, np.nan)
         team = epoch_kernels.Team(tiles.padded, batch, threads)
         rows = passes.Rows(targets, weights)
-        assert epoch_kernels.sgd_epoch(tiles, rows, order, batch, *constants, *bits, 7, unit, *found, None, team)
+        batches = epoch_kernels.Batches(tiles, rows, order, batch, constants[0], batch / n)
+        assert epoch_kernels.sgd_epoch(batches, epoch_kernels.Steps(*constants[1:3], *bits, 7), unit, *found, team)
         yield found, expected
 
 
@@ -122,9 +124,9 @@ def test_a_team_reports_what_is_not_finite(bad):
         model[1, column] = bad
         team, order = epoch_kernels.Team(tiles.padded, 64, 2), np.arange(tiles.n_tiles)
         arrays = targets.copy(), np.zeros(model.shape), np.zeros(model.shape), model
-        rows = passes.Rows(targets, weights)
+        batches = epoch_kernels.Batches(tiles, passes.Rows(targets, weights), order, 64, constants[0], 0.1)
         assert team.size == 2
-        assert not epoch_kernels.saga_epoch(tiles, rows, order, 64, *constants, 0.1, 0.1, 8, 8, 7, *arrays, None, team)
+        assert not epoch_kernels.saga_epoch(batches, epoch_kernels.Steps(*constants[1:], 8, 8, 7), *arrays, team)
 
 
 @pytest.mark.parametrize("bad", [0, 1])
@@ -151,16 +153,14 @@ def test_a_team_can_be_interrupted():
     tiles, _, targets, weights, constants, model = problem(1, 2048)
     order = np.tile(np.arange(tiles.n_tiles), 300_000)
     arrays = targets.copy(), np.zeros(model.shape), np.zeros(model.shape), model
-    rows, team, before = (
-        passes.Rows(targets, weights),
-        epoch_kernels.Team(tiles.padded, 64, 2),
-        threading.active_count(),
-    )
+    batches = epoch_kernels.Batches(tiles, passes.Rows(targets, weights), order, 64, constants[0], 1e-6)
+    steps = epoch_kernels.Steps(constants[1], np.zeros_like(constants[2]), 8, 8, 7)  # which go nowhere
+    team, before = epoch_kernels.Team(tiles.padded, 64, 2), threading.active_count()
     previous = signal.signal(signal.SIGALRM, interrupt)
     signal.setitimer(signal.ITIMER_REAL, 0.2)
     try:
         with pytest.raises(KeyboardInterrupt):
-            epoch_kernels.saga_epoch(tiles, rows, order, 64, *constants, 1e-6, 1e-6, 8, 8, 7, *arrays, None, team)
+            epoch_kernels.saga_epoch(batches, steps, *arrays, team)
     finally:
         signal.setitimer(signal.ITIMER_REAL, 0)
         signal.signal(signal.SIGALRM, previous)

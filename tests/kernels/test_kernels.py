@@ -6,12 +6,13 @@ import sys
 
 import numpy as np
 import pytest
-from sklearn_zipml._kernels.requantize import Narrowing
+from sklearn_zipml._kernels.requantize import Requantizer
 
 from sklearn_zipml._kernels import dispatch, passes
 from sklearn_zipml._kernels import epochs as epoch_kernels
 from sklearn_zipml._kernels import testing as kernel_hooks
 from sklearn_zipml._kernels import tiles as kernels
+from sklearn_zipml._scheme import Scheme
 
 OTHERS = [name for name in dispatch.available_kernels() if name != "portable"]
 RANGES = [(first, last) for first in range(4) for last in range(first + 1, 5)]
@@ -205,38 +206,42 @@ def test_sums_in_double(name, n_planes):
             assert not found[16 * last :].any()
         exact = small[0].astype(float) if n_planes == 1 else 256.0 * small[0] + small[1]
         assert np.array_equal(kernel_hooks.add_sums(which, small, scale, start), start + float(scale) * exact)
-        moved, pull = rng.normal(size=64).astype(np.float32), rng.normal(size=64)
-        total, left, single = kernel_hooks.fold(which, pull, start, moved)
+        moved, penalty_gradient = rng.normal(size=64).astype(np.float32), rng.normal(size=64)
+        total, left, single = kernel_hooks.fold(which, penalty_gradient, start, moved)
         assert np.array_equal(total, start + moved)
         assert not left.any()
-        assert np.array_equal(single, (total + pull).astype(np.float32))
+        assert np.array_equal(single, (total + penalty_gradient).astype(np.float32))
 
 
 @pytest.mark.parametrize("bits", [0, 1, 4, 8, 12])
 @pytest.mark.parametrize("weighted", [False, True])
 def test_rows_of_a_batch(name, weighted, bits):
     rng = np.random.default_rng(bits)
-    product, lag = rng.normal(size=64), rng.normal(size=64).astype(np.float32)
+    product, table_residual = rng.normal(size=64), rng.normal(size=64).astype(np.float32)
     weights = rng.uniform(0.5, 2, 64).astype(np.float32) if weighted else None
     w = weights if weighted else np.float32(1)
     for count, end in ((16, 16), (5, 16), (48, 48), (64, 64), (49, 64)):
         for solver in ("saga", "sgd"):
-            found = kernel_hooks.rows(name, solver, product, weights, lag, count, end, bits, 9)
-            expected = kernel_hooks.rows("portable", solver, product, weights, lag, count, end, bits, 9)
+            found = kernel_hooks.rows(name, solver, product, weights, table_residual, count, end, bits, 9)
+            expected = kernel_hooks.rows("portable", solver, product, weights, table_residual, count, end, bits, 9)
             assert all(np.array_equal(a, b) for a, b in zip(found, expected, strict=True))
             scale, planes, total, left = found
             one = solver == "saga" and 1 <= bits <= 8
             q = planes[0].astype(int) if one else 256 * planes[0].astype(int) + planes[1]
             assert not q[count:].any()
             assert total == np.float32(scale) * np.float32(q.sum())
-            value = lag + w * product.astype(np.float32) if solver == "saga" else w * (product - lag).astype(np.float32)
+            value = (
+                table_residual + w * product.astype(np.float32)
+                if solver == "saga"
+                else w * (product - table_residual).astype(np.float32)
+            )
             kept = np.float32(scale) * q.astype(np.float32)
             step = 2 * np.abs(value).max() if bits == 1 and one else scale
             assert np.abs(kept - value)[:count].max() <= 1.001 * step
-            assert np.array_equal(left, lag - kept if solver == "saga" else lag)
+            assert np.array_equal(left, table_residual - kept if solver == "saga" else table_residual)
 
 
-def epochs(solver, width, batch_rows, bits):
+def epochs(solver, width, batch_size, bits):
     """Model after two epochs over random tiles, two targets, the last tile cut short, rows weighted."""
     rng = np.random.default_rng(width)
     d, n_rows = 205, 64 * 5 + 23
@@ -253,48 +258,33 @@ def epochs(solver, width, batch_rows, bits):
     rows = passes.Rows(rng.normal(size=(2, slots)).astype(np.float32), rng.uniform(0.5, 2, slots).astype(np.float32))
     centre, keep = np.full(padded, 127.5, dtype=np.float32), np.full(padded, 0.999, dtype=np.float32)
     step = np.full(padded, 1e-7, dtype=np.float32)
-    model, lag = np.zeros((2, padded), dtype=np.float32), rng.normal(size=(2, slots)).astype(np.float32)
+    model, table_residual = np.zeros((2, padded), dtype=np.float32), rng.normal(size=(2, slots)).astype(np.float32)
     mean, average = np.zeros((2, padded)), np.zeros((2, padded))
     for epoch in range(2):
         order = rng.permutation(n_tiles)
         if solver == "saga":
-            pull = np.zeros((2, padded))
-            weights = batch_rows / n_rows, 1 / n_rows
-            args = (
-                tiles,
-                rows,
-                order,
-                batch_rows,
-                centre,
-                keep,
-                step,
-                *weights,
-                bits,
-                bits,
-                epoch,
-                lag,
-                pull,
-                mean,
-                model,
-            )
-            assert epoch_kernels.saga_epoch(*args)
+            penalty_gradient = np.zeros((2, padded))
+            batches = epoch_kernels.Batches(tiles, rows, order, batch_size, centre, batch_size / n_rows)
+            steps = epoch_kernels.Steps(keep, step, bits, bits, epoch)
+            assert epoch_kernels.saga_epoch(batches, steps, table_residual, penalty_gradient, mean, model)
         else:
             unit = np.ones(padded, dtype=np.float32)
-            args = (tiles, rows, order, batch_rows, centre, keep, step, 0.1, bits, bits, epoch, unit, model, average)
-            assert epoch_kernels.sgd_epoch(*args)
+            batches = epoch_kernels.Batches(tiles, rows, order, batch_size, centre, 0.1)
+            steps = epoch_kernels.Steps(keep, step, bits, bits, epoch)
+            assert epoch_kernels.sgd_epoch(batches, steps, unit, model, average)
     assert model.any()
-    return model, lag, mean, average
+    return model, table_residual, mean, average
 
 
-@pytest.mark.parametrize("batch_rows", [16, 32, 48, 64])
+@pytest.mark.parametrize("batch_size", [16, 32, 48, 64])
 @pytest.mark.parametrize("bits", [0, 1, 3, 8, 12])
 @pytest.mark.parametrize("width", [*WIDTHS, 32])
 @pytest.mark.parametrize("solver", ["saga", "sgd"])
-def test_epochs_give_the_same_coefficients(name, solver, width, bits, batch_rows):
+def test_epochs_give_the_same_coefficients(name, solver, width, bits, batch_size):
     with dispatch.kernels("portable"):
-        expected = epochs(solver, width, batch_rows, bits)
+        expected = epochs(solver, width, batch_size, bits)
     with dispatch.kernels(name):
-        found = epochs(solver, width, batch_rows, bits)
+        found = epochs(solver, width, batch_size, bits)
     assert all(np.array_equal(a, b) for a, b in zip(found, expected, strict=True))
 
 
@@ -339,10 +329,10 @@ def test_sizes_that_do_not_go_together():
     def encoding(*given, width=2, n_draws=1):
         return kernels.Encoder(*given, kernels.COMPENSATED, width, 0, n_draws)
 
-    def narrowing(used=encoder[1], codes=4, chosen=rows[:2]):
+    def requantizing(used=encoder[1], codes=4, chosen=rows[:2]):
         carried, no_levels = np.zeros((9, codes)), np.zeros((9, 0), np.uint8)
-        flags = (False, False, False, True)
-        return Narrowing(tiles, None, used, no_levels, carried, tiles, chosen, 1, 2, *flags)
+        scheme = Scheme.of(1, "compensated", "optimal")
+        return Requantizer(tiles, None, tiles, chosen, used, no_levels, carried, scheme)
 
     good = encoding(*encoder)
     moments, packed_rows = kernels.Moments(9, 2, True), np.zeros((64, 4), np.uint8)
@@ -377,10 +367,10 @@ def test_sizes_that_do_not_go_together():
         lambda: good.encode(block, packed_rows, moments, np.array([0, 1, 64])),
         lambda: good.encode(block, packed_rows, moments, rows[:2]),
         lambda: good.encode(block, packed_rows, kernels.Moments(8, 2, True), rows),
-        lambda: narrowing(used=np.full(9, 5, np.uint16)),
-        lambda: narrowing(codes=5000),
-        lambda: narrowing(chosen=np.array([2])),
-        lambda: narrowing().narrow(np.zeros((2, 64), np.uint8), 0, 0, 2),
+        lambda: requantizing(used=np.full(9, 5, np.uint16)),
+        lambda: requantizing(codes=5000),
+        lambda: requantizing(chosen=np.array([2])),
+        lambda: requantizing().requantize(np.zeros((2, 64), np.uint8), 0, 0, 2),
         lambda: passes.products(tiles, np.zeros(17), 0, 2),
         lambda: passes.products(tiles, column, 0, 3),
         lambda: passes.row_sums(tiles, np.ones(99), 0, 2),

@@ -75,9 +75,10 @@ def test_position_sums_of_packed_rows(force, bits, n_draws):
     else:
         sampling = "double"
     X = np.random.default_rng(bits).normal(size=(333, 21))
-    tiles = pack(X, Scheme.of(bits, sampling, "optimal", n_draws), 0)._tiles
+    scheme = Scheme.of(bits, sampling, "optimal", n_draws)
+    tiles = pack(X, scheme, 0).tiles
     positions = positions_of(tiles)
-    assert tiles.width == Scheme.of(bits, sampling, "optimal", n_draws).width
+    assert tiles.width == scheme.width
     np.testing.assert_array_equal(gram.position_sums(tiles, 0, tiles.n_tiles, 1)[0], positions.T @ positions)
 
 

@@ -3,8 +3,10 @@
 import numpy as np
 import pytest
 from joblib import Parallel, delayed, parallel_config
+from sklearn.utils._param_validation import InvalidParameterError
 from threadpoolctl import ThreadpoolController, threadpool_limits
 
+from sklearn_zipml import PackedMatrix, ZipMLRegressor
 from sklearn_zipml._kernels import threads as threads_module
 from sklearn_zipml._kernels.threads import in_threads, one_blas_thread, run_team, threads_of
 
@@ -80,3 +82,17 @@ def test_one_blas_thread():
     with one_blas_thread():
         assert set(threads()) <= {1}
     assert threads() == before
+
+
+@pytest.mark.parametrize("n_jobs", ["abc", 0, 1.5, [1]])
+def test_bad_numbers_of_threads(tmp_path, n_jobs):
+    X = np.random.default_rng(0).standard_normal((100, 3))
+    path = tmp_path / "rows.zq"
+    PackedMatrix.from_chunks(X, X[:, 0]).save(path)
+    for attempt in (
+        lambda: PackedMatrix.from_chunks(X, n_jobs=n_jobs),
+        lambda: PackedMatrix.append(path, X, X[:, 0], n_jobs=n_jobs),
+        lambda: ZipMLRegressor(n_jobs=n_jobs).fit(X, X[:, 0]),
+    ):
+        with pytest.raises(InvalidParameterError, match="'n_jobs' parameter of"):
+            attempt()

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from sklearn_zipml import DoubleSamplingQuantizer, PackedMatrix, ZipMLRegressor
+from sklearn_zipml._storage.packed_rows import rows_of
 from sklearn_zipml._storage.statistics import code_noise, weighted
 
 FIRST = [(1, "compensated"), (2, "compensated"), (3, "double"), (6, "double"), (8, "compensated")]
@@ -31,14 +32,14 @@ def test_errors_add_up(first, then):
     again = pack(packed, bits=then[0], sampling=then[1], seed=1)
     error = (np.asarray(again) - X) ** 2
     np.testing.assert_allclose(again.rounding_variance, error.mean(axis=0), rtol=0.03, atol=1e-9)
-    np.testing.assert_allclose(weighted(again)[2], again._variance, rtol=1e-3, atol=1e-6)
-    if again._width < 8:  # column 1 has tails, where errors are others than in the middle
+    np.testing.assert_allclose(weighted(rows_of(again))[2], rows_of(again).rounding_variance, rtol=1e-3, atol=1e-6)
+    if rows_of(again).scheme.width < 8:  # column 1 has tails, where errors are others than in the middle
         codes = np.asarray(again)[:, 1]
-        table = again._offset[1] + again._step[1] * again._table[1].astype(float)
+        table = rows_of(again).offset[1] + rows_of(again).step[1] * rows_of(again).table[1].astype(float)
         for value in np.unique(codes):
             own = codes == value
             if own.sum() > 1000:
-                expected = code_noise(again)[1][np.isclose(table, value)][0] * again._step[1] ** 2
+                expected = code_noise(rows_of(again))[1][np.isclose(table, value)][0] * rows_of(again).step[1] ** 2
                 assert error[own, 1].mean() == pytest.approx(expected, rel=0.35)
 
 
@@ -51,8 +52,8 @@ def test_the_same_for_any_chunks():
         parts = pack(source, bits=3, seed=1)
         assert parts == whole
         np.testing.assert_array_equal(parts.target, y)
-        np.testing.assert_allclose(parts._variance, whole._variance, rtol=1e-5)
-        np.testing.assert_allclose(parts._noise, whole._noise, rtol=2e-3)
+        np.testing.assert_allclose(rows_of(parts).rounding_variance, rows_of(whole).rounding_variance, rtol=1e-5)
+        np.testing.assert_allclose(rows_of(parts).noise, rows_of(whole).noise, rtol=2e-3)
 
 
 @pytest.mark.parametrize("first", [2, 4])
@@ -70,7 +71,7 @@ def test_few_distinct_codes():
     """Rows whose codes are equal are no equal rows: they get draws of their own."""
     X = np.random.default_rng(0).uniform(size=(40_000, 2))
     again = pack(pack(X, X.sum(axis=1), 2), bits=1, seed=1)
-    assert again._coincidence[0] == 0
+    assert rows_of(again).collision_probability[0] == 0
     error = (np.asarray(again) - X) ** 2
     np.testing.assert_allclose(again.rounding_variance, error.mean(axis=0), rtol=0.02)
     coef = ZipMLRegressor(1, alpha=0, tol=1e-6, random_state=0).fit(again).coef_
@@ -88,7 +89,7 @@ def test_appended_rows(tmp_path):
     np.testing.assert_array_equal(np.asarray(joined), np.asarray(two))
     np.testing.assert_array_equal(joined.target, y)
     np.testing.assert_allclose(joined.rounding_variance, two.rounding_variance, rtol=0.01, atol=1e-12)
-    np.testing.assert_allclose(joined._noise, two._noise, rtol=0.1, atol=0.5)
+    np.testing.assert_allclose(rows_of(joined).noise, rows_of(two).noise, rtol=0.1, atol=0.5)
 
 
 def test_on_the_levels_of_a_quantizer():
@@ -101,23 +102,23 @@ def test_on_the_levels_of_a_quantizer():
     quantizer = DoubleSamplingQuantizer(3, random_state=0).fit(X * 1e-30)
     with pytest.warns(UserWarning, match="outside the range"):
         narrow = PackedMatrix.from_chunks(pack(X, y, 2), quantizer=quantizer)
-    assert np.isfinite(narrow._noise).all() and np.isfinite(narrow._variance).all()
+    assert np.isfinite(rows_of(narrow).noise).all() and np.isfinite(rows_of(narrow).rounding_variance).all()
 
 
 @pytest.mark.parametrize("sampling", ["naive", "nearest"])
 def test_what_is_not_compensated(sampling):
     """Has no errors to carry, and carries none."""
     X, _ = data(1000)
-    assert not pack(pack(X, bits=2), bits=3, sampling=sampling, seed=1)._variance.any()
+    assert not rows_of(pack(pack(X, bits=2), bits=3, sampling=sampling, seed=1)).rounding_variance.any()
     packed = pack(X, bits=2, sampling=sampling, seed=2)  # other draws than those above, which were compensated
     of_exact, of_packed = pack(np.asarray(packed), bits=1, seed=1), pack(packed, bits=1, seed=1)
-    np.testing.assert_allclose(of_packed._variance, of_exact._variance, rtol=0.15)
+    np.testing.assert_allclose(rows_of(of_packed).rounding_variance, rows_of(of_exact).rounding_variance, rtol=0.15)
 
 
 def test_target_and_names():
     """Come along, unless others are asked for; columns go by name or number."""
     X, y = data(500)
-    packed = PackedMatrix(**pack(X, y, 8)._parts() | {"feature_names": list("abcdefghijklmn")})
+    packed = PackedMatrix(**rows_of(pack(X, y, 8)).parts() | {"feature_names": list("abcdefghijklmn")})
     again = pack(packed)
     np.testing.assert_array_equal(again.target, y)
     assert again.feature_names == tuple("abcdefghijklmn")
@@ -127,7 +128,7 @@ def test_target_and_names():
         some = pack(packed, target=target, columns=columns)
         assert some.feature_names == ("d", "a")
         np.testing.assert_allclose(some.target, np.asarray(packed)[:, 1])
-        np.testing.assert_allclose(some._variance[0], 0, atol=1e-12)
+        np.testing.assert_allclose(rows_of(some).rounding_variance[0], 0, atol=1e-12)
     assert pack(packed, target=["a", "b"]).target.shape == (500, 2)
     labels = packed.with_target(np.where(y > 0, "up", "down"))
     np.testing.assert_array_equal(pack(labels).target, labels.target)
@@ -139,12 +140,16 @@ def test_shared_errors_are_counted():
     """Errors that two rows shared before, they share; a part of the sum."""
     X, _ = data(4000)
     repeated = pack(np.repeat(X[:400], 10, axis=0), bits=2)
-    assert repeated._coincidence[0] == pytest.approx(9 / 3999, rel=0.2)
-    assert pack(repeated, bits=8, seed=1)._coincidence[0] == pytest.approx(repeated._coincidence[0], rel=0.2)
+    assert rows_of(repeated).collision_probability[0] == pytest.approx(9 / 3999, rel=0.2)
+    assert rows_of(pack(repeated, bits=8, seed=1)).collision_probability[0] == pytest.approx(
+        rows_of(repeated).collision_probability[0], rel=0.2
+    )
     coarse = pack(repeated, bits=1, seed=1)
-    noisy = coarse._variance > 0
+    noisy = rows_of(coarse).rounding_variance > 0
     share = (repeated.rounding_variance[noisy] / coarse.rounding_variance[noisy]) ** 2
-    assert coarse._coincidence[0] == pytest.approx(repeated._coincidence[0] * share.mean(), rel=0.2)
+    assert rows_of(coarse).collision_probability[0] == pytest.approx(
+        rows_of(repeated).collision_probability[0] * share.mean(), rel=0.2
+    )
 
 
 def test_a_grid_without_steps():
@@ -153,4 +158,4 @@ def test_a_grid_without_steps():
     packed = pack(np.r_[X, [[0.4]] * 3], bits=1)
     constant = packed[np.flatnonzero(np.asarray(packed)[:, 0] == 0)]
     again = pack(constant)
-    assert again._used[0] == 1 and again._variance[0] == 0
+    assert rows_of(again).used[0] == 1 and rows_of(again).rounding_variance[0] == 0

@@ -10,17 +10,19 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import reference
+from packing import assert_same_parts, pack, pack_on_grid
 from scipy import stats
 from sklearn.base import clone
 
 from sklearn_zipml import DoubleSamplingQuantizer, PackedMatrix, ZipMLLSSVC, ZipMLRegressor, recommend_bits
 from sklearn_zipml._cli import main
 from sklearn_zipml._kernels import dispatch
-from sklearn_zipml._packed_matrix import _restore
-from sklearn_zipml._quantization.encoder import pack, pack_on_grid
+from sklearn_zipml._packed_matrix.matrix import _restore
 from sklearn_zipml._quantization.levels import find_grid
 from sklearn_zipml._scheme import Scheme
+from sklearn_zipml._storage.decode import positions_by_row
 from sklearn_zipml._storage.grid import Grid
+from sklearn_zipml._storage.packed_rows import rows_of
 
 ERROR_RATE = 1e-6
 # every width, the most draws it holds among them
@@ -55,12 +57,12 @@ def test_codes_equal_the_twins(bits, n_draws, levels):
     slots = reference.row_order(len(X), reference.mix(5, 1))
     codes, positions = reference.encode(X[slots], grid, "double", 5)
     assert codes.max() < 1 << bits
-    np.testing.assert_array_equal(packed._tiles.positions(0, 3), positions)
-    np.testing.assert_array_equal(packed._codes, reference.tiles(positions if width == 8 else codes, width))
+    np.testing.assert_array_equal(rows_of(packed).tiles.positions(0, 3), positions)
+    np.testing.assert_array_equal(rows_of(packed).codes, reference.tiles(positions if width == 8 else codes, width))
     np.testing.assert_array_equal(np.asarray(packed)[slots], positions * grid.step + grid.offset)
-    np.testing.assert_allclose(packed._mean, positions.mean(axis=0), rtol=1e-6)
+    np.testing.assert_allclose(rows_of(packed).mean, positions.mean(axis=0), rtol=1e-6)
     noise = reference.squared_errors(X[slots], grid, positions)
-    np.testing.assert_allclose(packed._variance, noise, rtol=0.02, atol=1e-3)
+    np.testing.assert_allclose(rows_of(packed).rounding_variance, noise, rtol=0.02, atol=1e-3)
 
 
 @pytest.mark.parametrize("kernels", dispatch.available_kernels())
@@ -74,8 +76,7 @@ def test_kernels_give_the_same_codes_and_statistics(kernels, shape, bits, n_draw
         for name in (kernels, "portable"):
             with dispatch.kernels(name):
                 packed.append(pack(array, Scheme.of(bits, "double", "optimal", n_draws), 1))
-        for part in ("_codes", "_mean", "_deviation", "_variance", "_noise"):
-            np.testing.assert_array_equal(*(getattr(one, part) for one in packed))
+        assert_same_parts(*packed)
 
 
 @pytest.mark.parametrize(("bits", "n_draws"), [(2, 3), (4, 3), (4, 7), (7, 10), (8, 3)])
@@ -89,7 +90,7 @@ def test_draws_are_binomial(bits, n_draws):
     t = reference.coordinates(X, grid)
     _, low, gap = reference.intervals(t, grid)
     p = (t / reference.FRACTION - low) / gap
-    stored = [pack_on_grid(X, grid, seed)._positions_by_row() for seed in range(n_seeds)]
+    stored = [positions_by_row(rows_of(pack_on_grid(X, grid, seed))) for seed in range(n_seeds)]
     ups = (np.array(stored, dtype=float) - low) / gap * n_draws
     np.testing.assert_allclose(ups, np.rint(ups), atol=1e-9)
     for count in range(n_draws + 1):
@@ -115,8 +116,10 @@ def test_variance_falls_with_the_draws():
         chosen, drawn = replace(grid, scheme=replace(scheme, n_draws=n_draws)), []
         for seed in range(n_seeds):
             packed = pack_on_grid(X, chosen, seed)
-            np.testing.assert_allclose(packed._variance, ((np.asarray(packed) - X) ** 2).mean(axis=0), rtol=0.01)
-            drawn.append(packed._variance)
+            np.testing.assert_allclose(
+                rows_of(packed).rounding_variance, ((np.asarray(packed) - X) ** 2).mean(axis=0), rtol=0.01
+            )
+            drawn.append(rows_of(packed).rounding_variance)
         error = np.std(drawn, axis=0, ddof=1) / np.sqrt(n_seeds)
         bound = stats.t.isf(ERROR_RATE / 2 / 3 / len(counts), n_seeds - 1) * error + 0.005 * one / n_draws
         assert np.all(np.abs(np.mean(drawn, axis=0) - one / n_draws) < bound)
@@ -205,7 +208,7 @@ def test_files_and_pickles(tmp_path, bits):
     assert struct.unpack_from("<I", path.read_bytes(), 8) == (1,)
     assert PackedMatrix.load(path) == two
     for matrix, n_draws in ((two, 2), (pack(X, Scheme.of(bits, "compensated", "optimal"), 3), 1)):
-        parts = matrix._parts()
+        parts = rows_of(matrix).parts()
         del parts["n_draws"]
         assert _restore(2, parts) == matrix
         assert matrix.n_draws == n_draws
@@ -227,7 +230,7 @@ def test_errors():
     with pytest.raises(ValueError, match="n_draws=3: leave n_draws=2"):
         ZipMLRegressor(4, sampling="double", n_draws=3, resample="epoch", solver="sgd").fit(X, y)
     packed = pack(X, Scheme.of(8, "double", "optimal", 3), 0)
-    with pytest.raises(ValueError, match="n_draws=3 cannot be narrowed from 8 to 4 bits"):
+    with pytest.raises(ValueError, match="n_draws=3 cannot be requantized from 8 to 4 bits"):
         packed.requantize(4)
     with pytest.raises(ValueError, match="n_draws=3 cannot be; leave n_draws=2"):
         recommend_bits(X, y, estimator=ZipMLRegressor(sampling="double", n_draws=3))

@@ -6,14 +6,16 @@ Statistical tests state their error rate; seeds are fixed, so they pass or fail 
 import numpy as np
 import pytest
 import reference
+from packing import assert_same_parts, pack, pack_on_grid
 from scipy import stats
 
 from sklearn_zipml._kernels import dispatch
 from sklearn_zipml._kernels import tiles as kernels
-from sklearn_zipml._quantization.encoder import pack, pack_on_grid
 from sklearn_zipml._quantization.levels import column_range, find_grid
 from sklearn_zipml._scheme import Scheme
 from sklearn_zipml._storage import blocks
+from sklearn_zipml._storage.decode import positions_by_row
+from sklearn_zipml._storage.packed_rows import rows_of
 
 SAMPLINGS = ["naive", "nearest", "double", "compensated"]
 KINDS = [(sampling, bits) for sampling in SAMPLINGS for bits in range(1, 9) if (sampling, bits) != ("double", 1)]
@@ -42,16 +44,20 @@ def check_against_twin(X, grid, bits, sampling, seed, packed):
     rows = np.asarray(X)[slots]
     codes, positions = reference.encode(rows, grid, sampling, seed)
     n_tiles = -(-len(X) // 64)
-    np.testing.assert_array_equal(packed._tiles.positions(0, n_tiles), positions)
-    np.testing.assert_array_equal(np.asarray(packed._codes), reference.tiles(positions if width == 8 else codes, width))
+    np.testing.assert_array_equal(rows_of(packed).tiles.positions(0, n_tiles), positions)
+    np.testing.assert_array_equal(
+        np.asarray(rows_of(packed).codes), reference.tiles(positions if width == 8 else codes, width)
+    )
     decoded = np.empty(X.shape)
     decoded[slots] = positions * grid.step + grid.offset
     np.testing.assert_array_equal(np.asarray(packed, dtype=np.float64), decoded)
-    np.testing.assert_allclose(packed._mean, positions.mean(axis=0), rtol=1e-6)
-    np.testing.assert_allclose(packed._deviation, positions.std(axis=0), rtol=1e-4, atol=1e-3)
+    np.testing.assert_allclose(rows_of(packed).mean, positions.mean(axis=0), rtol=1e-6)
+    np.testing.assert_allclose(rows_of(packed).deviation, positions.std(axis=0), rtol=1e-4, atol=1e-3)
     noise = reference.squared_errors(rows, grid, positions) if sampling in ("double", "compensated") else 0
     # errors are kept in 1/256 of a step
-    np.testing.assert_allclose(packed._variance, np.broadcast_to(noise, X.shape[1]), rtol=0.02, atol=1e-3)
+    np.testing.assert_allclose(
+        rows_of(packed).rounding_variance, np.broadcast_to(noise, X.shape[1]), rtol=0.02, atol=1e-3
+    )
 
 
 @pytest.mark.parametrize("levels", ["optimal", "uniform"])
@@ -141,15 +147,14 @@ def test_codes_do_not_depend_on_blocks_and_threads(monkeypatch, n_jobs, block_by
     monkeypatch.setattr(blocks, "BLOCK_BYTES", block_bytes)
     parts = pack(X, Scheme.of(3, "double", "optimal"), 9, n_jobs=n_jobs)
     assert parts == whole
-    for name in ("_mean", "_deviation", "_variance", "_noise", "_codes"):
-        np.testing.assert_array_equal(getattr(parts, name), getattr(whole, name))
+    assert_same_parts(parts, whole)
 
 
 @pytest.mark.parametrize("kernels", dispatch.available_kernels())
 @pytest.mark.parametrize("shape", [(1, 1), (63, 2), (64, 16), (65, 17), (129, 48), (200, 37)])
 @pytest.mark.parametrize(("sampling", "bits"), [("double", 3), ("compensated", 1), ("naive", 4), ("nearest", 6)])
 def test_kernels_give_the_same_codes_and_statistics(kernels, shape, sampling, bits):
-    """At sizes around those of tiles and vectors, for both float types and both orders, narrowed too."""
+    """At sizes around those of tiles and vectors, for both float types and both orders, requantized too."""
     rng = np.random.default_rng(3)
     X = rng.normal(size=shape) ** 3
     for dtype in (np.float32, np.float64):
@@ -163,8 +168,7 @@ def test_kernels_give_the_same_codes_and_statistics(kernels, shape, sampling, bi
                     results += [packed, taken, wide, wide.requantize(bits, random_state=0)]
                     results += [packed.requantize(bits - 1, random_state=0)] if bits > 2 else []
             for a, b in zip(found, expected, strict=True):
-                for part in ("_codes", "_mean", "_deviation", "_variance", "_noise"):
-                    np.testing.assert_array_equal(getattr(a, part), getattr(b, part))
+                assert_same_parts(a, b)
 
 
 @pytest.mark.parametrize("kernels", dispatch.available_kernels())
@@ -199,7 +203,7 @@ def draws(X, grid, bits, sampling, n_seeds):
     out = np.empty(shape)
     for seed in range(n_seeds):
         packed = pack_on_grid(X, grid, seed)
-        out[seed] = packed._positions_by_row()
+        out[seed] = positions_by_row(rows_of(packed))
     return out
 
 
@@ -258,9 +262,9 @@ def test_variance_is_what_was_drawn(sampling, bits):
     stored = np.empty((n_seeds, 3))
     for seed in range(n_seeds):
         packed = pack_on_grid(X, grid, seed)
-        stored[seed] = packed._variance
+        stored[seed] = rows_of(packed).rounding_variance
         actual = ((np.asarray(packed) - X) ** 2).mean(axis=0)
-        np.testing.assert_allclose(packed._variance * packed._step**2, actual, rtol=0.02)
+        np.testing.assert_allclose(packed.rounding_variance, actual, rtol=0.02)
     error = stored.std(axis=0, ddof=1) / np.sqrt(n_seeds)
     bound = stats.t.isf(ERROR_RATE / 2 / 3, n_seeds - 1)
     assert np.all(np.abs(stored.mean(axis=0) - expected) < bound * error + 0.005 * expected)
@@ -275,7 +279,7 @@ def test_values_at_levels_are_exact(sampling, bits):
     X = grid.offset + grid.step * grid.levels[np.arange(7), picked]
     packed = pack_on_grid(X, grid, 1)
     np.testing.assert_array_equal(np.asarray(packed), X)
-    np.testing.assert_array_equal(packed._variance, 0)
+    np.testing.assert_array_equal(rows_of(packed).rounding_variance, 0)
 
 
 @pytest.mark.parametrize("sampling", SAMPLINGS)
@@ -296,7 +300,7 @@ def test_scale_does_not_matter(sampling, exponent):
     """Powers of two change nothing but the step."""
     X = np.random.default_rng(0).normal(size=(100, 3))
     packed, scaled = (pack(values, Scheme.of(3, sampling, "optimal"), 0) for values in (X, np.ldexp(X, exponent)))
-    np.testing.assert_array_equal(packed._codes, scaled._codes)
+    np.testing.assert_array_equal(rows_of(packed).codes, rows_of(scaled).codes)
     np.testing.assert_array_equal(np.ldexp(np.asarray(packed), exponent), np.asarray(scaled))
 
 
@@ -309,7 +313,7 @@ def test_extreme_scales(scale, dtype):
     X = (np.random.default_rng(0).uniform(-1, 1, size=(100, 3)) * scale).astype(dtype)
     packed = pack(X, Scheme.of(8, "compensated", "optimal"), 0)
     decoded, span = np.asarray(packed).astype(float), np.ptp(X.astype(float), axis=0)
-    assert np.isfinite(decoded).all() and np.isfinite(packed._variance).all()
+    assert np.isfinite(decoded).all() and np.isfinite(rows_of(packed).rounding_variance).all()
     assert np.all(np.abs(decoded - X) <= span * (1 if scale == 1e-300 else 1.01 / 255) + 2e-45)
 
 

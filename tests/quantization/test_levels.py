@@ -4,12 +4,13 @@ import itertools
 
 import numpy as np
 import pytest
+from packing import pack
 
 from sklearn_zipml import DoubleSamplingQuantizer
 from sklearn_zipml._kernels import tiles as kernels
-from sklearn_zipml._quantization.encoder import pack
 from sklearn_zipml._quantization.levels import find_grid
 from sklearn_zipml._scheme import Scheme
+from sklearn_zipml._storage.packed_rows import rows_of
 
 SHAPES = ("uniform", "normal", "heavy", "zeros", "bimodal", "skewed")
 
@@ -136,7 +137,7 @@ def test_constant_columns(value, levels):
     assert grid.used[0] == 1 and grid.top[0] == 0 and grid.scale[0] == 0
     packed = pack(X, Scheme.of(2, "compensated", levels), 0)
     assert np.all(np.asarray(packed)[:, 0] == value)
-    assert packed._variance[0] == 0
+    assert rows_of(packed).rounding_variance[0] == 0
 
 
 def lattices():
@@ -172,7 +173,7 @@ def test_few_valued_columns_are_stored_without_loss(name, column, bits, sampling
     tolerance = 0 if exact else (1e-6 if column.dtype == np.float32 else 1e-12) * np.abs(column).max()
     np.testing.assert_allclose(decoded, column.astype(float), rtol=0, atol=tolerance)
     # what the type's rounding leaves: coordinates are integers up to half a unit of 1/256
-    assert packed._variance[0] <= 1e-6
+    assert rows_of(packed).rounding_variance[0] <= 1e-6
 
 
 def test_outlier_warns_and_names_the_column():

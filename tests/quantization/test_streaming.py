@@ -5,12 +5,13 @@ import pytest
 import reference
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from packing import assert_same_parts
 
 from sklearn_zipml import DoubleSamplingQuantizer, PackedMatrix, ZipMLRegressor
 from sklearn_zipml._kernels import tiles as kernels
-from sklearn_zipml._packed_matrix import _ARRAYS
 from sklearn_zipml._quantization.column_sketch import ColumnSketch
 from sklearn_zipml._quantization.row_sample import RowSample, sampled_rows
+from sklearn_zipml._storage.packed_rows import rows_of
 from sklearn_zipml._storage.row_store import RowStore
 
 KINDS = [
@@ -34,13 +35,6 @@ def data(n=3000, d=19, dtype=np.float32, seed=0):
 def pieces(X, cuts):
     """X cut at some rows."""
     return np.split(X, sorted(cuts))
-
-
-def assert_same_parts(packed, other):
-    """Every stored number is the same, not only the decoded values."""
-    assert packed == other
-    for name in _ARRAYS:
-        np.testing.assert_array_equal(getattr(packed, "_" + name), getattr(other, "_" + name), err_msg=name)
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -96,7 +90,7 @@ def test_sorted_rows_train_as_well():
     assert model.score(X, y) == pytest.approx(whole.score(X, y), abs=5e-4)
     assert model.n_iter_ <= 2 * whole.n_iter_ + 5
     # tiles are fair samples: the mean target of 64 slots is normal, 5.5 standard errors
-    slots = packed._order.to_slots(packed.target, 20_032, np.float64)[:20_000]
+    slots = rows_of(packed).order.to_slots(packed.target, 20_032, np.float64)[:20_000]
     means = slots[: 312 * 64].reshape(312, 64).mean(axis=1)
     assert np.abs(means - y.mean()).max() < 5.5 * y.std() / 8
 

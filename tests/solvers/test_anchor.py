@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from sklearn_zipml._quantization.encoder import pack
-from sklearn_zipml._quantization.float_rows import FloatMatrix
+from sklearn_zipml._quantization.float_rows import FloatRows
 from sklearn_zipml._scheme import Scheme
 from sklearn_zipml._solvers import plane_search, problem
 from sklearn_zipml._solvers.anchor import Anchor
@@ -17,10 +17,10 @@ def quadratic_of(bits, *, weighted=False, l1=None, n=700, d=12, threads=1):
     rng = np.random.default_rng(0)
     X = rng.normal(size=(n, d)) @ (np.eye(d) + 0.3 * rng.normal(size=(d, d))) * np.logspace(-1, 1, d)
     y = np.stack([X[:, 0] + 0.1 * rng.normal(size=n), X[:, 1] - X[:, 4]])
-    matrix = FloatMatrix(X, 3) if bits is None else pack(X, Scheme.of(bits, "compensated", "optimal"), 3)
+    matrix = FloatRows(X, 3) if bits is None else pack(X, Scheme.of(bits, "compensated", "optimal"), 3)
     problem = Problem(matrix, rng.uniform(0.1, 3, n) if weighted else None, True, threads)
     y = (y - y.mean(axis=1, keepdims=True)) / np.abs(y).max()
-    return Quadratic(problem, matrix._order.to_slots(y, problem.n_slots, np.float32), 1e-3, l1)
+    return Quadratic(problem, matrix.order.to_slots(y, problem.n_slots, np.float32), 1e-3, l1)
 
 
 def some_z(quadratic, seed=1):
@@ -54,7 +54,7 @@ def test_moves_add_up(bits, weighted):
     residuals = anchor.z[:, :12] / problem.unit @ rows.T - w * quadratic.targets[:, : problem.n]
     gradient = residuals @ rows / problem.unit / problem.n
     np.testing.assert_allclose(anchor.gradient[:, :12], gradient, rtol=0, atol=1e-5 * np.abs(gradient).max())
-    penalty = (quadratic.pull(anchor.z) * anchor.z).sum(axis=1) / 2
+    penalty = (quadratic.penalty_gradient(anchor.z) * anchor.z).sum(axis=1) / 2
     np.testing.assert_allclose(anchor.objective, (residuals**2).sum(axis=1) / 2 / problem.n + penalty, rtol=1e-5)
 
 

@@ -4,10 +4,11 @@ import numpy as np
 import pytest
 
 from sklearn_zipml._quantization.encoder import pack
-from sklearn_zipml._quantization.float_rows import FloatMatrix
+from sklearn_zipml._quantization.float_rows import FloatRows
 from sklearn_zipml._scheme import Scheme
 from sklearn_zipml._solvers import gram
 from sklearn_zipml._solvers.gram import second_moments
+from sklearn_zipml._storage.take import take
 
 
 @pytest.mark.parametrize("bits", [1, 3, 8])
@@ -16,7 +17,7 @@ from sklearn_zipml._solvers.gram import second_moments
 def test_second_moments(bits, n, d, threads):
     """The same for any threads: of all tiles, and of some."""
     X = np.random.default_rng(0).exponential(size=(n, d))
-    tiles = pack(X, Scheme.of(bits, "compensated", "optimal"), 0)._tiles
+    tiles = pack(X, Scheme.of(bits, "compensated", "optimal"), 0).tiles
     positions = tiles.positions(0, tiles.n_tiles).astype(np.float64)
     centre = positions.mean(axis=0) + 0.25
     for last in {1, tiles.n_tiles}:
@@ -30,10 +31,11 @@ def test_constant_columns_have_none():
     """Exactly: what is left of them would be divided by."""
     X = np.random.default_rng(0).integers(0, 2, size=(5000, 3)).astype(float)
     X[:, 1] = 1
-    packed = pack(X, Scheme.of(8, "compensated", "optimal"), 0)[X[:, 0] == 1]  # a column of its highest level
-    positions = packed._positions(0, packed._tiles.n_tiles)
+    packed = pack(X, Scheme.of(8, "compensated", "optimal"), 0)
+    packed = take(packed, np.flatnonzero(X[:, 0] == 1))  # a column of its highest level
+    positions = packed.tiles.positions(0, packed.tiles.n_tiles)
     assert (positions[:, :2] == positions[0, :2]).all() and positions[0, 0] > 0
-    moments = second_moments(packed._tiles, packed._tiles.n_tiles, positions.mean(axis=0), 1)
+    moments = second_moments(packed.tiles, packed.tiles.n_tiles, positions.mean(axis=0), 1)
     assert not moments[:2].any() and moments[2, 2] > 0
 
 
@@ -44,10 +46,10 @@ def test_row_gram(bits, n, d, monkeypatch):
     rng = np.random.default_rng(1)
     X = rng.exponential(size=(n, d)) + rng.normal(size=d)
     if bits is None:
-        tiles = FloatMatrix(X, 0)._tiles
+        tiles = FloatRows(X, 0).tiles
         values = tiles.floats.transpose(0, 2, 1).reshape(-1, tiles.padded)[:n, :d].astype(np.float64)
     else:
-        tiles = pack(X, Scheme.of(bits, "compensated", "optimal"), 0)._tiles
+        tiles = pack(X, Scheme.of(bits, "compensated", "optimal"), 0).tiles
         values = tiles.positions(0, tiles.n_tiles).astype(np.float64)
     centre, unit = rng.normal(size=d) + 100, rng.exponential(size=d)
     scaled = (values - centre) * unit
@@ -75,8 +77,8 @@ def test_weighted_moments(kind):
         "zeros": rng.uniform(0.2, 1, 3000) * (rng.random(3000) < 0.5),
     }[kind]
     packed = pack(X, Scheme.of(4, "compensated", "optimal"), 0)
-    tiles = packed._tiles
-    slots = packed._order.to_slots(weights, 64 * tiles.n_tiles, np.float64)
+    tiles = packed.tiles
+    slots = packed.order.to_slots(weights, 64 * tiles.n_tiles, np.float64)
     positions = tiles.positions(0, tiles.n_tiles).astype(np.float64)
     w = slots[:3000, None]
     centre = (w * positions).sum(axis=0) / w.sum()

@@ -5,8 +5,9 @@ import pytest
 
 from sklearn_zipml import ZipMLRegressor
 from sklearn_zipml._kernels.products import MANY
+from sklearn_zipml._packed_matrix import matrix_of
 from sklearn_zipml._quantization.encoder import pack
-from sklearn_zipml._quantization.float_rows import FloatMatrix
+from sklearn_zipml._quantization.float_rows import FloatRows
 from sklearn_zipml._scheme import Scheme
 from sklearn_zipml._solvers import by_rows, choice, evaluation, problem
 from sklearn_zipml._solvers.anchor import Anchor
@@ -20,12 +21,12 @@ def quadratic_of(bits, *, weighted=False, n=700, d=12, k=6, alpha=1e-3, threads=
     """The objective of several targets of different sizes; columns of several scales."""
     rng = np.random.default_rng(0)
     X = rng.normal(size=(n, d)) @ (np.eye(d) + 0.3 * rng.normal(size=(d, d))) * np.logspace(-1, 1, d)
-    matrix = FloatMatrix(X, 3) if bits is None else pack(X, Scheme.of(bits, "compensated", "optimal"), 3)
+    matrix = FloatRows(X, 3) if bits is None else pack(X, Scheme.of(bits, "compensated", "optimal"), 3)
     weights = rng.uniform(0.3, 1, n) if weighted else None
     p = Problem(matrix, weights, True, threads)
     y = (X[:, :k].T if k <= d else rng.normal(size=(k, d)) @ X.T) + rng.normal(size=(k, n))
     y = (y - np.average(y, axis=1, weights=weights)[:, None]) / np.abs(y).max(axis=1, keepdims=True)
-    return Quadratic(p, matrix._order.to_slots(y, p.n_slots, np.float64), alpha)
+    return Quadratic(p, matrix.order.to_slots(y, p.n_slots, np.float64), alpha)
 
 
 def rows_of(p):
@@ -66,7 +67,7 @@ def test_anchor_is_that_of_each_target(bits, weighted):
     residual = many.z[:, :12] @ rows.T - q.targets[:, : q.problem.n]
     gradient = (w * residual) @ rows / q.problem.n
     np.testing.assert_allclose(many.gradient[:, :12], gradient, rtol=0, atol=1e-6 * np.abs(gradient).max())
-    loss = residual**2 @ w / 2 / q.problem.n + (q.pull(many.z) * many.z).sum(axis=1) / 2
+    loss = residual**2 @ w / 2 / q.problem.n + (q.penalty_gradient(many.z) * many.z).sum(axis=1) / 2
     np.testing.assert_allclose(many.objective, loss, rtol=1e-6)
     np.testing.assert_allclose(many.z[:, :12], z, rtol=0, atol=1e-8 * np.abs(z).max())
     assert many.toward(np.full((6, 12), np.nan)) is None
@@ -112,7 +113,7 @@ def test_products_of_rows_in_float32_are_refined(alpha, monkeypatch):
 def test_packed_predictions_of_many_outputs(taken):
     rng = np.random.default_rng(3)
     X, y = rng.normal(size=(500, 7)), rng.normal(size=(500, 5))
-    packed = pack(X, Scheme.of(4, "compensated", "optimal"), 0)
+    packed = matrix_of(pack(X, Scheme.of(4, "compensated", "optimal"), 0))
     model = ZipMLRegressor(random_state=0).fit(packed, y)
     rows = packed[100:400] if taken else packed
     expected = np.asarray(rows, dtype=np.float64) @ model.coef_.T + model.intercept_

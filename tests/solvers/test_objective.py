@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from solving import solve
 
 from sklearn_zipml._quantization.encoder import pack
 from sklearn_zipml._scheme import Scheme
@@ -9,7 +10,7 @@ from sklearn_zipml._solvers.anchor import Anchor
 from sklearn_zipml._solvers.certificate import certificate
 from sklearn_zipml._solvers.objective import Quadratic, gain_of_conjugate_gradients
 from sklearn_zipml._solvers.problem import Problem
-from sklearn_zipml._solvers.solver import Options, solve
+from sklearn_zipml._solvers.solver import Options
 
 
 def quadratic_of(bits=4, l1=None, alpha=1e-3):
@@ -19,7 +20,7 @@ def quadratic_of(bits=4, l1=None, alpha=1e-3):
     y = np.stack([X[:, 0] + 0.1 * rng.normal(size=500), X[:, 1] - X[:, 4]])
     problem = Problem(pack(X, Scheme.of(bits, "compensated", "optimal"), 3), None, True)
     y = (y - y.mean(axis=1, keepdims=True)) / np.abs(y).max()
-    targets = problem.matrix._order.to_slots(y, problem.n_slots, np.float32)
+    targets = problem.matrix.order.to_slots(y, problem.n_slots, np.float32)
     return Quadratic(problem, targets, alpha, l1)
 
 

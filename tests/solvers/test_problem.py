@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from sklearn_zipml._quantization.encoder import pack
-from sklearn_zipml._quantization.float_rows import FloatMatrix
+from sklearn_zipml._quantization.float_rows import FloatRows
 from sklearn_zipml._scheme import Scheme
 from sklearn_zipml._solvers.problem import Problem
 
@@ -15,7 +15,7 @@ def problem_of(bits, weighted=False, n=300, d=21):
     X = rng.normal(size=(n, d)) * np.geomspace(0.01, 100, d) + np.arange(d)
     X[:, 3], X[:, 5] = 7.0, rng.standard_t(2, size=n)
     X = X.astype(np.float32)
-    matrix = FloatMatrix(X, 0, None, None) if bits is None else pack(X, Scheme.of(bits, "compensated", "optimal"), 0)
+    matrix = FloatRows(X, 0, None, None) if bits is None else pack(X, Scheme.of(bits, "compensated", "optimal"), 0)
     return Problem(matrix, rng.uniform(0.5, 2.0, n) if weighted else None, True)
 
 

@@ -7,18 +7,21 @@ import numpy as np
 import pytest
 import reference
 from scipy import stats
+from solving import solve
 
 from sklearn_zipml._kernels import epochs as epoch_kernels
 from sklearn_zipml._kernels import tiles as kernels
+from sklearn_zipml._packed_matrix import matrix_of
 from sklearn_zipml._quantization.encoder import pack
-from sklearn_zipml._quantization.float_rows import FloatMatrix
+from sklearn_zipml._quantization.float_rows import FloatRows
 from sklearn_zipml._scheme import Scheme
 from sklearn_zipml._solvers import problem as problem_module
 from sklearn_zipml._solvers.anchor import Anchor
 from sklearn_zipml._solvers.compensation import dense_ratio, iterative_ratio
 from sklearn_zipml._solvers.objective import Quadratic, Rule
 from sklearn_zipml._solvers.problem import Problem
-from sklearn_zipml._solvers.solver import Options, solve
+from sklearn_zipml._solvers.solver import Options
+from sklearn_zipml._storage.take import take
 
 ERROR_RATE = 1e-6
 
@@ -33,11 +36,11 @@ def data(n=300, d=9, seed=0):
 
 def problem_of(X, y, bits, *, sampling="compensated", weights=None, centred=True, seed=3):
     """A problem and its targets, centred, in slot order."""
-    matrix = FloatMatrix(X, seed) if bits is None else pack(X, Scheme.of(bits, sampling, "optimal"), seed)
+    matrix = FloatRows(X, seed) if bits is None else pack(X, Scheme.of(bits, sampling, "optimal"), seed)
     problem = Problem(matrix, weights, centred)
     y = np.atleast_2d(y)
     centre = np.average(y, axis=1, weights=weights)[:, None] if centred else 0
-    return problem, matrix._order.to_slots(y - centre, problem.n_slots, np.float32)
+    return problem, matrix.order.to_slots(y - centre, problem.n_slots, np.float32)
 
 
 def stored_rows(problem):
@@ -67,24 +70,24 @@ def test_saga_epoch_equals_the_twin(sample_bits, model_bits, gradient_bits, batc
     quadratic = Quadratic(problem, targets, 1e-3, np.array([0.1, 0.02]) if batch in (16, 48) else None)
     start = np.random.default_rng(1).normal(size=(2, d)) * problem.unit
     anchor = Anchor(quadratic, start)
-    lag = 0.01 * targets
+    table_residual = 0.01 * targets
     offset = np.zeros(anchor.z.shape, dtype=np.float32)
     offset[:, :d] = 0.1 * start[::-1]
     rule = Rule.of(0.01, quadratic, quadratic.noise)
     order = kernels.permutation(problem.tiles.n_tiles, 5, 0, problem.tiles.n_tiles)
     bits = (model_bits or 0, gradient_bits or 0)
     constants = (quadratic.centre, rule.keep, rule.step, 0.07, 1 / n)
-    pull = quadratic.pull(anchor.z)
+    penalty_gradient = quadratic.penalty_gradient(anchor.z)
     own = problem.weights.astype(np.float32) if weighted else np.ones(problem.n_slots, dtype=np.float32)
-    arrays = (lag, pull, anchor.gradient, offset)
+    arrays = (table_residual, penalty_gradient, anchor.gradient, offset)
     l1 = (rule.threshold, anchor.z.astype(np.float32))
     lasts = reference.grids_last(problem.tiles.width, batch, quadratic.padded, bits[0])
     rows = stored_rows(problem)
     expected = reference.saga_epoch(rows, n, own, order, batch, *constants, bits, 99, *arrays, *l1, lasts)
-    assert epoch_kernels.saga_epoch(
-        problem.tiles, quadratic.rows, order, batch, *constants, *bits, 99, *arrays, rule.shrinkage(anchor.z)
-    )
-    for found, twin in zip((lag, anchor.gradient, offset), expected, strict=True):
+    batches = epoch_kernels.Batches(problem.tiles, quadratic.rows, order, batch, quadratic.centre, 0.07)
+    steps = epoch_kernels.Steps(rule.keep, rule.step, *bits, 99, rule.shrinkage(anchor.z))
+    assert epoch_kernels.saga_epoch(batches, steps, *arrays)
+    for found, twin in zip((table_residual, anchor.gradient, offset), expected, strict=True):
         np.testing.assert_array_equal(found, twin)
     assert (
         np.isfinite(offset).all()
@@ -116,19 +119,9 @@ def test_sgd_epoch_equals_the_twin(sample_bits, model_bits, gradient_bits, batch
         stored_rows(problem), n, targets, own, order, batch, *constants, bits, 99, unit, model, rule.threshold
     )
     out = np.full(model.shape, np.nan)
-    assert epoch_kernels.sgd_epoch(
-        problem.tiles,
-        quadratic.rows,
-        order,
-        batch,
-        *constants,
-        *bits,
-        99,
-        unit,
-        model,
-        out,
-        rule.shrinkage(np.zeros_like(out)),
-    )
+    batches = epoch_kernels.Batches(problem.tiles, quadratic.rows, order, batch, quadratic.centre, 0.07)
+    steps = epoch_kernels.Steps(rule.keep, rule.step, *bits, 99, rule.shrinkage(np.zeros_like(out)))
+    assert epoch_kernels.sgd_epoch(batches, steps, unit, model, out)
     np.testing.assert_array_equal(model, last)
     np.testing.assert_array_equal(out, average)
 
@@ -140,18 +133,29 @@ def test_epochs_report_what_is_not_finite(sample_bits):
     problem, targets = problem_of(X, y, sample_bits)
     quadratic = Quadratic(problem, targets, 0.0)
     anchor = Anchor(quadratic, np.zeros((1, problem.d)))
-    offset, lag = np.zeros(anchor.z.shape, dtype=np.float32), np.zeros_like(targets)
+    offset, table_residual = np.zeros(anchor.z.shape, dtype=np.float32), np.zeros_like(targets)
     rule = Rule.of(0.01, quadratic, quadratic.noise)
     order = np.arange(problem.tiles.n_tiles)
     offset[0, 1] = np.inf
-    constants = (quadratic.centre, rule.keep, rule.step, 0.07)
-    arrays = (lag, np.zeros_like(anchor.z), anchor.gradient, offset)
-    assert not epoch_kernels.saga_epoch(problem.tiles, quadratic.rows, order, 16, *constants, 1 / 300, 0, 0, 1, *arrays)
+    batches = epoch_kernels.Batches(problem.tiles, quadratic.rows, order, 16, quadratic.centre, 0.07)
+    steps = epoch_kernels.Steps(rule.keep, rule.step, 0, 0, 1)
+    arrays = (table_residual, np.zeros_like(anchor.z), anchor.gradient, offset)
+    assert not epoch_kernels.saga_epoch(batches, steps, *arrays)
     model, average = offset.copy(), np.zeros(anchor.z.shape)
     unit = np.ones(quadratic.padded, dtype=np.float32)
-    assert not epoch_kernels.sgd_epoch(
-        problem.tiles, quadratic.rows, order, 16, *constants, 0, 0, 1, unit, model, average
-    )
+    assert not epoch_kernels.sgd_epoch(batches, steps, unit, model, average)
+
+
+def test_losses_without_a_rule_are_refused():
+    """By their name, before a step is made."""
+    X, y = data()
+    problem, targets = problem_of(X, y, 4)
+    quadratic = Quadratic(problem, targets, 0.0)
+    rule, order = Rule.of(0.01, quadratic, quadratic.noise), np.arange(problem.tiles.n_tiles)
+    batches = epoch_kernels.Batches(problem.tiles, quadratic.rows, order, 16, quadratic.centre, 0.07, "hinge")
+    steps, z = epoch_kernels.Steps(rule.keep, rule.step, 0, 0, 1), np.zeros((1, quadratic.padded))
+    with pytest.raises(ValueError, match="no epochs for the loss 'hinge'"):
+        epoch_kernels.sgd_epoch(batches, steps, quadratic.unit, z.astype(np.float32), z)
 
 
 # Closed forms
@@ -162,7 +166,7 @@ def dense(problem, targets, alpha):
     quadratic = Quadratic(problem, targets, alpha)
     A = stored_rows(problem)[: problem.n, : problem.d] - quadratic.centre[: problem.d].astype(float)
     w = problem.unit_weights()[: problem.n, None]
-    H = (w * A).T @ A / problem.n + quadratic.pull(np.eye(problem.d, quadratic.padded))[:, : problem.d]
+    H = (w * A).T @ A / problem.n + quadratic.penalty_gradient(np.eye(problem.d, quadratic.padded))[:, : problem.d]
     return H, A.T @ (w * targets[:, : problem.n].T.astype(float)) / problem.n, quadratic
 
 
@@ -237,7 +241,7 @@ def test_weights_equal_repetition(sample_bits, sampling):
     matrix = pack(X, Scheme.of(sample_bits, sampling, "optimal"), 3)
     rows = np.repeat(np.arange(400), counts)
     y = y - np.average(y, weights=counts)
-    weighted, repeated = Problem(matrix, counts.astype(float), True), Problem(matrix[rows], None, True)
+    weighted, repeated = Problem(matrix, counts.astype(float), True), Problem(take(matrix, rows), None, True)
     for name in ("centre", "unit"):
         np.testing.assert_allclose(getattr(weighted, name), getattr(repeated, name), rtol=1e-5)
     if sample_bits < 8:  # bytes keep no noise by code
@@ -247,7 +251,7 @@ def test_weights_equal_repetition(sample_bits, sampling):
         z = [
             solve(
                 problem,
-                problem.matrix._order.to_slots(target[None], problem.n_slots, np.float32),
+                problem.matrix.order.to_slots(target[None], problem.n_slots, np.float32),
                 1e-3,
                 Options(tol=1e-10, max_iter=1000),
                 0,
@@ -338,8 +342,8 @@ def test_gradient_is_unbiased(sampling, bits):
     found = np.empty((n_seeds, 5))
     for seed in range(n_seeds):
         packed = pack(X, Scheme.of(bits, sampling, "optimal"), seed)
-        q = np.asarray(packed)
-        found[seed] = q.T @ (q @ x - y) / 400 - packed._variance * packed._step**2 * x
+        q = np.asarray(matrix_of(packed))
+        found[seed] = q.T @ (q @ x - y) / 400 - packed.rounding_variance * packed.step**2 * x
     error = found.std(axis=0, ddof=1) / np.sqrt(n_seeds)
     bound = stats.t.isf(ERROR_RATE / 2 / 5, n_seeds - 1) * error + 1e-4
     off = np.abs(found.mean(axis=0) - expected)
@@ -350,7 +354,7 @@ def test_gradient_is_unbiased(sampling, bits):
     if sampling == "naive":
         D = pack(X, Scheme.of(bits, "compensated", "optimal"), 0)
         np.testing.assert_allclose(
-            found.mean(axis=0) - expected, D._variance * D._step**2 * x, rtol=0.25, atol=2 * bound.max()
+            found.mean(axis=0) - expected, D.rounding_variance * D.step**2 * x, rtol=0.25, atol=2 * bound.max()
         )
 
 
@@ -416,7 +420,7 @@ def test_steps_heed_what_compensation_leaves(full_step, monkeypatch):
     X = rng.standard_normal((20000, 64))
     problem = Problem(pack(X, Scheme.of(1, "compensated", "optimal"), 0), None, True)
     y = X @ rng.standard_normal(64)
-    targets = problem.matrix._order.to_slots((y / np.abs(y).max())[None], problem.n_slots, np.float32)
+    targets = problem.matrix.order.to_slots((y / np.abs(y).max())[None], problem.n_slots, np.float32)
     kept = Quadratic(problem, targets, 0.0).kept_curvature()
     assert 0 < kept < 0.6
     if full_step:

@@ -3,15 +3,17 @@
 import numpy as np
 import pytest
 import reference
+from packing import pack
 
 from sklearn_zipml import PackedMatrix, ZipMLRegressor
 from sklearn_zipml._kernels import dispatch
-from sklearn_zipml._quantization.encoder import RowEncoder, pack
+from sklearn_zipml._quantization.encoder import RowEncoder
 from sklearn_zipml._quantization.levels import find_grid
 from sklearn_zipml._scheme import Scheme
 from sklearn_zipml._solvers.objective import Quadratic
 from sklearn_zipml._solvers.problem import Problem
-from sklearn_zipml._storage.duplicates import effective_rows, of_counts, of_narrowed, of_rows, of_subset, sample_size
+from sklearn_zipml._storage.duplicates import effective_rows, of_counts, of_requantized, of_rows, of_subset, sample_size
+from sklearn_zipml._storage.packed_rows import rows_of
 
 
 def pairs(counts):
@@ -69,7 +71,7 @@ def test_nearly_equal_rows_are_the_same(size, chunks):
     scheme = Scheme.of(4, "compensated", "optimal")
     packed = PackedMatrix.from_chunks([X[:500], X[500:]], random_state=0) if chunks else pack(X, scheme, 0)
     expected = pairs(np.unique(np.asarray(packed), axis=0, return_counts=True)[1])
-    assert packed._coincidence[0] == pytest.approx(expected, rel=0.15, abs=2e-5)
+    assert rows_of(packed).collision_probability[0] == pytest.approx(expected, rel=0.15, abs=2e-5)
 
 
 @pytest.mark.parametrize("bits", [2, 4])
@@ -115,9 +117,9 @@ def test_repeated_rows_are_compensated_less(subset):
     rows = np.random.default_rng(1).integers(0, 50, 2000)
     scheme = Scheme.of(4, "compensated", "optimal")
     matrix = pack(X, scheme, 0)[rows] if subset else pack(X[rows], scheme, 0)
-    targets = np.zeros((1, 64 * len(matrix._codes)), dtype=np.float32)
-    tau = Quadratic(Problem(matrix, None, True), targets, 0.0).tau
-    plain = Quadratic(Problem(pack(X, Scheme.of(4, "compensated", "optimal"), 0), None, True), targets, 0.0).tau
+    targets = np.zeros((1, 64 * len(rows_of(matrix).codes)), dtype=np.float32)
+    tau = Quadratic(Problem(rows_of(matrix), None, True), targets, 0.0).tau
+    plain = Quadratic(Problem(rows_of(pack(X, scheme, 0)), None, True), targets, 0.0).tau
     assert plain > 0.85 and tau < 1 - 4 * 6 / 60
 
 
@@ -125,7 +127,7 @@ def test_narrowing_draws_anew():
     """The errors of equal rows are shared only as far as they were there before."""
     X = np.random.default_rng(0).normal(size=(500, 6))
     matrix = pack(np.repeat(X, 4, axis=0), Scheme.of(8, "compensated", "optimal"), 0)
-    assert matrix._coincidence[0] == pytest.approx(3 / 1999)
+    assert rows_of(matrix).collision_probability[0] == pytest.approx(3 / 1999)
     narrow = matrix.requantize(2, random_state=0)
-    assert narrow._coincidence[0] < 1e-3 * matrix._coincidence[0]
-    assert of_narrowed(0.3, np.zeros(2), np.zeros(2)) == 0.3
+    assert rows_of(narrow).collision_probability[0] < 1e-3 * rows_of(matrix).collision_probability[0]
+    assert of_requantized(0.3, np.zeros(2), np.zeros(2)) == 0.3

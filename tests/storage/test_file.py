@@ -11,11 +11,12 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from packing import assert_same_parts
 
 from sklearn_zipml import DoubleSamplingQuantizer, PackedMatrix, ZipMLLSSVC, ZipMLRegressor
-from sklearn_zipml._packed_matrix import _ARRAYS
 from sklearn_zipml._storage import file_reader
 from sklearn_zipml._storage.file_writer import HEADER, MAGIC, VERSION
+from sklearn_zipml._storage.packed_rows import rows_of
 from sklearn_zipml._storage.statistics import weighted
 
 KINDS = [
@@ -45,11 +46,10 @@ def packed(n=1000, bits=4, sampling="compensated", **settings):
 def assert_identical(one, other):
     """All parts, target and names included."""
     assert one == other
-    for name in _ARRAYS:
-        np.testing.assert_array_equal(getattr(one, "_" + name), getattr(other, "_" + name), err_msg=name)
+    assert_same_parts(one, other)
     np.testing.assert_array_equal(one.target, other.target)
     assert one.feature_names == other.feature_names
-    assert one._order.parts == other._order.parts
+    assert rows_of(one).order.parts == rows_of(other).order.parts
 
 
 @pytest.mark.parametrize(("bits", "sampling"), KINDS)
@@ -61,8 +61,8 @@ def test_round_trip(tmp_path, bits, sampling, mmap):
     matrix.save(path)
     loaded = PackedMatrix.load(path, mmap=mmap, verify=True)
     assert_identical(loaded, matrix)
-    assert loaded._codes.ctypes.data % 64 == 0
-    assert not loaded._codes.flags.writeable
+    assert rows_of(loaded).codes.ctypes.data % 64 == 0
+    assert not rows_of(loaded).codes.flags.writeable
     settings = {"random_state": 0, "tol": 1e-3}
     coef = ZipMLRegressor(bits, **settings).fit(loaded).coef_
     np.testing.assert_array_equal(coef, ZipMLRegressor(bits, **settings).fit(matrix, matrix.target).coef_)
@@ -72,7 +72,7 @@ def test_round_trip(tmp_path, bits, sampling, mmap):
 def test_targets_and_names(tmp_path, target):
     """None, booleans, integers, text; names of columns."""
     matrix = packed(50).with_target(target)
-    parts = matrix._parts() | {"feature_names": [f"näme {k}" for k in range(9)]}
+    parts = rows_of(matrix).parts() | {"feature_names": [f"näme {k}" for k in range(9)]}
     matrix = PackedMatrix(**parts)
     matrix.save(tmp_path / "data.zq")
     loaded = PackedMatrix.load(tmp_path / "data.zq")
@@ -101,7 +101,7 @@ def test_selections_and_pickles_of_a_mapped_file(tmp_path):
 
 def file_of_codes(matrix):
     """Where a process has the tiles from."""
-    return matrix._codes.filename, matrix.target.filename
+    return rows_of(matrix).codes.filename, matrix.target.filename
 
 
 def test_other_processes_map_the_same_file(tmp_path):
@@ -163,7 +163,7 @@ def test_a_copy_needs_no_file(tmp_path):
     path.write_bytes(b"")
     for copied in (pickle.loads(pickled), joblib.load(tmp_path / "data.joblib", mmap_mode="r")):
         assert_identical(copied, matrix)
-        assert copied._file is None
+        assert rows_of(copied).file is None
 
 
 def test_saving_replaces(tmp_path):
@@ -215,10 +215,10 @@ def test_append(tmp_path, bits, sampling, n):
     np.testing.assert_array_equal(both.target, y)
     step = quantizer.step_ * 256
     assert (np.abs(np.asarray(both) - X) <= step).all()
-    mean, deviation, variance = weighted(both)
-    np.testing.assert_allclose(both._mean, mean, rtol=1e-5)
-    np.testing.assert_allclose(both._deviation, deviation, rtol=1e-4)
-    np.testing.assert_allclose(both._variance, variance, rtol=0.01, atol=1e-6)
+    mean, deviation, variance = weighted(rows_of(both))
+    np.testing.assert_allclose(rows_of(both).mean, mean, rtol=1e-5)
+    np.testing.assert_allclose(rows_of(both).deviation, deviation, rtol=1e-4)
+    np.testing.assert_allclose(rows_of(both).rounding_variance, variance, rtol=0.01, atol=1e-6)
     assert_identical(PackedMatrix.load(path), both)
 
 
@@ -231,8 +231,8 @@ def test_append_twice(tmp_path):
         PackedMatrix.append(path, X[999:2001], y[999:2001], random_state=1)
         both = PackedMatrix.append(path, X[2001:], y[2001:], random_state=2)
     assert {warning.filename for warning in record} == {__file__}
-    assert [rows for rows, _ in both._order.parts] == [999, 1002, 999]
-    order = both._order
+    assert [rows for rows, _ in rows_of(both).order.parts] == [999, 1002, 999]
+    order = rows_of(both).order
     np.testing.assert_array_equal(np.sort(order.rows()), np.arange(3000))
     np.testing.assert_array_equal(order.slots(order.rows()), np.arange(3000))
     np.testing.assert_array_equal(order.rows(500, 2500), order.rows()[500:2500])
@@ -268,7 +268,7 @@ def image(tmp_path_factory):
     """Bytes of a good file with every section."""
     path = tmp_path_factory.mktemp("file") / "data.zq"
     matrix = packed(200, bits=6, sampling="double")
-    PackedMatrix(**matrix._parts() | {"feature_names": list("abcdefghi")}).save(path)
+    PackedMatrix(**rows_of(matrix).parts() | {"feature_names": list("abcdefghi")}).save(path)
     return path.read_bytes()
 
 
@@ -478,4 +478,4 @@ def test_load_without_a_map_needs_no_file(tmp_path):
     loaded = PackedMatrix.load(path, mmap=False)
     os.truncate(path, 0)
     assert_identical(loaded, matrix)
-    assert loaded._tiles.mapping is None
+    assert rows_of(loaded).tiles.mapping is None

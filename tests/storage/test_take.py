@@ -5,14 +5,16 @@ from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
+from packing import assert_same_parts, pack
 
 from sklearn_zipml import PackedMatrix, ZipMLRegressor
 from sklearn_zipml._estimators.predict import linear_predictions
 from sklearn_zipml._kernels import dispatch
-from sklearn_zipml._quantization.encoder import pack
+from sklearn_zipml._packed_matrix import matrix_of
 from sklearn_zipml._scheme import Scheme
 from sklearn_zipml._storage.duplicates import of_subset
 from sklearn_zipml._storage.file_reader import load
+from sklearn_zipml._storage.packed_rows import PackedRows, rows_of
 from sklearn_zipml._storage.row_order import RowOrder
 
 WIDTHS = [1, 2, 4, 8]
@@ -43,14 +45,14 @@ def selections(n):
 def test_distinct_rows_keep_their_order(kernels, bits, n):
     """Row i is the one that was asked for; slots are those of the source without the others."""
     packed, values = wide(n, bits)
-    own = packed._order.rows()
+    own = rows_of(packed).order.rows()
     for rows in filter(len, selections(n)):
         with dispatch.kernels(kernels):
             taken = packed[rows]
         np.testing.assert_array_equal(np.asarray(taken), values[rows])
-        np.testing.assert_array_equal(rows[taken._order.rows()], own[np.isin(own, rows)])
-        assert taken._order.listed.dtype == np.int32 and not taken._order.listed.flags.writeable
-        assert taken.nbytes - packed[rows[:0]].nbytes >= taken._codes.nbytes + 4 * len(rows)
+        np.testing.assert_array_equal(rows[rows_of(taken).order.rows()], own[np.isin(own, rows)])
+        assert rows_of(taken).order.listed.dtype == np.int32 and not rows_of(taken).order.listed.flags.writeable
+        assert taken.nbytes - packed[rows[:0]].nbytes >= rows_of(taken).codes.nbytes + 4 * len(rows)
         assert taken == packed[rows]
 
 
@@ -61,18 +63,22 @@ def test_other_rows_are_shuffled(bits):
     rng = np.random.default_rng(0)
     for rows in (rng.integers(0, 1000, 1000), np.arange(124), np.arange(0)):
         taken = packed[rows]
-        assert taken._order.listed is None
+        assert rows_of(taken).order.listed is None
         np.testing.assert_array_equal(np.asarray(taken), values[rows])
     short = pack(values[:, :8], Scheme.of(bits, "compensated", "optimal"), 0)
-    assert short[::2]._order.listed is None
+    assert rows_of(short[::2]).order.listed is None
 
 
 def test_duplicates_count_as_shared_errors():
-    """In the coincidence, which distinct rows leave as it is."""
+    """In the collision_probability, which distinct rows leave as it is."""
     packed, _ = wide(1000, 8)
     twice = np.repeat(np.arange(500), 2)
-    assert packed[np.arange(1000)[::-1]]._coincidence[0] == packed._coincidence[0]
-    assert packed[twice]._coincidence[0] == of_subset(float(packed._coincidence[0]), twice) > 0
+    assert rows_of(packed[np.arange(1000)[::-1]]).collision_probability[0] == rows_of(packed).collision_probability[0]
+    assert (
+        rows_of(packed[twice]).collision_probability[0]
+        == of_subset(float(rows_of(packed).collision_probability[0]), twice)
+        > 0
+    )
 
 
 def test_taken_of_taken():
@@ -82,10 +88,10 @@ def test_taken_of_taken():
     first, second, third = rng.permutation(1000)[:700], rng.permutation(700)[:500], rng.integers(0, 500, 900)
     taken = packed[first][second]
     np.testing.assert_array_equal(np.asarray(taken), values[first[second]])
-    np.testing.assert_array_equal(taken._order.slots(taken._order.rows()), np.arange(500))
-    np.testing.assert_array_equal(taken._order.rows(100, 600), taken._order.rows()[100:])
+    np.testing.assert_array_equal(rows_of(taken).order.slots(rows_of(taken).order.rows()), np.arange(500))
+    np.testing.assert_array_equal(rows_of(taken).order.rows(100, 600), rows_of(taken).order.rows()[100:])
     np.testing.assert_array_equal(np.asarray(taken[third]), values[first[second][third]])
-    both = taken._order.followed_by(50, 7)
+    both = rows_of(taken).order.followed_by(50, 7)
     np.testing.assert_array_equal(np.sort(both.rows()), np.arange(550))
     np.testing.assert_array_equal(both.slots(both.rows()), np.arange(550))
     assert RowOrder(0, 1).followed_by(5, 2).listed is None
@@ -105,15 +111,12 @@ def test_rows_are_narrowed_as_they_are_taken(bits, to, n):
     rows = np.delete(np.arange(n), slice(n // 3, n // 2))
     taken, copied = packed[rows], packed[rows]
     np.testing.assert_array_equal(np.asarray(copied), values[rows])
-    assert copied._selection is None
+    assert rows_of(copied).samples.selection is None
     narrow = taken.requantize(to, random_state=0)
     assert narrow == copied.requantize(to, random_state=0)
-    for name in ("_mean", "_variance", "_noise", "_coincidence"):
-        np.testing.assert_array_equal(
-            getattr(narrow, name), getattr(copied.requantize(to, random_state=0), name), err_msg=name
-        )
+    assert_same_parts(narrow, copied.requantize(to, random_state=0))
     if bits == 8 and n > 10_000:
-        assert taken._selection is not None
+        assert rows_of(taken).samples.selection is not None
     assert taken.nbytes == copied.nbytes
 
 
@@ -129,7 +132,7 @@ def test_predictions_need_no_copy(bits, n_jobs):
     predictions = linear_predictions(taken, coef, np.ones(2), n_jobs)
     np.testing.assert_array_equal(predictions, linear_predictions(copied, coef, np.ones(2), n_jobs))
     np.testing.assert_allclose(predictions, values[rows] @ coef.T + 1, rtol=1e-4, atol=1e-3)
-    assert taken._selection is not None and copied._selection is None
+    assert rows_of(taken).samples.selection is not None and rows_of(copied).samples.selection is None
 
 
 def test_taken_rows_are_copied_once_by_threads():
@@ -149,10 +152,10 @@ def test_narrowing_and_copies_keep_the_order():
     y = values.sum(axis=1)
     taken = packed[np.arange(1000) % 5 > 0]
     narrow = taken.requantize(4, random_state=0)
-    np.testing.assert_array_equal(narrow._order.rows(), taken._order.rows())
+    np.testing.assert_array_equal(rows_of(narrow).order.rows(), rows_of(taken).order.rows())
     coef = ZipMLRegressor(random_state=0).fit(taken, y[np.arange(1000) % 5 > 0]).coef_
     for copy in (pickle.loads(pickle.dumps(taken)), taken.with_target(None)):
-        np.testing.assert_array_equal(copy._order.listed, taken._order.listed)
+        np.testing.assert_array_equal(rows_of(copy).order.listed, rows_of(taken).order.listed)
         np.testing.assert_array_equal(ZipMLRegressor(random_state=0).fit(copy, y[np.arange(1000) % 5 > 0]).coef_, coef)
 
 
@@ -163,9 +166,9 @@ def test_files(tmp_path, mmap):
     taken = packed.with_target(values[:, 0])[100:]
     path = tmp_path / "taken.zq"
     taken.save(path)
-    loaded = load(path, mmap)
+    loaded = matrix_of(load(path, mmap))
     assert loaded == taken
-    np.testing.assert_array_equal(loaded._order.listed, taken._order.listed)
+    np.testing.assert_array_equal(rows_of(loaded).order.listed, rows_of(taken).order.listed)
     np.testing.assert_array_equal(loaded.target, values[100:, 0])
     with pytest.warns(UserWarning, match="has decoded"):
         both = PackedMatrix.append(path, values[:100], values[:100, 0], random_state=0)
@@ -177,10 +180,10 @@ def test_files(tmp_path, mmap):
 def test_files_whose_list_is_no_order(tmp_path, change):
     """Are refused."""
     packed, _ = wide(1000, 8)
-    parts = packed[100:]._parts()
+    parts = rows_of(packed[100:]).parts()
     rows = parts["row_list"].copy()
     rows[5] = {"negative": -1, "beyond": 900, "twice": rows[6]}[change]
     path = tmp_path / "taken.zq"
-    PackedMatrix._of(**parts | {"row_list": rows}).save(path)
+    matrix_of(PackedRows.of_parts(parts | {"row_list": rows})).save(path)
     with pytest.raises(ValueError, match="its list of rows is not an order of them"):
         PackedMatrix.load(path)

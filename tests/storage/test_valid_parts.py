@@ -12,7 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sklearn_zipml import DoubleSamplingQuantizer, PackedMatrix, ZipMLRegressor
-from sklearn_zipml._packed_matrix import FORMAT, _restore
+from sklearn_zipml._packed_matrix.matrix import FORMAT, _restore
+from sklearn_zipml._storage.packed_rows import rows_of
 
 KINDS = [(1, "naive"), (2, "double"), (4, "compensated"), (6, "double"), (7, "compensated"), (8, "nearest")]
 
@@ -22,7 +23,7 @@ def packed(bits=4, sampling="compensated", n=130, d=9):
     X = np.random.default_rng(0).standard_normal((n, d))
     settings = {"sample_bits": bits, "sampling": sampling, "random_state": 0}
     matrix = PackedMatrix.from_chunks(X, X.sum(axis=1), **settings)
-    return PackedMatrix(**matrix._parts() | {"feature_names": list("abcdefghi"[:d])})
+    return PackedMatrix(**rows_of(matrix).parts() | {"feature_names": list("abcdefghi"[:d])})
 
 
 def ways_in(parts):
@@ -103,7 +104,7 @@ HOSTILE = {
 @pytest.mark.parametrize("name", HOSTILE)
 def test_hostile_parts(name):
     """One ValueError on every way in; C code overran its stack before."""
-    parts = packed()._parts() | HOSTILE[name]
+    parts = rows_of(packed()).parts() | HOSTILE[name]
     for way in ways_in(parts):
         with pytest.raises(ValueError, match=r"not the parts of a PackedMatrix: .*it"):
             way()
@@ -114,7 +115,7 @@ def test_states_of_no_format(version):
     """Are refused, as those of later formats are."""
     matrix = packed()
     with pytest.raises(ValueError, match="it is of no format"):
-        _restore(version, matrix._parts())
+        _restore(version, rows_of(matrix).parts())
     state = matrix.__getstate__() | {"format": version}
     with pytest.raises(ValueError, match="it is of no format"):
         PackedMatrix.__new__(PackedMatrix).__setstate__(state)
@@ -127,7 +128,7 @@ def test_states_of_no_format(version):
 def test_good_parts(bits, sampling, rows):
     """Whatever packing makes comes through, the empty and those that list their order too."""
     matrix = packed(bits, sampling, 1000)[rows]
-    for way in ways_in(matrix._parts()):
+    for way in ways_in(rows_of(matrix).parts()):
         made = way() or matrix
         assert made == matrix
         np.testing.assert_array_equal(made.target, matrix.target)
@@ -136,7 +137,7 @@ def test_good_parts(bits, sampling, rows):
 
 def test_arrays_of_others_are_copied():
     """What a caller gives may be changed by the caller; the container stays what it is."""
-    parts = packed()._parts()
+    parts = rows_of(packed()).parts()
     given = {name: part.copy() if isinstance(part, np.ndarray) else part for name, part in parts.items()}
     view = given["codes"][:]
     view.flags.writeable = False  # but what it is a view of is not
@@ -146,7 +147,7 @@ def test_arrays_of_others_are_copied():
             part[...] = 0
     assert matrix == before
     np.testing.assert_array_equal(matrix.target, before.target)
-    np.testing.assert_array_equal(matrix._mean, before._mean)
+    np.testing.assert_array_equal(rows_of(matrix).mean, rows_of(before).mean)
 
 
 def test_targets_of_others_are_copied():
@@ -199,9 +200,9 @@ def mutations(draw, parts):
 @settings(max_examples=150, deadline=None)
 @given(st.data())
 def test_mutated_states(data):
-    """One ValueError, or a container that decodes, is taken from, narrowed and trained on."""
+    """One ValueError, or a container that decodes, is taken from, requantized and trained on."""
     kind = data.draw(st.sampled_from(KINDS))
-    parts = data.draw(mutations(packed(*kind)._parts()))
+    parts = data.draw(mutations(rows_of(packed(*kind)).parts()))
     try:
         matrix = _restore(FORMAT, parts)
     except ValueError as error:
@@ -220,6 +221,7 @@ import os, pickle, sys, warnings
 import numpy as np
 from sklearn_zipml import DoubleSamplingQuantizer, PackedMatrix, ZipMLRegressor
 from sklearn_zipml._solvers import solver
+from sklearn_zipml._storage.packed_rows import rows_of
 
 warnings.simplefilter("ignore")
 path = sys.argv[1]
@@ -278,7 +280,7 @@ def test_mapped_files_that_are_cut(tmp_path):
 def test_fits_of_a_state(tmp_path):
     """A container from a state trains as the one it was."""
     matrix = packed()
-    models = [ZipMLRegressor(random_state=0).fit(rows) for rows in (matrix, _restore(FORMAT, matrix._parts()))]
+    models = [ZipMLRegressor(random_state=0).fit(rows) for rows in (matrix, _restore(FORMAT, rows_of(matrix).parts()))]
     np.testing.assert_array_equal(models[0].coef_, models[1].coef_)
 
 

@@ -3,12 +3,9 @@
 Run: python tests/stress/fuzz_files.py [--mutations 10000] [--seed 0]
 
 Half of the mutations change bytes blindly; the other half change metadata or sections and repair the checksums, as an
-attacker would. A file that is accepted is used: decoded, selected from, narrowed, trained on. To run it with the
-sanitizers, build with SKLEARN_ZIPML_SANITIZE=1 and preload their run-time:
+attacker would. A file that is accepted is used: decoded, selected from, requantized, trained on. With sanitizers:
 
-    SKLEARN_ZIPML_SANITIZE=1 python setup.py build_ext --inplace --force
-    LD_PRELOAD="$(gcc -print-file-name=libasan.so) $(gcc -print-file-name=libubsan.so)" ASAN_OPTIONS=detect_leaks=0 \
-PYTHONMALLOC=malloc python tests/stress/fuzz_files.py
+    tests/stress/sanitize address tests/stress/fuzz_files.py --mutations 2000
 
 The exit code is 1 if anything else than a ValueError came.
 """

@@ -41,11 +41,12 @@ def subtracted(model, packed, weights, alpha):
     """
     from sklearn_zipml._solvers.objective import Quadratic
     from sklearn_zipml._solvers.problem import Problem as PackedProblem
+    from sklearn_zipml._storage.packed_rows import rows_of
 
     weights = None if weights is None or np.ptp(weights) == 0 else weights
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        problem = PackedProblem(packed, weights, model.fit_intercept)
+        problem = PackedProblem(rows_of(packed), weights, model.fit_intercept)
         quadratic = Quadratic(
             problem,
             np.zeros((1, problem.n_slots), dtype=np.float32),

@@ -1,4 +1,4 @@
-/* Narrowing for AVX-512; part of avx512.c. See requantize-inl.h. */
+/* Requantizing for AVX-512; part of avx512.c. See requantize-inl.h. */
 
 ZML_TARGET_INLINE __m512i byte_draw(const ByteKeys *keys, __m512i column_key) {
   const __m512i product = _mm512_mullo_epi32(_mm512_xor_si512(_mm512_load_si512(keys->word), column_key),
@@ -7,11 +7,11 @@ ZML_TARGET_INLINE __m512i byte_draw(const ByteKeys *keys, __m512i column_key) {
 }
 
 /* What a byte has to be below for a code to go up, in this block. */
-ZML_TARGET_INLINE Table thresholds(const NarrowBlock *block, const uint8_t *odds, int draw, size_t j) {
+ZML_TARGET_INLINE Table block_thresholds(const RequantizeBlock *block, const uint8_t *threshold, int draw, size_t j) {
   const __m512i key = set(zml_draw_key((uint32_t)j, 2 + (uint32_t)draw));
   Table table;
   for (int k = 0; k < 4; k++) {
-    const __m512i high = _mm512_loadu_si512(odds + 64 * k), low = _mm512_loadu_si512(odds + 256 + 64 * k);
+    const __m512i high = _mm512_loadu_si512(threshold + 64 * k), low = _mm512_loadu_si512(threshold + 256 + 64 * k);
     const __mmask64 more = _mm512_cmplt_epu8_mask(byte_draw(&block->codes[k], key), low);
     table.quarter[k] = _mm512_mask_add_epi8(high, more, high, _mm512_set1_epi8(1));
   }
@@ -36,9 +36,10 @@ ZML_TARGET_INLINE __m512i add_squares(__m512i sum, __m512i bytes, int large) {
   return _mm512_dpbusd_epi32(_mm512_dpbusd_epi32(_mm512_dpbusd_epi32(sum, bytes, less), bytes, half), bytes, half);
 }
 
-#define narrow_column narrow_column
-ZML_TARGET_INLINE void narrow_column(const zml_narrowing *plan, size_t j, const NarrowBlock *block, int from, int to,
-                                     int pairs, uint32_t (*words)[ZML_GROUP_COLUMNS][WORDS], NarrowSums *sums) {
+#define requantize_column requantize_column
+ZML_TARGET_INLINE void requantize_column(const zml_requantization *plan, size_t j, const RequantizeBlock *block,
+                                         int from, int to, int pairs, uint32_t (*words)[ZML_GROUP_COLUMNS][WORDS],
+                                         RequantizeSums *sums) {
   const Table base = table_of_codes(plan->base + 256 * j, from);
   const __m512i positions = to ? set(0) : four_times(plan->after + ZML_MAX_CODES * j);
   const __m512i old_positions = from ? set(0) : four_times(plan->before + ZML_MAX_CODES * j);
@@ -46,10 +47,10 @@ ZML_TARGET_INLINE void narrow_column(const zml_narrowing *plan, size_t j, const 
   const int far = plan->far[j];
   __m512i keys[2];
   Table limit[2], rise[2];
-  __m512i narrowed[NARROW_TILES];
+  __m512i requantized[REQUANTIZE_TILES];
   for (int draw = 0; draw <= pairs; draw++) {
     keys[draw] = set(zml_draw_key((uint32_t)j, (uint32_t)draw));
-    limit[draw] = thresholds(block, (draw ? plan->odds2 : plan->odds) + 512 * j, draw, j);
+    limit[draw] = block_thresholds(block, (draw ? plan->threshold2 : plan->threshold) + 512 * j, draw, j);
     if (!from)
       limit[draw].quarter[0] = _mm512_shuffle_i32x4(limit[draw].quarter[0], limit[draw].quarter[0], 0);
     if (to)
@@ -63,11 +64,11 @@ ZML_TARGET_INLINE void narrow_column(const zml_narrowing *plan, size_t j, const 
       const __mmask64 up = _mm512_cmplt_epu8_mask(bytes, found_as(&limit[draw], code, from));
       fewer = _mm512_mask_add_epi8(fewer, up, fewer, to ? found_as(&rise[draw], code, from) : ones);
     }
-    narrowed[t] = fewer;
+    requantized[t] = fewer;
   }
   __m512i sum = _mm512_setzero_si512(), square = sum, error = sum;
   for (size_t t = 0; t < block->n_tiles; t++) { /* apart, for one loop would wait for its own results */
-    const __m512i code = _mm512_load_si512(words[t][0]), fewer = narrowed[t];
+    const __m512i code = _mm512_load_si512(words[t][0]), fewer = requantized[t];
     const __m512i before = from ? code : _mm512_shuffle_epi8(old_positions, code);
     const __m512i after = to ? fewer : _mm512_shuffle_epi8(positions, fewer);
     _mm512_store_si512(words[t][0], fewer);

@@ -12,7 +12,7 @@
  *   DEFINE_COORDINATES                     coordinates-inl.h: values to coordinates, the content of rows
  *   range_f32_of_rows                      range-inl.h: smallest and largest values
  *   best_before, or LEVEL_VECTOR bytes     levels-inl.h: a step of the search for levels
- *   swap_bytes, narrow_column, join_planes requantize-inl.h: codes to fewer codes
+ *   swap_bytes, requantize_column, join_planes requantize-inl.h: codes to fewer codes
  *   count_group                            tiles-inl.h: how often each code occurs
  *   take_words                             take-inl.h: words of some rows */
 #include "encoding/parts.h"
@@ -360,5 +360,5 @@ DEFINE_ENCODE(f64, double)
 #define ZML_ENCODING                                                                                                   \
   .range_f32 = range_f32, .range_f64 = range_f64, .optimal_levels = optimal_levels, .column_levels = column_levels,    \
   .gather_f32 = gather_f32, .gather_f64 = gather_f64, .encode_f32 = encode_f32, .encode_f64 = encode_f64,              \
-  .contents_f32 = contents_f32, .contents_f64 = contents_f64, .narrow = narrow, .tile_of_rows = tile_of_rows,          \
+  .contents_f32 = contents_f32, .contents_f64 = contents_f64, .requantize = requantize, .tile_of_rows = tile_of_rows,  \
   .rows_of_tile = rows_of_tile, .take_rows = take_rows, .count_tiles = count_tiles, .sum_bytes = sum_bytes

@@ -117,25 +117,25 @@ typedef int zml_optimal_levels(const double *position, const double *count, cons
 typedef int zml_column_levels(const double *values, size_t n, double low, double high, int n_levels, int max_steps,
                               int stride, uint8_t *levels, int *top, double *deviation);
 
-/* Tiles that are narrowed together. */
-enum { ZML_NARROW_TILES = 16 };
+/* Tiles that are requantized together. */
+enum { ZML_REQUANTIZE_TILES = 16 };
 
 /* How the codes of a column become fewer: code k goes to base[k], plus rise[k] if a 16-bit random number is below
- * odds[k], plus rise2[k] if another one is below odds2[k] (the second draw of ZML_DOUBLE; NULL if there is none).
- * before[k] and after[code] are the grid positions that codes stand for, NULL with 8 bits: codes are positions. All are
- * [padded column][256], but before and after, [padded column][16], and far, [padded column]: whether positions may move
- * by more than 127. Odds are two planes of bytes, the upper one first and below 255. */
+ * threshold[k], plus rise2[k] if another one is below threshold2[k] (the second draw of ZML_DOUBLE; NULL if there is
+ * none). before[k] and after[code] are the grid positions that codes stand for, NULL with 8 bits: codes are positions.
+ * All are [padded column][256], but before and after, [padded column][16], and far, [padded column]: whether positions
+ * may move by more than 127. Odds are two planes of bytes, the upper one first and below 255. */
 typedef struct {
   size_t n_columns, padded;
   int from, to;
   uint64_t seed;
-  const uint8_t *base, *rise, *rise2, *odds, *odds2, *before, *after, *far;
-} zml_narrowing;
+  const uint8_t *base, *rise, *rise2, *threshold, *threshold2, *before, *after, *far;
+} zml_requantization;
 
-/* Narrows n_tiles whole tiles, tile_bytes of either width apart; the first one is number `ordinal`. Adds up, of each
- * column, the new positions, their squares and their squared distances from the old ones. */
-typedef void zml_narrow(const uint8_t *source, uint8_t *tiles, size_t n_tiles, uint64_t ordinal,
-                        const zml_narrowing *plan, uint64_t *sum, uint64_t *square, uint64_t *error);
+/* Requantizes n_tiles whole tiles, tile_bytes of either width apart; the first one is number `ordinal`. Adds up, of
+ * each column, the new positions, their squares and their squared distances from the old ones. */
+typedef void zml_requantize(const uint8_t *source, uint8_t *tiles, size_t n_tiles, uint64_t ordinal,
+                            const zml_requantization *plan, uint64_t *sum, uint64_t *square, uint64_t *error);
 
 /* A tile made of 64 packed rows; missing ones are zero. */
 typedef void zml_tile_of_rows(const uint8_t *rows, int width, size_t padded_columns, uint8_t *tile);
@@ -166,7 +166,7 @@ typedef struct zml_encoding {
   zml_encode_f64 *encode_f64;
   zml_contents_f32 *contents_f32;
   zml_contents_f64 *contents_f64;
-  zml_narrow *narrow;
+  zml_requantize *requantize;
   zml_tile_of_rows *tile_of_rows;
   zml_rows_of_tile *rows_of_tile;
   zml_take_rows *take_rows;

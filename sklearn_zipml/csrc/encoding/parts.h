@@ -58,23 +58,23 @@ typedef struct {
   ZML_ALIGNED uint16_t word[4][ZML_TILE_ROWS];
 } Keys;
 
-/* Narrowing: keys of 64 random bytes in every column, four to a draw. The multipliers are odd. */
+/* Requantizing: keys of 64 random bytes in every column, four to a draw. The multipliers are odd. */
 typedef struct {
   ZML_ALIGNED uint32_t word[WORDS], multiplier[WORDS];
 } ByteKeys;
 
-/* Tiles that are narrowed together, the numbers of the first ones being multiples of NARROW_TILES, with the keys of
- * their rows and of the 256 codes. AHEAD_GROUPS column groups are fetched ahead. */
-enum { NARROW_TILES = ZML_NARROW_TILES, AHEAD_GROUPS = 2 };
+/* Tiles that are requantized together, the numbers of the first ones being multiples of REQUANTIZE_TILES, with the keys
+ * of their rows and of the 256 codes. AHEAD_GROUPS column groups are fetched ahead. */
+enum { REQUANTIZE_TILES = ZML_REQUANTIZE_TILES, AHEAD_GROUPS = 2 };
 typedef struct {
   size_t n_tiles;
-  ByteKeys rows[NARROW_TILES], codes[4];
-} NarrowBlock;
+  ByteKeys rows[REQUANTIZE_TILES], codes[4];
+} RequantizeBlock;
 
 /* Sums of new positions, of their squares and of their squared distances from the old ones. */
 typedef struct {
   uint64_t sum, square, error;
-} NarrowSums;
+} RequantizeSums;
 
 /* Which of the 64 rows of a tile become rows at..end-1 of another one: row i is row from[i]. */
 typedef struct {

@@ -30,28 +30,30 @@ ZML_TARGET_INLINE void byte_keys(uint64_t seed, uint64_t number, ByteKeys *keys)
   }
 }
 
-ZML_TARGET_INLINE void start_block(const zml_narrowing *plan, uint64_t first, size_t n_tiles, NarrowBlock *block) {
+ZML_TARGET_INLINE void start_block(const zml_requantization *plan, uint64_t first, size_t n_tiles,
+                                   RequantizeBlock *block) {
   block->n_tiles = n_tiles;
   for (size_t t = 0; t < n_tiles; t++)
     byte_keys(plan->seed, first + t, &block->rows[t]);
   for (uint64_t k = 0; k < 4; k++)
-    byte_keys(plan->seed, ~(first / NARROW_TILES * 4 + k), &block->codes[k]);
+    byte_keys(plan->seed, ~(first / REQUANTIZE_TILES * 4 + k), &block->codes[k]);
 }
 
-#ifndef narrow_column
+#ifndef requantize_column
 ZML_TARGET_INLINE void draw_bytes(const ByteKeys *keys, uint32_t column_key, uint32_t *bytes) {
   ZML_WORDS(l)
   bytes[l] = zml_byte_draw(keys->word[l], keys->multiplier[l], column_key);
 }
 
 /* What a byte has to be below for a code to go up, in this block. */
-ZML_TARGET_INLINE void thresholds(const NarrowBlock *block, const uint8_t *odds, int draw, size_t j, uint8_t *out) {
+ZML_TARGET_INLINE void block_thresholds(const RequantizeBlock *block, const uint8_t *threshold, int draw, size_t j,
+                                        uint8_t *out) {
   for (int k = 0; k < 4; k++) {
     uint32_t words[WORDS];
     const uint8_t *bytes = (const uint8_t *)words;
     draw_bytes(&block->codes[k], zml_draw_key((uint32_t)j, 2 + (uint32_t)draw), words);
     for (int i = 0; i < ZML_TILE_ROWS; i++)
-      out[64 * k + i] = (uint8_t)(odds[64 * k + i] + (bytes[i] < odds[256 + 64 * k + i]));
+      out[64 * k + i] = (uint8_t)(threshold[64 * k + i] + (bytes[i] < threshold[256 + 64 * k + i]));
   }
 }
 
@@ -64,12 +66,13 @@ ZML_TARGET_INLINE void lookup(const uint8_t *table, const uint8_t *codes, int by
 
 /* Column j of a block of tiles, in place; from and to are whether codes are bytes, pairs whether there is a second
  * draw. */
-ZML_TARGET_INLINE void narrow_column(const zml_narrowing *plan, size_t j, const NarrowBlock *block, int from, int to,
-                                     int pairs, uint32_t (*words)[ZML_GROUP_COLUMNS][WORDS], NarrowSums *sums) {
+ZML_TARGET_INLINE void requantize_column(const zml_requantization *plan, size_t j, const RequantizeBlock *block,
+                                         int from, int to, int pairs, uint32_t (*words)[ZML_GROUP_COLUMNS][WORDS],
+                                         RequantizeSums *sums) {
   uint8_t threshold[2][256], limit[ZML_TILE_ROWS], rise[ZML_TILE_ROWS], before[ZML_TILE_ROWS], fewer[ZML_TILE_ROWS],
       after[ZML_TILE_ROWS];
   for (int draw = 0; draw <= pairs; draw++)
-    thresholds(block, (draw ? plan->odds2 : plan->odds) + 512 * j, draw, j, threshold[draw]);
+    block_thresholds(block, (draw ? plan->threshold2 : plan->threshold) + 512 * j, draw, j, threshold[draw]);
   uint32_t random[WORDS];
   const uint8_t *bytes = (const uint8_t *)random;
   memset(rise, 1, sizeof rise);
@@ -182,28 +185,29 @@ ZML_TARGET_INLINE void join_group(const uint32_t (*codes)[ZML_GROUP_COLUMNS][WOR
   }
 }
 
-ZML_TARGET_INLINE void narrow_as(const uint8_t *source, uint8_t *tiles, size_t n_tiles, uint64_t ordinal,
-                                 const zml_narrowing *plan, uint64_t *sum, uint64_t *square, uint64_t *error, int from,
-                                 int to, int pairs) {
+ZML_TARGET_INLINE void requantize_as(const uint8_t *source, uint8_t *tiles, size_t n_tiles, uint64_t ordinal,
+                                     const zml_requantization *plan, uint64_t *sum, uint64_t *square, uint64_t *error,
+                                     int from, int to, int pairs) {
   const size_t size = zml_tile_bytes(plan->padded, plan->from), new_size = zml_tile_bytes(plan->padded, plan->to);
   const size_t groups = plan->padded / ZML_GROUP_COLUMNS;
   for (size_t first = 0, count; first < n_tiles; first += count) {
-    NarrowBlock block;
-    count = NARROW_TILES - (ordinal + first) % NARROW_TILES;
+    RequantizeBlock block;
+    count = REQUANTIZE_TILES - (ordinal + first) % REQUANTIZE_TILES;
     count = count < n_tiles - first ? count : n_tiles - first;
     start_block(plan, ordinal + first, count, &block);
     for (size_t group = 0; group < groups; group++) {
-      ZML_ALIGNED uint32_t codes[NARROW_TILES][ZML_GROUP_COLUMNS][WORDS];
+      ZML_ALIGNED uint32_t codes[REQUANTIZE_TILES][ZML_GROUP_COLUMNS][WORDS];
       split_group(source + first * size, size, group, from ? 8 : plan->from, count, codes);
       for (size_t c = 0; c < ZML_GROUP_COLUMNS; c++) {
         const size_t j = group * ZML_GROUP_COLUMNS + c;
-        NarrowSums sums = {0, 0, 0};
+        RequantizeSums sums = {0, 0, 0};
         /* a group's lines are a tile apart, which no processor expects; all at once they would wait for each other */
         if (group + AHEAD_GROUPS < groups && (from || c < 2))
           for (size_t t = first; t < first + count; t++)
             ZML_PREFETCH_FAR(source + t * size +
                              ZML_LINE * (zml_line_of(group + AHEAD_GROUPS, 0, from ? 8 : plan->from) + c));
-        narrow_column(plan, j, &block, from, to, pairs, (uint32_t (*)[ZML_GROUP_COLUMNS][WORDS])(codes[0] + c), &sums);
+        requantize_column(plan, j, &block, from, to, pairs, (uint32_t (*)[ZML_GROUP_COLUMNS][WORDS])(codes[0] + c),
+                          &sums);
         if (j >= plan->n_columns)
           continue;
         sum[j] += sums.sum;
@@ -217,23 +221,24 @@ ZML_TARGET_INLINE void narrow_as(const uint8_t *source, uint8_t *tiles, size_t n
   lines_stored();
 }
 
-#define NARROW_AS(from, to, pairs) narrow_as(source, tiles, n_tiles, ordinal, plan, sum, square, error, from, to, pairs)
+#define REQUANTIZE_AS(from, to, pairs)                                                                                 \
+  requantize_as(source, tiles, n_tiles, ordinal, plan, sum, square, error, from, to, pairs)
 
-ZML_TARGET static void narrow(const uint8_t *source, uint8_t *tiles, size_t n_tiles, uint64_t ordinal,
-                              const zml_narrowing *plan, uint64_t *sum, uint64_t *square, uint64_t *error) {
-  if (plan->odds2) {
+ZML_TARGET static void requantize(const uint8_t *source, uint8_t *tiles, size_t n_tiles, uint64_t ordinal,
+                                  const zml_requantization *plan, uint64_t *sum, uint64_t *square, uint64_t *error) {
+  if (plan->threshold2) {
     if (plan->from < 8)
-      NARROW_AS(0, 0, 1);
+      REQUANTIZE_AS(0, 0, 1);
     else if (plan->to < 8)
-      NARROW_AS(1, 0, 1);
+      REQUANTIZE_AS(1, 0, 1);
     else
-      NARROW_AS(1, 1, 1);
+      REQUANTIZE_AS(1, 1, 1);
   } else {
     if (plan->from < 8)
-      NARROW_AS(0, 0, 0);
+      REQUANTIZE_AS(0, 0, 0);
     else if (plan->to < 8)
-      NARROW_AS(1, 0, 0);
+      REQUANTIZE_AS(1, 0, 0);
     else
-      NARROW_AS(1, 1, 0);
+      REQUANTIZE_AS(1, 1, 0);
   }
 }

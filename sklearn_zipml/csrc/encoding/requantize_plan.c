@@ -5,10 +5,10 @@
 
 enum { POSITIONS = 256 };
 
-/* What one draw does to every code: the level below it, steps to the next one (0 at the last), odds of going up, in
- * 1/65536. */
+/* What one draw does to every code: the level below it, steps to the next one (0 at the last), threshold of going up,
+ * in 1/65536. */
 typedef struct {
-  int index[POSITIONS], position[POSITIONS], gap[POSITIONS], odds[POSITIONS];
+  int index[POSITIONS], position[POSITIONS], gap[POSITIONS], threshold[POSITIONS];
 } Rounding;
 
 static int least(int a, int b) { return a < b ? a : b; }
@@ -102,18 +102,18 @@ static void round_codes(const zml_plan *plan, const uint8_t *levels, int used, c
     below[k] = index;
   }
   for (int k = 0; k < plan->n_codes; k++) {
-    int index = below[positions[k]], odds = 0;
+    int index = below[positions[k]], threshold = 0;
     int gap = levels[least(index + 1, used - 1)] - levels[index];
     const int above = positions[k] - levels[index];
     if (plan->nearest) {
       index += gap && 2 * above >= gap;
       gap = 0;
     } else if (gap)
-      odds = (131072 * above + gap) / (2 * gap);
+      threshold = (131072 * above + gap) / (2 * gap);
     rounding->index[k] = index;
     rounding->position[k] = levels[index];
     rounding->gap[k] = gap;
-    rounding->odds[k] = odds;
+    rounding->threshold[k] = threshold;
   }
 }
 
@@ -123,7 +123,7 @@ static void fill_tables(const zml_plan *plan, const Rounding *roundings, const z
   int base[POSITIONS] = {0}, far = 0;
   for (int draw = 0; draw < draws; draw++) {
     const Rounding *of = roundings + draw;
-    uint8_t *rise = made->rise[draw], *odds = made->odds[draw];
+    uint8_t *rise = made->rise[draw], *threshold = made->threshold[draw];
     for (int k = 0; k < plan->n_codes; k++) {
       base[k] += bytes ? of->position[k] : of->index[k];
       far |= of->gap[k] > 127;
@@ -131,9 +131,9 @@ static void fill_tables(const zml_plan *plan, const Rounding *roundings, const z
     for (int k = 0; k < plan->n_codes; k++)
       rise[k] = (uint8_t)(bytes ? of->gap[k] / draws : of->gap[k] > 0);
     for (int k = 0; k < plan->n_codes; k++)
-      odds[k] = (uint8_t)(of->odds[k] >> 8);
+      threshold[k] = (uint8_t)(of->threshold[k] >> 8);
     for (int k = 0; k < plan->n_codes; k++)
-      odds[POSITIONS + k] = (uint8_t)of->odds[k];
+      threshold[POSITIONS + k] = (uint8_t)of->threshold[k];
   }
   uint8_t *to = made->base;
   for (int k = 0; k < plan->n_codes; k++)
@@ -164,7 +164,7 @@ static void expect_noise(const zml_plan *plan, const zml_old_column *old, const 
       const int up = ups >> (draws - 1 - draw) & 1;
       const double sign = up ? 1 : -1, none = up ? 0 : 1;
       for (int k = 0; k < plan->n_codes; k++) {
-        chance[k] *= none + sign * (of->odds[k] / 65536.0);
+        chance[k] *= none + sign * (of->threshold[k] / 65536.0);
         code[k] += of->index[k] + (of->gap[k] > 0) * up;
         moved[k] += (of->position[k] + of->gap[k] * up - positions[draw][k]) * share;
       }

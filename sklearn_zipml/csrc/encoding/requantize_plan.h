@@ -1,5 +1,5 @@
-/* How the codes of a column become fewer: its new levels, and the tables of zml_narrowing, out of the old ones and of
- * how often each code occurs. */
+/* How the codes of a column become fewer: its new levels, and the tables of zml_requantization, out of the old ones and
+ * of how often each code occurs. */
 #ifndef ZML_NARROW_PLAN_H
 #define ZML_NARROW_PLAN_H
 
@@ -22,11 +22,11 @@ typedef struct {
 } zml_old_column;
 
 /* The same as it will be: n_levels levels, the last one repeated, and how many there are; the column's share of the
- * tables of zml_narrowing; E[error² | new code], or NULL. */
+ * tables of zml_requantization; E[error² | new code], or NULL. */
 typedef struct {
   uint8_t *levels;
   uint16_t *used;
-  uint8_t *base, *rise[2], *odds[2], *after, *far;
+  uint8_t *base, *rise[2], *threshold[2], *after, *far;
   double *noise;
 } zml_new_column;
 

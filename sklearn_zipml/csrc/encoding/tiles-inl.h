@@ -168,8 +168,8 @@ ZML_TARGET_INLINE void count_bytes(const uint8_t *const *tiles, size_t n_tiles, 
 ZML_TARGET_INLINE void count_tiles_as(const uint8_t *const *tiles, size_t n_tiles, int width, size_t first_group,
                                       size_t last_group, uint64_t *counts) {
   const uint32_t mask = 0x01010101u * ((1u << width) - 1);
-  for (size_t first = 0; first < n_tiles; first += NARROW_TILES) {
-    const size_t last = n_tiles - first < NARROW_TILES ? n_tiles : first + NARROW_TILES;
+  for (size_t first = 0; first < n_tiles; first += REQUANTIZE_TILES) {
+    const size_t last = n_tiles - first < REQUANTIZE_TILES ? n_tiles : first + REQUANTIZE_TILES;
     for (size_t group = first_group; group < last_group; group++) {
       uint64_t *of_group = counts + ((size_t)ZML_GROUP_COLUMNS << width) * (group - first_group);
       if (width == 8)

@@ -41,7 +41,7 @@ static inline uint16_t zml_row_draw(uint16_t a, uint16_t b, uint16_t c, uint32_t
   return (uint16_t)(product ^ product >> 16 ^ c);
 }
 
-/* Narrowing: four random bytes of 64 bits of a row group, in halves, the second one odd, and 32 of a column. Of two
+/* Requantizing: four random bytes of 64 bits of a row group, in halves, the second one odd, and 32 of a column. Of two
  * columns, or of two bytes, they are independent as far as 2^25 keys show (24 columns, two sets of them: correlations
  * of being below .16, .5 and .78 are 1.7e-4 in the mean, which is the error of that measurement). */
 static inline uint32_t zml_byte_draw(uint32_t word, uint32_t multiplier, uint32_t column) {

@@ -230,8 +230,8 @@ ZML_TARGET_INLINE float sweep_planes(const zml_block *b, const int8_t *planes, i
 }
 
 /* saga_rows of one plane of 2 to 8 bits. */
-ZML_TARGET_INLINE float rows_planes(const double *product, const float *weights, const float *lag, int count, int bits,
-                                    uint64_t key, int8_t *planes, float *left, float *total, int n_planes) {
+ZML_TARGET_INLINE float rows_planes(const double *product, const float *weights, const float *table_residual, int count,
+                                    int bits, uint64_t key, int8_t *planes, float *left, float *total, int n_planes) {
   uint32_t first_random[LANES], steps[LANES];
   first_draws(key, 0, first_random, steps);
   __m512i random = _mm512_loadu_si512(first_random), step = _mm512_loadu_si512(steps);
@@ -246,7 +246,7 @@ ZML_TARGET_INLINE float rows_planes(const double *product, const float *weights,
     if (weights)
       value[p] = _mm512_mul_ps(_mm512_loadu_ps(weights + 16 * p), value[p]);
     const __mmask16 here = rest >= 16 ? 0xffff : rest > 0 ? (__mmask16)((1 << rest) - 1) : 0;
-    value[p] = _mm512_maskz_add_ps(here, _mm512_loadu_ps(lag + 16 * p), value[p]);
+    value[p] = _mm512_maskz_add_ps(here, _mm512_loadu_ps(table_residual + 16 * p), value[p]);
     top = _mm512_max_epi32(top, magnitudes(value[p]));
   }
   const float largest_value = as_float(largest_lane(top));
@@ -260,25 +260,25 @@ ZML_TARGET_INLINE float rows_planes(const double *product, const float *weights,
     _mm_storeu_si128((__m128i *)(planes + 16 * p), _mm512_cvtepi32_epi8(q));
     sum = _mm512_add_epi32(sum, q);
     const __m512 kept = _mm512_mul_ps(scales, _mm512_cvtepi32_ps(q));
-    _mm512_storeu_ps(left + 16 * p, _mm512_sub_ps(_mm512_loadu_ps(lag + 16 * p), kept));
+    _mm512_storeu_ps(left + 16 * p, _mm512_sub_ps(_mm512_loadu_ps(table_residual + 16 * p), kept));
   }
   *total = scale * (float)_mm512_reduce_add_epi32(sum);
   return scale;
 }
 
-ZML_TARGET static float rows(const double *product, const float *weights, const float *lag, int count, int end,
-                             int bits, uint64_t key, int8_t *planes, float *left, float *total) {
+ZML_TARGET static float rows(const double *product, const float *weights, const float *table_residual, int count,
+                             int end, int bits, uint64_t key, int8_t *planes, float *left, float *total) {
   if (bits < 2 || zml_grid_planes(bits) == 2)
-    return saga_rows(product, weights, lag, count, end, bits, key, planes, left, total);
+    return saga_rows(product, weights, table_residual, count, end, bits, key, planes, left, total);
   switch (end / ZML_PLANE_ROWS) {
   case 1:
-    return rows_planes(product, weights, lag, count, bits, key, planes, left, total, 1);
+    return rows_planes(product, weights, table_residual, count, bits, key, planes, left, total, 1);
   case 2:
-    return rows_planes(product, weights, lag, count, bits, key, planes, left, total, 2);
+    return rows_planes(product, weights, table_residual, count, bits, key, planes, left, total, 2);
   case 3:
-    return rows_planes(product, weights, lag, count, bits, key, planes, left, total, 3);
+    return rows_planes(product, weights, table_residual, count, bits, key, planes, left, total, 3);
   default:
-    return rows_planes(product, weights, lag, count, bits, key, planes, left, total, 4);
+    return rows_planes(product, weights, table_residual, count, bits, key, planes, left, total, 4);
   }
 }
 

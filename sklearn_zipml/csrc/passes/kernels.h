@@ -36,8 +36,8 @@ typedef void zml_round(float *values, const float *unit, size_t n, size_t first,
 typedef void zml_add_products(const int32_t *sums, int n_planes, int first, int last, double scale, double shift,
                               double *product);
 typedef void zml_add_sums(const int32_t *sums, size_t stride, int n_planes, size_t n, float scale, double *total);
-typedef float zml_saga_rows(const double *product, const float *weights, const float *lag, int count, int end, int bits,
-                            uint64_t key, int8_t *planes, float *left, float *total);
+typedef float zml_saga_rows(const double *product, const float *weights, const float *table_residual, int count,
+                            int end, int bits, uint64_t key, int8_t *planes, float *left, float *total);
 typedef float zml_sgd_rows(const double *product, const float *weights, const float *targets, int count, int end,
                            int8_t *planes, float *total);
 typedef void zml_batch_gradient(const zml_batch *batch, size_t n, float *gradient);
@@ -45,7 +45,7 @@ typedef void zml_batch_gradient_float(const double *sums, const float *centre, s
 typedef float zml_saga_step(const zml_step *rule, const zml_batch *batch, const float *mean, float *drift,
                             float *model);
 typedef float zml_sgd_step(const zml_step *rule, const zml_batch *batch, float *model, float *total);
-typedef void zml_fold(size_t n, const double *pull, double *sum, float *moved, float *total);
+typedef void zml_fold(size_t n, const double *penalty_gradient, double *sum, float *moved, float *total);
 typedef float zml_shrink(size_t n, const float *threshold, const float *anchor, float *offset);
 
 /* The same in one go, where an instruction set gains by it (NULL elsewhere), for packed tiles, at most

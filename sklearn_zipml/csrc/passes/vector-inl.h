@@ -278,14 +278,14 @@ ZML_TARGET_INLINE float quantize_rows(float *value, int count, int end, int bits
   return scale;
 }
 
-ZML_TARGET static float saga_rows(const double *product, const float *weights, const float *lag, int count, int end,
-                                  int bits, uint64_t key, int8_t *planes, float *left, float *total) {
+ZML_TARGET static float saga_rows(const double *product, const float *weights, const float *table_residual, int count,
+                                  int end, int bits, uint64_t key, int8_t *planes, float *left, float *total) {
   float value[ZML_TILE_ROWS];
   for (int i = 0; i < end; i++)
-    value[i] = lag[i] + (weights ? weights[i] * (float)product[i] : (float)product[i]);
+    value[i] = table_residual[i] + (weights ? weights[i] * (float)product[i] : (float)product[i]);
   const float scale = quantize_rows(value, count, end, bits, key, planes, total);
   for (int i = 0; i < end; i++)
-    left[i] = lag[i] - value[i];
+    left[i] = table_residual[i] - value[i];
   return scale;
 }
 
@@ -377,12 +377,12 @@ ZML_TARGET static float sgd_step(const zml_step *rule, const zml_batch *batch, f
   }
 }
 
-ZML_TARGET static void fold(size_t n, const double *pull, double *mean, float *moved, float *total) {
+ZML_TARGET static void fold(size_t n, const double *penalty_gradient, double *mean, float *moved, float *total) {
   for (size_t j = 0; j < n; j++) {
     mean[j] += moved[j];
     moved[j] = 0;
     if (total)
-      total[j] = (float)(mean[j] + pull[j]);
+      total[j] = (float)(mean[j] + penalty_gradient[j]);
   }
 }
 

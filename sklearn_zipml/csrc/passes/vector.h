@@ -15,9 +15,9 @@
  * add_products
  *             product[row] += (dot - shift) * scale for the rows of planes first..last-1, out of what dot gives.
  * add_sums    total[column] += scale * sum, out of what gradient gives.
- * saga_rows   what a batch does to its rows: quantizes lag + weight * product, with `count` rows and zeros up to `end`
- *             (a multiple of 16); `left` becomes the lag without what the planes stand for. Returns their scale, NaN
- *             if a value was not finite; total becomes the sum of the quantized values. weights may be NULL: all one.
+ * saga_rows   what a batch does to its rows: quantizes table_residual + weight * product, with `count` rows and zeros
+ * up to `end` (a multiple of 16); `left` becomes the table_residual without what the planes stand for. Returns their
+ * scale, NaN if a value was not finite; total becomes the sum of the quantized values. weights may be NULL: all one.
  * sgd_rows    the same for weight * (product - target), to nearest.
  * batch_gradient, batch_gradient_float
  *             centred gradient of a batch out of its sums: scale * (256 * first + second) - centre * total.
@@ -26,7 +26,7 @@
  *             Both return the model's largest magnitude, as `largest` does.
  * shrink      anchor + offset moves towards zero by threshold, and becomes zero (offset = -anchor) within it: the
  *             proximal step of the l1 penalty. Returns the largest magnitude of offset.
- * fold        sum += moved, in double, and moved = 0; if total is not NULL it becomes sum + pull. */
+ * fold        sum += moved, in double, and moved = 0; if total is not NULL it becomes sum + penalty_gradient. */
 #ifndef ZML_VECTOR_H
 #define ZML_VECTOR_H
 

@@ -69,7 +69,7 @@ static void check_vectors(const zml_kernels *kernels, int bits) {
   const zml_kernels *both[2] = {kernels, &zml_portable};
   static int8_t rows[2][2 * 64];
   static int32_t integers[2 * COLUMNS];
-  static float lag[2][64];
+  static float table_residual[2][64];
   double product[64];
   float total[2];
   for (int i = 0; i < 2 * COLUMNS; i++)
@@ -92,10 +92,10 @@ static void check_vectors(const zml_kernels *kernels, int bits) {
     top[k] = use->saga_step(&rule, &batch, v[3], moved[k], model[k]);
     top[k] += use->sgd_step(&rule, &batch, model[k], moved[k]);
     top[k] += use->shrink(COLUMNS, v[1], v[3], model[k]);
-    scale[k] += use->saga_rows(product, v[0], v[1], 61, 64, bits, 7, rows[k], lag[k], &total[k]);
+    scale[k] += use->saga_rows(product, v[0], v[1], 61, 64, bits, 7, rows[k], table_residual[k], &total[k]);
     use->add_products(integers, 2, 0, 4, 0.3, 17.5, dots[k]);
     use->add_sums(integers, 64, 2, 64, 0.3f, sums[k]);
-    use->fold(64, product, sums[k], lag[k], rounded[k]);
+    use->fold(64, product, sums[k], table_residual[k], rounded[k]);
     use->dot_float(tile, COLUMNS, v[0], 0, 4, float_dots[k]);
     use->gradient_float(tile, COLUMNS, v[0], 0, 4, float_sums[k]);
   }
@@ -108,7 +108,8 @@ static void check_vectors(const zml_kernels *kernels, int bits) {
   expect_same(kernels->name, "largest at bits", bits, &top[0], &top[1], sizeof *top);
   expect_same(kernels->name, "rows' planes at bits", bits, rows[0], rows[1], sizeof rows[0]);
   expect_same(kernels->name, "rows' total at bits", bits, &total[0], &total[1], sizeof *total);
-  expect_same(kernels->name, "folded lag at bits", bits, lag[0], lag[1], sizeof lag[0]);
+  expect_same(kernels->name, "folded table_residual at bits", bits, table_residual[0], table_residual[1],
+              sizeof table_residual[0]);
   expect_same(kernels->name, "products at bits", bits, dots[0], dots[1], sizeof dots[0]);
   expect_same(kernels->name, "sums at bits", bits, sums[0], sums[1], sizeof sums[0]);
   expect_same(kernels->name, "float dot at bits", bits, float_dots[0], float_dots[1], sizeof float_dots[0]);

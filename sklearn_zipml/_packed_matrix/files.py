@@ -1,0 +1,299 @@
+"""Packed matrices out of sources of rows and files, and into files."""
+
+from __future__ import annotations
+
+from os import PathLike
+from typing import TYPE_CHECKING
+
+from numpy.typing import ArrayLike
+
+from .._scheme import Scheme
+
+if TYPE_CHECKING:
+    from .._typing import Levels, RandomState, Sampling
+    from .matrix import PackedMatrix
+
+
+class PackedFiles:
+    """The part of PackedMatrix that makes it out of sources and files."""
+
+    __slots__ = ()
+
+    @classmethod
+    def from_chunks(
+        cls,
+        source: object,
+        y: ArrayLike | None = None,
+        *,
+        target: object = None,
+        columns: list | None = None,
+        header: bool | None = None,
+        sample_bits: int = 4,
+        sampling: Sampling = "compensated",
+        levels: Levels = "optimal",
+        n_draws: int = 2,
+        quantizer: object = None,
+        random_state: RandomState = None,
+        n_jobs: int | None = None,
+    ) -> PackedMatrix:
+        """Pack data that does not fit in memory, a chunk of rows at a time.
+
+        A source that can be read twice is read twice: for the range of the columns and a sample of rows that places
+        the levels, and for packing. The result is then the one of packing all rows at once, to the bit, however they
+        are divided into chunks. The rows are shuffled across all chunks, in packed form, so data sorted by target
+        train as any other. Memory is that of the packed rows and two chunks.
+
+        A source that can be read once only (a generator, a reader of pandas) gets the levels of its first rows, 8192
+        or fewer, unless a fitted quantizer brings them; a warning names columns that leave the range of those levels.
+
+        Parameters
+        ----------
+        source : array, data frame, path, Arrow data, iterable or callable
+            - A two-dimensional array or memory map; an array of HDF5 or Zarr, or anything with ``shape``, ``dtype``
+              and slices of rows.
+            - The path of a ``.npy`` file, or (with pyarrow) of a ``.parquet``, ``.feather``, ``.arrow`` or ``.csv``
+              file; a folder of them, a pattern (``"2024-*.parquet"``), or a list of paths. The files have to have the
+              same columns; folders named like ``year=2024`` add a column. Columns of strings, dictionaries and times
+              are refused, and the index of a data frame is left out with a warning.
+            - A pyarrow table, dataset or Parquet file; a pandas or polars data frame.
+            - A PackedMatrix, whose rounding errors add to the new ones, and whose target and names come along; to round
+              it to fewer bits, ``requantize`` is the shorter way.
+            - An iterable of chunks, each one of the above or a pair of it and its target, or a callable that returns
+              such an iterable and can be called twice.
+        y : array-like of shape (n_samples,) or (n_samples, n_targets), or None, default=None
+            Target that is not in the source, to take along.
+        target : str, int, list or None, default=None
+            Column or columns of the source that are the target, by name or, in arrays, by index.
+        columns : list or None, default=None
+            Columns of the source to pack, by name or index; None for all but the target.
+        header : bool or None, default=None
+            Whether CSV files begin with names. Columns without names are numbered from 0. None takes the first line for
+            names, and is an error where it looks like a row of numbers.
+        sample_bits : int from 1 to 8, default=4
+            Bits stored for each value.
+        sampling : {"compensated", "double", "naive", "nearest"}, default="compensated"
+            See :class:`DoubleSamplingQuantizer`.
+        levels : {"optimal", "uniform"}, default="optimal"
+            See :class:`DoubleSamplingQuantizer`.
+        n_draws : int from 2 to 255, default=2
+            Draws of ``sampling="double"``, see :class:`DoubleSamplingQuantizer`.
+        quantizer : DoubleSamplingQuantizer or None, default=None
+            Fitted, by ``fit`` or ``partial_fit``: pack on its levels with its settings, in one pass.
+        random_state : int, RandomState instance or None, default=None
+            Decides the rounding and the order of rows inside.
+        n_jobs : int or None, default=None
+            Threads that pack, see :class:`DoubleSamplingQuantizer`. The result does not depend on it.
+
+        Returns
+        -------
+        PackedMatrix
+            With ``target`` and ``feature_names``, where the source has them.
+
+        Raises
+        ------
+        ValueError
+            For values that are not finite, columns that are not numbers, chunks that disagree, or no rows.
+        TypeError
+            For a source that cannot be read in chunks.
+        ImportError
+            If the source needs pyarrow and it is missing.
+
+        Warns
+        -----
+        UserWarning
+            When values of a source read once lie outside the range of the levels; when the index of a data frame is
+            left out; when names of columns are missing where the quantizer has some.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from sklearn_zipml import PackedMatrix
+        >>> def chunks():
+        ...     rng = np.random.default_rng(0)
+        ...     for _ in range(10):
+        ...         X = rng.normal(size=(500, 8))
+        ...         yield X, X.sum(axis=1)
+        >>> packed = PackedMatrix.from_chunks(chunks, sample_bits=2, random_state=0)
+        >>> packed.shape, packed.target.shape
+        ((5000, 8), (5000,))
+        """
+        from .._quantization.streaming import pack_chunks
+        from .._sources.source import open_source
+
+        source = open_source(source, y, target=target, columns=columns, header=header)
+        scheme = None
+        if quantizer is None:
+            kind = {"sample_bits": sample_bits, "sampling": sampling, "levels": levels, "n_draws": n_draws}
+            scheme = Scheme.checked("PackedMatrix.from_chunks", **kind)
+        return cls._of(pack_chunks(source, scheme, quantizer, random_state, n_jobs))
+
+    def save(self, path: str | PathLike) -> None:
+        """Write the matrix to a file, with its target and names; the format is told in doc/file_format.rst.
+
+        The file is written beside its place under another name, flushed to the disk and renamed: whatever happens,
+        there is the old file or the new one. A process that is killed leaves ``.<name>-*.tmp`` behind.
+
+        Parameters
+        ----------
+        path : str or path-like
+            Replaced if it exists.
+
+        Returns
+        -------
+        None
+
+        Raises
+        ------
+        OSError
+            If the file cannot be written.
+        ValueError
+            If there are no rows or no columns.
+
+        Examples
+        --------
+        >>> import tempfile
+        >>> from pathlib import Path
+        >>> import numpy as np
+        >>> from sklearn_zipml import DoubleSamplingQuantizer
+        >>> X = np.random.default_rng(0).normal(size=(1000, 16))
+        >>> packed = DoubleSamplingQuantizer(sample_bits=8, random_state=0).fit_transform(X)
+        >>> folder = tempfile.TemporaryDirectory()
+        >>> path = Path(folder.name, "rows.zq")
+        >>> packed.save(path)
+        >>> path.stat().st_size > packed.nbytes
+        True
+        >>> folder.cleanup()
+        """
+        from .._storage.file_writer import save
+
+        save(self._rows, path)
+
+    @classmethod
+    def load(cls, path: str | PathLike, *, mmap: bool = True, verify: bool | None = None) -> PackedMatrix:
+        """Open a file that ``save`` wrote. Nothing in it is executed.
+
+        Parameters
+        ----------
+        path : str or path-like
+            The file.
+        mmap : bool, default=True
+            Map the file into memory instead of reading it: training starts at once, and the system drops pages when it
+            needs the memory. The file may be replaced (``save``, ``append``) meanwhile, but not cut or written over:
+            whatever reads the rows of a file that was cut ends in a ValueError, or, if it was reading them at that
+            moment, in the death of the process by SIGBUS.
+        verify : bool or None, default=None
+            Whether the checksums of tiles and target are checked, which reads them whole; None for where they are
+            read anyway (``mmap=False``). Header, metadata, levels and statistics are always checked.
+
+        Returns
+        -------
+        PackedMatrix
+
+        Raises
+        ------
+        ValueError
+            For a file that is damaged, cut off, of another kind, or of a newer format.
+        OSError
+            If it cannot be read.
+
+        Examples
+        --------
+        >>> import tempfile
+        >>> from pathlib import Path
+        >>> import numpy as np
+        >>> from sklearn_zipml import DoubleSamplingQuantizer, PackedMatrix
+        >>> X = np.random.default_rng(0).normal(size=(1000, 16))
+        >>> packed = DoubleSamplingQuantizer(sample_bits=8, random_state=0).fit_transform(X)
+        >>> folder = tempfile.TemporaryDirectory()
+        >>> path = Path(folder.name, "rows.zq")
+        >>> packed.save(path)
+        >>> mapped = PackedMatrix.load(path)
+        >>> bool(np.array_equal(mapped, packed))
+        True
+        >>> del mapped  # Windows deletes no file that is mapped
+        >>> folder.cleanup()
+        """
+        from .._storage.file_reader import load
+
+        return cls._of(load(path, mmap, verify))
+
+    @classmethod
+    def append(
+        cls,
+        path: str | PathLike,
+        source: object,
+        y: ArrayLike | None = None,
+        *,
+        target: object = None,
+        columns: list | None = None,
+        header: bool | None = None,
+        random_state: RandomState = None,
+        n_jobs: int | None = None,
+    ) -> PackedMatrix:
+        """Add rows to a file, on the levels it has.
+
+        The new rows are shuffled among themselves and come behind the old ones. The file is written anew and renamed,
+        as by ``save``: a crash leaves the old file, and processes that have it mapped keep what they have. Memory is
+        that of the new rows.
+
+        Parameters
+        ----------
+        path : str or path-like
+            A file that ``save`` wrote.
+        source : array, data frame, path, Arrow data, iterable or callable
+            The new rows, as for :meth:`from_chunks`; read once.
+        y : array-like of shape (n_samples,) or (n_samples, n_targets), or None, default=None
+            Their target, if it is not in the source; they must have one if the file has.
+        target : str, int, list or None, default=None
+            Column or columns of the source that are the target.
+        columns : list or None, default=None
+            Columns of the source to pack; None for all but the target.
+        header : bool or None, default=None
+            Whether CSV files begin with names, as for :meth:`from_chunks`.
+        random_state : int, RandomState instance or None, default=None
+            Decides the rounding and the order of the new rows.
+        n_jobs : int or None, default=None
+            Threads that pack.
+
+        Returns
+        -------
+        PackedMatrix
+            The file, memory-mapped.
+
+        Raises
+        ------
+        ValueError
+            If the file cannot be read, or the rows do not go with it: their columns, names, or target.
+
+        Warns
+        -----
+        UserWarning
+            When values lie outside the range of the file's levels, and went to its ends; when either the file or the
+            source has no names of columns.
+
+        Examples
+        --------
+        >>> import tempfile
+        >>> from pathlib import Path
+        >>> import numpy as np
+        >>> from sklearn_zipml import DoubleSamplingQuantizer, PackedMatrix
+        >>> X = np.random.default_rng(0).normal(size=(1000, 16))
+        >>> packed = DoubleSamplingQuantizer(sample_bits=8, random_state=0).fit_transform(X)
+        >>> folder = tempfile.TemporaryDirectory()
+        >>> path = Path(folder.name, "rows.zq")
+        >>> packed.save(path)
+        >>> longer = PackedMatrix.append(path, X[:500], random_state=1)
+        >>> longer.shape
+        (1500, 16)
+        >>> del longer  # Windows deletes no file that is mapped
+        >>> folder.cleanup()
+        """
+        from sklearn.utils import check_random_state
+
+        from .._quantization.append import append
+        from .._seeds import draw_seed
+        from .._sources.source import open_source
+
+        source = open_source(source, y, target=target, columns=columns, header=header)
+        append(path, source, draw_seed(check_random_state(random_state)), n_jobs)
+        return cls.load(path)

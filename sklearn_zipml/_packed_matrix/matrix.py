@@ -1,0 +1,376 @@
+"""The container of packed samples, a face over packed rows."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import ArrayLike, DTypeLike
+
+from .._state import check_format
+from .._storage.constant import kept, owned
+from .._storage.decode import decode, decode_for_others, positions_by_row
+from .._storage.indexing import indices_of, is_whole, pairs, split_key
+from .._storage.mapped_file import received
+from .._storage.packed_rows import PackedRows
+from .._storage.take import take
+from .._storage.targets import check_target
+from .._storage.valid_parts import SCHEME_PARTS, InvalidParts, checked_parts
+from .._underflow import underflow_is_zero
+from .files import PackedFiles
+
+if TYPE_CHECKING:
+    from .._typing import RandomState
+
+FORMAT = 4
+ROWS_AT_ONCE = 4096  # that an iterator decodes, and that are compared
+
+
+class PackedMatrix(PackedFiles):
+    """Matrix of shape (n_samples, n_features) whose values are codes of 1 to 8 bits, in tiles of 64 rows.
+
+    Made by :class:`DoubleSamplingQuantizer` (``fit_transform`` or ``quantize``), by :meth:`from_chunks` out of data
+    larger than memory, or by :meth:`load` from a file; immutable. It behaves like a two-dimensional array where
+    scikit-learn needs one: ``shape``, ``dtype``, ``len``, row indexing by slice, integer array and mask (packed
+    again), ``numpy.asarray`` (decoded). Estimators of this package train on it as it is; any other scikit-learn
+    estimator decodes it.
+
+    A value of column j is ``offset_[j] + step_[j] * g`` with g an integer from 0 to 255, the grid position of its
+    code. Rows are shuffled once inside; row i of the container is row i of the matrix it was made from. Rows that are
+    taken out of it are copied when they are first used, and keep it alive until then.
+
+    Attributes
+    ----------
+    shape : tuple (n_samples, n_features)
+    dtype : dtype of the decoded array, float32 or float64
+    sample_bits : int, bits asked for; a code takes 1, 2, 4 or 8 (see ``nbytes``)
+    sampling : {"double", "compensated", "naive", "nearest"}
+    levels : {"optimal", "uniform"}
+    n_draws : int, independent draws that a code holds: 1, or with ``sampling="double"`` 2 or more
+    nbytes : int, memory of everything the container holds, in bytes
+    target : array of shape (n_samples,) or (n_samples, n_targets), or None
+        Targets taken along, in the order of rows; estimators train on them when ``fit`` is given none.
+    feature_names : tuple of str, or None
+        Names of the columns, where the source had names.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sklearn_zipml import DoubleSamplingQuantizer
+    >>> X = np.random.default_rng(0).normal(size=(1000, 16)).astype(np.float32)
+    >>> packed = DoubleSamplingQuantizer(sample_bits=2, random_state=0).fit_transform(X)
+    >>> packed.shape, packed[:10].shape, np.asarray(packed).dtype
+    ((1000, 16), (10, 16), dtype('float32'))
+    """
+
+    shape: tuple[int, int]
+    dtype: np.dtype
+    sample_bits: int
+    sampling: str
+    levels: str
+    n_draws: int
+    feature_names: tuple[str, ...] | None
+    ndim = 2
+    __hash__ = None
+    __slots__ = ("_rows", "dtype", "feature_names", "shape", *SCHEME_PARTS)
+
+    def __init__(self, **parts):
+        self._show(PackedRows.of_parts(_checked(parts)))
+
+    @classmethod
+    def _of(cls, rows):
+        """That of PackedRows that this package has made, which are neither checked nor copied."""
+        packed = cls.__new__(cls)
+        packed._show(rows)
+        return packed
+
+    def _show(self, rows):
+        values = {name: getattr(rows.scheme, name) for name in SCHEME_PARTS}
+        values |= {"_rows": rows, "dtype": rows.dtype, "feature_names": rows.feature_names, "shape": rows.shape}
+        for name, value in values.items():
+            object.__setattr__(self, name, value)
+
+    def __zipml_rows__(self):
+        """The PackedRows that are shown, for the rest of this package."""
+        return self._rows
+
+    def __setattr__(self, name, value):
+        raise AttributeError(f"PackedMatrix is immutable: cannot set {name!r}")
+
+    __delattr__ = None
+
+    # Pickles
+
+    def __reduce__(self):
+        rows = self._rows
+        if rows.file is not None and not rows.file.is_there():
+            rows = rows.without_file()
+            object.__setattr__(self, "_rows", rows)
+        arguments = FORMAT, rows.parts()
+        return _restore, arguments if rows.file is None else (*arguments, tuple(rows.file))
+
+    # For skops, which knows no __reduce__: plain arrays, numbers and strings
+
+    def __getstate__(self):
+        parts = self._rows.parts() | {"dtype": str(self.dtype), "format": FORMAT}
+        # a mapped file is read: what is mapped would be saved as the name of a file
+        return {name: np.asarray(part) if isinstance(part, np.ndarray) else part for name, part in parts.items()}
+
+    def __setstate__(self, state):
+        if hasattr(self, "shape"):
+            raise AttributeError("PackedMatrix is immutable: its state is set once.")
+        parts = dict(state)
+        check_format("PackedMatrix", parts.pop("format", None), FORMAT)
+        self._show(PackedRows.of_parts(_checked(parts, fresh=True)))
+
+    # What numpy and scikit-learn ask of an array
+
+    @property
+    def target(self) -> np.ndarray | None:
+        """Targets taken along, in the order of rows, (n_samples,) or (n_samples, n_targets); or None.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from sklearn_zipml import PackedMatrix
+        >>> PackedMatrix.from_chunks(np.eye(3), np.arange(3.0), random_state=0).target
+        array([0., 1., 2.])
+        """
+        return self._rows.whole_target()
+
+    @property
+    def nbytes(self) -> int:
+        """Memory of everything the container holds: tiles, level tables, per-column statistics, target; in bytes.
+
+        Rows that were taken out of another container may add 4 bytes each, for their order.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from sklearn_zipml import DoubleSamplingQuantizer
+        >>> X = np.random.default_rng(0).normal(size=(1000, 16))
+        >>> packed = DoubleSamplingQuantizer(sample_bits=8, random_state=0).fit_transform(X)
+        >>> X.nbytes // packed.nbytes, X.nbytes // packed.requantize(2, random_state=0).nbytes
+        (7, 26)
+        """
+        return self._rows.nbytes
+
+    @property
+    @underflow_is_zero
+    def rounding_variance(self) -> np.ndarray:
+        """Mean squared rounding error of each column, float64 (n_features,), in squared units of X.
+
+        The diagonal by which the second moments of the stored rows exceed those of the rows themselves, and which
+        ``sampling="compensated"`` and ``"double"`` subtract (with the Rao-Blackwell form of ZipML's double sampling it
+        is that of the mean of all draws). Zero where nothing is compensated: "naive" and "nearest".
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from sklearn_zipml import DoubleSamplingQuantizer
+        >>> X = np.random.default_rng(0).normal(size=(1000, 16))
+        >>> packed = DoubleSamplingQuantizer(sample_bits=4, random_state=0).fit_transform(X)
+        >>> error = np.asarray(packed) - X
+        >>> bool(np.allclose(packed.rounding_variance, (error**2).mean(axis=0), rtol=1e-3))
+        True
+        """
+        with np.errstate(over="ignore"):
+            return self._rows.rounding_variance.astype(np.float64) * self._rows.step**2
+
+    @property
+    def size(self) -> int:
+        """Number of values."""
+        return self.shape[0] * self.shape[1]
+
+    def __len__(self) -> int:
+        return self.shape[0]
+
+    def __repr__(self) -> str:
+        size, ratio = readable_bytes(self.nbytes), self.size * 4 / max(1, self.nbytes)
+        draws = f"n_draws={self.n_draws}, " if self.n_draws > 2 else ""
+        return (
+            f"PackedMatrix(shape={self.shape}, sample_bits={self.sample_bits}, sampling={self.sampling!r}, {draws}"
+            f"levels={self.levels!r}, dtype={self.dtype}, {size}, {ratio:.1f}x smaller than float32)"
+        )
+
+    def __array__(self, dtype: DTypeLike | None = None, copy: bool | None = None) -> np.ndarray:
+        if copy is False:
+            raise ValueError("A PackedMatrix cannot be decoded without a copy; use numpy.asarray(packed).")
+        return decode_for_others(self._rows, slice(None), self.dtype if dtype is None else dtype)
+
+    # Under array_api_dispatch scikit-learn asks for these three
+
+    device = "cpu"
+
+    def __array_namespace__(self, *, api_version: str | None = None):
+        """The namespace that scikit-learn sees in NumPy arrays: rows are taken, and decoded, by NumPy."""
+        from sklearn.utils._array_api import get_namespace
+
+        return get_namespace(np.empty(0))[0]
+
+    def take(self, indices, axis: int = 0, out: None = None, mode: str = "raise") -> PackedMatrix | np.ndarray:
+        """Rows, packed, or columns, decoded, as ``numpy.take`` does.
+
+        Parameters
+        ----------
+        indices : int or array of int
+            Rows or columns.
+        axis : {0, 1}, default=0
+            0 takes rows, 1 columns.
+        out, mode : None and "raise"
+            As ``numpy.take`` passes them.
+
+        Returns
+        -------
+        PackedMatrix or array
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from sklearn_zipml import DoubleSamplingQuantizer
+        >>> X = np.random.default_rng(0).normal(size=(1000, 16))
+        >>> packed = DoubleSamplingQuantizer(sample_bits=8, random_state=0).fit_transform(X)
+        >>> packed.take([5, 2], axis=0).shape
+        (2, 16)
+        """
+        if axis not in (0, 1) or out is not None or mode != "raise":
+            raise ValueError(f"take of a PackedMatrix knows axis=0 and 1 only, got {axis=}, {out=}, {mode=}.")
+        return self[indices] if axis == 0 else self[:, indices]
+
+    def __iter__(self):
+        for first in range(0, len(self), ROWS_AT_ONCE):
+            yield from np.asarray(self[first : first + ROWS_AT_ONCE])
+
+    def __eq__(self, other: object) -> bool:
+        """Whether other is a PackedMatrix of the same values, bit for bit, kind and dtype."""
+        if not isinstance(other, PackedMatrix):
+            return NotImplemented
+        if any(getattr(self, name) != getattr(other, name) for name in ("shape", "dtype", *SCHEME_PARTS)):
+            return False
+        mine, others = self._rows, other._rows
+        if not all(np.array_equal(getattr(mine, name), getattr(others, name)) for name in ("offset", "step", "table")):
+            return False
+        return all(
+            np.array_equal(*(positions_by_row(take(rows, np.arange(first, last))) for rows in (mine, others)))
+            for first, last in ((k, min(k + ROWS_AT_ONCE, len(self))) for k in range(0, len(self), ROWS_AT_ONCE))
+        )
+
+    def __getitem__(self, key):
+        """What NumPy gives for the key: rows packed, for a slice, an integer array or a mask; else decoded values."""
+        rows, columns = split_key(key, self.shape)
+        if not isinstance(rows, slice) and not isinstance(columns, slice):
+            return pairs(self, rows, columns)
+        if isinstance(rows, int):
+            return decode(take(self._rows, np.array([rows])), slice(None), self.dtype)[0, columns]
+        if isinstance(rows, np.ndarray) and rows.ndim > 1:
+            raise IndexError(
+                f"rows of a PackedMatrix are selected by one dimension of integers, got {rows.ndim}; decode them: "
+                "numpy.asarray(packed)[...]"
+            )
+        picked = self if is_whole(rows, len(self)) else PackedMatrix._of(take(self._rows, indices_of(rows, len(self))))
+        if is_whole(columns, self.shape[1]):
+            return picked
+        columns = indices_of(columns, self.shape[1])
+        decoded = decode_for_others(picked._rows, columns.reshape(-1), self.dtype)
+        return decoded.reshape(len(picked), *columns.shape)
+
+    # Rows that are made of these
+
+    def with_target(self, y: ArrayLike | None) -> PackedMatrix:
+        """The same rows, not copied, with targets to take along.
+
+        Parameters
+        ----------
+        y : array-like of shape (n_samples,) or (n_samples, n_targets), or None
+            Numbers or strings; None for no target.
+
+        Returns
+        -------
+        PackedMatrix
+
+        Raises
+        ------
+        ValueError
+            If y has another number of rows, or is of Python objects.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from sklearn_zipml import DoubleSamplingQuantizer
+        >>> X = np.random.default_rng(0).normal(size=(1000, 16))
+        >>> packed = DoubleSamplingQuantizer(sample_bits=8, random_state=0).fit_transform(X)
+        >>> from sklearn_zipml import ZipMLRegressor
+        >>> packed = packed.with_target(X.sum(axis=1))
+        >>> model = ZipMLRegressor(random_state=0).fit(packed)
+        >>> model.coef_.shape
+        (16,)
+        """
+        target = None if y is None else owned(check_target(y, len(self)))
+        return PackedMatrix._of(replace(self._rows, target=target))
+
+    def requantize(self, sample_bits: int, *, random_state: RandomState = None) -> PackedMatrix:
+        """Round to fewer bits; unbiased rounding of an unbiased value stays unbiased.
+
+        Codes of more than two draws (``n_draws``) cannot be requantized.
+
+        Parameters
+        ----------
+        sample_bits : int
+            Bits for each value, at most the container's own.
+        random_state : int, RandomState instance or None, default=None
+            Decides the rounding.
+
+        Returns
+        -------
+        PackedMatrix
+            A new container; this one stays as it is.
+
+        Raises
+        ------
+        ValueError
+            If sample_bits is larger than the container's or too small for its sampling, and for more than two draws.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from sklearn_zipml import DoubleSamplingQuantizer
+        >>> X = np.random.default_rng(0).normal(size=(1000, 16))
+        >>> packed = DoubleSamplingQuantizer(sample_bits=8, random_state=0).fit_transform(X)
+        >>> narrow = packed.requantize(4, random_state=0)
+        >>> narrow.sample_bits, packed.sample_bits
+        (4, 8)
+        """
+        from sklearn.utils import check_random_state
+
+        from .._quantization.requantize import requantize
+        from .._seeds import draw_seed
+
+        rows = requantize(self._rows, sample_bits, draw_seed(check_random_state(random_state)))
+        return self if rows is self._rows else PackedMatrix._of(rows)
+
+
+def matrix_of(rows):
+    """The PackedMatrix of PackedRows that this package has made."""
+    return PackedMatrix._of(rows)
+
+
+def _checked(parts, fresh=False):
+    """Parts that may come from anywhere, checked and kept."""
+    try:
+        return kept(checked_parts(parts), fresh)
+    except InvalidParts as error:
+        raise ValueError(f"These are not the parts of a PackedMatrix: {error}.") from None
+
+
+def _restore(version, parts, file=None):
+    check_format("PackedMatrix", version, FORMAT)
+    return PackedMatrix._of(PackedRows.of_parts(_checked(parts, fresh=True), received(parts, file)))
+
+
+def readable_bytes(n_bytes):
+    """A number of bytes with its unit."""
+    for unit in ("B", "KiB", "MiB", "GiB"):
+        if n_bytes < 1024 or unit == "GiB":
+            return f"{n_bytes:.0f} {unit}" if unit == "B" else f"{n_bytes:.1f} {unit}"
+        n_bytes /= 1024

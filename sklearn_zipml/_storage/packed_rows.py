@@ -1,0 +1,182 @@
+"""Rows whose values are codes: what builders make, solvers read, files hold, and a PackedMatrix shows."""
+
+from dataclasses import dataclass, replace
+from functools import cached_property
+
+import numpy as np
+
+from .._kernels.mapped import require_whole
+from .._scheme import Scheme
+from .constant import frozen
+from .mapped_file import MappedFile, nameless
+from .row_order import RowOrder
+from .samples import Samples
+from .statistics import subset_statistics
+from .valid_parts import SCHEME_PARTS
+
+# The arrays by their names in files and pickles.
+ARRAYS = (
+    "codes",
+    "table",
+    "grid_levels",
+    "used",
+    "offset",
+    "step",
+    "mean",
+    "deviation",
+    "variance",
+    "noise",
+    "coincidence",
+)
+# Counted when asked for, of rows that were taken: a fold is requantized, or predicted on, more often than trained on.
+STATISTICS = ("mean", "deviation", "variance")
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class PackedRows:
+    """Packed rows; their arrays are read-only. Everything by column is in steps of its grid, where it has a unit.
+
+    Attributes
+    ----------
+    shape : tuple (rows, columns)
+    dtype : dtype that they are decoded to, float32 or float64
+    scheme : Scheme
+    order : RowOrder, which row stands in which slot
+    samples : Samples, the codes
+    table : uint8 (padded columns, codes), grid position of every code; no codes of a byte
+    grid_levels : uint8 (columns, levels), where neither table nor bits tell the levels; else no levels
+    used : uint16 (columns,), number of levels in use
+    offset, step : float64 (columns,); grid position g stands for offset + step * g, in units of X
+    noise : float16 (columns, codes), E[error² | code], or no codes
+    collision_probability : float64 (1,), that two random rows share their rounding errors, see `duplicates`
+    known : dict of those of STATISTICS that are known
+    target : array of a row for each row, or None
+    feature_names : tuple of str, or None
+    file : MappedFile that codes and target lie in, or None
+    """
+
+    shape: tuple
+    dtype: np.dtype
+    scheme: Scheme
+    order: RowOrder
+    samples: Samples
+    table: np.ndarray
+    grid_levels: np.ndarray
+    used: np.ndarray
+    offset: np.ndarray
+    step: np.ndarray
+    noise: np.ndarray
+    collision_probability: np.ndarray
+    known: dict
+    target: np.ndarray | None = None
+    feature_names: tuple | None = None
+    file: MappedFile | None = None
+
+    low = 0  # grid position
+
+    @classmethod
+    def of_parts(cls, parts, file=None):
+        """Rows of the parts that a file or a pickle has, see `parts`; `codes` may be a Selection."""
+        table, shape = frozen(parts["table"]), tuple(int(n) for n in parts["shape"])
+        scheme = Scheme(*(parts[name] for name in SCHEME_PARTS))
+        names, row_list, target = (parts.get(name) for name in ("feature_names", "row_list", "target"))
+        return cls(
+            shape=shape,
+            dtype=np.dtype(parts["dtype"]),
+            scheme=scheme,
+            order=RowOrder(shape[0], parts["row_seed"], None if row_list is None else frozen(row_list)),
+            samples=Samples(parts["codes"], table, shape, scheme.width),
+            table=table,
+            **{name: frozen(parts[name]) for name in ("grid_levels", "used", "offset", "step", "noise")},
+            collision_probability=frozen(parts["coincidence"]),
+            known={name: frozen(parts[name]) for name in STATISTICS if name in parts},
+            target=None if target is None else frozen(target).view(),
+            feature_names=None if names is None else tuple(str(name) for name in names),
+            file=file,
+        )
+
+    def parts(self):
+        """Numbers, strings and arrays by the names that files and pickles give them."""
+        require_whole(self.codes)
+        named = {"variance": self.rounding_variance, "coincidence": self.collision_probability}
+        arrays = {name: named[name] if name in named else getattr(self, name) for name in ARRAYS}
+        order = {"row_seed": self.order.parts, "row_list": self.order.listed}
+        scheme = {name: getattr(self.scheme, name) for name in SCHEME_PARTS}
+        along = {"target": self.target, "feature_names": self.feature_names}
+        return arrays | {"shape": self.shape, "dtype": self.dtype} | scheme | order | along
+
+    def whole_target(self):
+        """The target, if what it lies in has not been cut."""
+        if self.target is not None:
+            require_whole(self.target)
+        return self.target
+
+    def named(self, names):
+        """The same with names of columns, a sequence of str or None."""
+        return replace(self, feature_names=None if names is None else tuple(str(name) for name in names))
+
+    def without_file(self):
+        """The same memory, in which nobody finds a file."""
+        samples = Samples(nameless(self.codes), self.table, self.shape, self.scheme.width)
+        target = None if self.target is None else nameless(self.target)
+        return replace(self, samples=samples, target=target, file=None)
+
+    def __len__(self):
+        return self.shape[0]
+
+    @property
+    def codes(self):
+        """The codes, uint8 (tiles, bytes of a tile)."""
+        return self.samples.codes
+
+    @property
+    def tiles(self):
+        """The same for the passes, Tiles."""
+        return self.samples.tiles
+
+    @property
+    def sample_bits(self):
+        """Bits asked for."""
+        return self.scheme.sample_bits
+
+    @property
+    def high(self):
+        """Highest grid position of each column; the lowest is 0."""
+        if self.scheme.width < 8:
+            return self.table[: self.shape[1]].max(axis=1, initial=0)
+        if self.scheme.stores_levels:
+            return self.grid_levels[:, -1]
+        return ((self.used - 1) * self.scheme.stride).astype(np.uint8)
+
+    @cached_property
+    def _counted(self):
+        return {name: frozen(array) for name, array in subset_statistics(self).items()}
+
+    def _statistic(self, name):
+        return self.known[name] if name in self.known else self._counted[name]
+
+    @property
+    def mean(self):
+        """Mean grid position of each column, float32."""
+        return self._statistic("mean")
+
+    @property
+    def deviation(self):
+        """Standard deviation of each column, float32."""
+        return self._statistic("deviation")
+
+    @property
+    def rounding_variance(self):
+        """Mean squared rounding error of each column, float32; zero where none is compensated."""
+        return self._statistic("variance")
+
+    @property
+    def nbytes(self):
+        """Memory of everything, in bytes."""
+        arrays = [part for part in self.parts().values() if isinstance(part, np.ndarray)]
+        return sum(array.nbytes for array in arrays)
+
+
+def rows_of(matrix):
+    """The PackedRows that a PackedMatrix shows."""
+    return matrix.__zipml_rows__()
