@@ -191,6 +191,26 @@ def test_fewer_rows_than_columns(shape):
     np.testing.assert_allclose(-model.cv_results_["mean_test_score"], mean_errors(X, y), rtol=1e-4)
 
 
+@pytest.mark.parametrize("bits", [8, None])
+def test_errors_next_to_nothing(bits):
+    """Where a quadratic form would have rounding alone, the rows that are held out are predicted on."""
+    X = np.random.default_rng(0).integers(0, 20, (200, 4)).astype(float)
+    y, alphas = X @ [1.0, -1, 2, 0] + 1e6, [1e-9, 1e-3]
+    model = ZipMLRegressorCV(alphas, bits, cv=FOLDS, random_state=0).fit(X, y)
+    expected = mean_errors(X, y, alphas)
+    np.testing.assert_allclose(-model.cv_results_["mean_test_score"], expected, rtol=1e-3, atol=1e-15)
+    assert model.alpha_ == 1e-9
+
+
+def test_packed_rows_fewer_than_columns():
+    """By rows, at a width that rounds next to nothing."""
+    rng = np.random.default_rng(0)
+    X = rng.integers(0, 30, (60, 600)).astype(float)
+    y = X[:, :5].sum(axis=1)
+    model = ZipMLRegressorCV([1e-2, 100.0], 8, cv=FOLDS, random_state=0).fit(X, y)
+    np.testing.assert_allclose(-model.cv_results_["mean_test_score"], mean_errors(X, y, [1e-2, 100.0]), rtol=1e-4)
+
+
 def test_singular_moments():
     """Copies of columns and tiny penalties: what the estimator itself makes of them."""
     X, y = data(300, 5)
