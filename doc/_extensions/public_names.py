@@ -73,7 +73,7 @@ def write_api_page(app, config):
 
 
 # Methods of every scikit-learn estimator, of every display and of an array: the example of the class shows them.
-USUAL = {"fit", "predict", "decision_function", "transform", "fit_transform", "plot", "size"}
+USUAL = {"fit", "predict", "decision_function", "transform", "fit_transform", "plot", "size", "get_metadata_routing"}
 
 
 def described():

@@ -71,6 +71,26 @@ class Plan:
     candidate: object
 
 
+@dataclass(frozen=True)
+class Scores:
+    """What candidates reached.
+
+    Attributes
+    ----------
+    array : float64 (candidates, folds, outputs), or (candidates, folds, 1) of a scorer
+    unit : float; scores are in its square, which may leave the range of float64
+    """
+
+    array: np.ndarray
+    unit: float
+
+    def told(self, scores):
+        """Scores in units of the targets; the largest floats beyond them."""
+        with np.errstate(over="ignore"):
+            most = np.finfo(np.float64).max
+            return np.clip(np.asarray(scores) * self.unit * self.unit, -most, most)
+
+
 class ZipMLSearch(StableState, DocumentationLink, BaseEstimator):
     """Penalty and width by cross-validation; see ZipMLRegressorCV and ZipMLLSSVCCV."""
 
@@ -133,7 +153,7 @@ class ZipMLSearch(StableState, DocumentationLink, BaseEstimator):
 
         Returns
         -------
-        scores : float64 (candidates, folds, outputs), or (candidates, folds, 1) of a scorer
+        scores : Scores
         packed : PackedMatrix of all rows at the widest width, or None
         """
         routed = self._routed(data.sample_weight, params)
@@ -145,9 +165,9 @@ class ZipMLSearch(StableState, DocumentationLink, BaseEstimator):
             numbers, place = np.flatnonzero(weights), np.cumsum(weights > 0) - 1
             kept = [tuple(place[part[weights[part] > 0]] for part in fold) for fold in folds]
             targets, weights = targets[numbers], weights[numbers]
-        unit = 1.0
+        weight = 1.0
         if weights is not None and np.ptp(weights) == 0:
-            unit, weights = float(weights[0]), None
+            weight, weights = float(weights[0]), None
         rows = Rows(targets, weights, self.fit_intercept)
         settings = {name: getattr(self, name) for name in SHARED}
         packer = ZipMLRegressor(**settings)
@@ -160,16 +180,16 @@ class ZipMLSearch(StableState, DocumentationLink, BaseEstimator):
             return ZipMLRegressor(alpha=alpha, sample_bits=bits, random_state=plan.seed, **settings)
 
         search = FoldSearch(
-            stores, widest, rows, kept, lambda total: plan.penalties(total * unit), self.fit_intercept, row_model
+            stores, widest, rows, kept, lambda total: plan.penalties(total * weight), self.fit_intercept, row_model
         )
         if self.scoring is None:
-            found = search.results(lambda *fold: -search.errors(*fold))
+            found, unit = search.results(lambda *fold: -search.errors(*fold)), search.unit_of_errors
         else:
-            found = search.results(self._scores_of(data, plan, folds, rows, routed.scorer.score))
+            found, unit = search.results(self._scores_of(data, plan, folds, rows, routed.scorer.score)), 1.0
         # (widths, folds, penalties, outputs) -> candidates in the order of a parameter grid, the widths innermost
         found = np.moveaxis(np.array(found), 2, 0)
         packed = widest.matrix if numbers is None and widest.sample_bits is not None else None
-        return found.reshape(-1, *found.shape[2:]), packed
+        return Scores(found.reshape(-1, *found.shape[2:]), unit), packed
 
     def _scores_of(self, data, plan, folds, rows, metadata):
         """A function of a fold that scores its models by predictions on the rows held out."""
@@ -219,27 +239,28 @@ class ZipMLSearch(StableState, DocumentationLink, BaseEstimator):
         """
         name, grid, widths = plan.name, plan.grid, plan.widths
         candidates = list(ParameterGrid({name: grid, "sample_bits": widths}))
-        by_fold = scores.mean(axis=2)
-        results = {f"split{k}_test_score": by_fold[:, k] for k in range(by_fold.shape[1])}
+        by_fold = scores.array.mean(axis=2)
         mean = by_fold.mean(axis=1)
-        results |= {"mean_test_score": mean, "std_test_score": by_fold.std(axis=1)}
+        results = {f"split{k}_test_score": scores.told(by_fold[:, k]) for k in range(by_fold.shape[1])}
+        results |= {"mean_test_score": scores.told(mean), "std_test_score": scores.told(by_fold.std(axis=1))}
         known = np.where(np.isnan(mean), -np.inf, mean)
+        if np.all(np.isnan(mean)):
+            raise ValueError(f"scoring={self.scoring!r}: no candidate has a score.")
         results["rank_test_score"] = rankdata(-known, method="min").astype(np.int32)
         for parameter in (name, "sample_bits"):
             values = [candidate[parameter] for candidate in candidates]
             results[f"param_{parameter}"] = np.ma.MaskedArray(np.array(values), mask=np.zeros(len(values), dtype=bool))
         results["params"] = candidates
-        if np.all(np.isnan(mean)):
-            raise ValueError(f"scoring={self.scoring!r}: no candidate has a score.")
+        self.cv_results_ = results
         if not per_target:
             best = int(np.argmax(known))
-            self.best_score_, self.cv_results_ = float(mean[best]), results
+            self.best_score_ = float(results["mean_test_score"][best])
             return divmod(best, len(widths))
-        of_targets = scores.mean(axis=1)
-        results["mean_test_score_by_target"] = of_targets
+        of_targets = scores.array.mean(axis=1)
+        results["mean_test_score_by_target"] = scores.told(of_targets)
         of_targets = of_targets.reshape(len(grid), len(widths), -1)
         width = int(np.argmax(of_targets.max(axis=0).mean(axis=1)))
-        self.best_score_, self.cv_results_ = of_targets[:, width].max(axis=0), results
+        self.best_score_ = scores.told(of_targets[:, width].max(axis=0))
         return of_targets[:, width].argmax(axis=0), width
 
     def _refit(self, model, packed, data):

@@ -58,6 +58,11 @@ class FoldSearch:
                 out[-1].append(evaluate(k, width, models, held))
         return out
 
+    @property
+    def unit_of_errors(self):
+        """What errors are given in, squared: the scale of the largest target."""
+        return float(self.rows.scale.max())
+
     def total_weight(self, k):
         """Of the training rows of fold k, in the units of the caller's weights."""
         train, weights = self.folds[k][0], self.rows.weights
@@ -99,15 +104,15 @@ class FoldSearch:
         return Models(coef, models[0].point, level)
 
     def errors(self, k, _width, models, held):
-        """Mean squared errors of models on the held-out rows, float64 (models, outputs), in units of the targets."""
+        """Mean squared errors of models on the held-out rows, float64 (models, outputs), in `unit_of_errors`."""
         if held is None:
-            return self._errors_of_rows(k, models) * self.rows.scale**2
+            return self._errors_of_rows(k, models) * self.rows.share**2
         errors, doubtful = held.errors(models)
         doubtful = np.flatnonzero(doubtful.any(axis=1))
         if doubtful.size:
             some = Models(models.coef[doubtful], models.point, models.level[doubtful])
             errors[doubtful] = self._errors_of_rows(k, some)
-        return errors * self.rows.scale**2
+        return errors * self.rows.share**2
 
     def _errors_of_rows(self, k, models):
         """The same from predictions."""

@@ -29,6 +29,7 @@ class Rows:
     ----------
     targets : float64 (rows, outputs), less their mean, in parts of their scale
     mean, scale : float64 (outputs,)
+    share : float64 (outputs,), scale in parts of the largest
     weights : float64 (rows,), in parts of `unit`, or None
     """
 
@@ -49,6 +50,7 @@ class Rows:
         spread[spread <= 1e-15] = np.inf  # what rounding leaves of constants
         self.targets = rounded(targets / (spread * (1 + 2.0**-20)), TARGET_BITS)
         self.mean, self.scale = mean * size, np.where(np.isfinite(spread), spread * (1 + 2.0**-20), 1) * size
+        self.share = self.scale / self.scale.max()
 
     def __len__(self):
         return len(self.targets)
