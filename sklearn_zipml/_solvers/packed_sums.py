@@ -25,14 +25,12 @@ class WeightedSums:
     products : int64 (columns, columns), of grid positions with each other
     positions : int64 (columns,)
     counts : int64 (columns, codes) of rows with each code; no columns where the noise does not depend on it
-    noise : int64 (columns, columns), of squared errors with each other, in NOISE_STEPS of the largest; or (0, 0)
     """
 
     total: int
     products: np.ndarray
     positions: np.ndarray
     counts: np.ndarray
-    noise: np.ndarray
 
     def combined(self, other, sign):
         """These and others, or less others."""
@@ -54,11 +52,14 @@ class PackedSums:
     cross : ExactSums (outputs, n_columns + 1), of weight times target times position, and of weight times target
     squares : ExactSums (outputs,), of weight times squared target
     squared_weights : ExactSums (1,)
+    noise_products : int64 (columns, columns), of squared errors with each other, not weighted, in NOISE_STEPS of the
+        columns' largest; or (0, 0) where they depend on no code, or were not asked for
     """
 
     def __init__(self, n_columns, n_outputs):
         self.d, self.n_outputs, self.n_rows = n_columns, n_outputs, 0
         self.planes, self.cross, self.squares, self.squared_weights = {}, ExactSums(), ExactSums(), ExactSums()
+        self.noise_products = np.zeros((0, 0), dtype=np.int64)
 
     @classmethod
     def of(cls, packed, targets, weights=None, threads=1, *, with_squares=True, with_noise_products=False):
@@ -71,7 +72,7 @@ class PackedSums:
         weights : float64 (rows,) or None
         threads : int; nothing depends on it
         with_squares : bool, whether those of the targets are wanted
-        with_noise_products : bool, whether WeightedSums.noise is wanted, which takes as long again
+        with_noise_products : bool, whether noise_products are wanted, which take as long again
         """
         sums = cls(packed.shape[1], targets.shape[1])
         n, n_slots, order = len(packed), packed.tiles.n_tiles * kernels.TILE_ROWS, packed.order
@@ -83,7 +84,9 @@ class PackedSums:
         sums.squared_weights.add(np.ones((1, n)) if weights is None else weights[None] ** 2)
         places = [(0, None)] if weights is None else digits(order.to_slots(weights, n_slots, np.float64), WEIGHT_BITS)
         for place, some in places:
-            sums.planes[place] = _weighted_sums(packed, some, threads, with_noise_products)
+            sums.planes[place] = _weighted_sums(packed, some, threads)
+        if with_noise_products and packed.noise.shape[1]:
+            sums.noise_products = position_sums(_noise_tiles(packed), 0, packed.tiles.n_tiles, threads)[0]
         return sums
 
     def combined(self, other, sign=1):
@@ -93,6 +96,7 @@ class PackedSums:
         out.cross = self.cross.combined(other.cross, sign)
         out.squares = self.squares.combined(other.squares, sign)
         out.squared_weights = self.squared_weights.combined(other.squared_weights, sign)
+        out.noise_products = self.noise_products + sign * other.noise_products
         out.planes = dict(self.planes)
         for place, plane in other.planes.items():
             mine = self.planes.get(place)
@@ -158,31 +162,25 @@ class PackedSums:
         sums = sum(unit * (plane.counts * noise_by_code).sum(axis=1) for unit, plane in self._planes())
         return np.maximum(sums, 0) / self.weight
 
-    def noise_products(self):
-        """Mean over rows of squared errors times each other, in NOISE_STEPS of the columns' largest, or (0, 0)."""
-        return sum(unit * plane.noise for unit, plane in self._planes()) / self.weight
-
 
 def noise_by_code(packed):
     """Rounding variance in squared steps, float64 (columns, codes); or (columns, 1) where it depends on no code."""
     return code_noise(packed) if packed.noise.shape[1] else packed.rounding_variance.astype(np.float64)[:, None]
 
 
-def _weighted_sums(packed, weights, threads, with_noise_products):
+def _weighted_sums(packed, weights, threads):
     tiles, d = packed.tiles, packed.shape[1]
     integers = None if weights is None else weights.astype(np.int32)
     total = len(packed) if weights is None else int(integers[: len(packed)].sum(dtype=np.int64))
     products, positions = position_sums(tiles, 0, tiles.n_tiles, threads, integers)
-    counts, noise = np.zeros((0, 0), dtype=np.int64), np.zeros((0, 0), dtype=np.int64)
+    counts = np.zeros((0, 0), dtype=np.int64)
     if packed.noise.shape[1]:
         if weights is None:
             counts = sum(in_threads(tiles.counts, tiles.n_tiles, THREAD_TILES, threads))
         else:
             counts = passes.code_weights(tiles, weights)
         counts = np.asarray(counts).reshape(d, -1).astype(np.int64)
-        if with_noise_products:
-            noise = position_sums(_noise_tiles(packed), 0, tiles.n_tiles, threads, integers)[0]
-    return WeightedSums(total, products, positions, counts, noise)
+    return WeightedSums(total, products, positions, counts)
 
 
 def _noise_tiles(packed):

@@ -8,6 +8,8 @@ import pytest
 from sklearn_zipml import PackedMatrix
 from sklearn_zipml._solvers.exact_sums import ExactSums, digits, rounded
 from sklearn_zipml._solvers.packed_sums import PackedSums, noise_by_code
+from sklearn_zipml._storage.decode import positions_by_row
+from sklearn_zipml._storage.packed_rows import rows_of
 
 WEIGHTS = {
     "none": lambda rng, n: None,
@@ -26,7 +28,7 @@ def problem(bits, weights, n=1500, d=37):
 def some(packed, targets, weights, rows):
     """Sums over some rows."""
     few = None if weights is None else weights[rows]
-    return PackedSums.of(packed[rows], targets[rows], few, with_noise_products=True)
+    return PackedSums.of(rows_of(packed[rows]), targets[rows], few, with_noise_products=True)
 
 
 @pytest.mark.parametrize("weights", WEIGHTS)
@@ -34,8 +36,8 @@ def some(packed, targets, weights, rows):
 def test_moments_are_those_of_decoded_rows(bits, weights):
     """In float64."""
     packed, targets, weights, _ = problem(bits, weights)
-    sums = PackedSums.of(packed, targets, weights, threads=2)
-    positions = packed._positions_by_row().astype(float)
+    sums = PackedSums.of(rows_of(packed), targets, weights, threads=2)
+    positions = positions_by_row(rows_of(packed)).astype(float)
     w = np.ones(len(packed)) if weights is None else weights
     share = w / w.sum()
     centre = sums.mean()
@@ -56,11 +58,11 @@ def test_moments_are_those_of_decoded_rows(bits, weights):
 def test_any_division_gives_the_same_bits(bits, weights):
     """Chunks in any order, and what is left when some are taken off."""
     packed, targets, weights, order = problem(bits, weights)
-    whole = PackedSums.of(packed, targets, weights, with_noise_products=True)
+    whole = PackedSums.of(rows_of(packed), targets, weights, with_noise_products=True)
     parts = [some(packed, targets, weights, rows) for rows in np.array_split(order, 7)]
     joined = ((parts[3] + parts[0]) + parts[5]) + (parts[1] + (parts[2] + parts[6] + parts[4]))
     left = (joined + parts[0]) - parts[0]
-    by_code = noise_by_code(packed)
+    by_code = noise_by_code(rows_of(packed))
     for other in (joined, left):
         centre = whole.mean()
         np.testing.assert_array_equal(other.mean(), centre)
@@ -68,7 +70,7 @@ def test_any_division_gives_the_same_bits(bits, weights):
         for one, another in zip(other.cross_moments(centre), whole.cross_moments(centre), strict=True):
             np.testing.assert_array_equal(one, another)
         np.testing.assert_array_equal(other.noise(by_code), whole.noise(by_code))
-        np.testing.assert_array_equal(other.noise_products(), whole.noise_products())
+        np.testing.assert_array_equal(other.noise_products, whole.noise_products)
         assert (other.n_rows, other.weight, other.effective_rows) == (1500, whole.weight, whole.effective_rows)
 
 
