@@ -40,7 +40,7 @@ def solve_by_orthogonal_factors(quadratic):
         return _solve_evenly(quadratic)
     *found, is_whole = _solve(quadratic, quadratic.size_in_units_of_x())
     least = ENOUGH * found[1] + ROUNDING * zero_objective(quadratic)
-    if quadratic.has_ridge and (is_whole or (n + d) * d > 2 * MOST_VALUES):
+    if quadratic.has_ridge and (is_whole or (n + d) * d > MOST_VALUES):
         return found
     if not quadratic.has_ridge and np.all(found[2] <= least):
         return found
