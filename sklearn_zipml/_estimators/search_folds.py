@@ -7,6 +7,7 @@ import numpy as np
 from .._solvers.held_out import HeldOut, Models
 from .._solvers.normal_equations import MOST_COLUMNS
 from .._solvers.ridge_path import TrainingMoments, is_reliable, ridge_path
+from .._storage.packed_rows import rows_of
 from .predict import linear_predictions
 from .search_stores import FoldSums
 
@@ -121,7 +122,7 @@ class FoldSearch:
         taken = self.widest.take(test)
         step, noise = self.widest.grid[1], np.zeros(models.coef.shape[-1])
         if self.widest.sample_bits is not None:
-            noise = np.asarray(taken._variance, dtype=np.float64)
+            noise = np.asarray(rows_of(taken).rounding_variance, dtype=np.float64)
         coef = models.coef.reshape(-1, models.coef.shape[-1])
         level = models.level.reshape(-1) - coef @ models.point
         off = linear_predictions(taken, coef, level).reshape(len(test), *models.level.shape) - targets[:, None]

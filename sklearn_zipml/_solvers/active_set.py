@@ -11,7 +11,7 @@ from scipy.linalg import qr, solve_triangular
 from .._kernels.threads import lapack, poll
 
 # Multiplications that the systems of one search take at most, and changes of the set: about a second.
-MOST_PRODUCTS = 2e10
+MOST_PRODUCTS = 2e9
 MOST_CHANGES = 5000
 EPS = np.finfo(float).eps
 # Part by which a slope has to exceed the penalty for its column to enter.

@@ -35,19 +35,25 @@ def solve_by_orthogonal_factors(quadratic):
     ----------
     quadratic : Quadratic, without l1 penalty and compensation
     """
-    wide = quadratic.problem.n < quadratic.problem.d
-    if quadratic.has_ridge and not wide:
-        return _solve(quadratic, quadratic.problem.unit)
-    found = _solve(quadratic, quadratic.size_in_units_of_x())
+    n, d = quadratic.problem.n, quadratic.problem.d
+    if quadratic.has_ridge and n >= d:
+        return _solve_evenly(quadratic)
+    *found, is_whole = _solve(quadratic, quadratic.size_in_units_of_x())
     least = ENOUGH * found[1] + ROUNDING * zero_objective(quadratic)
-    if quadratic.has_ridge or np.all(found[2] <= least):
+    if quadratic.has_ridge and (is_whole or (n + d) * d > MOST_VALUES):
         return found
-    other = _solve(quadratic, quadratic.problem.unit)
+    if not quadratic.has_ridge and np.all(found[2] <= least):
+        return found
+    other = _solve_evenly(quadratic)
     return other if np.any(other[1] < found[1] - least) else found
 
 
-def _solve(quadratic, size):
-    """The minimum with columns of a size each.
+def _solve_evenly(quadratic):
+    return _solve(quadratic, quadratic.problem.unit, even=True)[:3]
+
+
+def _solve(quadratic, size, even=False):
+    """The minimum with columns of a size each, or even: of the same norm, whatever weights of rows leave of them.
 
     Ridge terms are rows of their own, or with fewer rows than columns columns of their own: then the solution of least
     norm is that of the ridge.
@@ -55,7 +61,7 @@ def _solve(quadratic, size):
     problem = quadratic.problem
     n, d = problem.n, problem.d
     root = np.sqrt(problem.unit_weights()[:n])
-    wide = n < d
+    wide = n < d and not even
     alpha = n * quadratic.alpha_in_units_of(size) if quadratic.has_ridge and wide else 0.0
     rows = problem.tiles.columns(0, d) - problem.centre
     rows *= size
@@ -63,14 +69,19 @@ def _solve(quadratic, size):
     if quadratic.has_ridge:
         more = np.sqrt(alpha) * np.eye(n) if wide else np.diag(np.sqrt(n * quadratic.ridge))
         rows = np.concatenate([rows, more], axis=int(wide))
+    norm = np.ones(rows.shape[1])
+    if even:
+        norm = np.sqrt(np.einsum("ij,ij->j", rows, rows))
+        norm[norm == 0] = 1.0
+        rows /= norm
     factors = _OrthogonalFactors(rows)
     left = quadratic.targets[:, :n] * root
     start = zero_objective(quadratic)
-    solution, best = np.zeros((len(left), rows.shape[1])), None
+    solution, best = np.zeros((len(left), rows.shape[1])), None  # of the columns as `size` makes them
     if len(rows) > n:
         left = np.concatenate([left, np.zeros((len(left), d))], axis=1)
     for _ in range(MOST_STEPS):
-        solution = solution + factors.solve(left)
+        solution = solution + factors.solve(left) / norm
         z = solution[:, :d] * size
         residual = evaluation.residuals(quadratic, z)
         reached = evaluation.objective(quadratic, z, residual)
@@ -87,7 +98,7 @@ def _solve(quadratic, size):
         best = z, reached, gap
         if is_reached(gap, reached, start):
             break
-    return best
+    return *best, len(factors.triangle) == min(rows.shape)
 
 
 class _OrthogonalFactors:

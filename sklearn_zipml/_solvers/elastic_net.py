@@ -21,6 +21,7 @@ from .objective import MOST_L1
 MOST_COLUMNS = 2048
 MOST_SWEEPS = 1000  # at a time
 ATTEMPTS = 20
+IDLE = 2  # attempts in a row that do not halve the gap: what is left is rounding, or takes too long
 
 
 def is_affordable(quadratic):
@@ -99,7 +100,7 @@ class _Descent:
             max_iter=MOST_SWEEPS,
             warm_start=True,
         )
-        model.coef_, gap = start, np.inf
+        model.coef_, gap, least, idle = start, np.inf, np.inf, 0
         for _ in range(ATTEMPTS):
             reached = abs(self.objective(model.coef_))
             model.set_params(tol=max(0.1 * tol * reached / self.square, 1e-16))
@@ -109,7 +110,9 @@ class _Descent:
             self.sweeps += int(model.n_iter_)
             gap = float(model.dual_gap_) * n
             reached = self.objective(model.coef_)
-            if gap <= tol / 2 * abs(reached):
+            idle = 0 if gap <= least / 2 else idle + 1
+            least = min(least, gap)
+            if gap <= tol / 2 * abs(reached) or idle == IDLE:
                 break
             found = search_signs(self.rows, self.target, self.l1, self.ridge, model.coef_)
             if self.objective(found) < reached:
