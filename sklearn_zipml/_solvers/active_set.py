@@ -37,7 +37,8 @@ def search_signs(rows, target, l1, ridge, start):
     spent = 0.0
     for _ in range(MOST_CHANGES):
         active = np.flatnonzero(sign)
-        spent += len(rows) * float(len(active)) ** 2
+        # a ridge adds a row for every active column
+        spent += (len(rows) + (len(active) if ridge > 0 else 0)) * float(len(active)) ** 2
         if spent > MOST_PRODUCTS:
             break
         poll()

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from sklearn_zipml._solvers import active_set
 from sklearn_zipml._solvers.active_set import search_signs
 
 
@@ -53,3 +54,16 @@ def test_never_above_the_start(kind):
     again = search_signs(rows, target, l1, 0.0, found)
     np.testing.assert_allclose(objective(again), objective(found), rtol=1e-12)
     np.testing.assert_allclose(objective(search_signs(rows, target, l1, 0.0, 0 * start)), objective(found), rtol=1e-9)
+
+
+@pytest.mark.parametrize("ridge", [0.0, 1e-3])
+def test_systems_beyond_the_bound_are_not_solved(ridge, monkeypatch):
+    """The first system counts too, with the rows that a ridge adds: of many active columns it may take minutes."""
+    rows, target = problem("wide", 3)
+    n, d = rows.shape
+    start = np.ones(d)
+    products = (n + (d if ridge else 0)) * d**2
+    monkeypatch.setattr(active_set, "MOST_PRODUCTS", products - 1)
+    np.testing.assert_array_equal(search_signs(rows, target, 1e-3, ridge, start), start)
+    monkeypatch.setattr(active_set, "MOST_PRODUCTS", products)
+    assert np.any(search_signs(rows, target, 1e-3, ridge, start) != start)
