@@ -16,6 +16,19 @@ def test_fit_is_at_the_minimum_or_says_it_is_not(seed):
     assert not outcome.failures, outcome.text
 
 
+# Epochs whose loss curve fell below zero by rounding, or that with alpha=0 ended in the norm of their own units.
+EPOCHS = (5043, 5079, 5085, 5192, 5194)
+# Coordinate descent ended 4 to 99 % above the minimum, and factors of few rows lost a direction, both with a warning.
+ALIKE = (5001, 5023, 5056, 5162)
+
+
+@pytest.mark.parametrize("seed", EPOCHS + ALIKE)
+def test_problems_that_went_wrong(seed):
+    outcome = run(seed)
+    assert not outcome.failures, outcome.text
+    assert seed in EPOCHS or outcome.verdict != "warned"
+
+
 class Model:
     """What the judge reads of a fitted model."""
 
