@@ -14,7 +14,7 @@ from sklearn.utils._param_validation import StrOptions
 from sklearn.utils.metadata_routing import MetadataRouter, MethodMapping, process_routing
 from sklearn.utils.validation import _check_method_params
 
-from .._kernels.threads import threads_of
+from .._kernels.threads import N_JOBS, threads_of
 from .._packed_matrix import PackedMatrix
 from .._scheme import CONSTRAINTS, check_draws
 from .._seeds import draw_seed
@@ -102,7 +102,7 @@ class ZipMLSearch(StableState, DocumentationLink, BaseEstimator):
         "fit_intercept": ["boolean"],
         "scoring": [StrOptions(set(get_scorer_names())), callable, None],
         "cv": ["cv_object"],
-        "n_jobs": [None, Integral],
+        "n_jobs": N_JOBS,
         "random_state": ["random_state"],
     }
 
