@@ -5,7 +5,6 @@ import numpy as np
 from .._kernels.products import MANY
 from . import evaluation
 from .accuracy import OF_OBJECTIVE, OF_START, is_reached
-from .by_orthogonal_factors import is_small_enough, solve_by_orthogonal_factors
 from .factor import SINGULAR, Factor
 from .loss import mean_square
 
@@ -20,23 +19,24 @@ MOST_STEPS = 100
 NEGATIVE = 1e-10
 
 
-def solve_by_columns(quadratic):
+def solve_by_columns(quadratic, singular_too=True):
     """The minimum, from the factored matrix of second moments H + ridge - compensation.
 
     Parameters
     ----------
     quadratic : Quadratic, without an l1 penalty
+    singular_too : bool, whether a matrix that is singular to working precision is to be put up with
 
     Returns
     -------
     z : float64 (targets, columns)
-    objective, gap : float64 (targets,), and what may still be gained
+    objective, gap : float64 (targets,), and what may still be gained; or None for such a matrix
     """
     problem = quadratic.problem
     matrix = quadratic.matrix()
     factor = positive_factor(quadratic, matrix)
-    if factor.rcond < SINGULAR and not quadratic.is_compensated and is_small_enough(problem):
-        return solve_by_orthogonal_factors(quadratic)
+    if factor.rcond < SINGULAR and not singular_too:
+        return None
     residual = evaluation.residuals(quadratic, np.zeros((len(quadratic.targets), problem.d)))
     start = quadratic.loss.mean(residual, quadratic.row_targets, problem.weights)
     limbs = 2 if len(residual) >= MANY and factor.rcond > FEW_BITS else evaluation.LIMBS

@@ -27,14 +27,18 @@ def solve_exactly(quadratic, start, tol):
 
 
 def _factored(quadratic, tol):
-    if not by_rows(quadratic):
-        found = solve_by_columns(quadratic)
-        enough = tol * np.abs(found[1]) + ROUNDING * zero_objective(quadratic)
-        if np.all(found[2] <= enough) or quadratic.is_compensated or not is_small_enough(quadratic.problem):
-            return found
-        other = solve_by_orthogonal_factors(quadratic)
-        return other if np.all(other[2] <= np.maximum(found[2], enough)) else found
-    found = solve_by_rows(quadratic)
-    if found is None and is_small_enough(quadratic.problem):
+    """The minimum from second moments, or from the rows themselves where these are few and moments do not get there."""
+    is_small = not quadratic.is_compensated and is_small_enough(quadratic.problem)
+    if by_rows(quadratic):
+        found = solve_by_rows(quadratic)
+        if found is None and is_small:
+            return solve_by_orthogonal_factors(quadratic)
+        return found or solve_by_rows(quadratic, singular_too=True)
+    found = solve_by_columns(quadratic, singular_too=not is_small)
+    if found is None:
         return solve_by_orthogonal_factors(quadratic)
-    return found or solve_by_rows(quadratic, singular_too=True)
+    enough = tol * np.abs(found[1]) + ROUNDING * zero_objective(quadratic)
+    if not is_small or np.all(found[2] <= enough):
+        return found
+    other = solve_by_orthogonal_factors(quadratic)
+    return other if np.all(other[2] <= np.maximum(found[2], enough)) else found
