@@ -99,16 +99,14 @@ def dense_compensation(gram, noise, noisy, ratio):
     min(2 sqrt(R), mu) where that is more. l is not known better: the eigenvalues of pure noise spread over
     1 - 2 sqrt(R) to 1 + 2 sqrt(R), but for R itself (Marchenko and Pastur).
     """
-    tau, floor = 1 - 4 * ratio, 2 * np.sqrt(ratio)
+    tau, floor = tau_and_floor(ratio)
     matrix = in_units_of_noise(gram, noise, noisy)
     if lapack(np.linalg.eigvalsh, matrix)[0] >= tau + floor:
         return Compensation.even(tau, noise)
     values, vectors = lapack(np.linalg.eigh, matrix)
     floor = min(floor, max(values[0], 0.0))
-    low = values - tau < floor
-    directions = np.zeros((len(noise), len(values)))
-    directions[noisy] = vectors / np.sqrt(noise[noisy])[:, None]
-    lift = noise[:, None] * directions[:, low] * np.sqrt(floor + tau - values[low])
+    directions = _directions(vectors, noise, noisy)
+    lift = _lift_of(values, directions, noise, tau, floor)
     gains = values / np.maximum(values - tau, floor) if floor > 0 else np.ones(len(values))
     used = gains > LEAST_GAIN
     return Compensation(tau, lift, directions[:, used], gains[used], noise)
@@ -116,14 +114,29 @@ def dense_compensation(gram, noise, noisy, ratio):
 
 def lift(gram, noise, noisy, ratio):
     """The lift of `dense_compensation` alone, where it is known that there is one."""
-    tau, floor = 1 - 4 * ratio, 2 * np.sqrt(ratio)
+    tau, floor = tau_and_floor(ratio)
     matrix = in_units_of_noise(gram, noise, noisy)
     values, vectors = lapack(eigh, matrix, subset_by_value=(-np.inf, tau + floor))
     floor = min(floor, max(values[0], 0.0)) if values.size else floor
+    return _lift_of(values, _directions(vectors, noise, noisy), noise, tau, floor)
+
+
+def tau_and_floor(ratio):
+    """The part of D that is subtracted, and what is left of a direction at least, if it has so much; R below 1 / 4."""
+    return 1 - 4 * ratio, 2 * np.sqrt(ratio)
+
+
+def _directions(vectors, noise, noisy):
+    """Eigenvectors in units of the columns, float64 (columns, vectors)."""
+    directions = np.zeros((len(noise), vectors.shape[1]))
+    directions[noisy] = vectors / np.sqrt(noise[noisy])[:, None]
+    return directions
+
+
+def _lift_of(values, directions, noise, tau, floor):
+    """What lifts the eigenvalues below it to the floor, float64 (columns, such directions)."""
     low = values - tau < floor
-    directions = np.zeros((len(noise), int(low.sum())))
-    directions[noisy] = vectors[:, low] / np.sqrt(noise[noisy])[:, None]
-    return noise[:, None] * directions * np.sqrt(floor + tau - values[low])
+    return noise[:, None] * directions[:, low] * np.sqrt(floor + tau - values[low])
 
 
 def bounded_compensation(problem, ridge, noise, tau):

@@ -42,12 +42,9 @@ class Factor:
         if len(matrix) == 0:
             self._cholesky, self.rcond = scaled, 1.0
             return
-        try:
-            # NumPy's, which lets other threads run, and with them an interrupt; the upper one is Fortran's order
-            self._cholesky = lapack(np.linalg.cholesky, scaled).T
+        self._cholesky = _upper_cholesky(scaled)
+        if self._cholesky is not None:
             self.rcond = float(lapack(dpocon, self._cholesky, norm, uplo="U")[0])
-        except np.linalg.LinAlgError:
-            pass
         if self.rcond < SINGULAR:
             self._take_eigenvectors(scaled, weights)
 
@@ -100,3 +97,19 @@ class Factor:
         scaled = np.divide(solution, self.inverse, out=np.zeros_like(solution), where=self.inverse > 0)
         along = np.linalg.lstsq(self._triangle, self._basis.T @ (self._root * scaled).T, rcond=None)[0]
         return solution - (self._free @ along).T * self.inverse
+
+
+def is_positive_definite(matrix):
+    """Whether a symmetric matrix has a Cholesky factor in float64."""
+    return _upper_cholesky(matrix) is not None
+
+
+def _upper_cholesky(matrix):
+    """The upper Cholesky factor in Fortran's order, or None.
+
+    NumPy's, which lets other threads run, and with them an interrupt.
+    """
+    try:
+        return lapack(np.linalg.cholesky, matrix).T
+    except np.linalg.LinAlgError:
+        return None

@@ -4,11 +4,10 @@ from contextlib import nullcontext
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.linalg.lapack import dpotrf
 
-from .._kernels.threads import lapack, one_blas_thread
-from .compensation import dense_ratio, lift, noisy_columns, tau_of
-from .factor import SINGULAR, Factor
+from .._kernels.threads import one_blas_thread
+from .compensation import dense_ratio, lift, noisy_columns, tau_and_floor, tau_of
+from .factor import SINGULAR, Factor, is_positive_definite
 from .objective import MOST_RIDGE
 from .problem import DENSE_COLUMNS, SMALLEST
 
@@ -109,11 +108,11 @@ class LiftRule:
         noisy = noisy_columns(noise)
         if not noisy.any() or self._ratio >= 0.25:
             return
-        tau, floor = 1 - 4 * self._ratio, 2 * np.sqrt(self._ratio)
+        tau, floor = tau_and_floor(self._ratio)
         if not self._is_even:
             left = matrix.copy()
             left[np.diag_indices_from(left)] -= (tau + floor) * noise
-            self._is_even = lapack(dpotrf, left, lower=1, overwrite_a=1)[1] == 0
+            self._is_even = is_positive_definite(left)
         lifted = None
         if not self._is_even and len(matrix) > DENSE_COLUMNS:
             tau = tau_of(self._ratio, lambda: dense_ratio(matrix, noise, noisy))
