@@ -34,7 +34,7 @@ cdef extern from "encoding/encode.h" nogil:
         const uint8_t *after
         const uint8_t *far
     ctypedef void zml_requantize(const uint8_t *source, uint8_t *tiles, size_t n_tiles, uint64_t ordinal,
-                             const zml_requantization *plan, uint64_t *sum, uint64_t *square, uint64_t *error)
+                                 const zml_requantization *plan, uint64_t *sum, uint64_t *square, uint64_t *error)
     ctypedef struct zml_encoding:
         zml_optimal_levels *optimal_levels
         zml_requantize *requantize
@@ -198,7 +198,7 @@ cdef class Requantizer:
                 self.source.look()
                 with nogil:
                     encoding.requantize(self.source.tile(t), &tiles[t, 0], count, t, &tables, &view[0, 0], &view[1, 0],
-                                    &view[2, 0])
+                                        &view[2, 0])
                 t += count
             return sums
         # as many tiles as stay in the cache
