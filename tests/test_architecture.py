@@ -46,7 +46,6 @@ CIRCULAR = set()
 PRIVATE = {}
 LONG_FILES = {
     "sklearn_zipml/_estimators/classifier.py",
-    "sklearn_zipml/_kernels/tiles.pyx",
     "sklearn_zipml/csrc/passes/vector-inl.h",
     "tests/estimators/test_classifier.py",
     "tests/estimators/test_quantizer.py",
@@ -65,8 +64,8 @@ MANY_ARGUMENTS = {
     "_inspection/bit_width_curve.py:BitWidthCurveDisplay.plot",  # public
     "_inspection/bit_widths.py:cross_validate_widths",
     "_inspection/recommend_bits.py:recommend_bits",  # public
+    "_kernels/encoder.pyx:__init__",
     "_kernels/testing.pyx:rows",
-    "_kernels/tiles.pyx:__init__",
     "csrc/encoding/levels-inl.h:column_levels",
     "csrc/encoding/requantize-inl.h:requantize_as",
     "csrc/passes/avx2.c:dot",

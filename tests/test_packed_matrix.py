@@ -13,8 +13,9 @@ import reference
 from packing import assert_same_parts, pack
 from scipy import stats
 
+from sklearn_zipml._kernels import columns as column_kernels
 from sklearn_zipml._kernels import dispatch
-from sklearn_zipml._kernels import tiles as kernels
+from sklearn_zipml._kernels import row_order as order_kernels
 from sklearn_zipml._packed_matrix import PackedMatrix, matrix_of
 from sklearn_zipml._quantization.requantize import requantizer
 from sklearn_zipml._scheme import Scheme
@@ -366,7 +367,7 @@ def test_narrow_levels_are_optimal(bits):
         positions.T, column_levels(rows_of(packed.requantize(bits, random_state=0))), strict=True
     ):
         moments = [np.array([(values[values < g] ** power).sum() for g in grid]) for power in range(3)]
-        best = grid[kernels.optimal_levels(grid, *moments, 1 << bits)]
+        best = grid[column_kernels.optimal_levels(grid, *moments, 1 << bits)]
         found, least = (
             ((own[index] - values) * (values - own[index - 1])).sum()
             for own in (levels.astype(float), best)
@@ -444,7 +445,7 @@ def test_row_order_is_a_permutation(n):
 
 def test_row_order_mixes():
     """The first of 100 slots is uniform over the rows: chi-squared over 20000 seeds, error rate 1e-6."""
-    first = [int(kernels.permutation(100, seed * 7919, 0, 1)[0]) for seed in range(20_000)]
+    first = [int(order_kernels.permutation(100, seed * 7919, 0, 1)[0]) for seed in range(20_000)]
     statistic, p = stats.chisquare(np.bincount(first, minlength=100))
     assert p > ERROR_RATE, statistic
     slots = RowOrder(10**4, 5).rows()

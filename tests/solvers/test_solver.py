@@ -10,7 +10,7 @@ from scipy import stats
 from solving import solve
 
 from sklearn_zipml._kernels import epochs as epoch_kernels
-from sklearn_zipml._kernels import tiles as kernels
+from sklearn_zipml._kernels import row_order as order_kernels
 from sklearn_zipml._packed_matrix import matrix_of
 from sklearn_zipml._quantization.encoder import pack
 from sklearn_zipml._quantization.float_rows import FloatRows
@@ -74,7 +74,7 @@ def test_saga_epoch_equals_the_twin(sample_bits, model_bits, gradient_bits, batc
     offset = np.zeros(anchor.z.shape, dtype=np.float32)
     offset[:, :d] = 0.1 * start[::-1]
     rule = Rule.of(0.01, quadratic, quadratic.noise)
-    order = kernels.permutation(problem.tiles.n_tiles, 5, 0, problem.tiles.n_tiles)
+    order = order_kernels.permutation(problem.tiles.n_tiles, 5, 0, problem.tiles.n_tiles)
     bits = (model_bits or 0, gradient_bits or 0)
     constants = (quadratic.centre, rule.keep, rule.step, 0.07, 1 / n)
     penalty_gradient = quadratic.penalty_gradient(anchor.z)
@@ -110,7 +110,7 @@ def test_sgd_epoch_equals_the_twin(sample_bits, model_bits, gradient_bits, batch
     model = np.zeros((2, quadratic.padded), dtype=np.float32)
     model[:, :d] = np.random.default_rng(1).normal(size=(2, d)) * problem.unit
     rule = Rule.of(0.01, quadratic, quadratic.noise)
-    order = kernels.permutation(problem.tiles.n_tiles, 5, 0, problem.tiles.n_tiles)
+    order = order_kernels.permutation(problem.tiles.n_tiles, 5, 0, problem.tiles.n_tiles)
     bits = (model_bits or 0, gradient_bits or 0)
     unit = np.divide(1, quadratic.unit, out=np.zeros_like(quadratic.unit), where=quadratic.unit > 0)
     constants = (quadratic.centre, rule.keep, rule.step, 0.07)
