@@ -47,14 +47,7 @@ PRIVATE = {}
 LONG_FILES = {
     "sklearn_zipml/_estimators/classifier.py",
     "sklearn_zipml/csrc/passes/vector-inl.h",
-    "tests/estimators/test_classifier.py",
-    "tests/estimators/test_quantizer.py",
-    "tests/estimators/test_regressor.py",
-    "tests/kernels/test_interrupts.py",
     "tests/reference.py",  # the slow twin: it stays
-    "tests/solvers/test_solver.py",
-    "tests/storage/test_file.py",
-    "tests/test_packed_matrix.py",
 }
 LONG_FUNCTIONS = {
     "csrc/encoding/avx512_round-inl.h:round_column_as",
