@@ -89,10 +89,11 @@ cdef class Encoder:
 
     Parameters
     ----------
-    levels : uint8 (columns, levels), grid positions, the first 0, unused ones repeating the last
-    n_levels : uint16 (columns,), how many are used
-    top : uint8 (columns,), highest grid position
-    offset, scale : float64 (columns,): a value's fixed-point grid coordinate is (value - offset) * scale
+    grid : (levels, n_levels, top, offset, scale)
+        levels : uint8 (columns, levels), grid positions, the first 0, unused ones repeating the last
+        n_levels : uint16 (columns,), how many are used
+        top : uint8 (columns,), highest grid position
+        offset, scale : float64 (columns,): a value's fixed-point grid coordinate is (value - offset) * scale
     sampling : NAIVE, NEAREST, DOUBLE or COMPENSATED
     width : {1, 2, 4, 8}
     seed : int, 64 bits
@@ -109,8 +110,8 @@ cdef class Encoder:
     cdef readonly size_t n_columns
     cdef readonly int width
 
-    def __init__(self, levels, n_levels, top, offset, scale, zml_sampling sampling, int width, uint64_t seed,
-                 uint32_t n_draws):
+    def __init__(self, tuple grid, zml_sampling sampling, int width, uint64_t seed, uint32_t n_draws):
+        levels, n_levels, top, offset, scale = grid
         cdef size_t d = len(n_levels), padded = zml_padded_columns(d), j
         cdef int k
         require_grid(levels, n_levels, top, offset, scale, width, n_draws)

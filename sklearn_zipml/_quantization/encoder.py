@@ -74,7 +74,7 @@ class RowEncoder:
         self.dtype, self.n_jobs, scheme = grid.dtype, n_jobs, grid.scheme
         columns = (grid.levels, grid.used, grid.top, grid.offset, grid.scale)
         key = Stream.ROUNDING.of(seed)
-        self.kernel = encoder_kernels.Encoder(*columns, scheme.rounding, scheme.width, key, scheme.n_draws)
+        self.kernel = encoder_kernels.Encoder(columns, scheme.rounding, scheme.width, key, scheme.n_draws)
         self.kind = (len(grid.used), scheme.width, scheme.has_noise_by_code)
         self.moments = encoder_kernels.Moments(*self.kind)
 

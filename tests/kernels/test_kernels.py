@@ -331,7 +331,7 @@ def test_sizes_that_do_not_go_together():
     rows, block = np.arange(3), np.zeros((3, 9))
 
     def encoding(*given, width=2, n_draws=1):
-        return encoder_kernels.Encoder(*given, encoder_kernels.COMPENSATED, width, 0, n_draws)
+        return encoder_kernels.Encoder(given, encoder_kernels.COMPENSATED, width, 0, n_draws)
 
     def requantizing(used=encoder[1], codes=4, chosen=rows[:2]):
         carried, no_levels = np.zeros((9, codes)), np.zeros((9, 0), np.uint8)
