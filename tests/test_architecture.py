@@ -49,7 +49,6 @@ LONG_FILES = {
 }
 LONG_FUNCTIONS = {
     "csrc/encoding/avx512_round-inl.h:round_column_as",
-    "csrc/encoding/encode-inl.h:round_any_column_as",
 }
 MANY_ARGUMENTS = {
     "_inspection/bit_width_curve.py:BitWidthCurveDisplay.plot",  # public
