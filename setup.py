@@ -18,8 +18,12 @@ CSRC = "sklearn_zipml/csrc"
 # These hold no state; all the other C files are linked into the one module that does.
 EPOCH_SOURCES = [f"{CSRC}/{name}.c" for name in ("block", "epoch", "saga", "sgd", "team")]
 REQUANTIZE_SOURCES = [f"{CSRC}/encoding/requantize_plan.c"]
+ENCODER_SOURCES = [f"{CSRC}/encoding/encode.c"]
+TILE_SOURCES = [f"{CSRC}/encoding/decode.c", f"{CSRC}/format/rows.c"]
+ORDER_SOURCES = [f"{CSRC}/format/permute.c"]
 PRODUCT_SOURCES = [f"{CSRC}/products/passes.c", f"{CSRC}/products/moments.c"]
-C_SOURCES = sorted({*glob(f"{CSRC}/**/*.c", recursive=True)} - {*EPOCH_SOURCES, *REQUANTIZE_SOURCES, *PRODUCT_SOURCES})
+OWN_SOURCES = {*EPOCH_SOURCES, *REQUANTIZE_SOURCES, *PRODUCT_SOURCES, *ENCODER_SOURCES, *TILE_SOURCES, *ORDER_SOURCES}
+C_SOURCES = sorted({*glob(f"{CSRC}/**/*.c", recursive=True)} - OWN_SOURCES)
 # Named here, these files are part of the sdist and a change in one of them triggers a look at what includes it.
 HEADERS = sorted(glob(f"{CSRC}/**/*.h", recursive=True) + glob("sklearn_zipml/_kernels/*.pxd"))
 
@@ -110,7 +114,11 @@ setup(
     # One module links the kernels and holds the choice among them; the others ask it for them.
     ext_modules=[
         extension("workers"),
-        extension("tiles", *C_SOURCES),
+        extension("active", *C_SOURCES),
+        extension("tiles", *TILE_SOURCES),
+        extension("columns"),
+        extension("row_order", *ORDER_SOURCES),
+        extension("encoder", *ENCODER_SOURCES),
         extension("passes"),
         extension("epochs", *EPOCH_SOURCES),
         extension("matmul", *PRODUCT_SOURCES),

@@ -13,7 +13,7 @@ from functools import partial
 import numpy as np
 
 from sklearn_zipml import DoubleSamplingQuantizer
-from sklearn_zipml._kernels import tiles as kernels
+from sklearn_zipml._kernels import active as active_kernels
 from sklearn_zipml._storage.packed_rows import rows_of
 
 SAMPLINGS = ("compensated", "double")
@@ -99,8 +99,8 @@ def main():
     parser.add_argument("--dtypes", default="float32,float64")
     parser.add_argument("--kernels", default=None)
     options = parser.parse_args()
-    for name in options.kernels.split(",") if options.kernels else [kernels.kernel_name()]:
-        kernels.use_kernels(name)
+    for name in options.kernels.split(",") if options.kernels else [active_kernels.kernel_name()]:
+        active_kernels.use_kernels(name)
         print(f"== {name}, {options.rows} x {options.columns}", flush=True)
         packing(options)
         narrowing_and_taking(options)

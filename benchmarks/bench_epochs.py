@@ -8,6 +8,7 @@ import time
 
 import numpy as np
 
+from sklearn_zipml._kernels import active as active_kernels
 from sklearn_zipml._kernels import epochs as epoch_kernels
 from sklearn_zipml._kernels import passes
 from sklearn_zipml._kernels import tiles as kernels
@@ -67,14 +68,14 @@ def main():
     parser.add_argument("--repeats", type=int, default=2)
     parser.add_argument("--threads", type=int, default=1)
     options = parser.parse_args()
-    names = options.kernels.split(",") if options.kernels else [kernels.kernel_name()]
+    names = options.kernels.split(",") if options.kernels else [active_kernels.kernel_name()]
     for bits in map(int, options.bits.split(",")):
         for d in map(int, options.columns.split(",")):
             tiles = random_tiles(options.values, d, bits)
             n_values = 64 * tiles.n_tiles * d
             for name in names:
                 if options.kernels:
-                    kernels.use_kernels(name)
+                    active_kernels.use_kernels(name)
                 for batch in map(int, options.batch.split(",")):
                     rates = {
                         label: n_values / seconds_of_epoch(tiles, batch, planes, options.repeats, options.threads) / 1e9

@@ -13,6 +13,7 @@ from functools import partial
 import numpy as np
 from threadpoolctl import threadpool_info, threadpool_limits
 
+from sklearn_zipml._kernels import active as active_kernels
 from sklearn_zipml._kernels import passes
 from sklearn_zipml._kernels import tiles as bindings
 from sklearn_zipml._kernels.dispatch import kernels
@@ -108,7 +109,7 @@ def main():
     parser.add_argument("--rows", type=int, default=16384)
     parser.add_argument("--columns", default="1000")
     parser.add_argument("--bits", default="1,2,4,8")
-    parser.add_argument("--kernels", default=bindings.kernel_name())
+    parser.add_argument("--kernels", default=active_kernels.kernel_name())
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--repeats", type=int, default=5)
     parser.add_argument("--vectors", default="10,100")

@@ -5,7 +5,7 @@ from numbers import Integral
 
 from sklearn.utils._param_validation import Interval, StrOptions, validate_parameter_constraints
 
-from ._kernels import tiles as kernels
+from ._kernels import encoder as encoder_kernels
 
 SAMPLINGS = ("compensated", "double", "naive", "nearest")
 PLACEMENTS = ("optimal", "uniform")  # of levels
@@ -19,10 +19,10 @@ CONSTRAINTS = {
     "n_draws": [Interval(Integral, 2, 255, closed="both")],
 }
 _ROUNDING = {
-    "naive": kernels.NAIVE,
-    "nearest": kernels.NEAREST,
-    "double": kernels.DOUBLE,
-    "compensated": kernels.COMPENSATED,
+    "naive": encoder_kernels.NAIVE,
+    "nearest": encoder_kernels.NEAREST,
+    "double": encoder_kernels.DOUBLE,
+    "compensated": encoder_kernels.COMPENSATED,
 }
 
 

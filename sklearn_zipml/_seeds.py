@@ -4,7 +4,7 @@ from enum import IntEnum
 
 import numpy as np
 
-from ._kernels.tiles import mix
+from ._kernels.row_order import mix
 
 
 class Stream(IntEnum):

@@ -45,28 +45,15 @@ CIRCULAR = set()
 # Private names of classes and modules in other folders, by the module that uses them.
 PRIVATE = {}
 LONG_FILES = {
-    "sklearn_zipml/_estimators/classifier.py",
-    "sklearn_zipml/_kernels/tiles.pyx",
-    "sklearn_zipml/csrc/passes/vector-inl.h",
-    "tests/estimators/test_classifier.py",
-    "tests/estimators/test_quantizer.py",
-    "tests/estimators/test_regressor.py",
-    "tests/kernels/test_interrupts.py",
     "tests/reference.py",  # the slow twin: it stays
-    "tests/solvers/test_solver.py",
-    "tests/storage/test_file.py",
-    "tests/test_packed_matrix.py",
 }
 LONG_FUNCTIONS = {
     "csrc/encoding/avx512_round-inl.h:round_column_as",
-    "csrc/encoding/encode-inl.h:round_any_column_as",
 }
 MANY_ARGUMENTS = {
     "_inspection/bit_width_curve.py:BitWidthCurveDisplay.plot",  # public
-    "_inspection/bit_widths.py:cross_validate_widths",
     "_inspection/recommend_bits.py:recommend_bits",  # public
     "_kernels/testing.pyx:rows",
-    "_kernels/tiles.pyx:__init__",
     "csrc/encoding/levels-inl.h:column_levels",
     "csrc/encoding/requantize-inl.h:requantize_as",
     "csrc/passes/avx2.c:dot",
@@ -88,10 +75,10 @@ MANY_ARGUMENTS = {
     "csrc/passes/portable.c:dot",
     "csrc/passes/portable.c:dot_planes",
     "csrc/passes/portable.c:gradient",
-    "csrc/passes/vector-inl.h:quantize",
-    "csrc/passes/vector-inl.h:quantize_as",
-    "csrc/passes/vector-inl.h:quantize_block",
-    "csrc/passes/vector-inl.h:quantize_centred",
+    "csrc/passes/grid-inl.h:quantize",
+    "csrc/passes/grid-inl.h:quantize_as",
+    "csrc/passes/grid-inl.h:quantize_block",
+    "csrc/passes/grid-inl.h:quantize_centred",
     "csrc/passes/vector-inl.h:saga_rows",
     "csrc/products/avx2.c:multiply",
     "csrc/products/avx512.c:multiply",

@@ -14,7 +14,7 @@ from sklearn.utils import check_random_state
 from sklearn.utils._param_validation import Interval, Options, StrOptions
 from sklearn.utils.validation import check_is_fitted
 
-from .._kernels import tiles as kernels
+from .._kernels import row_order as order_kernels
 from .._kernels.threads import N_JOBS, threads_of
 from .._packed_matrix import PackedMatrix
 from .._quantization.encoder import pack
@@ -205,7 +205,7 @@ class ZipMLModel(StableState, DocumentationLink, CallbackSupportMixin, BaseEstim
         if moments is None:
             moments = Moments(X.shape[1], targets.shape[1], draw_seed(check_random_state(self.random_state)))
         # the first chunk is packed as by fit; later ones get draws of their own
-        seed = kernels.mix(moments.seed, moments.n_chunks) if moments.n_chunks else moments.seed
+        seed = order_kernels.mix(moments.seed, moments.n_chunks) if moments.n_chunks else moments.seed
         weights = np.ones(len(targets)) if weights is None else weights
         rows = None if weights.all() else np.flatnonzero(weights)
         if self.sample_bits is None and not isinstance(X, PackedMatrix):
@@ -281,7 +281,7 @@ class ZipMLModel(StableState, DocumentationLink, CallbackSupportMixin, BaseEstim
         from .._quantization.requantize import requantizer
 
         draw = requantizer(matrix, self.sample_bits, self.n_jobs)
-        return lambda epoch: draw(kernels.mix(seed, 1000 + epoch))
+        return lambda epoch: draw(order_kernels.mix(seed, 1000 + epoch))
 
     def _start(self, n_outputs, problem, scale):
         """Initial z: the last solution if warm_start, else zero."""

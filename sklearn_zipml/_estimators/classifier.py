@@ -15,6 +15,7 @@ from .base import ZipMLModel
 from .callbacks import FitTask
 from .export import plain_classifier
 from .guard import all_or_nothing
+from .labels import choose, coded
 from .score import ScoreOfOwnTarget
 from .validation import check_samples_and_target, check_weights, in_units, weights_of_classes
 
@@ -231,7 +232,7 @@ class ZipMLLSSVC(ScoreOfOwnTarget, ClassifierMixin, ZipMLModel):
         classes, labels = np.unique(y, return_inverse=True)
         weights, unit = in_units(weights_of_classes(self.class_weight, y, weights), len(y))
         self._check_warm_classes(classes)
-        targets = self._coded(labels, len(classes))
+        targets = coded(labels, len(classes))
         dtype = np.float32 if X.dtype.type is np.float32 else np.float64
 
         def attributes(coef, intercept):
@@ -301,7 +302,7 @@ class ZipMLLSSVC(ScoreOfOwnTarget, ClassifierMixin, ZipMLModel):
             )
         weights = weights_of_classes(self.class_weight, y, weights)
         weights, unit = in_units(weights, len(y), None if first else self._weight_unit)
-        targets = self._coded(np.searchsorted(classes, y), len(classes))
+        targets = coded(np.searchsorted(classes, y), len(classes))
         dtype = np.float32 if X.dtype.type is np.float32 else np.float64
         coef, intercept = self._partial_fit_linear(X, targets, weights, self._penalty_in(unit), dtype)
         self.classes_, self._weight_unit = classes, unit
@@ -323,15 +324,6 @@ class ZipMLLSSVC(ScoreOfOwnTarget, ClassifierMixin, ZipMLModel):
         if len(classes) < 2:
             raise ValueError(f"{type(self).__name__} needs at least 2 classes, got classes={classes}.")
         return classes
-
-    @staticmethod
-    def _coded(labels, n_classes):
-        """Targets of -1 and 1, (rows, outputs), of label numbers: one output for up to two classes, else one for each.
-
-        One class alone is the negative one, as in RidgeClassifier.
-        """
-        positive = [1] if n_classes <= 2 else range(n_classes)
-        return np.stack([np.where(labels == k, 1.0, -1.0) for k in positive], axis=1)
 
     def _check_warm_classes(self, classes):
         if self.warm_start and hasattr(self, "coef_") and not np.array_equal(self.classes_, classes):
@@ -367,7 +359,7 @@ class ZipMLLSSVC(ScoreOfOwnTarget, ClassifierMixin, ZipMLModel):
         -------
         array of shape (n_samples,)
         """
-        chosen = self._choose(np.atleast_2d(self.decision_function(X).T).T)
+        chosen = choose(np.atleast_2d(self.decision_function(X).T).T)
         return self.classes_[chosen if len(self.classes_) > 1 else np.zeros_like(chosen)]
 
     def to_sklearn(self) -> RidgeClassifier | SGDClassifier:
@@ -399,10 +391,6 @@ class ZipMLLSSVC(ScoreOfOwnTarget, ClassifierMixin, ZipMLModel):
         """
         return plain_classifier(self)
 
-    @staticmethod
-    def _choose(values):
-        return (values[:, 0] > 0).astype(int) if values.shape[1] == 1 else values.argmax(axis=1)
-
     def _validation_score(self, predictions, targets, weights):
-        truth = self._choose(targets)
-        return np.average(self._choose(predictions) == truth, weights=weights)
+        truth = choose(targets)
+        return np.average(choose(predictions) == truth, weights=weights)

@@ -12,6 +12,7 @@ from sklearn.utils.multiclass import check_classification_targets
 from .._typing import Levels, RandomState, Samples, Sampling
 from .classifier import MOST_PENALTY, ZipMLLSSVC
 from .guard import all_or_nothing
+from .labels import coded
 from .score import ScoreOfOwnTarget
 from .search import SHARED, Plan, SearchData, ZipMLSearch
 from .validation import check_samples_and_target, check_weights, weights_of_classes
@@ -150,7 +151,7 @@ class ZipMLLSSVCCV(ScoreOfOwnTarget, ClassifierMixin, ZipMLSearch):
         check_classification_targets(y)
         weights = weights_of_classes(self.class_weight, y, check_weights(sample_weight, X))
         classes, labels = np.unique(y, return_inverse=True)
-        data = SearchData(X, y, ZipMLLSSVC._coded(labels, len(classes)), weights, sample_weight)
+        data = SearchData(X, y, coded(labels, len(classes)), weights, sample_weight)
         Cs, dtype = self._grid_of("Cs", self.Cs), np.float32 if X.dtype.type is np.float32 else np.float64
         self.classes_ = classes
 
@@ -173,4 +174,3 @@ class ZipMLLSSVCCV(ScoreOfOwnTarget, ClassifierMixin, ZipMLSearch):
 
     decision_function = ZipMLLSSVC.decision_function
     predict = ZipMLLSSVC.predict
-    _choose = staticmethod(ZipMLLSSVC._choose)

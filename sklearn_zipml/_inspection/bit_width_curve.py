@@ -8,7 +8,7 @@ from numpy.typing import ArrayLike
 from sklearn.base import BaseEstimator, is_classifier
 
 from .._typing import Samples
-from .bit_widths import cross_validate_widths
+from .bit_widths import Steps, cross_validate_widths
 from .plotting import axes, byte_unit, plain, style
 
 # Parts of the height of the axes: bars of memory, room above them, and room for the legend
@@ -155,7 +155,7 @@ class BitWidthCurveDisplay:
         ('model_bits', 'R²')
         """
         results = cross_validate_widths(
-            estimator, X, y, param=param, bits=bits, cv=cv, scoring=scoring, n_jobs=n_jobs, groups=groups
+            Steps(estimator, param, X), X, y, bits=bits, cv=cv, scoring=scoring, n_jobs=n_jobs, groups=groups
         )
         if scoring is None:
             name = "accuracy" if is_classifier(estimator) else "R²"

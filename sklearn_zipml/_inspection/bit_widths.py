@@ -20,15 +20,14 @@ from .._scheme import draws_of
 WIDTHS = (1, 2, 3, 4, 8)
 
 
-def cross_validate_widths(estimator, X, y, *, param, bits, cv, scoring, n_jobs, groups=None):
+def cross_validate_widths(steps, X, y, *, bits, cv, scoring, n_jobs, groups=None):
     """Score an estimator at every width of a parameter, and at full precision, on the same folds.
 
     Parameters
     ----------
-    estimator : ZipMLRegressor, ZipMLLSSVC or Pipeline that ends in one
+    steps : Steps of an estimator, and the parameter
     X, y : training data; X may be a PackedMatrix, whose own width then stands for full precision, and whose target is
         taken if y is None
-    param : {"sample_bits", "model_bits", "gradient_bits"}
     bits : sequence of int or None, all that are possible of WIDTHS
     cv, scoring, n_jobs, groups : as for ``sklearn.model_selection.cross_validate``
 
@@ -36,7 +35,6 @@ def cross_validate_widths(estimator, X, y, *, param, bits, cv, scoring, n_jobs, 
     -------
     dict of arrays shaped like ``cv_results_`` of a search, one entry for every width and a last one for full precision
     """
-    steps = Steps(estimator, param, X)
     X, y, groups = indexable(X, target_of(X, y), groups)
     folds = check_cv(cv, y, classifier=is_classifier(steps.model))
     settings = [*(steps.possible(WIDTHS) if bits is None else check_widths(bits)), steps.full_precision]

@@ -12,7 +12,7 @@ from .._estimators.base import ZipMLModel
 from .._estimators.classifier import ZipMLLSSVC
 from .._estimators.regressor import ZipMLRegressor
 from .._typing import Samples
-from .bit_widths import cross_validate_widths, target_of
+from .bit_widths import Steps, cross_validate_widths, target_of
 
 
 @validate_params(
@@ -103,7 +103,7 @@ def recommend_bits(
         is_regression = np.asarray(y).dtype.kind == "f"
         estimator = ZipMLRegressor(random_state=0) if is_regression else ZipMLLSSVC(random_state=0)
     results = cross_validate_widths(
-        estimator, X, y, param="sample_bits", bits=bits, cv=cv, scoring=scoring, n_jobs=n_jobs, groups=groups
+        Steps(estimator, "sample_bits", X), X, y, bits=bits, cv=cv, scoring=scoring, n_jobs=n_jobs, groups=groups
     )
     scores = results["mean_test_score"]
     good = scores >= scores[-1] - tolerance

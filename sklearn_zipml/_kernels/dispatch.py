@@ -9,9 +9,9 @@ import numpy
 import scipy
 import sklearn
 
-from . import tiles
+from . import active
 
-available_kernels = tiles.available_kernels
+available_kernels = active.available_kernels
 
 
 @contextmanager
@@ -22,12 +22,12 @@ def kernels(name):
     ----------
     name : str, one of `available_kernels()`
     """
-    before = tiles.kernel_name()
-    tiles.use_kernels(name)
+    before = active.kernel_name()
+    active.use_kernels(name)
     try:
         yield
     finally:
-        tiles.use_kernels(before)
+        active.use_kernels(before)
 
 
 def cpu_name():
@@ -62,7 +62,7 @@ def show_versions():
         "scipy": scipy.__version__,
         "scikit-learn": sklearn.__version__,
         "CPU": cpu_name(),
-        "kernels": f"{tiles.kernel_name()} (available: {', '.join(available_kernels())})",
+        "kernels": f"{active.kernel_name()} (available: {', '.join(available_kernels())})",
     }
     for name, value in lines.items():
         print(f"{name + ':':15s}{value}")

@@ -8,9 +8,10 @@ import numpy as np
 from .tiles import on_lines
 from .workers import run_lockstep
 
-from sklearn_zipml._kernels.tiles cimport (
-    LOOK_VALUES, ZML_TILE_ROWS, Tiles, active_kernels, int64_t, require, require_rows, uint8_t, uint64_t, zml_kernels,
-)
+from sklearn_zipml._kernels.active cimport active_kernels, zml_kernels
+from sklearn_zipml._kernels.checks cimport require, require_rows
+from sklearn_zipml._kernels.tiles cimport ZML_TILE_ROWS, Tiles, int64_t, uint8_t, uint64_t
+from sklearn_zipml._kernels.workers cimport LOOK_VALUES
 from sklearn_zipml._kernels.passes cimport Rows
 
 cdef extern from "team.h" nogil:

@@ -7,9 +7,9 @@ import numpy as np
 
 cimport cython
 
-from sklearn_zipml._kernels.tiles cimport (
-    ZML_TILE_ROWS, Tiles, active_kernels, int32_t, int64_t, require, uint8_t, zml_table_codes,
-)
+from sklearn_zipml._kernels.active cimport active_kernels
+from sklearn_zipml._kernels.checks cimport require
+from sklearn_zipml._kernels.tiles cimport ZML_TILE_ROWS, Tiles, int32_t, int64_t, uint8_t, zml_table_codes
 
 from sklearn_zipml._kernels.tiles import aligned_zeros
 

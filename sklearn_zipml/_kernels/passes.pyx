@@ -9,9 +9,10 @@ import numpy as np
 cimport cython
 from libc.math cimport isfinite
 
+from sklearn_zipml._kernels.active cimport ZML_DOT_COLUMNS, active_kernels, zml_grid_planes, zml_kernels
+from sklearn_zipml._kernels.checks cimport require
 from sklearn_zipml._kernels.tiles cimport (
-    ZML_DOT_COLUMNS, ZML_FLOAT_WIDTH, ZML_GROUP_COLUMNS, ZML_PLANE_ROWS, ZML_TILE_ROWS, Tiles, active_kernels, int8_t,
-    int32_t, int64_t, require, uint8_t, zml_grid_planes, zml_kernels,
+    ZML_FLOAT_WIDTH, ZML_GROUP_COLUMNS, ZML_PLANE_ROWS, ZML_TILE_ROWS, Tiles, int8_t, int32_t, int64_t, uint8_t,
 )
 
 cdef extern from "format/tile.h" nogil:

@@ -4,10 +4,10 @@ import numpy as np
 
 from libc.string cimport memcpy, memset
 
-from sklearn_zipml._kernels.tiles cimport (
-    LOOK_VALUES, ZML_GROUP_COLUMNS, ZML_TILE_ROWS, Tiles, active_kernels, int64_t, require, require_rows, uint8_t,
-    uint16_t, uint64_t,
-)
+from sklearn_zipml._kernels.active cimport active_kernels
+from sklearn_zipml._kernels.checks cimport require, require_rows
+from sklearn_zipml._kernels.tiles cimport ZML_GROUP_COLUMNS, ZML_TILE_ROWS, Tiles, int64_t, uint8_t, uint16_t, uint64_t
+from sklearn_zipml._kernels.workers cimport LOOK_VALUES
 
 from sklearn_zipml._kernels.tiles import aligned_zeros
 

@@ -2,10 +2,8 @@
 
 import numpy as np
 
-from sklearn_zipml._kernels.tiles cimport (
-    ZML_TILE_ROWS, int8_t, int32_t, uint8_t, uint64_t, kernels_named, zml_batch, zml_grid_planes, zml_kernels,
-    zml_step,
-)
+from sklearn_zipml._kernels.active cimport kernels_named, zml_batch, zml_grid_planes, zml_kernels, zml_step
+from sklearn_zipml._kernels.tiles cimport ZML_TILE_ROWS, int8_t, int32_t, uint8_t, uint64_t
 
 
 def dot(str name, int width, const uint8_t[::1] tile, const uint8_t[::1] table, const int8_t[:, ::1] planes, int first,

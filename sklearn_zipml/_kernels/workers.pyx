@@ -45,6 +45,21 @@ cdef int poll_here() except -1:
     return 0
 
 
+cdef int poll_locked() except -1 nogil:
+    """`poll_here` with the interpreter's lock, which a pass has dropped."""
+    with gil:
+        return poll_here()
+
+
+cdef int poll_in_time(size_t *left, size_t values) except -1 nogil:
+    """The same every few milliseconds: called for every so many values, whose sum `left` counts; it is 0 at first."""
+    left[0] += values
+    if left[0] >= LOOK_VALUES:
+        left[0] = 0
+        poll_locked()
+    return 0
+
+
 def poll():
     """Raise what a signal handler raises, or Stopped if the team that this thread works for was stopped."""
     poll_here()

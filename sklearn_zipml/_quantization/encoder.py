@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from .._kernels import tiles as kernels
+from .._kernels import encoder as encoder_kernels
 from .._kernels.threads import in_threads, poll
 from .._seeds import Stream
 from .._storage import duplicates
@@ -74,9 +74,9 @@ class RowEncoder:
         self.dtype, self.n_jobs, scheme = grid.dtype, n_jobs, grid.scheme
         columns = (grid.levels, grid.used, grid.top, grid.offset, grid.scale)
         key = Stream.ROUNDING.of(seed)
-        self.kernel = kernels.Encoder(*columns, scheme.rounding, scheme.width, key, scheme.n_draws)
+        self.kernel = encoder_kernels.Encoder(columns, scheme.rounding, scheme.width, key, scheme.n_draws)
         self.kind = (len(grid.used), scheme.width, scheme.has_noise_by_code)
-        self.moments = kernels.Moments(*self.kind)
+        self.moments = encoder_kernels.Moments(*self.kind)
 
     def encode(self, X, codes, slots, n_rows, first=0, rows=None, by_place=False):
         """Pack rows into memory that is theirs.
@@ -94,7 +94,7 @@ class RowEncoder:
         size = block_rows(self.kind[0], self.dtype)
 
         def encode(begin, end):
-            moments, work = kernels.Moments(*self.kind), self.kernel.workspace()
+            moments, work = encoder_kernels.Moments(*self.kind), self.kernel.workspace()
             for start in range(begin, end, size):
                 stop = min(end, start + size)
                 poll()

@@ -5,6 +5,7 @@ A column's range is divided into at most 255 equal steps, and its levels stand o
 
 import numpy as np
 
+from .._kernels import columns as column_kernels
 from .._kernels import tiles as kernels
 from .._kernels.threads import in_threads
 from .._scheme import MAX_STEPS
@@ -41,11 +42,11 @@ def block_ranges(X, rows=None, n_jobs=None, sample=None, column_names=None, firs
     def ranges(first, last):
         low, high = np.full(X.shape[1], np.inf, dtype), np.full(X.shape[1], -np.inf, dtype)
         for block in sequential_blocks(X, dtype, rows, first, last):
-            if not kernels.block_range(block, low, high):
+            if not column_kernels.block_range(block, low, high):
                 return None
             if sample is not None:
                 begin, end = np.searchsorted(sample[0], [first, first + len(block)])
-                kernels.gather_columns(block, sample[0][begin:end] - first, sample[1], begin)
+                column_kernels.gather_columns(block, sample[0][begin:end] - first, sample[1], begin)
             first += len(block)
         return low, high
 
@@ -62,7 +63,7 @@ def columns_of_rows(X, rows):
     out = empty_columns(X.shape[1], len(rows), dtype)
     for first in range(0, len(rows), GATHERED_ROWS):
         block = row_block(X, rows[first : first + GATHERED_ROWS], dtype)
-        kernels.gather_columns(block, np.arange(len(block)), out, first)
+        column_kernels.gather_columns(block, np.arange(len(block)), out, first)
     return out
 
 
@@ -160,7 +161,7 @@ def _optimal_levels(sample, low, high, count, scheme, n_jobs):
     def place(first, last):
         columns = slice(first, last)
         steps = scheme.max_steps, scheme.stride
-        return kernels.column_levels(sample[columns], low[columns], high[columns], count, *steps)
+        return column_kernels.column_levels(sample[columns], low[columns], high[columns], count, *steps)
 
     parts = in_threads(place, len(low), THREAD_COLUMNS, n_jobs)
     return tuple(np.concatenate(arrays) for arrays in zip(*parts, strict=True))

@@ -4,7 +4,7 @@ from copy import copy
 
 import numpy as np
 
-from .._kernels import tiles as kernels
+from .._kernels import row_order as order_kernels
 from .._storage.blocks import block_dtype
 
 SAMPLE_ROWS = 8192
@@ -21,9 +21,9 @@ def sampled_rows(n, size, seed):
     """The rows among n that a RowSample of that size and seed holds, ascending int64."""
     if n <= size:
         return np.arange(n)
-    rows, keys = kernels.rows_below(seed, 0, n, enough(n, size))
+    rows, keys = order_kernels.rows_below(seed, 0, n, enough(n, size))
     if len(rows) < size:
-        rows, keys = kernels.rows_below(seed, 0, n, HIGHEST)
+        rows, keys = order_kernels.rows_below(seed, 0, n, HIGHEST)
     return np.sort(rows[np.argpartition(keys, size - 1)[:size]])
 
 
@@ -69,7 +69,7 @@ class RowSample:
         first, last = self.n_seen, self.n_seen + len(X)
         self.n_seen = last
         highest = self._keys[: self._count].max() if self._count >= self.size else self._limit
-        chosen, keys = kernels.rows_below(self.seed, first, last, highest)
+        chosen, keys = order_kernels.rows_below(self.seed, first, last, highest)
         # what can be chosen of many rows at once is cut first
         if len(chosen) > self.size:
             kept = np.sort(np.argpartition(keys, self.size - 1)[: self.size])

@@ -7,7 +7,7 @@ from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted
 
 from .._feature_names import of_estimator
-from .._kernels import tiles as kernels
+from .._kernels import encoder as encoder_kernels
 from .._kernels.threads import check_n_jobs
 from .._seeds import Stream, draw_seed
 from .._storage import duplicates
@@ -213,7 +213,7 @@ class Packer:
         if self.low is None:
             return
         grid = self.grid
-        slack, end = grid.step / kernels.GRID_FRACTION, grid.offset + grid.step * grid.top
+        slack, end = grid.step / encoder_kernels.GRID_FRACTION, grid.offset + grid.step * grid.top
         outside = np.flatnonzero((self.low < grid.offset - slack) | (self.high > end + slack))
         if outside.size:
             warn(

@@ -3,6 +3,7 @@
 import numpy as np
 
 from .._kernels import epochs as epoch_kernels
+from .._kernels import row_order as order_kernels
 from .._kernels import tiles as kernels
 
 MIN_STEPS = 32
@@ -39,8 +40,8 @@ def tile_order(tiles, batches, seed, epoch):
     n = tiles.n_tiles
     run = max(1, min(RUN_BYTES // max(1, kernels.tile_bytes(tiles.n_columns, tiles.width)), n // MIN_RUNS))
     runs = -(-n // run)
-    keys = (kernels.mix(seed, epoch << 16 | k << 1) for k in range(sweeps(batches)))
-    order = np.concatenate([kernels.permutation(runs, key, 0, runs) for key in keys])
+    keys = (order_kernels.mix(seed, epoch << 16 | k << 1) for k in range(sweeps(batches)))
+    order = np.concatenate([order_kernels.permutation(runs, key, 0, runs) for key in keys])
     tiles = (order[:, None] * run + np.arange(run)).reshape(-1)
     return tiles[tiles < n]
 

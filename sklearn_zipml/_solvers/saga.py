@@ -3,6 +3,7 @@
 import numpy as np
 
 from .._kernels import epochs as epoch_kernels
+from .._kernels import row_order as order_kernels
 from .._kernels import tiles as kernels
 from . import plane_search
 from .anchor import Anchor
@@ -121,7 +122,7 @@ class _Run:
         rule = Rule.of(self.step_size, quadratic, quadratic.steady_noise)
         bits = 0 if quadratic.problem.tiles.width == kernels.FLOAT_WIDTH else SAGA_BITS
         self.table_residual[:] = 0  # the table holds the residuals at the anchor
-        key, l1 = kernels.mix(self.seed, self.epoch << 16 | 1), rule.shrinkage(self.anchor.z)
+        key, l1 = order_kernels.mix(self.seed, self.epoch << 16 | 1), rule.shrinkage(self.anchor.z)
         return epoch_kernels.saga_epoch(
             batches_of(quadratic, quadratic.problem.tiles, self.batch_size, self.seed, self.epoch),
             epoch_kernels.Steps(

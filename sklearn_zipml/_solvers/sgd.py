@@ -3,7 +3,7 @@
 import numpy as np
 
 from .._kernels import epochs as epoch_kernels
-from .._kernels import tiles as kernels
+from .._kernels import row_order as order_kernels
 from .anchor import Anchor
 from .batches import batch_size_of, batches_of, n_batches, pass_bytes, sweeps, worthwhile_threads
 from .certificate import certificate
@@ -61,7 +61,7 @@ class _Run:
         quadratic, options, problem = self.quadratic, self.options, self.quadratic.problem
         sample = self.draw(epoch)
         rule = Rule.of(self.step_size * factor, quadratic, _sample_noise(quadratic, sample))
-        key, l1 = kernels.mix(self.seed, epoch << 16 | 1), rule.shrinkage(self.origin)
+        key, l1 = order_kernels.mix(self.seed, epoch << 16 | 1), rule.shrinkage(self.origin)
         finite = epoch_kernels.sgd_epoch(
             batches_of(quadratic, sample.tiles, self.batch_size, self.seed, epoch),
             epoch_kernels.Steps(rule.keep, rule.step, options.model_bits or 0, options.gradient_bits or 0, key, l1),

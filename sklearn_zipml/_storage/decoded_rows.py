@@ -16,7 +16,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from .._kernels import tiles as kernels
+from .._kernels import row_order as order_kernels
 from .._warnings import warn
 from .blocks import block_rows, row_block
 from .grid import grid_of
@@ -178,10 +178,10 @@ def _hashes(block):
     """Of every row of a block, uint64."""
     words = np.ascontiguousarray(block).view(np.uint32)
     hashes = np.empty(len(words), dtype=np.uint64)
-    kernels.row_hashes(words, _multipliers(words.shape[1]), hashes)
+    order_kernels.row_hashes(words, _multipliers(words.shape[1]), hashes)
     return hashes
 
 
 @lru_cache(maxsize=8)
 def _multipliers(n):
-    return np.array([kernels.mix(k, 5) | 1 for k in range(n)], dtype=np.uint64)
+    return np.array([order_kernels.mix(k, 5) | 1 for k in range(n)], dtype=np.uint64)

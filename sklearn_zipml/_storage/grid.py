@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from .._kernels import encoder as encoder_kernels
 from .._kernels import tiles as kernels
 from .._scheme import Scheme
 
@@ -40,7 +41,7 @@ class Grid:
     def scale(self):
         """Fixed-point grid coordinates per unit of X."""
         with np.errstate(divide="ignore"):
-            return np.where(self.used > 1, kernels.GRID_FRACTION / self.step, 0.0)
+            return np.where(self.used > 1, encoder_kernels.GRID_FRACTION / self.step, 0.0)
 
     @property
     def values(self):
@@ -53,7 +54,7 @@ class Grid:
         """Grid position of every code, uint8 (padded columns, codes); codes of a byte are positions themselves."""
         d = len(self.levels)
         table = np.zeros((kernels.padded_columns(d), self.scheme.table_codes), dtype=np.uint8)
-        table[:d] = kernels.code_positions(self.levels, self.scheme.n_draws, table.shape[1])
+        table[:d] = encoder_kernels.code_positions(self.levels, self.scheme.n_draws, table.shape[1])
         return table
 
     @property

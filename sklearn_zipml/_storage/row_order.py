@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from .._kernels import tiles as kernels
+from .._kernels import row_order as order_kernels
 from .._kernels.threads import in_threads
 
 CHUNK = 1 << 17
@@ -41,7 +41,7 @@ class RowOrder:
             raise ValueError(f"{len(listed)} rows are listed of a part of {self.parts[0][0]}")
         self.listed, self.seed = listed, self.parts[0][1]
         for rows, part in self.parts[1:]:
-            self.seed = kernels.mix(self.seed, part ^ rows)
+            self.seed = order_kernels.mix(self.seed, part ^ rows)
 
     def followed_by(self, n, seed):
         """The order of these rows and n more with a permutation of their own."""
@@ -105,7 +105,7 @@ def _permuted(n, seed, begin, count, n_jobs):
     """Rows of `count` slots from `begin` on, in pieces."""
 
     def rows(first, last):
-        return kernels.permutation(n, seed, begin + first, last - first)
+        return order_kernels.permutation(n, seed, begin + first, last - first)
 
     return in_threads(rows, count, THREAD_ROWS, n_jobs)
 
@@ -118,7 +118,7 @@ def _slots(n, seed, listed, rows, n_jobs):
         return places[rows]
 
     def slots(first, last):
-        return kernels.inverse_permutation(n, seed, rows[first:last])
+        return order_kernels.inverse_permutation(n, seed, rows[first:last])
 
     found = in_threads(slots, len(rows), THREAD_ROWS, n_jobs)
     return found[0] if len(found) == 1 else np.concatenate(found)

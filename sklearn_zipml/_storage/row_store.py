@@ -4,6 +4,7 @@ import ctypes
 
 import numpy as np
 
+from .._kernels import row_order as order_kernels
 from .._kernels import tiles as kernels
 from .tiles import turn_rows
 
@@ -44,7 +45,7 @@ class RowStore:
         rows = self.rows(padded)
         rows[n:] = 0
         if seed is not None:
-            kernels.shuffle_rows(rows[fixed:n], seed)
+            order_kernels.shuffle_rows(rows[fixed:n], seed)
         tiles = rows.reshape(padded // kernels.TILE_ROWS, -1)
         turn_rows(tiles, self.n_columns, self.width, n_jobs)
         return tiles

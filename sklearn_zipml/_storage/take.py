@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 
+from .._kernels import row_order as order_kernels
 from .._kernels import tiles as kernels
 from .._kernels.threads import THREAD_TILES, in_threads
 from .constant import frozen
@@ -55,7 +56,7 @@ def take(packed, rows):
 def _codes_of(packed, rows):
     """A Selection, or tiles; the RowOrder in either."""
     (n, d), order, width = packed.shape, packed.order, packed.scheme.width
-    seed = kernels.mix(order.seed, len(rows))
+    seed = order_kernels.mix(order.seed, len(rows))
     shuffled = RowOrder(len(rows), seed)
     if d == 0 or len(rows) == 0:
         return aligned_tiles(len(rows), d, width), shuffled

@@ -10,7 +10,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from sklearn_zipml import DoubleSamplingQuantizer, PackedMatrix, ZipMLLSSVC, ZipMLRegressor, recommend_bits
-from sklearn_zipml._inspection.bit_widths import cross_validate_widths
+from sklearn_zipml._inspection.bit_widths import Steps, cross_validate_widths
 
 
 def data(n=600, d=8):
@@ -145,10 +145,9 @@ def test_model_bits_and_groups():
     """Other widths are studied the same way."""
     X, y = data(200)
     results = cross_validate_widths(
-        ZipMLRegressor(random_state=0),
+        Steps(ZipMLRegressor(random_state=0), "model_bits", X),
         X,
         y,
-        param="model_bits",
         bits=[2, 8],
         cv=GroupKFold(2),
         scoring="neg_mean_squared_error",
@@ -172,4 +171,4 @@ def test_errors():
         with pytest.raises(ValueError, match=r"bits must be one or more integers.*got \["):
             recommend_bits(X, y, bits=bits)
     with pytest.raises(ValueError, match=r"param must be.*'alpha'"):
-        cross_validate_widths(ZipMLRegressor(), X, y, param="alpha", bits=[1], cv=2, scoring=None, n_jobs=None)
+        Steps(ZipMLRegressor(), "alpha", X)

@@ -8,8 +8,12 @@ import numpy as np
 import pytest
 from sklearn_zipml._kernels.requantize import Requantizer
 
+from sklearn_zipml._kernels import active as active_kernels
+from sklearn_zipml._kernels import columns as column_kernels
 from sklearn_zipml._kernels import dispatch, passes
+from sklearn_zipml._kernels import encoder as encoder_kernels
 from sklearn_zipml._kernels import epochs as epoch_kernels
+from sklearn_zipml._kernels import row_order as order_kernels
 from sklearn_zipml._kernels import testing as kernel_hooks
 from sklearn_zipml._kernels import tiles as kernels
 from sklearn_zipml._scheme import Scheme
@@ -134,7 +138,7 @@ def test_stochastic_rounding_is_unbiased(bits):
     total = np.zeros(64)
     draws = 4000
     for key in range(draws):
-        scale, planes, _ = kernel_hooks.quantize("portable", values, bits, kernels.mix(key, bits))
+        scale, planes, _ = kernel_hooks.quantize("portable", values, bits, order_kernels.mix(key, bits))
         q = planes[0].astype(float) if len(planes) == 1 else 256.0 * planes[0] + planes[1]
         assert np.abs(q).max() <= max(1, 2 ** (bits - 1) - 1)
         total += scale * q
@@ -289,18 +293,18 @@ def test_epochs_give_the_same_coefficients(name, solver, width, bits, batch_size
 
 
 def test_choice_by_context():
-    before = kernels.kernel_name()
+    before = active_kernels.kernel_name()
     with dispatch.kernels("portable"):
-        assert kernels.kernel_name() == "portable"
-    assert kernels.kernel_name() == before
+        assert active_kernels.kernel_name() == "portable"
+    assert active_kernels.kernel_name() == before
     assert dispatch.available_kernels()[-1] == "portable"
     with pytest.raises(ValueError, match=r"no kernels named 'abacus' run here; available: .*portable"):
-        kernels.use_kernels("abacus")
+        active_kernels.use_kernels("abacus")
 
 
 @pytest.mark.parametrize("value", ["portable", "abacus"])
 def test_choice_by_environment(value):
-    script = "from sklearn_zipml._kernels import tiles; print(tiles.kernel_name())"
+    script = "from sklearn_zipml._kernels import active; print(active.kernel_name())"
     environment = {**os.environ, "SKLEARN_ZIPML_KERNELS": value}
     run = subprocess.run([sys.executable, "-P", "-c", script], env=environment, capture_output=True, text=True)
     if value == "portable":
@@ -314,7 +318,7 @@ def test_choice_by_environment(value):
 def test_show_versions(capsys):
     dispatch.show_versions()
     text = capsys.readouterr().out
-    for word in ("numpy", "scikit-learn", "CPU", kernels.kernel_name()):
+    for word in ("numpy", "scikit-learn", "CPU", active_kernels.kernel_name()):
         assert word in text
 
 
@@ -327,7 +331,7 @@ def test_sizes_that_do_not_go_together():
     rows, block = np.arange(3), np.zeros((3, 9))
 
     def encoding(*given, width=2, n_draws=1):
-        return kernels.Encoder(*given, kernels.COMPENSATED, width, 0, n_draws)
+        return encoder_kernels.Encoder(given, encoder_kernels.COMPENSATED, width, 0, n_draws)
 
     def requantizing(used=encoder[1], codes=4, chosen=rows[:2]):
         carried, no_levels = np.zeros((9, codes)), np.zeros((9, 0), np.uint8)
@@ -335,7 +339,7 @@ def test_sizes_that_do_not_go_together():
         return Requantizer(tiles, None, tiles, chosen, used, no_levels, carried, scheme)
 
     good = encoding(*encoder)
-    moments, packed_rows = kernels.Moments(9, 2, True), np.zeros((64, 4), np.uint8)
+    moments, packed_rows = encoder_kernels.Moments(9, 2, True), np.zeros((64, 4), np.uint8)
     good.encode(block, packed_rows, moments, rows)
     for wrong in (
         lambda: tiles.positions(0, 3),
@@ -344,18 +348,18 @@ def test_sizes_that_do_not_go_together():
         lambda: tiles.lookup(0, 2, np.array([16]), np.zeros((1, 4))),
         lambda: tiles.lookup(0, 2, np.array([0]), np.zeros((1, 3))),
         lambda: kernels.Tiles(codes, table.reshape(-1), 100, 9, 3),
-        lambda: kernels.permutation(5, 0, 3, 3),
-        lambda: kernels.inverse_permutation(5, 0, np.array([5])),
-        lambda: kernels.rows_below(0, 2, 1, 7),
+        lambda: order_kernels.permutation(5, 0, 3, 3),
+        lambda: order_kernels.inverse_permutation(5, 0, np.array([5])),
+        lambda: order_kernels.rows_below(0, 2, 1, 7),
         lambda: kernels.take_rows(tiles, np.array([100]), codes.copy(), 0, 1),
         lambda: kernels.gather_rows(tiles, np.array([-1]), codes.copy(), 0, 2),
-        lambda: kernels.gather_columns(block, np.array([3]), np.zeros((9, 1)), 0),
-        lambda: kernels.gather_columns(block, rows, np.zeros((9, 2)), 0),
-        lambda: kernels.block_range(block[::2, ::2], column.copy(), column.copy()),
-        lambda: kernels.block_range(block, column[:8].copy(), column.copy()),
-        lambda: kernels.column_levels(block, column, column, 300, 255, 1),
-        lambda: kernels.column_levels(block, column, column, 4, 255, 1),
-        lambda: kernels.optimal_levels(column, column[:8], column, column, 2),
+        lambda: column_kernels.gather_columns(block, np.array([3]), np.zeros((9, 1)), 0),
+        lambda: column_kernels.gather_columns(block, rows, np.zeros((9, 2)), 0),
+        lambda: column_kernels.block_range(block[::2, ::2], column.copy(), column.copy()),
+        lambda: column_kernels.block_range(block, column[:8].copy(), column.copy()),
+        lambda: column_kernels.column_levels(block, column, column, 300, 255, 1),
+        lambda: column_kernels.column_levels(block, column, column, 4, 255, 1),
+        lambda: column_kernels.optimal_levels(column, column[:8], column, column, 2),
         lambda: encoding(*(part[:0] for part in encoder)),
         lambda: encoding(encoder[0], np.full(9, 65535, np.uint16), *encoder[2:]),
         lambda: encoding(encoder[0], encoder[1][:8], *encoder[2:]),
@@ -366,7 +370,7 @@ def test_sizes_that_do_not_go_together():
         lambda: good.encode(block[:, :8].copy(), packed_rows, moments, rows),
         lambda: good.encode(block, packed_rows, moments, np.array([0, 1, 64])),
         lambda: good.encode(block, packed_rows, moments, rows[:2]),
-        lambda: good.encode(block, packed_rows, kernels.Moments(8, 2, True), rows),
+        lambda: good.encode(block, packed_rows, encoder_kernels.Moments(8, 2, True), rows),
         lambda: requantizing(used=np.full(9, 5, np.uint16)),
         lambda: requantizing(codes=5000),
         lambda: requantizing(chosen=np.array([2])),

@@ -7,7 +7,7 @@ import pytest
 from packing import pack
 
 from sklearn_zipml import DoubleSamplingQuantizer
-from sklearn_zipml._kernels import tiles as kernels
+from sklearn_zipml._kernels import columns as column_kernels
 from sklearn_zipml._quantization.levels import find_grid
 from sklearn_zipml._scheme import Scheme
 from sklearn_zipml._storage.packed_rows import rows_of
@@ -59,7 +59,7 @@ def test_optimal_levels_equal_brute_force(shape, n_positions):
     inner = np.sort(rng.choice(np.arange(1, 20), size=n_positions - 2, replace=False))
     positions = np.concatenate(([0], inner, [20])).astype(float)
     for count in range(2, n_positions + 2):
-        chosen = kernels.optimal_levels(positions, *moments_below(values, positions), count)
+        chosen = column_kernels.optimal_levels(positions, *moments_below(values, positions), count)
         assert len(chosen) == min(count, n_positions)
         assert chosen[0] == 0 and chosen[-1] == n_positions - 1 and np.all(np.diff(chosen.astype(int)) > 0)
         best = min(
@@ -83,7 +83,7 @@ def test_optimal_levels_equal_quadratic_programme(shape, count):
     best = cost[0]
     for _ in range(count - 2):
         best = (best[:, None] + cost).min(axis=0)
-    chosen = kernels.optimal_levels(positions, *moments, count)
+    chosen = column_kernels.optimal_levels(positions, *moments, count)
     assert len(chosen) == count
     assert rounding_variance(values, positions[chosen]) <= best[-1] * (1 + 1e-9) + 1e-6
 

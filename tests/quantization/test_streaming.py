@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from packing import assert_same_parts
 
 from sklearn_zipml import DoubleSamplingQuantizer, PackedMatrix, ZipMLRegressor
+from sklearn_zipml._kernels import row_order as order_kernels
 from sklearn_zipml._kernels import tiles as kernels
 from sklearn_zipml._quantization.column_sketch import ColumnSketch
 from sklearn_zipml._quantization.row_sample import RowSample, sampled_rows
@@ -242,8 +243,8 @@ def test_shuffling_in_place(n):
     """The permutation of RowOrder, on rows of an odd size."""
     rows = np.random.default_rng(n).integers(0, 256, (n, 7), dtype=np.uint8)
     shuffled = rows.copy()
-    kernels.shuffle_rows(shuffled, 99)
-    np.testing.assert_array_equal(shuffled, rows[kernels.permutation(n, 99, 0, n)])
+    order_kernels.shuffle_rows(shuffled, 99)
+    np.testing.assert_array_equal(shuffled, rows[order_kernels.permutation(n, 99, 0, n)])
 
 
 @pytest.mark.parametrize("capacity", [0, 10, 5000])
@@ -259,7 +260,7 @@ def test_store_grows(capacity):
     back = np.zeros((len(tiles) * 64, rows.shape[1]), dtype=np.uint8)
     kernels.tiles_to_rows(tiles, 33, 4, back)
     np.testing.assert_array_equal(back[:3], rows[:3])
-    np.testing.assert_array_equal(back[3:3001], rows[3:][kernels.permutation(2998, 5, 0, 2998)])
+    np.testing.assert_array_equal(back[3:3001], rows[3:][order_kernels.permutation(2998, 5, 0, 2998)])
     assert not back[3001:].any()
 
 

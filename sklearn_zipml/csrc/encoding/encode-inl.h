@@ -96,6 +96,55 @@ ZML_TARGET_INLINE void goes_up(const Batch *batch, size_t tile, size_t column, u
     up[i] = share[i] < above[i];
 }
 
+/* The level below each coordinate and the gap above it, of one column; `few` levels are up to 16 and have numbers. */
+ZML_TARGET_INLINE void levels_below(const zml_codebook *book, size_t j, int few, const uint8_t *cell, uint8_t *index,
+                                    uint8_t *below, uint8_t *gap) {
+  if (few) {
+    lookup_256(book->interval + 256 * j, cell, index);
+    lookup_16(book->levels + ZML_MAX_CODES * j, index, below);
+    lookup_16(book->gaps + ZML_MAX_CODES * j, index, gap);
+  } else {
+    lookup_256(book->below + 256 * j, cell, below);
+    lookup_256(book->gap + 256 * j, cell, gap);
+  }
+}
+
+/* Adds the positions of a tile's codes and their squares to the sums of a column. */
+ZML_TARGET_INLINE void add_positions(const zml_codebook *book, size_t j, int few, const uint8_t *code,
+                                     zml_lanes *lanes) {
+  ZML_ALIGNED uint8_t position[ZML_TILE_ROWS];
+  if (few)
+    lookup_16(book->positions + ZML_MAX_CODES * j, code, position);
+  else
+    memcpy(position, code, sizeof position);
+  int32_t sum = 0, square = 0;
+  for (int i = 0; i < ZML_TILE_ROWS; i++) {
+    sum += position[i];
+    square += position[i] * (position[i] - 128);
+  }
+  lanes->sum[0] += sum;
+  lanes->square[0] += square;
+}
+
+/* Adds the squared errors of a tile to those of a column, and counts few codes. */
+ZML_TARGET_INLINE void add_errors(const Batch *batch, size_t j, int few, const uint8_t *code, const int16_t *error,
+                                  uint32_t (*hits)[ZML_MAX_CODES]) {
+  uint64_t noise = 0;
+  for (int i = 0; i < ZML_TILE_ROWS; i++)
+    noise += (uint32_t)(error[i] * error[i]);
+  batch->work->lanes[j].noise[0] += noise;
+  if (few) /* four counts in turn: one would wait for itself */
+    for (int i = 0; i < ZML_TILE_ROWS; i += 4) {
+      hits[0][code[i]]++;
+      hits[1][code[i + 1]]++;
+      hits[2][code[i + 2]]++;
+      hits[3][code[i + 3]]++;
+    }
+  if (few && batch->tally)
+    for (int i = 0; i < ZML_TILE_ROWS; i++)
+      batch->work->tallies[ZML_MAX_CODES * j + code[i]] += ZML_HIT + (uint32_t)(error[i] * error[i]);
+}
+
 /* Codes of one column of all tiles of a batch, and what is learnt from them; `few` levels are up to 16. */
 ZML_TARGET_INLINE void round_any_column_as(const Batch *batch, size_t j, zml_sampling sampling, int few,
                                            uint8_t (*codes)[ZML_TILE_ROWS]) {
@@ -106,20 +155,13 @@ ZML_TARGET_INLINE void round_any_column_as(const Batch *batch, size_t j, zml_sam
   for (size_t tile = 0; tile < batch->n_tiles; tile++) {
     const uint32_t *pair = pairs_of(batch, tile) + j / 2 * ZML_TILE_ROWS;
     ZML_ALIGNED uint8_t cell[ZML_TILE_ROWS], index[ZML_TILE_ROWS], below[ZML_TILE_ROWS], gap[ZML_TILE_ROWS],
-        up[ZML_TILE_ROWS], up2[ZML_TILE_ROWS], position[ZML_TILE_ROWS], code[ZML_TILE_ROWS];
+        up[ZML_TILE_ROWS], up2[ZML_TILE_ROWS], code[ZML_TILE_ROWS];
     uint16_t above[ZML_TILE_ROWS];
     int16_t error[ZML_TILE_ROWS];
     const int shift = j % 2 ? 16 : 0;
     for (int i = 0; i < ZML_TILE_ROWS; i++)
       cell[i] = (uint8_t)(pair[i] >> (shift + 8));
-    if (few) {
-      lookup_256(book->interval + 256 * j, cell, index);
-      lookup_16(book->levels + ZML_MAX_CODES * j, index, below);
-      lookup_16(book->gaps + ZML_MAX_CODES * j, index, gap);
-    } else {
-      lookup_256(book->below + 256 * j, cell, below);
-      lookup_256(book->gap + 256 * j, cell, gap);
-    }
+    levels_below(book, j, few, cell, index, below, gap);
     for (int i = 0; i < ZML_TILE_ROWS; i++)
       above[i] = (uint16_t)((pair[i] >> shift) - ((uint32_t)below[i] << 8));
     if (sampling == ZML_NEAREST)
@@ -141,35 +183,10 @@ ZML_TARGET_INLINE void round_any_column_as(const Batch *batch, size_t j, zml_sam
     for (int i = 0; i < ZML_TILE_ROWS; i++)
       codes[tile][CODE_PLACE(i)] = code[i];
     const int noisy = sampling != ZML_NAIVE && sampling != ZML_NEAREST;
-    if (!few || !noisy) { /* else they follow from the hits */
-      if (few)
-        lookup_16(book->positions + ZML_MAX_CODES * j, code, position);
-      else
-        memcpy(position, code, sizeof position);
-      int32_t sum = 0, square = 0;
-      for (int i = 0; i < ZML_TILE_ROWS; i++) {
-        sum += position[i];
-        square += position[i] * (position[i] - 128);
-      }
-      lanes->sum[0] += sum;
-      lanes->square[0] += square;
-    }
-    if (!noisy)
-      continue;
-    uint64_t noise = 0;
-    for (int i = 0; i < ZML_TILE_ROWS; i++)
-      noise += (uint32_t)(error[i] * error[i]);
-    lanes->noise[0] += noise;
-    if (few) /* four counts in turn: one would wait for itself */
-      for (int i = 0; i < ZML_TILE_ROWS; i += 4) {
-        hits[0][code[i]]++;
-        hits[1][code[i + 1]]++;
-        hits[2][code[i + 2]]++;
-        hits[3][code[i + 3]]++;
-      }
-    if (few && batch->tally)
-      for (int i = 0; i < ZML_TILE_ROWS; i++)
-        batch->work->tallies[ZML_MAX_CODES * j + code[i]] += ZML_HIT + (uint32_t)(error[i] * error[i]);
+    if (!few || !noisy) /* else they follow from the hits */
+      add_positions(book, j, few, code, lanes);
+    if (noisy)
+      add_errors(batch, j, few, code, error, hits);
   }
   for (int k = 0; few && k < ZML_MAX_CODES; k++)
     lanes->hits[k] += hits[0][k] + hits[1][k] + hits[2][k] + hits[3][k];

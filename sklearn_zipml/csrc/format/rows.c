@@ -52,8 +52,6 @@ static inline void plane_to_rows(const uint8_t *tile, int width, size_t groups, 
   }
 }
 
-size_t zml_row_bytes(size_t padded_columns, int width) { return padded_columns * (size_t)width / 8; }
-
 /* The width is made a constant, so that shifts and loops unroll. */
 #define WITH_WIDTH(call)                                                                                               \
   switch (width) {                                                                                                     \

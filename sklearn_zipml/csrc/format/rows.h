@@ -8,7 +8,7 @@
 #include <string.h>
 
 /* Bytes of one packed row. */
-size_t zml_row_bytes(size_t padded_columns, int width);
+static inline size_t zml_row_bytes(size_t padded_columns, int width) { return padded_columns * (size_t)width / 8; }
 
 /* With 1-bit codes the last word of a row may have four column groups only: its low half-bytes are joined to half a
  * word. */

@@ -1,0 +1,17 @@
+"""Class numbers as targets of least squares, and back."""
+
+import numpy as np
+
+
+def coded(labels, n_classes):
+    """Targets of -1 and 1, (rows, outputs), of label numbers: one output for up to two classes, else one for each.
+
+    One class alone is the negative one, as in RidgeClassifier.
+    """
+    positive = [1] if n_classes <= 2 else range(n_classes)
+    return np.stack([np.where(labels == k, 1.0, -1.0) for k in positive], axis=1)
+
+
+def choose(values):
+    """Numbers of the classes that values of hyperplanes, or targets, stand for."""
+    return (values[:, 0] > 0).astype(int) if values.shape[1] == 1 else values.argmax(axis=1)

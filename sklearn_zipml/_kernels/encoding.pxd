@@ -1,0 +1,100 @@
+# The kernels that encode, in the table of which `active` has one for each instruction set.
+from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t
+
+cdef extern from "encoding/encode.h" nogil:
+    enum:
+        ZML_MAX_CODES
+        ZML_FOLD_TILES
+        ZML_BLOCK_TILES
+    ctypedef enum zml_sampling:
+        ZML_NAIVE
+        ZML_NEAREST
+        ZML_DOUBLE
+        ZML_COMPENSATED
+        ZML_DRAWS
+    ctypedef struct zml_lanes:
+        pass
+    ctypedef struct zml_codebook:
+        size_t n_columns
+        zml_sampling sampling
+        uint32_t n_draws
+        int width
+        int every_position
+        int by_place
+        uint64_t seed
+        uint64_t place
+        const uint32_t *multipliers[2]
+        const uint32_t *draw_keys[2]
+        const uint8_t *levels
+        const uint8_t *gaps
+        const uint8_t *interval
+        const uint8_t *positions
+        const uint8_t *below
+        const uint8_t *gap
+    ctypedef struct zml_affine_f32:
+        const float *offset
+        const float *scale
+        const float *top
+    ctypedef struct zml_affine_f64:
+        const double *offset
+        const double *scale
+        const double *top
+    ctypedef struct zml_moments:
+        uint64_t *sum
+        uint64_t *square
+        uint64_t *variance
+        uint64_t *hits
+        uint64_t *noise
+        uint64_t *tallied
+    ctypedef struct zml_workspace:
+        uint32_t *coordinates
+        zml_lanes *lanes
+        uint64_t *tallies
+    ctypedef int zml_range_f32(const float *block, ptrdiff_t row_stride, ptrdiff_t column_stride, size_t n_rows,
+                               size_t n_columns, float *low, float *high)
+    ctypedef int zml_range_f64(const double *block, ptrdiff_t row_stride, ptrdiff_t column_stride, size_t n_rows,
+                               size_t n_columns, double *low, double *high)
+    ctypedef int zml_optimal_levels(const double *position, const double *count, const double *sum,
+                                    const double *square, int n_positions, int n_levels, uint8_t *chosen)
+    ctypedef int zml_column_levels(const double *values, size_t n, double low, double high, int n_levels,
+                                   int max_steps, int stride, uint8_t *levels, int *top, double *deviation)
+    ctypedef void zml_gather_f32(const float *block, ptrdiff_t row_stride, ptrdiff_t column_stride, size_t n_columns,
+                                 const int64_t *rows, size_t n_rows, float *out, size_t stride)
+    ctypedef void zml_gather_f64(const double *block, ptrdiff_t row_stride, ptrdiff_t column_stride, size_t n_columns,
+                                 const int64_t *rows, size_t n_rows, double *out, size_t stride)
+    ctypedef void zml_encode_f32(const float *block, ptrdiff_t row_stride, ptrdiff_t column_stride, size_t n_rows,
+                                 const zml_codebook *book, const zml_affine_f32 *affine, const zml_workspace *work,
+                                 int tally, uint8_t **rows)
+    ctypedef void zml_encode_f64(const double *block, ptrdiff_t row_stride, ptrdiff_t column_stride, size_t n_rows,
+                                 const zml_codebook *book, const zml_affine_f64 *affine, const zml_workspace *work,
+                                 int tally, uint8_t **rows)
+    ctypedef void zml_contents_f32(const float *block, ptrdiff_t row_stride, ptrdiff_t column_stride, size_t n_rows,
+                                   const zml_codebook *book, const zml_affine_f32 *affine, const zml_workspace *work,
+                                   uint64_t *contents)
+    ctypedef void zml_contents_f64(const double *block, ptrdiff_t row_stride, ptrdiff_t column_stride, size_t n_rows,
+                                   const zml_codebook *book, const zml_affine_f64 *affine, const zml_workspace *work,
+                                   uint64_t *contents)
+    ctypedef void zml_tile_of_rows(const uint8_t *rows, int width, size_t padded_columns, uint8_t *tile)
+    ctypedef void zml_rows_of_tile(const uint8_t *tile, int width, size_t padded_columns, uint8_t *rows)
+    ctypedef void zml_sum_bytes(
+        const uint8_t *tiles, size_t n_tiles, size_t padded_columns, uint64_t *sum, uint64_t *square)
+    ctypedef void zml_take_rows(
+        const uint8_t *tile, int width, size_t padded_columns, const uint8_t *rows, int count, int at, uint8_t *out)
+    ctypedef void zml_count_tiles(const uint8_t *const *tiles, size_t n_tiles, int width, size_t first_group,
+                                  size_t last_group, uint64_t *counts)
+    ctypedef struct zml_encoding:
+        zml_range_f32 *range_f32
+        zml_range_f64 *range_f64
+        zml_optimal_levels *optimal_levels
+        zml_column_levels *column_levels
+        zml_gather_f32 *gather_f32
+        zml_gather_f64 *gather_f64
+        zml_encode_f32 *encode_f32
+        zml_encode_f64 *encode_f64
+        zml_contents_f32 *contents_f32
+        zml_contents_f64 *contents_f64
+        zml_tile_of_rows *tile_of_rows
+        zml_rows_of_tile *rows_of_tile
+        zml_take_rows *take_rows
+        zml_count_tiles *count_tiles
+        zml_sum_bytes *sum_bytes
