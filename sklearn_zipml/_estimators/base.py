@@ -1,6 +1,6 @@
 """What both estimators share: parameters, quantizing the training rows, running the solver, and coefficients."""
 
-from copy import deepcopy
+from copy import copy
 from dataclasses import dataclass
 from functools import partial
 from math import ceil
@@ -22,7 +22,7 @@ from .._quantization.float_rows import FloatRows
 from .._quantization.levels import column_range
 from .._scheme import CONSTRAINTS, Scheme, check_draws
 from .._seeds import draw_seed
-from .._solvers.normal_equations import Moments
+from .._solvers.normal_equations import NormalEquations
 from .._solvers.objective import Quadratic
 from .._solvers.problem import Problem
 from .._solvers.solver import Options as SolverOptions
@@ -201,9 +201,9 @@ class ZipMLModel(StableState, DocumentationLink, CallbackSupportMixin, BaseEstim
             raise ValueError(
                 f"l1_ratio={self.l1_ratio} needs epochs, and partial_fit has none; use fit, or l1_ratio=0."
             )
-        moments = deepcopy(self._moments)  # so that a chunk that fails has not been counted
+        moments = copy(self._moments)  # so that a chunk that fails has not been counted
         if moments is None:
-            moments = Moments(X.shape[1], targets.shape[1], draw_seed(check_random_state(self.random_state)))
+            moments = NormalEquations(X.shape[1], targets.shape[1], draw_seed(check_random_state(self.random_state)))
         # the first chunk is packed as by fit; later ones get draws of their own
         seed = order_kernels.mix(moments.seed, moments.n_chunks) if moments.n_chunks else moments.seed
         weights = np.ones(len(targets)) if weights is None else weights
@@ -213,7 +213,8 @@ class ZipMLModel(StableState, DocumentationLink, CallbackSupportMixin, BaseEstim
             matrix = X if rows is None else X[rows]
         else:
             matrix = self._training_samples(X, rows, seed)
-        moments.add(matrix, *((targets, weights) if rows is None else (targets[rows], weights[rows])))
+        some = (targets, weights) if rows is None else (targets[rows], weights[rows])
+        moments.add(matrix, *some, threads_of(self.n_jobs))
         alpha = penalty(moments.total)
         coef, intercept, loss = moments.minimum(alpha, self.fit_intercept, dtype)
         if not (np.isfinite(coef).all() and np.isfinite(intercept).all()):

@@ -113,7 +113,8 @@ class ExactSums:
         for place in sorted(planes, reverse=True):
             high, low = planes[place]
             carried = high + (low >> LOW_BITS)
-            out += np.ldexp(carried * 2.0**LOW_BITS + (low & _LOW), DIGIT_BITS * place)
+            with np.errstate(over="ignore"):
+                out += np.ldexp(carried * 2.0**LOW_BITS + (low & _LOW), DIGIT_BITS * place)
         return out
 
 

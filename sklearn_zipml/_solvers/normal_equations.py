@@ -1,23 +1,90 @@
 """Least squares in chunks: the second moments of the rows seen, and the minimum of the objective that they give.
 
 The moments are those of stored samples, so they carry the bias that rounding leaves on their diagonal; it is counted
-chunk by chunk and subtracted as in `fit` (see `compensation`). One chunk has the objective of `fit` on its rows.
+and subtracted as in `fit` (see `compensation`). One chunk has the objective of `fit` on its rows. Of rows that were
+packed together they are sums of integers: any division of these into chunks, in any order, gives the same bits.
 """
+
+from copy import copy
+from dataclasses import dataclass
+from hashlib import sha256
 
 import numpy as np
 
-from .._kernels.tiles import TILE_ROWS
-from .._storage.blocks import block_rows, sequential_blocks
 from .._storage.packed_rows import PackedRows
-from .compensation import Compensation, dense_compensation, dense_ratio, noise_ratio, noisy_columns, tau_of
+from .compensation import Compensation, dense_compensation, dense_ratio, noisy_columns, tau_of
 from .factor import Factor
-from .problem import Problem, is_dense_cheap
+from .float_moments import FloatMoments
+from .packed_sums import NOISE_STEPS, PackedSums, noise_by_code
+from .problem import is_dense_cheap
 
 MOST_COLUMNS = 8192
+# Exponent of two of weights beyond which their squares, and products, leave the range of float64: rows of these are
+# joined in floats.
+MOST_EXPONENT = 300
 
 
-class Moments:
-    """Weighted mean and scatter of features and targets over all rows seen.
+@dataclass(frozen=True)
+class SumsGrid:
+    """What sums of packed rows stand for: rows of the same one were packed together, or as if they had been.
+
+    Attributes
+    ----------
+    digest : bytes, of all that has to be the same
+    offset, step : float64 (columns,)
+    noise_by_code : float64 (columns, codes), see `PackedSums.noise`
+    collision_probability : float, see `duplicates`
+    """
+
+    digest: bytes
+    offset: np.ndarray
+    step: np.ndarray
+    noise_by_code: np.ndarray
+    collision_probability: float
+
+    @classmethod
+    def of(cls, packed):
+        """That of PackedRows."""
+        noise, collision = noise_by_code(packed), float(packed.collision_probability[0])
+        digest = sha256(repr((packed.scheme, collision)).encode())
+        for array in (packed.offset, packed.step, packed.used, packed.table, packed.grid_levels, noise):
+            digest.update(np.ascontiguousarray(array).tobytes())
+        return cls(digest.digest(), packed.offset, packed.step, noise, collision)
+
+    def float_moments(self, sums):
+        """What the sums are in units of X."""
+        d, weight, centre = sums.d, sums.weight, sums.mean()
+        moments, noise = sums.second_moments(centre), sums.noise(self.noise_by_code)
+        cross, level, squares = sums.cross_moments(centre)
+        ratio = self._noise_ratio(sums, noise, np.diag(moments))
+        scatter = np.zeros((d + sums.n_outputs, d + sums.n_outputs))
+        scatter[:d, :d] = moments * (weight * self.step) * self.step[:, None]
+        scatter[d:, :d] = cross * (weight * self.step)
+        scatter[:d, d:] = scatter[d:, :d].T
+        with np.errstate(over="ignore", invalid="ignore"):
+            diagonal = weight * np.maximum(squares - level**2, 0)
+        scatter[np.arange(d, d + sums.n_outputs), np.arange(d, d + sums.n_outputs)] = diagonal
+        mean = np.concatenate([self.offset + self.step * centre, level])
+        return FloatMoments(sums.n_rows, weight, mean, scatter, weight * noise * self.step**2, sums.n_rows**2 * ratio)
+
+    def _noise_ratio(self, sums, noise, variance):
+        """See `compensation.noise_ratio`; here of all rows, so that no division of them counts."""
+        noisy = noisy_columns(np.divide(noise, variance, out=np.zeros(sums.d), where=variance > 0))
+        count = int(noisy.sum())
+        if not count:
+            return 0.0
+        spread = 1.0
+        if sums.noise_products.size:
+            size = self.noise_by_code.max(axis=1) / NOISE_STEPS / np.where(noisy, noise, np.inf)
+            spread = float(size @ sums.noise_products @ size) / sums.n_rows / count**2
+        own = 1 / sums.effective_rows
+        return count * max(1.0, spread) * (own + (1 - own) * self.collision_probability)
+
+
+class NormalEquations:
+    """Moments of all rows seen, and the minimum that they give.
+
+    Methods leave the arrays of an object as they are, so that a copy of it is a state to go back to.
 
     Parameters
     ----------
@@ -26,10 +93,7 @@ class Moments:
 
     Attributes
     ----------
-    total : float, sum of the weights
-    mean : float64 (features + targets,)
-    scatter : float64 (features + targets,) squared, sum of weight times product of deviations from the mean
-    noise : float64 (features,), sum of weight times rounding variance
+    n_chunks : int
     """
 
     def __init__(self, n_columns, n_outputs, seed):
@@ -38,50 +102,81 @@ class Moments:
                 f"partial_fit keeps n_features² numbers, for at most {MOST_COLUMNS} features, but X has {n_columns}: "
                 "pack all chunks with PackedMatrix.from_chunks and call fit."
             )
-        self.d, self.seed, self.n_chunks, self.n_rows, self.total = n_columns, seed, 0, 0, 0.0
-        self.mean = np.zeros(n_columns + n_outputs)
-        self.scatter = np.zeros((n_columns + n_outputs, n_columns + n_outputs))
-        self.noise = np.zeros(n_columns)
-        self._noisy_rows = 0.0
+        self.d, self.seed, self.n_chunks = n_columns, seed, 0
+        # of rows of all grids but the last, and sums of those of the last
+        self._settled, self._grid, self._sums = FloatMoments.of_nothing(n_columns, n_outputs), None, None
 
-    def add(self, matrix, targets, weights):
+    def __setstate__(self, state):
+        if "scatter" in state:  # of a version that had floats only
+            named = {name: state[name] for name in ("n_rows", "total", "mean", "scatter", "noise")}
+            settled = FloatMoments(**named, noisy_rows=state["_noisy_rows"])
+            state = {name: state[name] for name in ("d", "seed", "n_chunks")}
+            state |= {"_settled": settled, "_grid": None, "_sums": None}
+        vars(self).update(state)
+
+    def add(self, rows, targets, weights, threads=1):
         """Take rows into account.
 
         Parameters
         ----------
-        matrix : PackedRows, or array that is not to be rounded, (rows, features)
+        rows : PackedRows, or array that is not to be rounded, (rows, features)
         targets : float64 (rows, outputs)
         weights : float64 (rows,), all positive
+        threads : int; nothing depends on it
         """
         self.n_chunks += 1
-        self.n_rows += len(targets)
-        if isinstance(matrix, PackedRows):
-            self._add_noise(matrix, weights)
-            blocks = _decoded_blocks(matrix)
+        if isinstance(rows, PackedRows):
+            exponent, grid = int(np.frexp(weights.max())[1]), SumsGrid.of(rows)
+            is_far = abs(exponent) > MOST_EXPONENT
+            weights = weights * 2.0**-exponent if is_far else None if np.all(weights == 1) else weights
+            sums = PackedSums.of(rows, targets, weights, threads, with_noise_products=True)
+            if is_far:
+                self._settled = self._settled.joined(grid.float_moments(sums).scaled(2.0**exponent))
+            else:
+                self._add_sums(grid, sums)
         else:
-            blocks = _array_blocks(matrix)
-        for rows, block in blocks:
-            self._add_block(np.hstack([block, targets[rows]]), weights[rows])
+            self._settled = self._settled.joined(FloatMoments.of_array(rows, targets, weights))
 
-    def _add_block(self, block, weights):
-        """Join the moments of a block to the others (Chan, Golub, LeVeque 1979)."""
-        total = weights.sum()
-        mean = weights @ block / total
-        block -= mean
-        difference = mean - self.mean
-        block *= np.sqrt(weights)[:, None]
-        self.scatter += block.T @ block
-        self.scatter += np.outer(difference, difference * (self.total * total / (self.total + total)))
-        self.total += total
-        self.mean += difference * (total / self.total)
+    def merge(self, other):
+        """The normal equations of the rows of both, exact for rows of the same grid.
 
-    def _add_noise(self, packed, weights):
-        problem = Problem(packed, None if np.ptp(weights) == 0 else weights, True)
-        self.noise += weights.sum() * problem.variance * packed.step**2
-        noise = problem.variance * problem.unit**2
-        noisy = noisy_columns(noise)
-        if noisy.any():
-            self._noisy_rows += len(packed) ** 2 * noise_ratio(problem, noisy)
+        Parameters
+        ----------
+        other : NormalEquations of as many columns and outputs
+
+        Returns
+        -------
+        NormalEquations, with the seed of this one
+        """
+        mine, others = self._settled, other._settled
+        if mine.scatter.shape != others.scatter.shape or self.d != other.d:
+            raise ValueError(
+                f"normal equations of {mine.mean.shape} and {others.mean.shape} numbers are not to be merged"
+            )
+        out = copy(self)
+        out.n_chunks, out._settled = self.n_chunks + other.n_chunks, mine.joined(others)
+        if other._sums is not None:
+            out._add_sums(other._grid, other._sums)
+        return out
+
+    def _add_sums(self, grid, sums):
+        if self._sums is not None and (self._grid.digest != grid.digest or self._sums.is_full):
+            self._settled, self._sums = self._seen(), None
+        self._grid, self._sums = grid, sums if self._sums is None else self._sums + sums
+
+    def _seen(self):
+        """Moments of all rows."""
+        return self._settled if self._sums is None else self._settled.joined(self._grid.float_moments(self._sums))
+
+    @property
+    def n_rows(self):
+        """Number of rows."""
+        return self._settled.n_rows + (0 if self._sums is None else self._sums.n_rows)
+
+    @property
+    def total(self):
+        """Sum of their weights."""
+        return self._settled.total + (0.0 if self._sums is None else self._sums.weight)
 
     def minimum(self, alpha, centred, dtype):
         """The minimum of the objective.
@@ -96,50 +191,39 @@ class Moments:
         -------
         coef (outputs, features), intercept (outputs,), objective summed over outputs
         """
-        moments = self.scatter / self.total
+        seen = self._seen()
+        moments = seen.scatter / seen.total
         if not centred:
-            moments = moments + np.outer(self.mean, self.mean)
+            moments = moments + np.outer(seen.mean, seen.mean)
         gram, cross, square = moments[: self.d, : self.d], moments[: self.d, self.d :], moments[self.d :, self.d :]
         scale = np.sqrt(np.diag(gram) + alpha)
-        used = scale > 1e-15 * np.abs(self.mean[: self.d])
+        used = scale > 1e-15 * np.abs(seen.mean[: self.d])
         used &= scale > 0
         scale = np.where(used, scale, 1.0)
         scaled = gram / scale[:, None] / scale
-        ridge, noise = alpha / scale**2, np.where(used, self.noise / self.total / scale**2, 0.0)
-        taken = self._compensation(scaled + np.diag(ridge), noise)
+        ridge, noise = alpha / scale**2, np.where(used, seen.noise / seen.total / scale**2, 0.0)
+        taken = _compensation(scaled + np.diag(ridge), noise, seen)
         scaled[np.diag_indices(self.d)] += ridge - taken.tau * noise
         scaled += taken.lift @ taken.lift.T
         coef = np.zeros((self.d, cross.shape[1]))
         factor = Factor(scaled[np.ix_(used, used)], 1 / scale[used] ** 2)
         coef[used] = factor.least_norm(factor.solve((cross / scale[:, None])[used].T)).T / scale[used, None]
         coef = coef.astype(dtype).astype(np.float64)  # the intercept goes with what coef_ will hold
-        intercept = self.mean[self.d :] - self.mean[: self.d] @ coef if centred else np.zeros(cross.shape[1])
+        intercept = seen.mean[self.d :] - seen.mean[: self.d] @ coef if centred else np.zeros(cross.shape[1])
         in_scale = coef * scale[:, None]
         quadratic = (in_scale * (scaled @ in_scale)).sum()
         return coef.T, intercept, float(np.trace(square) - 2 * (coef * cross).sum() + quadratic) / 2
 
-    def _compensation(self, curvature, noise):
-        """That of `fit` on as many rows, on dense moments."""
-        noisy = noisy_columns(noise)
-        if not noisy.any():
-            return Compensation.even(0.0, noise)
-        ratio = self._noisy_rows / self.n_rows**2
-        if ratio < 0.25 and is_dense_cheap(self.n_rows, self.d):
-            return dense_compensation(curvature, noise, noisy, ratio)
-        return Compensation.even(tau_of(ratio, lambda: dense_ratio(curvature, noise, noisy)), noise)
+
+def _compensation(curvature, noise, seen):
+    """That of `fit` on as many rows, on dense moments."""
+    noisy = noisy_columns(noise)
+    if not noisy.any():
+        return Compensation.even(0.0, noise)
+    ratio = seen.noisy_rows / seen.n_rows**2
+    if ratio < 0.25 and is_dense_cheap(seen.n_rows, len(noise)):
+        return dense_compensation(curvature, noise, noisy, ratio)
+    return Compensation.even(tau_of(ratio, lambda: dense_ratio(curvature, noise, noisy)), noise)
 
 
-def _decoded_blocks(packed):
-    """Row numbers and decoded rows, float64."""
-    tiles = max(1, block_rows(packed.shape[1], np.float64) // TILE_ROWS)
-    for first in range(0, packed.tiles.n_tiles, tiles):
-        positions = packed.tiles.positions(first, min(first + tiles, packed.tiles.n_tiles))
-        rows = packed.order.rows(first * TILE_ROWS, first * TILE_ROWS + len(positions))
-        yield rows, positions * packed.step + packed.offset
-
-
-def _array_blocks(X):
-    start = 0
-    for block in sequential_blocks(X, np.float64):
-        yield slice(start, start + len(block)), block
-        start += len(block)
+Moments = NormalEquations  # their name in pickles of older versions

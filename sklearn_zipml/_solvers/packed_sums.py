@@ -77,10 +77,14 @@ class PackedSums:
         sums = cls(packed.shape[1], targets.shape[1])
         n, n_slots, order = len(packed), packed.tiles.n_tiles * kernels.TILE_ROWS, packed.order
         sums.n_rows = n
-        weighted = targets.T if weights is None else targets.T * weights
+        with np.errstate(over="ignore"):
+            weighted = targets.T if weights is None else targets.T * weights
+            squares = np.minimum(weighted * targets.T, np.finfo(np.float64).max) if with_squares else None
+        if not np.isfinite(weighted).all():
+            raise ValueError("sample_weight times y exceeds the range of float64: rescale y or the weights.")
         sums.cross.add_products(packed.tiles, order.to_slots(weighted, n_slots, np.float64), threads)
         if with_squares:
-            sums.squares.add(weighted * targets.T)
+            sums.squares.add(squares)
         sums.squared_weights.add(np.ones((1, n)) if weights is None else weights[None] ** 2)
         places = [(0, None)] if weights is None else digits(order.to_slots(weights, n_slots, np.float64), WEIGHT_BITS)
         for place, some in places:

@@ -148,8 +148,10 @@ def test_coefficients_that_overflow(monkeypatch):
     """Are found at the very end of fit and of partial_fit, when the rows have been counted."""
     X, y = np.random.default_rng(0).normal(size=(60, 3)), np.linspace(-1, 1, 60)
     model = ZipMLRegressor(8, alpha=0, random_state=0).partial_fit(X, y)
-    before, minimum = state(model), base.Moments.minimum
-    monkeypatch.setattr(base.Moments, "minimum", lambda *arguments: (np.full((1, 3), np.inf), *minimum(*arguments)[1:]))
+    before, minimum = state(model), base.NormalEquations.minimum
+    monkeypatch.setattr(
+        base.NormalEquations, "minimum", lambda *arguments: (np.full((1, 3), np.inf), *minimum(*arguments)[1:])
+    )
     for call, rows, target in ((model.fit, X * 1e-200, y * 1e200), (model.partial_fit, X, y)):
         with pytest.raises(ValueError, match="exceed the range"):
             call(rows, target)
@@ -171,7 +173,7 @@ def test_interrupts(make, monkeypatch):
         monkeypatch.setattr(quantizer.ColumnSketch, "grid", interrupt)
     else:
         monkeypatch.setattr(base, "solve", interrupt)
-        monkeypatch.setattr(base.Moments, "minimum", interrupt)
+        monkeypatch.setattr(base.NormalEquations, "minimum", interrupt)
     for call, X in ((model.fit, frame("wxyz")), (model.partial_fit, frame(seed=5))):
         with pytest.raises(KeyboardInterrupt):
             call(X, target(model))

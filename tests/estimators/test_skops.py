@@ -19,7 +19,14 @@ QUANTIZER = [
     "sklearn_zipml._storage.grid.Grid",
 ]
 MATRIX = ["sklearn_zipml.PackedMatrix"]
-MOMENTS = ["sklearn_zipml._solvers.normal_equations.Moments"]
+MOMENTS = [
+    "sklearn_zipml._solvers.normal_equations.NormalEquations",
+    "sklearn_zipml._solvers.normal_equations.SumsGrid",
+    "sklearn_zipml._solvers.float_moments.FloatMoments",
+    "sklearn_zipml._solvers.packed_sums.PackedSums",
+    "sklearn_zipml._solvers.packed_sums.WeightedSums",
+    "sklearn_zipml._solvers.exact_sums.ExactSums",
+]
 SKETCH = [
     "numpy.dtype",
     "sklearn_zipml._quantization.row_sample.RowSample",

@@ -8,7 +8,8 @@ from sklearn.datasets import load_breast_cancer, load_digits
 from sklearn.linear_model import Ridge
 
 from sklearn_zipml import DoubleSamplingQuantizer, PackedMatrix, ZipMLLSSVC, ZipMLRegressor
-from sklearn_zipml._solvers.normal_equations import MOST_COLUMNS, Moments
+from sklearn_zipml._solvers.normal_equations import MOST_COLUMNS, NormalEquations
+from sklearn_zipml._storage.packed_rows import rows_of
 
 EXACT = {"tol": 1e-10, "max_iter": 3000}
 
@@ -72,6 +73,59 @@ def test_sorted_chunks(bits, packed):
         chunk = PackedMatrix.from_chunks(X[rows], y[rows], sample_bits=bits, random_state=1) if packed else X[rows]
         model.partial_fit(chunk, None if packed else y[rows])
     assert model.score(X, y) > ZipMLRegressor(bits, random_state=0).fit(X, y).score(X, y) - 0.002
+
+
+@pytest.mark.parametrize("settings", [{}, {"fit_intercept": False}])
+@pytest.mark.parametrize("bits", [2, 8])
+@pytest.mark.parametrize("weighted", [False, True])
+def test_any_division_of_packed_rows(bits, weighted, settings):
+    """The same bits, from heavy tails and repeated rows too; and those of fit but for how noise by code is stored."""
+    X, y = data(3000, offset=0)
+    X[:, 3] **= 3
+    X[1000:1200], order = X[:200], np.random.default_rng(1).permutation(3000)
+    weights = np.random.default_rng(2).uniform(0.5, 2, 3000) if weighted else np.ones(3000)
+    packed = PackedMatrix.from_chunks(X, sample_bits=bits, random_state=0)
+    whole = ZipMLRegressor(bits, alpha=0.1, **settings).partial_fit(packed, y, weights)
+    for parts in (2, 9):
+        model = ZipMLRegressor(bits, alpha=0.1, **settings)
+        for rows in np.array_split(order, parts):
+            model.partial_fit(packed[rows], y[rows], weights[rows])
+        np.testing.assert_array_equal(model.coef_, whole.coef_)
+        assert (model.intercept_, model.loss_curve_[-1]) == (whole.intercept_, whole.loss_curve_[-1])
+    fitted = ZipMLRegressor(bits, alpha=0.1, solver="gram", **settings).fit(packed, y, weights)
+    np.testing.assert_allclose(whole.predict(X), fitted.predict(X), atol=2e-3 * y.std())
+
+
+def test_merge():
+    """In any order: exact for rows of one grid, as good for others; what was merged stays what it was."""
+    X, y = data(3000)
+    packed, other = (PackedMatrix.from_chunks(X, sample_bits=4, random_state=seed) for seed in (0, 1))
+
+    def seen(*parts):
+        equations = NormalEquations(10, 1, 0)
+        for matrix, rows in parts:
+            equations.add(rows_of(matrix[rows]), y[rows, None], np.ones(len(rows)))
+        return equations
+
+    def minimum(equations):
+        return equations.minimum(0.1, True, np.float64)
+
+    parts = np.array_split(np.random.default_rng(1).permutation(3000), 4)
+    whole, shares = minimum(seen((packed, np.arange(3000)))), [seen((packed, rows)) for rows in parts]
+    before = minimum(shares[1])
+    for merged in (
+        shares[0].merge(shares[1]).merge(shares[2]).merge(shares[3]),
+        shares[3].merge(shares[1]).merge(shares[2].merge(shares[0])),
+    ):
+        assert (merged.n_rows, merged.total, merged.n_chunks) == (3000, 3000.0, 4)
+        for one, another in zip(minimum(merged), whole, strict=True):
+            np.testing.assert_array_equal(one, another)
+    np.testing.assert_array_equal(minimum(shares[1])[0], before[0])
+    mixed = seen((packed, parts[0]), (other, parts[1])).merge(seen((other, parts[2]), (packed, parts[3])))
+    apart = seen((packed, parts[0]), (packed, parts[3]), (other, parts[1]), (other, parts[2]))
+    np.testing.assert_allclose(minimum(mixed)[0], minimum(apart)[0], rtol=2e-3)  # how much is compensated
+    with pytest.raises(ValueError, match="not to be merged"):
+        shares[0].merge(NormalEquations(10, 2, 0))
 
 
 def test_single_rows():
@@ -178,7 +232,7 @@ def test_settings_without_a_meaning(settings, message):
 def test_too_many_columns():
     """The message says what to do instead."""
     with pytest.raises(ValueError, match=r"PackedMatrix.from_chunks"):
-        Moments(MOST_COLUMNS + 1, 1, 0)
+        NormalEquations(MOST_COLUMNS + 1, 1, 0)
 
 
 # The quantizer
