@@ -29,12 +29,8 @@ def solve_exactly(quadratic, start, tol):
 def _factored(quadratic, tol):
     """The minimum from second moments, or from the rows themselves where these are few and moments do not get there."""
     is_small = not quadratic.is_compensated and is_small_enough(quadratic.problem)
-    if by_rows(quadratic):
-        found = solve_by_rows(quadratic)
-        if found is None and is_small:
-            return solve_by_orthogonal_factors(quadratic)
-        return found or solve_by_rows(quadratic, singular_too=True)
-    found = solve_by_columns(quadratic, singular_too=not is_small)
+    solve = solve_by_rows if by_rows(quadratic) else solve_by_columns
+    found = solve(quadratic, singular_too=not is_small)
     if found is None:
         return solve_by_orthogonal_factors(quadratic)
     enough = tol * np.abs(found[1]) + ROUNDING * zero_objective(quadratic)

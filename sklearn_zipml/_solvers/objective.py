@@ -7,6 +7,7 @@ import numpy as np
 
 from .._kernels import epochs as epoch_kernels
 from .._kernels import passes
+from .by_rows import solve_by_rows
 from .factor import Factor
 from .loss import LEAST_SQUARES
 
@@ -202,6 +203,12 @@ class Quadratic:
         unit = self.problem.unit
         move = np.divide(z - start, unit, out=np.zeros_like(z), where=unit > 0)
         return start + self.compensation.completed(move) * unit
+
+    @cached_property
+    def bound_by_rows(self):
+        """A bound below the minimum from the products of rows, for few of them, float64 (targets,)."""
+        _, objective, gap = solve_by_rows(self, singular_too=True)
+        return objective - gap
 
     def gap(self, z, gradient, enough):
         """Bound on what the objective can still gain from z, every target, float64.
