@@ -1,0 +1,148 @@
+"""Whole default fits against Ridge and RidgeClassifier, shape by shape, in one run.
+
+python benchmarks/shapes.py [--repeats 2] [--only TEXT] [--seconds 3] [--cpu]
+
+Both sides take float32 arrays and the same threads, in turns, and the best time of each counts; --seconds is how long a
+shape is repeated at least. Unset OPENBLAS_CORETYPE and OPENBLAS_L2_SIZE, with which NumPy's BLAS runs the kernels of
+another processor. Scores are of the training rows: of Ridge, and at 4 bits.
+"""
+
+import argparse
+import os
+import time
+
+import numpy as np
+from sklearn.datasets import load_diabetes
+from sklearn.linear_model import Ridge, RidgeClassifier
+from threadpoolctl import threadpool_info
+
+from sklearn_zipml import DoubleSamplingQuantizer, ZipMLLSSVC, ZipMLRegressor
+from sklearn_zipml._solvers.gram import second_moments
+from sklearn_zipml._storage.packed_rows import rows_of
+
+ALPHA = 1e-4
+ENOUGH = 0.002  # a solver of the peer counts if its score is that near to the best
+
+
+def gaussian(n, d, targets=1, seed=0):
+    """Columns that share some of their variance, and noisy targets."""
+    rng = np.random.default_rng(seed)
+    X = rng.standard_normal((n, d), dtype=np.float32)
+    X += 0.5 * rng.standard_normal((n, 1), dtype=np.float32)
+    y = X @ (rng.standard_normal((d, targets)) / np.sqrt(d)).astype(np.float32)
+    y += rng.standard_normal(y.shape, dtype=np.float32)
+    return X, y[:, 0] if targets == 1 else y
+
+
+def hard(n, d, seed=0):
+    """Columns of decaying scale, heavy tails and indicators, a third of each."""
+    X, y = gaussian(n, d, seed=seed)
+    third = d // 3
+    X[:, :third] *= np.geomspace(1, 1e-3, third, dtype=np.float32)
+    X[:, third : 2 * third] = np.sinh(1.5 * X[:, third : 2 * third])
+    X[:, 2 * third :] = X[:, 2 * third :] > 1.5
+    return X, y
+
+
+def classes(n, d, count, seed=0):
+    """Clouds around as many centres as there are classes."""
+    rng = np.random.default_rng(seed)
+    y = rng.integers(count, size=n)
+    X = rng.standard_normal((n, d), dtype=np.float32)
+    X += rng.standard_normal((count, d), dtype=np.float32)[y] * np.float32(0.25)
+    return X, y
+
+
+def diabetes():
+    """The one of scikit-learn."""
+    X, y = load_diabetes(return_X_y=True)
+    return X.astype(np.float32), y.astype(np.float32)
+
+
+# name: (data, least ratio of times)
+SHAPES = {
+    "442 x 10": (diabetes, 0.25),
+    "20,000 x 50": (lambda: gaussian(20_000, 50), 0.5),
+    "1,000,000 x 4": (lambda: gaussian(1_000_000, 4), 0.5),
+    "1,000,000 x 20": (lambda: gaussian(1_000_000, 20), 1),
+    "1,000,000 x 100": (lambda: gaussian(1_000_000, 100), 2.5),
+    "80,000 x 1000, hard columns": (lambda: hard(80_000, 1000), 4),
+    "50,000 x 4000": (lambda: gaussian(50_000, 4000), 7),
+    "100,000 x 500 x 10": (lambda: gaussian(100_000, 500, 10), 1.5),
+    "100,000 x 500 x 100": (lambda: gaussian(100_000, 500, 100), 1.5),
+    "20,000 x 500 x 1000": (lambda: gaussian(20_000, 500, 1000), 1.2),
+    "30,000 x 768, 100 classes": (lambda: classes(30_000, 768, 100), 1.5),
+    "5000 x 2000": (lambda: gaussian(5000, 2000), 2.5),
+    "2000 x 10,000": (lambda: gaussian(2000, 10_000), 0.9),
+    "500 x 10,000, 20 classes": (lambda: classes(500, 10_000, 20), 0.4),
+}
+
+
+def best_of(calls, repeats, seconds, clock):
+    """Least time of each of several calls, made in turns."""
+    best, begun, turn = [np.inf] * len(calls), time.perf_counter(), 0
+    while turn < repeats or time.perf_counter() - begun < seconds:
+        for k, call in enumerate(calls):
+            start = clock()
+            call()
+            best[k] = min(best[k], clock() - start)
+        turn += 1
+    return best
+
+
+def compare(name, data, least, options, clock):
+    """Print one line of the table."""
+    X, y = data()
+    if "classes" in name:
+        C = 1 / (2 * ALPHA * len(X))
+        ours = ZipMLLSSVC(C=C, random_state=0)
+        peers = {"auto": RidgeClassifier(alpha=ALPHA * len(X))}
+    else:
+        ours = ZipMLRegressor(alpha=ALPHA, random_state=0)
+        peers = {solver: Ridge(alpha=ALPHA * len(X), solver=solver) for solver in ("auto", "lsqr")}
+    score = ours.fit(X, y).score(X, y)
+    scores = {solver: peer.fit(X, y).score(X, y) for solver, peer in peers.items()}
+    near = [solver for solver in peers if scores[solver] > max(scores.values()) - ENOUGH]
+    calls = [lambda: ours.fit(X, y), *(lambda peer=peers[solver]: peer.fit(X, y) for solver in near)]
+    took, *others = best_of(calls, options.repeats, options.seconds, clock)
+    fastest = int(np.argmin(others))
+    print(
+        f"{name:<28} {others[fastest]:8.4f} s ({near[fastest]:<4})  here {took:8.4f} s ({ours.solver_})  "
+        f"ratio {others[fastest] / took:5.2f} (bar {least:g})  score {scores[near[fastest]]:.4f} / {score:.4f}",
+        flush=True,
+    )
+
+
+def rates(options, clock):
+    """Print how fast second moments and a whole fit are beside what NumPy does with the same numbers."""
+    X, y = gaussian(80_000, 1000)
+    packed = DoubleSamplingQuantizer(4, random_state=0).fit_transform(X)
+    tiles, centre, threads = rows_of(packed).tiles, np.zeros(X.shape[1]), os.cpu_count()
+    calls = [lambda: second_moments(tiles, tiles.n_tiles, centre, threads), lambda: X.T @ X]
+    ours, blas = best_of(calls, options.repeats, options.seconds, clock)
+    print(f"second moments of 80,000 x 1000 at 4 bits {ours:.3f} s, X.T @ X {blas:.3f} s, ratio {blas / ours:.2f}")
+    model = ZipMLRegressor(random_state=0)
+    took, largest = best_of([lambda: model.fit(X, y), X.max], options.repeats, options.seconds, clock)
+    print(f"fit of 80,000 x 1000 {took:.3f} s, X.max() {largest:.3f} s: {took / largest:.1f} of them (bar 6)")
+
+
+def main():
+    """Print the table."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--repeats", type=int, default=2)
+    parser.add_argument("--seconds", type=float, default=3)
+    parser.add_argument("--only", default="", help="shapes whose name has this in it")
+    parser.add_argument("--cpu", action="store_true", help="processor time, where others use the machine")
+    options = parser.parse_args()
+    clock = time.process_time if options.cpu else time.perf_counter
+    blas = {info.get("architecture") for info in threadpool_info() if info["user_api"] == "blas"}
+    print(f"BLAS kernels: {blas}, {os.cpu_count()} processors, {'processor' if options.cpu else 'elapsed'} time")
+    for name, (data, least) in SHAPES.items():
+        if options.only in name:
+            compare(name, data, least, options, clock)
+    if options.only in "rates":
+        rates(options, clock)
+
+
+if __name__ == "__main__":
+    main()
