@@ -26,6 +26,18 @@ def solve_exactly(quadratic, start, tol):
     return *_factored(quadratic, tol), 1
 
 
+def lower_bound(quadratic, start, tol):
+    """What an objective without compensation cannot be below, float64 (targets,), from a start (targets, columns).
+
+    Its minimum less the gap that is left; nothing is changed on the way, so that epochs may go on.
+    """
+    if quadratic.has_l1:
+        _, objective, gap, _ = solve_elastic_net(quadratic, start, tol)
+    else:
+        _, objective, gap = _factored(quadratic, tol)
+    return objective - gap
+
+
 def _factored(quadratic, tol):
     """The minimum from second moments, or from the rows themselves where these are few and moments do not get there."""
     is_small = not quadratic.is_compensated and is_small_enough(quadratic.problem)

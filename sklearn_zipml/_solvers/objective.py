@@ -7,7 +7,6 @@ import numpy as np
 
 from .._kernels import epochs as epoch_kernels
 from .._kernels import passes
-from .by_rows import solve_by_rows
 from .factor import Factor
 from .loss import LEAST_SQUARES
 
@@ -204,24 +203,18 @@ class Quadratic:
         move = np.divide(z - start, unit, out=np.zeros_like(z), where=unit > 0)
         return start + self.compensation.completed(move) * unit
 
-    @cached_property
-    def bound_by_rows(self):
-        """A bound below the minimum from the products of rows, for few of them, float64 (targets,)."""
-        _, objective, gap = solve_by_rows(self, singular_too=True)
-        return objective - gap
-
-    def gap(self, z, gradient, enough):
+    def gap(self, z, gradient, enough, dense=False):
         """Bound on what the objective can still gain from z, every target, float64.
 
         Half the Newton decrement g' H^-1 g / 2, g being the subgradient of least magnitude in every component (the
         gradient, without an l1 penalty): the objective lies above its quadratic model there. Exact where the
-        second-moment matrix is cheap, else an estimate by conjugate gradients on a sample of the rows; they end early
+        second-moment matrix is cheap, or `dense` asks for it, else an estimate by conjugate gradients on a sample of the rows; they end early
         where it is plain that a target gains less than `enough`, or more. `gradient` is that of the mean loss at z,
         (targets, columns).
         """
         problem = self.problem
         gradients = self.subgradients(z, gradient)
-        if problem.is_dense_cheap():
+        if dense or problem.is_dense_cheap():
             factor = Factor(self.matrix(), self.norm_weights())
             return self.loss.gain(gradients, factor.solve(gradients))
         last, diagonal = problem.sample_tiles(GAP_ROWS, GAP_ROWS_BY_COLUMN), self.ridge - self.noise

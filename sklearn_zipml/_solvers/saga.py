@@ -8,7 +8,7 @@ from .._kernels import tiles as kernels
 from . import plane_search
 from .anchor import Anchor
 from .batches import batch_size_of, batches_of, n_batches, pass_bytes, sweeps, worthwhile_threads
-from .certificate import certificate
+from .certificate import Certifier
 from .objective import Rule
 from .options import HALVINGS, Result, step_size_of
 from .stopping import Stopping
@@ -29,6 +29,7 @@ GRADIENT_STEP = {1: 0.5, 2: 0.2}
 def run_saga(quadratic, options, seed, z, on_epoch):
     """Result of saga from z; see `solve`."""
     run = _Run(quadratic, options, seed, z)
+    certify = Certifier(quadratic, options.tol)
     stop = Stopping(options.tol, run.anchor.objective)
     stopped, certified, checks, checked = False, None, 0, 0
     while run.epoch < options.max_iter and run.halvings <= HALVINGS:
@@ -41,13 +42,13 @@ def run_saga(quadratic, options, seed, z, on_epoch):
         certified = None
         # what `stop` says may be too soon: it is asked again after twice as many epochs
         if stop(before, run.anchor.objective) and run.epoch >= checked + checks:
-            certified = certificate(quadratic, run.position, options.tol)
+            certified = certify(run.position)
             if certified.is_within(options.tol) or not stop.last.any():
                 break
             checks, checked = 2 * checks + 1, run.epoch
             run.anchor.renew(certified.gradient, certified.objective)
     if certified is None:
-        certified = certificate(quadratic, run.position, options.tol)
+        certified = certify(run.position)
     run.losses[-1] = certified.objective
     return Result(
         run.position,

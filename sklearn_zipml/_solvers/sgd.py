@@ -6,7 +6,7 @@ from .._kernels import epochs as epoch_kernels
 from .._kernels import row_order as order_kernels
 from .anchor import Anchor
 from .batches import batch_size_of, batches_of, n_batches, pass_bytes, sweeps, worthwhile_threads
-from .certificate import certificate
+from .certificate import Certifier
 from .objective import Rule
 from .options import HALVINGS, Result, step_size_of
 from .step_schedule import Schedule
@@ -144,7 +144,7 @@ def run_sgd(quadratic, options, seed, z, on_epoch, draw):
                 break
             if schedule.is_adaptive and gain <= floor:
                 run.go_to_best()
-    certified = certificate(quadratic, run.best_z, options.tol)
+    certified = Certifier(quadratic, options.tol)(run.best_z)
     run.losses[-1] = certified.objective
     found = run.best_z, epoch, "sgd", certified.objective, certified.gap, run.ended(epoch, options.max_iter)
     read = run.bytes_read[: len(run.losses)]

@@ -7,7 +7,7 @@ from solving import solve
 from sklearn_zipml._quantization.encoder import pack
 from sklearn_zipml._scheme import Scheme
 from sklearn_zipml._solvers.anchor import Anchor
-from sklearn_zipml._solvers.certificate import certificate
+from sklearn_zipml._solvers.certificate import Certifier
 from sklearn_zipml._solvers.objective import Quadratic, gain_of_conjugate_gradients
 from sklearn_zipml._solvers.problem import Problem
 from sklearn_zipml._solvers.solver import Options
@@ -31,7 +31,7 @@ def objective(quadratic, z):
 
 def gap(quadratic, z):
     """Of every target, as a fit judges itself."""
-    return certificate(quadratic, z, 0.0).gap
+    return Certifier(quadratic, 0.0)(z).gap
 
 
 def test_gap_is_what_is_left():
