@@ -3,7 +3,8 @@ A pipeline with categories, searched
 ====================================
 
 Low precision goes last: encode and scale as always, then let the estimator round and pack what comes out. One-hot
-columns have two values, so they are stored without loss, in a bit each.
+columns have two values, so they are stored without loss, at whatever width the
+other columns have.
 """
 
 import matplotlib.pyplot as plt

@@ -26,7 +26,7 @@ models = {
 
 # %%
 # Two bits with weights find what float32 with weights finds.
-figure, axes = plt.subplots(ncols=3, figsize=(10, 3.6), layout="constrained", sharey=True)
+figure, axes = plt.subplots(ncols=3, figsize=(10, 4.2), layout="constrained")
 for axis, (name, model) in zip(axes, models.items(), strict=True):
     predicted = model.fit(X, y).predict(X_test)
     score = balanced_accuracy_score(y_test, predicted)
