@@ -6,7 +6,7 @@ from contextlib import contextmanager
 
 @contextmanager
 def progress(source, show, passes=2):
-    """Count the rows that a source gives, in a bar on stderr with speed and time left.
+    """Count the rows that a source gives, each once, in a bar on stderr with speed and time left.
 
     Parameters
     ----------
@@ -14,7 +14,7 @@ def progress(source, show, passes=2):
     show : bool
     passes : int, how often the source will be read
     """
-    bar = _bar(None if source.n_rows is None else passes * source.n_rows) if show else None
+    bar = _bar(source.n_rows) if show else None
     if bar is None:
         yield
         return
@@ -23,7 +23,7 @@ def progress(source, show, passes=2):
     def counted():
         for chunk in read():
             yield chunk
-            bar.update(len(chunk.X))
+            bar.update(len(chunk.X) if passes == 1 else len(chunk.X) / passes)
 
     source.read = counted
     try:

@@ -28,6 +28,7 @@ class PackedFiles:
         target: object = None,
         columns: list | None = None,
         header: bool | None = None,
+        delimiter: str | None = None,
         sample_bits: int = 4,
         sampling: Sampling = "compensated",
         levels: Levels = "optimal",
@@ -51,17 +52,18 @@ class PackedFiles:
         source : array, data frame, path, Arrow data, iterable or callable
             - A two-dimensional array or memory map; an array of HDF5 or Zarr, or anything with ``shape``, ``dtype``
               and slices of rows.
-            - The path of a ``.npy`` file, or (with pyarrow) of a ``.parquet``, ``.feather``, ``.arrow`` or ``.csv``
-              file; a folder of them, a pattern (``"2024-*.parquet"``), or a list of paths. The files have to have the
-              same columns; folders named like ``year=2024`` add a column. Columns of strings, dictionaries and times
-              are refused, and the index of a data frame is left out with a warning.
+            - The path of a ``.npy`` file, of a ``.npz`` file (its array ``X`` and, if there is one, target ``y``), or
+              (with pyarrow) of a ``.parquet``, ``.feather``, ``.arrow`` or ``.csv`` file; a folder of them, a pattern
+              (``"2024-*.parquet"``), or a list of paths. The files have to have the same columns; folders named like
+              ``year=2024`` add a column. Columns of strings and times are refused, and the index of a data frame is
+              left out with a warning.
             - A pyarrow table, dataset or Parquet file; a pandas or polars data frame.
             - A PackedMatrix, whose rounding errors add to the new ones, and whose target and names come along; to round
               it to fewer bits, ``requantize`` is the shorter way.
             - An iterable of chunks, each one of the above or a pair of it and its target, or a callable that returns
               such an iterable and can be called twice.
-        y : array-like of shape (n_samples,) or (n_samples, n_targets), or None, default=None
-            Target that is not in the source, to take along.
+        y : array-like of shape (n_samples,) or (n_samples, n_targets), path or None, default=None
+            Target that is not in the source, to take along; or the path of a ``.npy`` file or a table of it.
         target : str, int, list or None, default=None
             Column or columns of the source that are the target, by name or, in arrays, by index.
         columns : list or None, default=None
@@ -69,6 +71,8 @@ class PackedFiles:
         header : bool or None, default=None
             Whether CSV files begin with names. Columns without names are numbered from 0. None takes the first line for
             names, and is an error where it looks like a row of numbers.
+        delimiter : str or None, default=None
+            Between the values of CSV files; None for a comma.
         sample_bits : int from 1 to 8, default=4
             Bits stored for each value.
         sampling : {"compensated", "double", "naive", "nearest"}, default="compensated"
@@ -120,7 +124,7 @@ class PackedFiles:
         from .._quantization.streaming import pack_chunks
         from .._sources.source import open_source
 
-        source = open_source(source, y, target=target, columns=columns, header=header)
+        source = open_source(source, y, target=target, columns=columns, header=header, delimiter=delimiter)
         scheme = None
         if quantizer is None:
             kind = {"sample_bits": sample_bits, "sampling": sampling, "levels": levels, "n_draws": n_draws}
@@ -227,6 +231,7 @@ class PackedFiles:
         target: object = None,
         columns: list | None = None,
         header: bool | None = None,
+        delimiter: str | None = None,
         random_state: RandomState = None,
         n_jobs: int | None = None,
     ) -> PackedMatrix:
@@ -250,6 +255,8 @@ class PackedFiles:
             Columns of the source to pack; None for all but the target.
         header : bool or None, default=None
             Whether CSV files begin with names, as for :meth:`from_chunks`.
+        delimiter : str or None, default=None
+            Between the values of CSV files, as for :meth:`from_chunks`.
         random_state : int, RandomState instance or None, default=None
             Decides the rounding and the order of the new rows.
         n_jobs : int or None, default=None
@@ -294,6 +301,6 @@ class PackedFiles:
         from .._seeds import draw_seed
         from .._sources.source import open_source
 
-        source = open_source(source, y, target=target, columns=columns, header=header)
+        source = open_source(source, y, target=target, columns=columns, header=header, delimiter=delimiter)
         append(path, source, draw_seed(check_random_state(random_state)), n_jobs)
         return cls.load(path)

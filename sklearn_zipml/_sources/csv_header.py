@@ -9,12 +9,14 @@ NUMBER = re.compile(r"\s*[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?\s*")
 COUNTED = 4
 
 
-def first_line(path):
+def first_line(path, delimiter=","):
     """The values in the first line of a file, which may be compressed."""
     from pyarrow import input_stream
 
     with input_stream(str(path)) as stream:
-        lines = csv.reader(io.TextIOWrapper(stream, encoding="utf-8-sig", errors="replace", newline=""))
+        lines = csv.reader(
+            io.TextIOWrapper(stream, encoding="utf-8-sig", errors="replace", newline=""), delimiter=delimiter
+        )
         line = next(lines, None)
     if line is None:
         raise ValueError(f"{path} is empty.")

@@ -42,7 +42,7 @@ def files_of(data):
 def _expanded(path):
     if path.is_dir():
         inside = sorted(file for file in path.rglob("*") if file.is_file() and not _is_hidden(file.relative_to(path)))
-        found = [file for file in inside if _format_of(file) is not None]
+        found = [file for file in inside if format_of(file) is not None]
         if not found:
             raise _unknown(path)
         return [File(file, path) for file in found]
@@ -64,15 +64,16 @@ def _is_hidden(path):
     return any(part.startswith((".", "_")) for part in path.parts)
 
 
-def _format_of(path):
+def format_of(path):
+    """The format of a file by its name: "npy", "npz", "parquet", "ipc", "csv", or None."""
     suffix = path.suffixes[-2] if path.suffix in COMPRESSED and len(path.suffixes) > 1 else path.suffix
-    return "npy" if path.suffix == ".npy" else FORMATS.get(suffix.lower())
+    return path.suffix[1:] if path.suffix in (".npy", ".npz") else FORMATS.get(suffix.lower())
 
 
 def _unknown(path):
     return ValueError(
-        f"Cannot tell what {path} holds: files end in .npy, {', '.join(FORMATS)} (or .csv.gz). Open HDF5 and Zarr "
-        "arrays with their own libraries and pass the array."
+        f"Cannot tell what {path} holds: files end in .npy, .npz, {', '.join(FORMATS)} (or .csv.gz). Open HDF5 and "
+        "Zarr arrays with their own libraries and pass the array."
     )
 
 
@@ -86,7 +87,7 @@ def open_files(files, pick):
     """
     formats = {}
     for file in files:
-        format = _format_of(file.path)
+        format = format_of(file.path)
         if format is None:
             raise _unknown(file.path)
         formats.setdefault(format, file.path)
@@ -94,12 +95,16 @@ def open_files(files, pick):
         found = ", ".join(map(str, formats.values()))
         raise ValueError(f"The files are of several kinds, such as {found}: name those to read, as in 'folder/*.csv'.")
     format = next(iter(formats))
-    if pick.header is not None and format != "csv":
-        raise ValueError(f"header={pick.header} is for CSV files, which {files[0].path} is not; leave it out.")
-    if format == "npy":
+    for name, value in (("header", pick.header), ("delimiter", pick.delimiter)):
+        if value is not None and format != "csv":
+            raise ValueError(f"{name}={value!r} is for CSV files, which {files[0].path} is not; leave it out.")
+    if format in ("npy", "npz"):
         return _open_arrays(files)
     constants = _constants(files)
-    tables = [TableFile(file.path, format, own, pick.header) for file, own in zip(files, constants, strict=True)]
+    tables = [
+        TableFile(file.path, format, own, pick.header, pick.delimiter)
+        for file, own in zip(files, constants, strict=True)
+    ]
     pick.split(tables[0].labels, tables[0].index, tables[0].where)
     for table in tables[1:]:
         _check_schema(table, tables[0], pick)
@@ -108,7 +113,7 @@ def open_files(files, pick):
 
 
 def _open_arrays(files):
-    arrays = [np.load(file.path, mmap_mode="r", allow_pickle=False) for file in files]
+    arrays = [_open_array(file.path) for file in files]
     for file, array in zip(files, arrays, strict=True):
         if array.shape[1:] != arrays[0].shape[1:]:
             raise ValueError(
@@ -116,6 +121,33 @@ def _open_arrays(files):
                 "columns."
             )
     return arrays
+
+
+def _open_array(path):
+    """The rows of a .npy file, mapped, or of a .npz file: its array X, or its only one of two dimensions."""
+    found = np.load(path, mmap_mode="r", allow_pickle=False)
+    if path.suffix == ".npy":
+        return found
+    with found:
+        rows = [name for name in found.files if name == "X"] or [k for k in found.files if found[k].ndim == 2]
+        if len(rows) != 1 or set(found.files) - {*rows, "y"}:
+            raise ValueError(
+                f"{path} holds {', '.join(map(repr, found.files))}: a .npz file holds the rows as 'X', or as its only "
+                "array of two dimensions, and besides them no more than a target 'y'."
+            )
+        return found[rows[0]]
+
+
+def targets_beside(files):
+    """The target 'y' of .npz files, one after another; None if none has one."""
+    own = []
+    for file in files:
+        if file.path.suffix == ".npz":
+            with np.load(file.path, allow_pickle=False) as found:
+                own += [found["y"]] if "y" in found.files else []
+    if own and len(own) < len(files):
+        raise ValueError(f"{len(own)} of {len(files)} files hold a target 'y': give it to all, or to none.")
+    return np.concatenate(own) if own else None
 
 
 def _constants(files):
@@ -154,6 +186,7 @@ class TableFile:
     format : {"parquet", "ipc", "csv"}
     constants : dict of columns that are not in the file and have one value; those that are in it are ignored
     header : bool or None, whether the first line of a CSV file has names
+    delimiter : str or None, between its values; None for a comma
 
     Attributes
     ----------
@@ -164,14 +197,14 @@ class TableFile:
     where : str, for messages
     """
 
-    def __init__(self, path, format, constants, header):
+    def __init__(self, path, format, constants, header, delimiter=None):
         self.path, self.where = path, f" in {path}"
         dataset = _dataset_module(path)
         import pyarrow
 
         try:
             if format == "csv":
-                format = self._csv_format(header)
+                format = self._csv_format(header, delimiter or ",")
             if format == "parquet":
                 self._open_parquet()
             else:
@@ -179,7 +212,7 @@ class TableFile:
                 self.n_rows = self._dataset.count_rows() if format == "ipc" else None
                 self.schema = self._dataset.schema
         except pyarrow.ArrowInvalid as error:
-            raise ValueError(f"{path} cannot be read: {error}") from None
+            raise ValueError(f"{path} cannot be read: {_told_by(error)}") from None
         self._constants = {
             name: pyarrow.scalar(value) for name, value in constants.items() if name not in self.schema.names
         }
@@ -190,14 +223,15 @@ class TableFile:
 
     _dataset, _named = None, True
 
-    def _csv_format(self, header):
-        from pyarrow.csv import ReadOptions
+    def _csv_format(self, header, delimiter):
+        from pyarrow.csv import ParseOptions, ReadOptions
         from pyarrow.dataset import CsvFileFormat
 
-        line = first_line(self.path)
+        line = first_line(self.path, delimiter)
         self._named = has_header(line, self.path, header)
         names = None if self._named else [str(j) for j in range(len(line))]
-        return CsvFileFormat(read_options=ReadOptions(column_names=names))
+        parse = ParseOptions(delimiter=delimiter)
+        return CsvFileFormat(parse_options=parse, read_options=ReadOptions(column_names=names))
 
     def _open_parquet(self):
         from pyarrow.parquet import ParquetFile
@@ -216,7 +250,7 @@ class TableFile:
                 arrays = [told[name] if name in told else batch.column(name) for name in columns]
                 yield pyarrow.RecordBatch.from_arrays(arrays, names=list(columns))
         except pyarrow.ArrowInvalid as error:
-            raise ValueError(f"{self.path} cannot be read: {error}") from None
+            raise ValueError(f"{self.path} cannot be read: {_told_by(error, self.schema.names)}") from None
 
     def _stored_batches(self, rows, names):
         if self._dataset is not None:  # the default read-ahead holds dozens of batches
@@ -227,6 +261,15 @@ class TableFile:
         # a page at a time; a dataset holds whole row groups, gigabytes of wide data
         with ParquetFile(self.path, buffer_size=BUFFER_BYTES, pre_buffer=False) as file:
             yield from file.iter_batches(batch_size=rows, columns=names)
+
+
+def _told_by(error, names=()):
+    """What an error of pyarrow says, in one line, with the name of the column that it numbers."""
+    text = " ".join(str(error).split())
+    number = re.search(r"column #(\d+)", text)
+    if number and int(number[1]) < len(names):
+        text = f"column {names[int(number[1])]!r}: {text}"
+    return text
 
 
 def _dataset_module(path):

@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from difflib import get_close_matches
 from itertools import chain
 from os import PathLike
 from typing import NamedTuple
@@ -15,8 +16,9 @@ from .._storage.blocks import is_real
 from .._storage.decoded_rows import warn_of_decoded
 from .._warnings import warn
 from .csv_header import has_header
-from .files import TableFile, files_of, open_files
+from .files import TableFile, files_of, open_files, targets_beside
 from .tables import is_arrow, is_csv_dataset, is_frame, known_rows, read_arrow, read_frame
+from .vector import vector_of
 
 CHUNK_BYTES = 1 << 25
 
@@ -71,16 +73,17 @@ class Source:
             yield chunk
 
 
-def open_source(data, y=None, *, target=None, columns=None, header=None):
+def open_source(data, y=None, *, target=None, columns=None, header=None, delimiter=None):
     """A Source of rows.
 
     Parameters
     ----------
     data : see PackedMatrix.from_chunks
-    y : array-like of shape (n_samples,) or (n_samples, n_targets), or None
+    y : array-like of shape (n_samples,) or (n_samples, n_targets), or path of a file of it, or None
     target : column name or index, or a list of them, or None: columns of the data that are the target
     columns : list of column names or indices, or None: columns of the data that are features, None for the others
     header : bool or None, whether CSV files begin with names
+    delimiter : str or None, between the values of CSV files
 
     Returns
     -------
@@ -95,10 +98,14 @@ def open_source(data, y=None, *, target=None, columns=None, header=None):
     """
     if y is not None and target is not None:
         raise ValueError("Give y or target, not both.")
-    pick = Columns(target, columns, header)
+    if isinstance(y, str | PathLike):
+        y = vector_of(y)
+    pick = Columns(target, columns, header, delimiter)
     files = files_of(data)
     if files is not None:
         data = _Tables(open_files(files, pick))
+        if y is None and target is None:
+            y = targets_beside(files)
     elif is_csv_dataset(data):
         has_header(data.schema.names, "the dataset", header)
     source = _source_of(data, pick)
@@ -116,6 +123,7 @@ class Columns:
     target: object
     columns: list | None
     header: bool | None = None
+    delimiter: str | None = None
 
     def __post_init__(self):
         self.single = self.target is not None and not isinstance(self.target, (list, tuple))
@@ -130,7 +138,9 @@ class Columns:
         """
         missing = [name for name in [*self.targets, *(self.columns or [])] if name not in available]
         if missing:
-            raise ValueError(f"The data has no column {missing[0]!r}; it has {_some(available)}.")
+            near = get_close_matches(str(missing[0]), [str(name) for name in available], 1)
+            hint = f"did you mean {near[0]!r}? It" if near else "it"
+            raise ValueError(f"The data has no column {missing[0]!r}; {hint} has {_some(available)}.")
         if self.columns is not None:
             return self._checked([name for name in self.columns if name not in self.targets], available)
         left_out = [name for name in index if name not in self.targets]
@@ -239,8 +249,9 @@ def _chunks_of(data, pick, y=None):
 
 
 def _read(table, pick):
-    if pick.header is not None and not (isinstance(table, TableFile) or is_csv_dataset(table)):
-        raise ValueError(f"header={pick.header} is for CSV files, and not for data of type {type(table).__name__}.")
+    for name, value in (("header", pick.header), ("delimiter", pick.delimiter)):
+        if value is not None and not (isinstance(table, TableFile) or (name == "header" and is_csv_dataset(table))):
+            raise ValueError(f"{name}={value!r} is for CSV files, and not for data of type {type(table).__name__}.")
     if is_arrow(table):
         return read_arrow(table, pick)
     if _is_packed(table):

@@ -5,6 +5,7 @@ import os
 import zlib
 from itertools import pairwise
 from math import prod
+from pathlib import Path
 
 import numpy as np
 
@@ -49,6 +50,14 @@ def _read(file, mmap, verify):
         if mapped:
             parts[name] = _mapped(file, *span)
     return PackedRows.of_parts(checked_parts(kind | parts), MappedFile.of(file) if mmap else None)
+
+
+def is_packed_file(path):
+    """Whether a regular file begins like a packed matrix."""
+    if not Path(path).is_file():
+        return False
+    with open(path, "rb") as file:
+        return file.read(len(MAGIC)) == MAGIC
 
 
 def _read_metadata(file, size):

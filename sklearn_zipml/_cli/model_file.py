@@ -1,0 +1,57 @@
+"""Fitted models as JSON: coefficients in units of the columns, and what is needed to predict with them."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+
+from .._version import __version__
+
+
+def write_model(model, task, feature_names, path):
+    """Write a fitted estimator."""
+    content = {
+        "model": type(model).__name__,
+        "version": __version__,
+        "task": task,
+        "feature_names": None if feature_names is None else list(feature_names),
+        "coef": model.coef_.tolist(),
+        "intercept": np.asarray(model.intercept_).tolist(),
+        "classes": model.classes_.tolist() if task == "classification" else None,
+    }
+    Path(path).write_text(json.dumps(content))
+
+
+class LinearModel:
+    """What a file of a model tells.
+
+    Attributes
+    ----------
+    task : {"regression", "classification"}
+    feature_names : list of str or None
+    coef : float64 (columns,) or (outputs, columns)
+    intercept : float64 () or (outputs,)
+    classes : array or None
+    """
+
+    def __init__(self, path):
+        try:
+            content = json.loads(Path(path).read_text())
+            self.task, self.feature_names = content["task"], content["feature_names"]
+            self.coef = np.asarray(content["coef"], dtype=np.float64)
+            self.intercept = np.asarray(content["intercept"], dtype=np.float64)
+            self.classes = None if content["classes"] is None else np.asarray(content["classes"])
+        except (UnicodeDecodeError, json.JSONDecodeError, KeyError, TypeError) as error:
+            raise ValueError(f"{path} is not a model that `fit -o` wrote: {type(error).__name__} {error}") from None
+
+    def predict(self, X):
+        """Predictions of rows (rows, columns): numbers, or classes."""
+        X = np.asarray(X, dtype=np.float64)
+        if X.shape[1] != self.coef.shape[-1]:
+            raise ValueError(f"The rows have {X.shape[1]} columns, and the model {self.coef.shape[-1]}.")
+        scores = X @ self.coef.T + self.intercept
+        if self.task == "regression":
+            return scores
+        if scores.ndim == 1 or scores.shape[1] == 1:
+            return self.classes[(np.ravel(scores) > 0).astype(int)]
+        return self.classes[np.argmax(scores, axis=1)]

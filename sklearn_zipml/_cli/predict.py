@@ -1,0 +1,49 @@
+"""The commands predict and score."""
+
+import csv
+import sys
+from pathlib import Path
+
+import numpy as np
+from sklearn.metrics import accuracy_score, r2_score
+
+from .model_file import LinearModel
+from .rows import chunks_to_predict
+
+
+def predict(options):
+    """Predictions of rows, to a .npy or .csv file, or a line each on stdout."""
+    model = LinearModel(options.model)
+    found = (model.predict(X) for X, _ in chunks_to_predict(options, model.feature_names))
+    if options.output is None:
+        if not options.json:
+            for values in found:
+                csv.writer(sys.stdout, lineterminator="\n").writerows(np.reshape(values, (len(values), -1)).tolist())
+            return None
+        return {"predictions": np.concatenate(list(found)).tolist()}
+    values = np.concatenate(list(found))
+    path = Path(options.output)
+    if path.suffix == ".npy":
+        np.save(path, values)
+    elif path.suffix == ".csv":
+        with path.open("w", newline="") as file:
+            csv.writer(file).writerows([["prediction"], *np.reshape(values, (len(values), -1)).tolist()])
+    else:
+        raise ValueError(f"-o {path} has to end in .npy or .csv.")
+    return {"model": options.model, "rows": len(values), "output": str(path)}
+
+
+def score(options):
+    """R² or accuracy of a model on rows whose target is known."""
+    model, targets, predicted = LinearModel(options.model), [], []
+    for X, y in chunks_to_predict(options, model.feature_names):
+        if y is None:
+            raise ValueError("The rows have no target: name its column with --target, or a file of it with --y.")
+        targets.append(np.asarray(y))
+        predicted.append(model.predict(X))
+    y, found = np.concatenate(targets), np.concatenate(predicted)
+    if model.task == "regression":
+        measured = {"r2": round(float(r2_score(y, found)), 6)}
+    else:
+        measured = {"accuracy": round(float(accuracy_score(y.astype(found.dtype), found)), 6)}
+    return {"model": options.model, "rows": len(y)} | measured

@@ -1,0 +1,73 @@
+"""Rows that a command is given: files of tables and arrays, or a packed file."""
+
+from .._packed_matrix import PackedMatrix
+from .._sources.files import files_of
+from .._sources.source import open_source
+from .._storage.file_reader import is_packed_file
+
+ROWS_AT_ONCE = 4096
+
+
+def source_of(options, columns=None, target=None):
+    """A Source of the files that the options name."""
+    return open_source(
+        options.source,
+        getattr(options, "y", None),
+        target=target,
+        columns=columns,
+        header=options.header,
+        delimiter=options.delimiter,
+    )
+
+
+def target_of(options):
+    """One name for one column, a list for more, None for none."""
+    names = None if options.target is None else names_of(options.target, options)
+    return names[0] if names is not None and len(names) == 1 else names
+
+
+def names_of(texts, options):
+    """Names of columns; those of an array, and of a CSV file without names, are numbers."""
+    if options.header is not False and any(
+        file.path.suffix not in (".npy", ".npz") for file in files_of(options.source)
+    ):
+        return texts
+    for text in texts:
+        if not text.isdigit():
+            raise ValueError(f"Columns of a file without names are numbered from 0; {text!r} is not a number.")
+    return [int(text) for text in texts]
+
+
+def chunks_to_predict(options, columns):
+    """(rows, target or None) pairs, float arrays, of the columns of a model, in its order.
+
+    Parameters
+    ----------
+    options : parsed arguments
+    columns : list of str or None, of the model
+    """
+    if len(options.source) == 1 and is_packed_file(options.source[0]):
+        return _of_packed(PackedMatrix.load(options.source[0]), options, columns)
+    return _of_tables(options, columns)
+
+
+def _of_packed(packed, options, columns):
+    for name in ("target", "y", "header", "delimiter"):
+        if getattr(options, name, None) is not None:
+            raise ValueError(f"--{name} is for files of rows; {options.source[0]} is packed, and has its own target.")
+    names = None if packed.feature_names is None else list(packed.feature_names)
+    if columns is not None and names is not None and names != columns:
+        raise ValueError(f"{options.source[0]} has the columns {names[:5]} ..., and the model {columns[:5]} ...")
+    for first in range(0, len(packed), ROWS_AT_ONCE):
+        rows = packed[first : first + ROWS_AT_ONCE]
+        yield rows.__array__(), rows.target
+
+
+def _of_tables(options, columns):
+    is_named = options.header is not False and not any(
+        file.path.suffix in (".npy", ".npz") for file in files_of(options.source)
+    )
+    picked = columns if is_named else None
+    target = target_of(options) if getattr(options, "target", None) is not None else None
+    for chunk in source_of(options, picked, target).chunks():
+        yield chunk.X, chunk.y
