@@ -80,6 +80,8 @@ cdef extern from "encoding/encode.h" nogil:
         const uint8_t *tiles, size_t n_tiles, size_t padded_columns, uint64_t *sum, uint64_t *square)
     ctypedef void zml_take_rows(
         const uint8_t *tile, int width, size_t padded_columns, const uint8_t *rows, int count, int at, uint8_t *out)
+    ctypedef void zml_take_columns(
+        const uint8_t *tile, int width, const int64_t *columns, size_t count, size_t at, uint8_t *out)
     ctypedef void zml_count_tiles(const uint8_t *const *tiles, size_t n_tiles, int width, size_t first_group,
                                   size_t last_group, uint64_t *counts)
     ctypedef struct zml_encoding:
@@ -96,5 +98,6 @@ cdef extern from "encoding/encode.h" nogil:
         zml_tile_of_rows *tile_of_rows
         zml_rows_of_tile *rows_of_tile
         zml_take_rows *take_rows
+        zml_take_columns *take_columns
         zml_count_tiles *count_tiles
         zml_sum_bytes *sum_bytes

@@ -378,4 +378,5 @@ DEFINE_ENCODE(f64, double)
   .range_f32 = range_f32, .range_f64 = range_f64, .optimal_levels = optimal_levels, .column_levels = column_levels,    \
   .gather_f32 = gather_f32, .gather_f64 = gather_f64, .encode_f32 = encode_f32, .encode_f64 = encode_f64,              \
   .contents_f32 = contents_f32, .contents_f64 = contents_f64, .requantize = requantize, .tile_of_rows = tile_of_rows,  \
-  .rows_of_tile = rows_of_tile, .take_rows = take_rows, .count_tiles = count_tiles, .sum_bytes = sum_bytes
+  .rows_of_tile = rows_of_tile, .take_rows = take_rows, .take_columns = take_columns, .count_tiles = count_tiles,      \
+  .sum_bytes = sum_bytes

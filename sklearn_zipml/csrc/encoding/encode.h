@@ -147,6 +147,10 @@ typedef void zml_rows_of_tile(const uint8_t *tile, int width, size_t padded_colu
 typedef void zml_take_rows(const uint8_t *tile, int width, size_t padded_columns, const uint8_t *rows, int count,
                            int at, uint8_t *out);
 
+/* Columns at..at+count-1 of a tile whose bits are zero there get columns[0..count-1] of another tile, of any width. */
+typedef void zml_take_columns(const uint8_t *tile, int width, const int64_t *columns, size_t count, size_t at,
+                              uint8_t *out);
+
 /* counts[column][code] += how many rows of whole tiles have the code, 2^width codes, for the columns of some groups. */
 typedef void zml_count_tiles(const uint8_t *const *tiles, size_t n_tiles, int width, size_t first_group,
                              size_t last_group, uint64_t *counts);
@@ -170,6 +174,7 @@ typedef struct zml_encoding {
   zml_tile_of_rows *tile_of_rows;
   zml_rows_of_tile *rows_of_tile;
   zml_take_rows *take_rows;
+  zml_take_columns *take_columns;
   zml_count_tiles *count_tiles;
   zml_sum_bytes *sum_bytes;
 } zml_encoding;
