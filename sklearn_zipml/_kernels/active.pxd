@@ -74,4 +74,3 @@ cdef extern from "passes/kernels.h" nogil:
 cdef const zml_kernels *active_kernels() noexcept nogil
 # Those of a name that runs here; ValueError for another.
 cdef const zml_kernels *kernels_named(str name) except NULL
-

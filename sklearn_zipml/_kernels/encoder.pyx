@@ -7,8 +7,8 @@ from .tiles import aligned_zeros, rows_to_tiles
 from sklearn_zipml._kernels.active cimport active_kernels
 from sklearn_zipml._kernels.checks cimport real, require, require_rows, require_strides
 from sklearn_zipml._kernels.encoding cimport (
-    ZML_BLOCK_TILES, ZML_FOLD_TILES, ZML_MAX_CODES, zml_affine_f32, zml_affine_f64, zml_codebook, zml_encoding, zml_lanes,
-    zml_moments, zml_sampling, zml_workspace, ZML_COMPENSATED, ZML_DOUBLE, ZML_DRAWS, ZML_NAIVE, ZML_NEAREST,
+    ZML_BLOCK_TILES, ZML_FOLD_TILES, ZML_MAX_CODES, zml_affine_f32, zml_affine_f64, zml_codebook, zml_encoding,
+    zml_lanes, zml_moments, zml_sampling, zml_workspace, ZML_COMPENSATED, ZML_DOUBLE, ZML_DRAWS, ZML_NAIVE, ZML_NEAREST,
 )
 from sklearn_zipml._kernels.tiles cimport (
     ZML_TILE_ROWS, int64_t, uint8_t, uint16_t, uint32_t, uint64_t, zml_padded_columns, zml_table_codes,
