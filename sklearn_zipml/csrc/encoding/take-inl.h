@@ -57,8 +57,8 @@ ZML_TARGET static void take_rows(const uint8_t *tile, int width, size_t padded_c
 }
 
 /* A column is one byte of the words of its group's lines; with 1 bit, where two groups share a line, half of it. */
-ZML_TARGET static void take_columns(const uint8_t *tile, int width, const int64_t *columns, size_t count, size_t at,
-                                    uint8_t *out) {
+ZML_TARGET_INLINE void take_columns_as(const uint8_t *tile, int width, const int64_t *columns, size_t count, size_t at,
+                                       uint8_t *out) {
   const size_t lines = width > 2 ? (size_t)width / 2 : 1;
   const uint32_t mask = width == 1 ? 15 : 255;
   for (size_t k = 0; k < count; k++) {
@@ -76,5 +76,22 @@ ZML_TARGET static void take_columns(const uint8_t *tile, int width, const int64_
       lanes[l] |= (words[l] >> down & mask) << up;
       memcpy(line, lanes, sizeof lanes);
     }
+  }
+}
+
+ZML_TARGET static void take_columns(const uint8_t *tile, int width, const int64_t *columns, size_t count, size_t at,
+                                    uint8_t *out) {
+  switch (width) {
+  case 1:
+    take_columns_as(tile, 1, columns, count, at, out);
+    break;
+  case 2:
+    take_columns_as(tile, 2, columns, count, at, out);
+    break;
+  case 4:
+    take_columns_as(tile, 4, columns, count, at, out);
+    break;
+  default:
+    take_columns_as(tile, 8, columns, count, at, out);
   }
 }
