@@ -47,7 +47,8 @@ def encode_integers(const integer[:, :] block, const integer[::1] low, const int
             if integer is uint8_t:
                 encoding.encode_u8(&block[first, 0], block.strides[0], count, &map, rows)
             else:
-                encoding.encode_u16(&block[first, 0], block.strides[0] // <ptrdiff_t> sizeof(integer), count, &map, rows)
+                encoding.encode_u16(&block[first, 0], block.strides[0] // <ptrdiff_t> sizeof(integer), count, &map,
+                                    rows)
             first += count
 
 

@@ -52,6 +52,7 @@ def counted(moments, grid, codes, n_rows):
     positions = grid.decode_table[:d].astype(np.uint64)
     moments.sum[:], moments.square[:] = (hits * positions).sum(axis=1), (hits * positions**2).sum(axis=1)
     if moments.hits.size:
+        moments.tallied[:] += hits - moments.hits  # the others, which have no error
         moments.hits[:] = hits
     return moments
 
