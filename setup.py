@@ -119,6 +119,7 @@ setup(
         extension("columns"),
         extension("row_order", *ORDER_SOURCES),
         extension("encoder", *ENCODER_SOURCES),
+        extension("integers"),
         extension("passes"),
         extension("epochs", *EPOCH_SOURCES),
         extension("matmul", *PRODUCT_SOURCES),

@@ -127,13 +127,14 @@ def test_rows_are_those_of_the_decoded_array(name, sampling, bits):
 
 @pytest.mark.parametrize("columns", [0, -1, [2], [3, 0], slice(1, 17, 5), np.arange(18) % 9 == 0, np.int64(4)])
 @pytest.mark.parametrize("rows", [slice(None), slice(3, 80, 2), [5, 1], 7, -1, np.int32(3)], ids=str)
-def test_columns_decode(rows, columns):
-    """A second key gives an array, of the values that NumPy picks."""
+def test_two_keys(rows, columns):
+    """The values that NumPy picks; packed, where one key is a slice and neither is a number."""
     packed = make()
-    picked = packed[rows, columns]
-    assert isinstance(picked, np.ndarray | np.generic)
-    np.testing.assert_array_equal(picked, np.asarray(packed)[rows, columns])
-    np.testing.assert_array_equal(packed[..., columns], np.asarray(packed)[:, columns])
+    picked, numbers = packed[rows, columns], isinstance(rows, int | np.integer) or isinstance(columns, int | np.integer)
+    stays = not numbers and (isinstance(rows, slice) or isinstance(columns, slice))
+    assert isinstance(picked, PackedMatrix if stays else np.ndarray | np.generic)
+    np.testing.assert_array_equal(np.asarray(picked), np.asarray(packed)[rows, columns])
+    np.testing.assert_array_equal(np.asarray(packed[..., columns]), np.asarray(packed)[:, columns])
 
 
 def test_a_row_decodes():

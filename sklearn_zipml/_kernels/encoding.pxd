@@ -1,5 +1,5 @@
 # The kernels that encode, in the table of which `active` has one for each instruction set.
-from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t
+from libc.stdint cimport int64_t, uint8_t, uint16_t, uint32_t, uint64_t
 
 cdef extern from "encoding/encode.h" nogil:
     enum:
@@ -80,6 +80,22 @@ cdef extern from "encoding/encode.h" nogil:
         const uint8_t *tiles, size_t n_tiles, size_t padded_columns, uint64_t *sum, uint64_t *square)
     ctypedef void zml_take_rows(
         const uint8_t *tile, int width, size_t padded_columns, const uint8_t *rows, int count, int at, uint8_t *out)
+    ctypedef void zml_take_columns(
+        const uint8_t *tile, int width, const int64_t *columns, size_t count, size_t at, uint8_t *out)
+    ctypedef struct zml_integers:
+        size_t n_columns
+        int width
+        int stride
+        int is_signed
+        const void *low
+        const void *top
+    ctypedef void zml_encode_u8(
+        const uint8_t *block, ptrdiff_t row_stride, size_t n_rows, const zml_integers *map, uint8_t **rows)
+    ctypedef void zml_encode_u16(
+        const uint16_t *block, ptrdiff_t row_stride, size_t n_rows, const zml_integers *map, uint8_t **rows)
+    ctypedef void zml_encode_fields(const uint8_t *block, ptrdiff_t row_stride, size_t n_rows, size_t n_columns,
+                                    int width, int high_first, uint8_t **rows)
+    ctypedef void zml_widen_f16(const uint16_t *values, size_t n, uint32_t *to)
     ctypedef void zml_count_tiles(const uint8_t *const *tiles, size_t n_tiles, int width, size_t first_group,
                                   size_t last_group, uint64_t *counts)
     ctypedef struct zml_encoding:
@@ -96,5 +112,10 @@ cdef extern from "encoding/encode.h" nogil:
         zml_tile_of_rows *tile_of_rows
         zml_rows_of_tile *rows_of_tile
         zml_take_rows *take_rows
+        zml_take_columns *take_columns
+        zml_encode_u8 *encode_u8
+        zml_encode_u16 *encode_u16
+        zml_encode_fields *encode_fields
+        zml_widen_f16 *widen_f16
         zml_count_tiles *count_tiles
         zml_sum_bytes *sum_bytes

@@ -276,6 +276,24 @@ def take_rows(Tiles source, const int64_t[::1] slots, uint8_t[:, ::1] tiles, siz
             source.take(slots, t, &tiles[t, 0])
 
 
+def take_columns(Tiles source, const int64_t[::1] columns, size_t at, uint8_t[:, ::1] tiles, size_t first, size_t last):
+    """Fill columns from `at` on, which are zero, of `tiles` with some columns of the source's tiles first..last-1."""
+    cdef size_t t, count = columns.shape[0]
+    source.require_span(first, last)
+    require_rows(columns, source.n_columns)
+    require(source.width < ZML_FLOAT_WIDTH and last - first == <size_t> tiles.shape[0], "tiles of other rows")
+    require(zml_tile_bytes(zml_padded_columns(at + count), source.width) <= <size_t> tiles.shape[1],
+            "no room for the columns")
+    cdef size_t left = 1
+    cdef const zml_encoding *encoding = <const zml_encoding *> active_kernels().encoding
+    if not count:
+        return
+    with nogil:
+        for t in range(first, last):
+            source.look_in_time(&left)
+            encoding.take_columns(source.tile(t), source.width, &columns[0], count, at, &tiles[t - first, 0])
+
+
 def row_bytes(size_t n_columns, int width):
     """Bytes of one packed row; 64 rows take the bytes of a tile."""
     return zml_row_bytes(zml_padded_columns(n_columns), width)

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike, DTypeLike
 
 from .._state import check_format
+from .._storage.columns import take_columns
 from .._storage.constant import kept, owned
 from .._storage.decode import decode, decode_for_others, positions_by_row
 from .._storage.indexing import indices_of, is_whole, pairs, split_key
@@ -19,6 +20,7 @@ from .._storage.targets import check_target
 from .._storage.valid_parts import SCHEME_PARTS, InvalidParts, checked_parts
 from .._underflow import underflow_is_zero
 from .files import PackedFiles
+from .joins import PackedJoins
 
 if TYPE_CHECKING:
     from .._typing import RandomState
@@ -27,14 +29,14 @@ FORMAT = 4
 ROWS_AT_ONCE = 4096  # that an iterator decodes, and that are compared
 
 
-class PackedMatrix(PackedFiles):
+class PackedMatrix(PackedFiles, PackedJoins):
     """Matrix of shape (n_samples, n_features) whose values are codes of 1 to 8 bits, in tiles of 64 rows.
 
     Made by :class:`DoubleSamplingQuantizer` (``fit_transform`` or ``quantize``), by :meth:`from_chunks` out of data
     larger than memory, or by :meth:`load` from a file; immutable. It behaves like a two-dimensional array where
-    scikit-learn needs one: ``shape``, ``dtype``, ``len``, row indexing by slice, integer array and mask (packed
-    again), ``numpy.asarray`` (decoded). Estimators of this package train on it as it is; any other scikit-learn
-    estimator decodes it.
+    scikit-learn needs one: ``shape``, ``dtype``, ``len``, rows and columns by slice, integer array and mask (packed
+    again), ``numpy.hstack`` and ``vstack`` (packed), ``numpy.asarray`` (decoded). Estimators of this package train on
+    it as it is; any other scikit-learn estimator decodes it.
 
     A value of column j is ``offset_[j] + step_[j] * g`` with g an integer from 0 to 255, the grid position of its
     code. Rows are shuffled once inside; row i of the container is row i of the matrix it was made from. Rows that are
@@ -209,35 +211,6 @@ class PackedMatrix(PackedFiles):
 
         return get_namespace(np.empty(0))[0]
 
-    def take(self, indices, axis: int = 0, out: None = None, mode: str = "raise") -> PackedMatrix | np.ndarray:
-        """Rows, packed, or columns, decoded, as ``numpy.take`` does.
-
-        Parameters
-        ----------
-        indices : int or array of int
-            Rows or columns.
-        axis : {0, 1}, default=0
-            0 takes rows, 1 columns.
-        out, mode : None and "raise"
-            As ``numpy.take`` passes them.
-
-        Returns
-        -------
-        PackedMatrix or array
-
-        Examples
-        --------
-        >>> import numpy as np
-        >>> from sklearn_zipml import DoubleSamplingQuantizer
-        >>> X = np.random.default_rng(0).normal(size=(1000, 16))
-        >>> packed = DoubleSamplingQuantizer(sample_bits=8, random_state=0).fit_transform(X)
-        >>> packed.take([5, 2], axis=0).shape
-        (2, 16)
-        """
-        if axis not in (0, 1) or out is not None or mode != "raise":
-            raise ValueError(f"take of a PackedMatrix knows axis=0 and 1 only, got {axis=}, {out=}, {mode=}.")
-        return self[indices] if axis == 0 else self[:, indices]
-
     def __iter__(self):
         for first in range(0, len(self), ROWS_AT_ONCE):
             yield from np.asarray(self[first : first + ROWS_AT_ONCE])
@@ -257,7 +230,7 @@ class PackedMatrix(PackedFiles):
         )
 
     def __getitem__(self, key):
-        """What NumPy gives for the key: rows packed, for a slice, an integer array or a mask; else decoded values."""
+        """What NumPy gives for the key: packed, for rows and columns by slice, integer array or mask; else decoded."""
         rows, columns = split_key(key, self.shape)
         if not isinstance(rows, slice) and not isinstance(columns, slice):
             return pairs(self, rows, columns)
@@ -272,6 +245,8 @@ class PackedMatrix(PackedFiles):
         if is_whole(columns, self.shape[1]):
             return picked
         columns = indices_of(columns, self.shape[1])
+        if columns.ndim == 1 and len(columns):
+            return PackedMatrix._of(take_columns(picked._rows, columns))
         decoded = decode_for_others(picked._rows, columns.reshape(-1), self.dtype)
         return decoded.reshape(len(picked), *columns.shape)
 

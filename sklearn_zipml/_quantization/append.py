@@ -23,6 +23,7 @@ def append(path, source, seed, n_jobs=None):
     n, d = old.shape
     full, rest = divmod(n, kernels.TILE_ROWS)
     packer = Packer(grid_of(old), seed, old.dtype, source.n_rows or 0, n_jobs, True)
+    packer.encoder.integers = None  # whose positions are not known of themselves
     # the new rows begin where the last tile of the old ones ends
     if rest:
         kernels.tiles_to_rows(old.codes[full:], d, old.scheme.width, packer.store.append(rest))
@@ -36,7 +37,7 @@ def append(path, source, seed, n_jobs=None):
     order = old.order.followed_by(more, Stream.ROW_ORDER.of(seed))
     tiles = packer.store.into_tiles(order.parts[-1][1], rest, n_jobs)
     hits = old.tiles.counts() if old.noise.shape[1] else np.zeros((d, 0))
-    new = packer.statistics(more, old.table)
+    new = packer.statistics(more, None)
     parts = old.parts() | joined(old, n, hits, new, more, packer.encoder.moments.hits)
     parts |= {"shape": (n + more, d), "row_seed": order.parts, "target": target}
     write(parts, [old.codes[:full], tiles], path)

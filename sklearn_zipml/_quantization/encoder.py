@@ -9,10 +9,11 @@ from .._storage import duplicates
 from .._storage.blocks import block_rows, row_block
 from .._storage.packed_rows import PackedRows
 from .._storage.row_order import RowOrder
-from .._storage.statistics import from_moments
+from .._storage.statistics import counted, from_moments, without_errors
 from .._storage.tiles import aligned_tiles, turn_rows
 from .._storage.valid_parts import SCHEME_PARTS
 from .._underflow import underflow_is_zero
+from .integers import IntegerCodes
 from .levels import find_grid
 from .row_sample import sample_size, sampled_rows
 
@@ -48,11 +49,13 @@ def pack_on_grid(X, grid, seed, *, rows=None, n_jobs=None):
     order = RowOrder(n, Stream.ROW_ORDER.of(seed))
     codes = aligned_tiles(n, d, grid.scheme.width)
     encoder = RowEncoder(grid, seed, n_jobs)
+    collision_probability = 0.0
     encoder.encode(X, codes, order.slots, n, rows=rows)
     turn_rows(codes, d, grid.scheme.width, n_jobs)
-    sample = sampled_rows(n, duplicates.sample_size(d), Stream.DUPLICATES_SAMPLE.of(seed))
-    collision_probability = encoder.collision_probability(X, sample if rows is None else rows[sample])
-    statistics = from_moments(encoder.moments, n, collision_probability, grid.decode_table)
+    if not encoder.n_integers:
+        sample = sampled_rows(n, duplicates.sample_size(d), Stream.DUPLICATES_SAMPLE.of(seed))
+        collision_probability = encoder.collision_probability(X, sample if rows is None else rows[sample])
+    statistics = encoder.statistics(n, collision_probability, grid, codes)
     return assemble(grid, codes, statistics, (n, d), decoded_dtype(X.dtype), order.seed)
 
 
@@ -67,7 +70,9 @@ class RowEncoder:
 
     Attributes
     ----------
-    moments : Moments of all rows so far
+    integers : IntegerCodes, by which integers that are codes are packed, or None
+    moments : Moments of all rows so far, but for those integers
+    n_integers : int, rows of them
     """
 
     def __init__(self, grid, seed, n_jobs):
@@ -76,7 +81,8 @@ class RowEncoder:
         key = Stream.ROUNDING.of(seed)
         self.kernel = encoder_kernels.Encoder(columns, scheme.rounding, scheme.width, key, scheme.n_draws)
         self.kind = (len(grid.used), scheme.width, scheme.has_noise_by_code)
-        self.moments = encoder_kernels.Moments(*self.kind)
+        self.moments, self.n_integers = encoder_kernels.Moments(*self.kind), 0
+        self.integers = IntegerCodes(grid, n_jobs)
 
     def encode(self, X, codes, slots, n_rows, first=0, rows=None, by_place=False):
         """Pack rows into memory that is theirs.
@@ -91,6 +97,10 @@ class RowEncoder:
         rows : int array or None, the rows of X that they are
         by_place : bool, see `Encoder.encode`
         """
+        if self.integers is not None and self.integers.takes(X.dtype):
+            self.integers.encode(X, codes, slots, first, rows)
+            self.n_integers += n_rows
+            return
         size = block_rows(self.kind[0], self.dtype)
 
         def encode(begin, end):
@@ -105,6 +115,15 @@ class RowEncoder:
 
         for moments in in_threads(encode, n_rows, size, self.n_jobs):
             self.moments.add(moments)
+
+    def statistics(self, n_rows, collision_probability, grid, tiles):
+        """Statistics of the n_rows rows in some tiles (an array of them), parts of PackedRows."""
+        if self.n_integers == n_rows:
+            return without_errors(grid)
+        moments = self.moments
+        if self.n_integers:
+            moments = counted(moments, grid, tiles, n_rows)
+        return from_moments(moments, n_rows, collision_probability, grid.decode_table)
 
     def collision_probability(self, X, rows):
         """Estimate, from rows of X drawn at random, of how many are equal; see `duplicates`."""

@@ -9,11 +9,12 @@ from .._kernels import columns as column_kernels
 from .._kernels import tiles as kernels
 from .._kernels.threads import in_threads
 from .._scheme import MAX_STEPS
-from .._storage.blocks import block_dtype, block_rows, row_block, sequential_blocks
+from .._storage.blocks import block_dtype, block_rows, is_narrow, row_block, sequential_blocks
 from .._storage.finite import column_label, listed, refuse_non_finite
 from .._storage.grid import Grid
 from .._underflow import underflow_is_zero
 from .._warnings import warn
+from . import integers
 
 GATHERED_ROWS = 256  # that stay in the cache while they are turned into columns
 THREAD_COLUMNS = 16
@@ -37,6 +38,8 @@ def block_ranges(X, rows=None, n_jobs=None, sample=None, column_names=None, firs
 
     first_row is the number of the first row of X in messages.
     """
+    if sample is None and is_narrow(X.dtype):
+        return integers.ranges(X, rows, n_jobs)
     dtype = block_dtype(X.dtype)
 
     def ranges(first, last):
@@ -99,7 +102,12 @@ def find_grid(X, scheme, sample_rows, rows=None, column_names=None, n_jobs=None)
     -------
     Grid
     """
-    if rows is None:
+    if is_narrow(X.dtype):
+        low, high = column_range(X, rows, column_names, n_jobs)
+        # what fits needs no sample
+        some = integers.fits(low, high, X.dtype, scheme).all()
+        sample = columns_of_rows(X, sample_rows[:0] if some else np.sort(sample_rows))
+    elif rows is None:
         sample_rows = np.sort(sample_rows)
         sample = empty_columns(X.shape[1], len(sample_rows), block_dtype(X.dtype))
         low, high = column_range(X, None, column_names, n_jobs, (sample_rows, sample))
@@ -113,11 +121,18 @@ def find_grid(X, scheme, sample_rows, rows=None, column_names=None, n_jobs=None)
 def place_levels(sample, low, high, dtype, scheme, column_names=None, n_jobs=None):
     """The same from the range of the columns, float64, and columns of a sample of rows, (columns, rows).
 
-    dtype is that of the rows that will be encoded.
+    dtype is that of the rows that will be encoded. Every value of integers that are no more than the levels is one.
     """
-    span = high - low
-    place = _uniform if scheme.has_uniform_levels else _optimal
-    chosen, used, top, deviation = place(sample, low, high, scheme, n_jobs)
+    span, dtype = high - low, np.dtype(dtype)
+    whole = integers.fits(low, high, dtype, scheme)
+    if whole.all():
+        chosen, used, top = integers.levels(low, high, scheme)
+        deviation = np.full(len(low), np.inf)
+    else:
+        place = _uniform if scheme.has_uniform_levels else _optimal
+        chosen, used, top, deviation = place(sample, low, high, scheme, n_jobs)
+        chosen[whole], used[whole], top[whole] = integers.levels(low[whole], high[whole], scheme)
+        deviation[whole] = np.inf
     constant = span == 0
     used[constant], top[constant] = 1, 0
     step = np.where(constant, constant_step(low), span / np.maximum(top, 1))

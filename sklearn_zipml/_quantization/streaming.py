@@ -15,7 +15,6 @@ from .._storage.blocks import block_dtype
 from .._storage.finite import listed
 from .._storage.row_order import RowOrder
 from .._storage.row_store import RowStore
-from .._storage.statistics import from_moments
 from .._storage.targets import check_target
 from .._underflow import underflow_is_zero
 from .._warnings import warn
@@ -167,13 +166,12 @@ class Packer:
         expected = np.arange(first, min(last, self.order.n))
         return self.store.rows(self.order.n)[self.order.slots(expected)]
 
-    def statistics(self, n_rows, table):
-        """Statistics of the n_rows rows added, parts of PackedRows; table is the decode table."""
+    def statistics(self, n_rows, tiles):
+        """Statistics of the n_rows rows added, parts of PackedRows; tiles hold them, if integers are among them."""
+        exact = self.by_place or self.encoder.n_integers == n_rows
         values = self.sample.values()
-        collision_probability = (
-            0.0 if self.by_place else self.encoder.collision_probability(values, np.arange(len(values)))
-        )
-        new = from_moments(self.encoder.moments, n_rows, collision_probability, table)
+        collision_probability = 0.0 if exact else self.encoder.collision_probability(values, np.arange(len(values)))
+        new = self.encoder.statistics(n_rows, collision_probability, self.grid, tiles)
         return new if self.carried is None else self.carried.joined(new, n_rows, self.encoder.moments.hits)
 
     def _check(self, X, column_names):
@@ -197,10 +195,11 @@ class Packer:
             raise ValueError("The source has no rows: at least one is needed.")
         self.warn_outside(feature_names)
         row_seed = Stream.ROW_ORDER.of(self.seed)
+        tiles = self.store.into_tiles(row_seed if self.order is None else None, n_jobs=self.n_jobs)
         return assemble(
             self.grid,
-            self.store.into_tiles(row_seed if self.order is None else None, n_jobs=self.n_jobs),
-            self.statistics(n, self.grid.decode_table),
+            tiles,
+            self.statistics(n, tiles),
             (n, self.n_columns),
             decoded_dtype(self.dtype),
             row_seed,

@@ -2,6 +2,8 @@
 
 import numpy as np
 
+from .._storage.blocks import block_dtype, is_narrow
+
 BATCH_BYTES = 1 << 25
 
 
@@ -87,12 +89,12 @@ def _check_type(name, kind, where):
 
 
 def _numbers(batch, features, where):
-    """The features of a batch, float32 if that holds them all, in column order."""
+    """The features of a batch, in column order: as narrow integers, or float32, if those hold them all."""
     columns = [batch.column(name) for name in features]
     for name, column in zip(features, columns, strict=True):
         _refuse_nulls(name, column, where)
-    exact = all(np.can_cast(column.type.to_pandas_dtype(), np.float32, casting="safe") for column in columns)
-    out = np.empty((len(features), batch.num_rows), dtype=np.float32 if exact else np.float64)
+    dtype = np.result_type(*(column.type.to_pandas_dtype() for column in columns))
+    out = np.empty((len(features), batch.num_rows), dtype=dtype if is_narrow(dtype) else block_dtype(dtype))
     for row, column in zip(out, columns, strict=True):
         row[:] = column.to_numpy(zero_copy_only=False)
     return out.T
@@ -135,7 +137,7 @@ def _frame_column(name, series):
             f"Column {name!r} is of type {series.dtype}, which is not a number without missing values: encode it (for "
             "example with OneHotEncoder of scikit-learn), cast it, or leave it out of `columns`."
         )
-    return values.astype(np.float64)
+    return values if is_narrow(values.dtype) else values.astype(np.float64)
 
 
 def _frame_target(frame, targets, single):

@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from .._kernels.integers import widen_halves
 from .._kernels.tiles import TILE_ROWS
 from .._kernels.workers import poll
 
@@ -16,6 +17,11 @@ def is_real(dtype):
 def is_foreign(dtype):
     """Whether it is of real numbers that NumPy does not know by itself, such as bfloat16 of ml_dtypes."""
     return dtype.isbuiltin == 2 and np.can_cast(dtype, np.float64, casting="safe")
+
+
+def is_narrow(dtype):
+    """Whether it is of booleans or integers of 8 or 16 bits, which may be codes already."""
+    return dtype.kind in "biu" and dtype.itemsize <= 2
 
 
 def common_dtype(one, other):
@@ -38,7 +44,7 @@ def block_rows(n_columns, dtype):
 
 def take_rows(X, rows, dtype):
     """The rows `rows` (a slice or an index array) of X as a C-contiguous block of `dtype`."""
-    return np.ascontiguousarray(X[rows], dtype=dtype)
+    return np.ascontiguousarray(_converted(X[rows], dtype))
 
 
 def row_block(X, rows, dtype):
@@ -50,9 +56,28 @@ def row_block(X, rows, dtype):
     else:
         block = X[rows]
     if block.dtype != dtype or not block.flags.aligned:
-        block = block.astype(dtype, order="K")
+        block = _converted(block, dtype)
     size = block.itemsize
     return block if size in block.strides and min(block.strides) > 0 else np.ascontiguousarray(block)
+
+
+def _converted(block, dtype):
+    """A block of another dtype; floats of 16 bits, which NumPy converts one by one, in vectors."""
+    if dtype != np.float32 or block.dtype.itemsize != 2 or not (block.dtype == np.float16 or is_bfloat16(block.dtype)):
+        return block.astype(dtype, order="K")
+    block = block.copy(order="K")
+    out = np.empty_like(block, dtype=dtype)
+    halves, bits = block.ravel(order="K").view(np.uint16), out.ravel(order="K").view(np.uint32)
+    if block.dtype == np.float16:
+        widen_halves(halves, bits)
+    else:  # the upper half of a float32
+        np.left_shift(halves, 16, out=bits, dtype=np.uint32)
+    return out
+
+
+def is_bfloat16(dtype):
+    """Whether a dtype is the bfloat16 of ml_dtypes."""
+    return dtype.name == "bfloat16"
 
 
 def sequential_blocks(X, dtype, rows=None, first=0, last=None):

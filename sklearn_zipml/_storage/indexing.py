@@ -126,5 +126,5 @@ def pairs(matrix, rows, columns):
         some = slice(first, first + step)
         own_rows, i = np.unique(flat_rows[some], return_inverse=True)
         own_columns, j = np.unique(flat_columns[some], return_inverse=True)
-        out[some] = matrix[own_rows, :][:, own_columns][i, j]
+        out[some] = np.asarray(matrix[own_rows, :][:, own_columns])[i, j]
     return out.reshape(rows.shape)[()]

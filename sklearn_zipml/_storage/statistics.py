@@ -7,6 +7,7 @@ that were encoded together; for subsets and weights it is the mean of E[error² 
 import numpy as np
 
 from .._kernels import passes
+from .._kernels import tiles as kernels
 from .._kernels.threads import THREAD_TILES, in_threads
 from .._underflow import underflow_is_zero
 
@@ -28,6 +29,32 @@ def from_moments(moments, n_rows, collision_probability, table):
         "noise": noise.astype(np.float16),
         "coincidence": np.array([collision_probability]),
     }
+
+
+def without_errors(grid):
+    """The same of rows that stand on their levels; their mean and deviation are counted when they are asked for."""
+    d, codes = len(grid.used), grid.scheme.table_codes if grid.scheme.is_compensated else 0
+    return {
+        "variance": np.zeros(d, dtype=np.float32),
+        "noise": np.zeros((d, codes), dtype=np.float16),
+        "coincidence": np.zeros(1),
+    }
+
+
+def counted(moments, grid, codes, n_rows):
+    """Moments that know the errors of all rows, and positions of some: with those of all rows, which are in tiles."""
+    d, scheme = len(grid.used), grid.scheme
+    tiles = kernels.Tiles(codes, grid.decode_table.reshape(-1), n_rows, d, scheme.width)
+    if scheme.width == 8:
+        moments.sum[:], moments.square[:] = sum(in_threads(tiles.sums, tiles.n_tiles, THREAD_TILES, None))
+        return moments
+    hits = sum(in_threads(tiles.counts, tiles.n_tiles, THREAD_TILES, None)).astype(np.uint64)
+    positions = grid.decode_table[:d].astype(np.uint64)
+    moments.sum[:], moments.square[:] = (hits * positions).sum(axis=1), (hits * positions**2).sum(axis=1)
+    if moments.hits.size:
+        moments.tallied[:] += hits - moments.hits  # the others, which have no error
+        moments.hits[:] = hits
+    return moments
 
 
 def _noise_by_code(moments, variance, table):

@@ -61,13 +61,13 @@ def _codes_of(packed, rows):
     if d == 0 or len(rows) == 0:
         return aligned_tiles(len(rows), d, width), shuffled
     if kernels.row_bytes(d, width) < LEAST_ROW_BYTES or MOST_SLOTS * len(rows) < n:
-        return _scattered(packed.tiles, order.slots(rows[shuffled.rows(n_jobs=None)], None)), shuffled
+        return scattered(packed.tiles, order.slots(rows[shuffled.rows(n_jobs=None)], None)), shuffled
     slots = order.slots(rows, None)
     taken = np.zeros(n, dtype=bool)
     taken[slots] = True
     ascending = np.flatnonzero(taken)
     if len(ascending) < len(rows):
-        return _scattered(packed.tiles, slots[shuffled.rows(n_jobs=None)]), shuffled
+        return scattered(packed.tiles, slots[shuffled.rows(n_jobs=None)]), shuffled
     listed = frozen(_listed(taken, slots))
     return Selection(packed.tiles, ascending), RowOrder(len(rows), seed, listed)
 
@@ -81,7 +81,7 @@ def _listed(taken, slots):
     return listed
 
 
-def _scattered(source, slots):
+def scattered(source, slots):
     """Tiles whose slots get the rows of the given slots of the source."""
     tiles = aligned_tiles(len(slots), source.n_columns, source.width)
 

@@ -104,6 +104,25 @@ typedef void zml_contents_f64(const double *block, ptrdiff_t row_stride, ptrdiff
                               const zml_codebook *book, const zml_affine_f64 *affine, const zml_workspace *work,
                               uint64_t *contents);
 
+/* Integers whose distance from the lowest one of their column, `stride` times, is their code. low and top, the largest
+ * distance, are of the integers' type, unsigned: signed ones have their sign bit turned around. */
+typedef struct {
+  size_t n_columns;
+  int width, stride, is_signed;
+  const void *low, *top;
+} zml_integers;
+
+/* Writes each row of a block of such integers, or of fields of 1, 2 or 4 bits that are codes, as a packed row. */
+typedef void zml_encode_u8(const uint8_t *block, ptrdiff_t row_stride, size_t n_rows, const zml_integers *map,
+                           uint8_t *const *rows);
+typedef void zml_encode_u16(const uint16_t *block, ptrdiff_t row_stride, size_t n_rows, const zml_integers *map,
+                            uint8_t *const *rows);
+typedef void zml_encode_fields(const uint8_t *block, ptrdiff_t row_stride, size_t n_rows, size_t n_columns, int width,
+                               int high_first, uint8_t *const *rows);
+
+/* The bits of float32 of those of float16. */
+typedef void zml_widen_f16(const uint16_t *from, size_t n, uint32_t *to);
+
 /* Levels that minimise the summed variance of stochastic rounding, the first and last position among them.
  * position: n_positions (<= 256) increasing; count, sum, square: moments of all values below each position.
  * Writes the indices of the chosen positions and returns how many (fewer than n_levels if there are fewer). */
@@ -147,6 +166,10 @@ typedef void zml_rows_of_tile(const uint8_t *tile, int width, size_t padded_colu
 typedef void zml_take_rows(const uint8_t *tile, int width, size_t padded_columns, const uint8_t *rows, int count,
                            int at, uint8_t *out);
 
+/* Columns at..at+count-1 of a tile whose bits are zero there get columns[0..count-1] of another tile, of any width. */
+typedef void zml_take_columns(const uint8_t *tile, int width, const int64_t *columns, size_t count, size_t at,
+                              uint8_t *out);
+
 /* counts[column][code] += how many rows of whole tiles have the code, 2^width codes, for the columns of some groups. */
 typedef void zml_count_tiles(const uint8_t *const *tiles, size_t n_tiles, int width, size_t first_group,
                              size_t last_group, uint64_t *counts);
@@ -170,6 +193,11 @@ typedef struct zml_encoding {
   zml_tile_of_rows *tile_of_rows;
   zml_rows_of_tile *rows_of_tile;
   zml_take_rows *take_rows;
+  zml_take_columns *take_columns;
+  zml_encode_u8 *encode_u8;
+  zml_encode_u16 *encode_u16;
+  zml_encode_fields *encode_fields;
+  zml_widen_f16 *widen_f16;
   zml_count_tiles *count_tiles;
   zml_sum_bytes *sum_bytes;
 } zml_encoding;

@@ -144,7 +144,8 @@ static void check_encoder(const zml_kernels *kernels, zml_sampling sampling, int
   static uint64_t tallies[2][PADDED * 16], counts[2][PADDED * 256];
   static uint8_t rows[2][192 * PADDED], tiles[2][192 * PADDED], back[2][192 * PADDED];
   static uint64_t sums[2][2][PADDED];
-  static uint8_t taken[2][64 * PADDED], chosen[40];
+  static uint8_t taken[2][64 * PADDED], columns[2][64 * PADDED], chosen[40];
+  static uint32_t halves[2][COLUMNS];
   fill(multipliers, sizeof multipliers);
   fill(draw_keys, sizeof draw_keys);
   fill_floats(values, ROWS * COLUMNS);
@@ -185,6 +186,7 @@ static void check_encoder(const zml_kernels *kernels, zml_sampling sampling, int
   memset(back, 0, sizeof back);
   memset(tiles, 0, sizeof tiles);
   memset(taken, 0, sizeof taken);
+  memset(columns, 0, sizeof columns);
   memset(sums, 0, sizeof sums);
   const zml_kernels *both[2] = {kernels, &zml_portable};
   uint64_t totals[2][4] = {{0}};
@@ -202,6 +204,16 @@ static void check_encoder(const zml_kernels *kernels, zml_sampling sampling, int
       chosen[i] = (uint8_t)(i * 64 / 40);
     both[k]->encoding->take_rows(tiles[k], width, PADDED, chosen, 40, 0, taken[k]);
     both[k]->encoding->take_rows(tiles[k] + 64 * size, width, PADDED, chosen + 7, 24, 40, taken[k]);
+    const int64_t picked[5] = {COLUMNS - 1, 0, 7, 7, 2};
+    both[k]->encoding->take_columns(tiles[k], width, picked, 5, 3, columns[k]);
+    static uint16_t low[PADDED], top[PADDED];
+    memset(top, 7, sizeof top);
+    const zml_integers map = {COLUMNS, width, 1, 1, low, top};
+    both[k]->encoding->encode_u16((const uint16_t *)values, COLUMNS, 64, &map, row);
+    both[k]->encoding->encode_u8((const uint8_t *)values, COLUMNS, 64, &map, row + 64);
+    if (width < 8)
+      both[k]->encoding->encode_fields((const uint8_t *)values, COLUMNS, 20, COLUMNS - 1, width, 1, row + 128);
+    both[k]->encoding->widen_f16((const uint16_t *)values, COLUMNS - 3, halves[k]);
     const uint8_t *const tile[3] = {tiles[k], tiles[k] + 64 * size, tiles[k] + 128 * size};
     both[k]->encoding->count_tiles(tile, 3, width, 0, PADDED / 4, counts[k]);
     if (width == 8)
@@ -215,9 +227,11 @@ static void check_encoder(const zml_kernels *kernels, zml_sampling sampling, int
       }
   }
   expect_same(kernels->name, "rows of width", width, rows[0], rows[1], sizeof rows[0]);
+  expect_same(kernels->name, "halves beside width", width, halves[0], halves[1], sizeof halves[0]);
   expect_same(kernels->name, "tiles of width", width, tiles[0], tiles[1], sizeof tiles[0]);
   expect_same(kernels->name, "rows out of tiles of width", width, back[0], rows[1], sizeof rows[1]);
   expect_same(kernels->name, "taken rows of width", width, taken[0], taken[1], sizeof taken[0]);
+  expect_same(kernels->name, "taken columns of width", width, columns[0], columns[1], sizeof columns[0]);
   expect_same(kernels->name, "counts of width", width, counts[0], counts[1], sizeof counts[0]);
   expect_same(kernels->name, "sums of bytes of width", width, sums[0], sums[1], sizeof sums[0]);
   expect_same(kernels->name, "tallies of width", width, tallies[0], tallies[1], sizeof tallies[0]);

@@ -1,0 +1,88 @@
+"""Data that are codes already: integers and fields of a few bits become packed rows; float16 becomes float32."""
+
+from sklearn_zipml._kernels.active cimport active_kernels
+from sklearn_zipml._kernels.checks cimport require, require_rows
+from sklearn_zipml._kernels.encoding cimport zml_encoding, zml_integers
+from sklearn_zipml._kernels.tiles cimport int64_t, uint8_t, uint16_t, uint32_t, zml_padded_columns
+from sklearn_zipml._kernels.workers cimport poll_in_time
+
+cdef extern from "format/rows.h" nogil:
+    size_t zml_row_bytes(size_t padded_columns, int width)
+
+ctypedef fused integer:
+    uint8_t
+    uint16_t
+
+cdef enum:
+    ROWS_AT_ONCE = 256
+
+
+def encode_integers(const integer[:, :] block, const integer[::1] low, const integer[::1] top, int stride,
+                    bint is_signed, int width, uint8_t[:, ::1] tiles, const int64_t[::1] slots):
+    """Write rows of integers as packed rows into the slots of `tiles`.
+
+    A code is `stride` times the distance from the column's `low`, between 0 and `top`. The elements of a row have to be
+    contiguous. Signed integers are given as the unsigned ones of their bits, but `low` with the sign bit turned around.
+    """
+    cdef size_t n = block.shape[0], d = block.shape[1], size = zml_row_bytes(zml_padded_columns(d), width)
+    cdef size_t first, count, i, seen = 0
+    cdef uint8_t *rows[ROWS_AT_ONCE]
+    cdef uint8_t *start = &tiles[0, 0] if tiles.shape[0] and tiles.shape[1] else NULL
+    cdef zml_integers map
+    cdef const zml_encoding *encoding = <const zml_encoding *> active_kernels().encoding
+    require(width in (1, 2, 4, 8) and d >= 1, "no such codes")
+    require(<size_t> low.shape[0] == d and <size_t> top.shape[0] == d, "a block of another number of columns")
+    require(n <= 1 or d == 1 or block.strides[1] == sizeof(integer), "rows of a block are not contiguous")
+    require(<size_t> slots.shape[0] == n, "rows without a slot")
+    require_rows(slots, tiles.shape[0] * tiles.shape[1] // size)
+    map.n_columns, map.width, map.stride, map.is_signed = d, width, stride, is_signed
+    map.low, map.top = <const void *> &low[0], <const void *> &top[0]
+    with nogil:
+        first = 0
+        while first < n:
+            poll_in_time(&seen, d * ROWS_AT_ONCE)
+            count = min(<size_t> ROWS_AT_ONCE, n - first)
+            for i in range(count):
+                rows[i] = start + <size_t> slots[first + i] * size
+            if integer is uint8_t:
+                encoding.encode_u8(&block[first, 0], block.strides[0], count, &map, rows)
+            else:
+                encoding.encode_u16(&block[first, 0], block.strides[0] // <ptrdiff_t> sizeof(integer), count, &map,
+                                    rows)
+            first += count
+
+
+def encode_fields(const uint8_t[:, :] block, size_t n_columns, int width, bint high_first, uint8_t[:, ::1] tiles,
+                  const int64_t[::1] slots):
+    """Write rows of fields of 1, 2 or 4 bits, which are codes, as packed rows into the slots of `tiles`.
+
+    With high_first the first column of a byte is in its highest bits, as of numpy.packbits.
+    """
+    cdef size_t n = block.shape[0], size = zml_row_bytes(zml_padded_columns(n_columns), width)
+    cdef size_t first, count, i, seen = 0
+    cdef uint8_t *rows[ROWS_AT_ONCE]
+    cdef uint8_t *start = &tiles[0, 0] if tiles.shape[0] and tiles.shape[1] else NULL
+    cdef const zml_encoding *encoding = <const zml_encoding *> active_kernels().encoding
+    require(width in (1, 2, 4) and n_columns >= 1, "no such fields")
+    require(<size_t> block.shape[1] * 8 >= n_columns * width, "fewer fields than columns")
+    require(n <= 1 or block.shape[1] == 1 or block.strides[1] == 1, "rows of a block are not contiguous")
+    require(<size_t> slots.shape[0] == n, "rows without a slot")
+    require_rows(slots, tiles.shape[0] * tiles.shape[1] // size)
+    with nogil:
+        first = 0
+        while first < n:
+            poll_in_time(&seen, n_columns * ROWS_AT_ONCE)
+            count = min(<size_t> ROWS_AT_ONCE, n - first)
+            for i in range(count):
+                rows[i] = start + <size_t> slots[first + i] * size
+            encoding.encode_fields(&block[first, 0], block.strides[0], count, n_columns, width, high_first, rows)
+            first += count
+
+
+def widen_halves(const uint16_t[::1] halves, uint32_t[::1] out):
+    """The bits of float16 to those of float32."""
+    cdef const zml_encoding *encoding = <const zml_encoding *> active_kernels().encoding
+    require(halves.shape[0] == out.shape[0], "no room for the values")
+    if halves.shape[0]:
+        with nogil:
+            encoding.widen_f16(&halves[0], halves.shape[0], &out[0])

@@ -1,0 +1,90 @@
+"""Integers whose range fits the levels: every integer is a level, nothing is rounded, and no floats are made."""
+
+import numpy as np
+
+from .._kernels import integers as kernels
+from .._kernels.threads import in_threads, poll
+from .._storage.blocks import BLOCK_BYTES, block_rows, is_narrow
+
+MOST_EXACT = 1 << 53  # of a float64
+RANGE_ROWS = BLOCK_BYTES >> 4  # bytes of a block, which is gone through twice in the cache
+
+
+def ranges(X, rows=None, n_jobs=None):
+    """Ranges of parts of the rows of an array of narrow integers, (low, high) pairs of float64."""
+    size = max(1, RANGE_ROWS // max(1, X.shape[1] * X.itemsize))
+
+    def of_rows(first, last):
+        low, high = np.full(X.shape[1], np.inf), np.full(X.shape[1], -np.inf)
+        for start in range(first, last, size):
+            some = slice(start, min(last, start + size))
+            poll()
+            block = X[some] if rows is None else X[rows[some]]
+            low, high = np.minimum(low, block.min(axis=0)), np.maximum(high, block.max(axis=0))
+        return low, high
+
+    return in_threads(of_rows, X.shape[0] if rows is None else len(rows), block_rows(X.shape[1], X.dtype), n_jobs)
+
+
+def fits(low, high, dtype, scheme):
+    """Which columns of a range, float64, have no more integers than there are levels."""
+    if dtype.kind not in "biu":
+        return np.zeros(len(low), dtype=bool)
+    return (high - low < scheme.n_levels) & (np.maximum(-low, high) <= MOST_EXACT)
+
+
+def levels(low, high, scheme):
+    """Levels of columns that fit: uint8 (columns, n_levels), numbers in use and highest grid positions."""
+    span = (high - low).astype(np.int64)
+    chosen = np.minimum(np.arange(scheme.n_levels), span[:, None]) * scheme.stride
+    return chosen.astype(np.uint8), (span + 1).astype(np.uint16), (span * scheme.stride).astype(np.uint8)
+
+
+class IntegerCodes:
+    """Packs integers that are codes, but for an offset.
+
+    Parameters
+    ----------
+    grid : Grid, see `takes`
+    n_jobs : int or None, threads
+    """
+
+    def __init__(self, grid, n_jobs):
+        self.stride, self.width, self.n_jobs = grid.scheme.stride, grid.scheme.width, n_jobs
+        self.low, self.top = grid.offset, grid.used.astype(np.int64) - 1
+        constant, whole = grid.used == 1, np.arange(grid.levels.shape[1])
+        steps = np.where(constant, 1.0, grid.step * self.stride)
+        on_levels = np.minimum(whole, self.top[:, None]) * self.stride
+        self._are_integers = bool(
+            (steps == 1).all() and (self.low == np.rint(self.low)).all() and (grid.levels == on_levels).all()
+        )
+
+    def takes(self, dtype):
+        """Whether every level is an integer, all between the lowest and the highest are, and the dtype holds them."""
+        if not (self._are_integers and is_narrow(dtype)):
+            return False
+        least, most = (0, 1) if dtype.kind == "b" else (np.iinfo(dtype).min, np.iinfo(dtype).max)
+        return bool(((self.low >= least) & (self.low <= most)).all())
+
+    def encode(self, X, codes, slots, first, rows=None):
+        """Pack rows of an array that `takes` knows; see `RowEncoder.encode`. Values outside go to the ends."""
+        low, top, is_signed = self._in(X.dtype)
+        unsigned = np.dtype(f"u{X.itemsize}")
+
+        def encode(begin, end):
+            for start in range(begin, end, size):
+                some = slice(start, min(end, start + size))
+                poll()
+                block = X[some] if rows is None else X[rows[some]]
+                block = np.ascontiguousarray(block).view(unsigned)
+                places = slots(np.arange(first + some.start, first + some.stop))
+                kernels.encode_integers(block, low, top, self.stride, is_signed, self.width, codes, places)
+
+        size = block_rows(X.shape[1], X.dtype)
+        in_threads(encode, X.shape[0] if rows is None else len(rows), size, self.n_jobs)
+
+    def _in(self, dtype):
+        """Lowest integers and ranges as the kernel wants them, and whether there is a sign."""
+        unsigned, is_signed = np.dtype(f"u{dtype.itemsize}"), dtype.kind == "i"
+        sign = 1 << (8 * dtype.itemsize - 1) if is_signed else 0
+        return (self.low + sign).astype(unsigned), self.top.astype(unsigned), is_signed
