@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike
 
+from .._parameters import is_integer
 from .._state import check_format
 from .._storage.constant import kept, owned
 from .._storage.decode import decode, decode_for_others, positions_by_row
@@ -234,7 +235,13 @@ class PackedMatrix(PackedFiles):
         >>> packed.take([5, 2], axis=0).shape
         (2, 16)
         """
-        if axis not in (0, 1) or out is not None or mode != "raise":
+        if (
+            not is_integer(axis)
+            or axis not in (0, 1)
+            or out is not None
+            or not isinstance(mode, str)
+            or mode != "raise"
+        ):
             raise ValueError(f"take of a PackedMatrix knows axis=0 and 1 only, got {axis=}, {out=}, {mode=}.")
         return self[indices] if axis == 0 else self[:, indices]
 
@@ -341,12 +348,10 @@ class PackedMatrix(PackedFiles):
         >>> narrow.sample_bits, packed.sample_bits
         (4, 8)
         """
-        from sklearn.utils import check_random_state
-
         from .._quantization.requantize import requantize
-        from .._seeds import draw_seed
+        from .._seeds import seed_of
 
-        rows = requantize(self._rows, sample_bits, draw_seed(check_random_state(random_state)))
+        rows = requantize(self._rows, sample_bits, seed_of(random_state, "PackedMatrix.requantize"))
         return self if rows is self._rows else PackedMatrix._of(rows)
 
 
