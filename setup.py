@@ -3,9 +3,11 @@
 ``python setup.py build_ext --inplace`` (``make build``) compiles what changed, and what includes it.
 """
 
+import gzip
 import os
 import re
 import sysconfig
+import tarfile
 from concurrent.futures import ThreadPoolExecutor
 from functools import cache
 from glob import glob
@@ -13,6 +15,7 @@ from pathlib import Path
 
 from setuptools import Extension, setup
 from setuptools.command.build_ext import build_ext
+from setuptools.command.sdist import sdist
 
 CSRC = "sklearn_zipml/csrc"
 # These hold no state; all the other C files are linked into the one module that does.
@@ -104,6 +107,31 @@ class BuildChanged(build_ext):
         return path
 
 
+class SameArchive(sdist):
+    """With SOURCE_DATE_EPOCH, the same bytes for the same files: sorted, of that time, and of nobody."""
+
+    def make_archive(self, base_name, format, root_dir=None, base_dir=None, owner=None, group=None):
+        """Write the archive, as setuptools does without that variable."""
+        epoch = os.environ.get("SOURCE_DATE_EPOCH")
+        if epoch is None or format != "gztar":
+            return super().make_archive(base_name, format, root_dir, base_dir, owner, group)
+
+        def of_nobody(member):
+            member.mtime, member.uid, member.gid, member.uname, member.gname = int(epoch), 0, 0, "", ""
+            member.mode = 0o755 if member.isdir() or member.mode & 0o100 else 0o644
+            return member
+
+        name, root = f"{base_name}.tar.gz", Path(root_dir or ".")
+        with (
+            open(name, "wb") as file,
+            gzip.GzipFile("", "wb", fileobj=file, mtime=int(epoch)) as packed,
+            tarfile.open(name, "w", fileobj=packed, format=tarfile.PAX_FORMAT) as archive,
+        ):
+            for path in sorted([root / base_dir, *(root / base_dir).rglob("*")]):
+                archive.add(path, path.relative_to(root).as_posix(), recursive=False, filter=of_nobody)
+        return name
+
+
 def is_older(made, source, flags):
     """Whether an object has to be made anew."""
     made = Path(made)
@@ -126,6 +154,6 @@ setup(
         extension("requantize", *REQUANTIZE_SOURCES),
         extension("testing"),
     ],
-    cmdclass={"build_ext": BuildChanged},
+    cmdclass={"build_ext": BuildChanged, "sdist": SameArchive},
     options={"build_ext": {"cython_directives": CYTHON_DIRECTIVES}},
 )

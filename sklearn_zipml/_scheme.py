@@ -3,9 +3,10 @@
 from dataclasses import dataclass, replace
 from numbers import Integral
 
-from sklearn.utils._param_validation import Interval, StrOptions, validate_parameter_constraints
+from sklearn.utils._param_validation import Interval, StrOptions
 
 from ._kernels import encoder as encoder_kernels
+from ._parameters import check_parameters
 
 SAMPLINGS = ("compensated", "double", "naive", "nearest")
 PLACEMENTS = ("optimal", "uniform")  # of levels
@@ -51,7 +52,7 @@ class Scheme:
     @classmethod
     def checked(cls, owner, **parameters):
         """The same of parameters that may come from anywhere, for a function named `owner`."""
-        validate_parameter_constraints(CONSTRAINTS, parameters, caller_name=owner)
+        check_parameters(CONSTRAINTS, parameters, owner)
         check_draws(parameters["sample_bits"], parameters["sampling"], parameters["n_draws"])
         return cls.of(**parameters)
 

@@ -3,8 +3,10 @@
 from enum import IntEnum
 
 import numpy as np
+from sklearn.utils import check_random_state
 
 from ._kernels.row_order import mix
+from ._parameters import check_parameters
 
 
 class Stream(IntEnum):
@@ -24,3 +26,9 @@ def draw_seed(random_state):
     """A 64-bit seed from a numpy RandomState."""
     high, low = random_state.randint(0, 2**32, size=2, dtype=np.uint64)
     return int(high) << 32 | int(low)
+
+
+def seed_of(random_state, owner):
+    """A 64-bit seed from the `random_state` that a function named `owner` is given."""
+    check_parameters({"random_state": ["random_state"]}, {"random_state": random_state}, owner)
+    return draw_seed(check_random_state(random_state))

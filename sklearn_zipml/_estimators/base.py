@@ -33,6 +33,7 @@ from .._warnings import warn
 from .callbacks import CallbackSupportMixin
 from .convergence import not_converged
 from .doc_link import DocumentationLink
+from .guard import CheckedParameters
 from .predict import linear_predictions
 from .validation import check_samples
 
@@ -44,7 +45,7 @@ EPOCH_SETTINGS = {"model_bits": None, "gradient_bits": None, "learning_rate": "a
 MOST_EXACT_TARGETS = 1 << 22
 
 
-class ZipMLModel(StableState, DocumentationLink, CallbackSupportMixin, BaseEstimator):
+class ZipMLModel(StableState, CheckedParameters, DocumentationLink, CallbackSupportMixin, BaseEstimator):
     """Least squares on packed samples; see ZipMLRegressor and ZipMLLSSVC."""
 
     _parameter_constraints: dict = {

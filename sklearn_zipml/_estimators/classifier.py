@@ -17,7 +17,7 @@ from .export import plain_classifier
 from .guard import all_or_nothing
 from .labels import choose, coded
 from .score import ScoreOfOwnTarget
-from .validation import check_samples_and_target, check_weights, in_units, weights_of_classes
+from .validation import check_labels, check_samples_and_target, check_weights, in_units, weights_of_classes
 
 MOST_PENALTY = 1e300
 
@@ -318,6 +318,8 @@ class ZipMLLSSVC(ScoreOfOwnTarget, ClassifierMixin, ZipMLModel):
         known = getattr(self, "classes_", None)
         if known is None and classes is None:
             raise ValueError("classes must be given in the first call to partial_fit.")
+        if classes is not None:
+            check_labels(classes, "classes")
         classes = known if classes is None else np.unique(np.asarray(classes))
         if not first and not np.array_equal(known, classes):
             raise ValueError(f"classes={classes} are not those of the first call to partial_fit, {known}.")

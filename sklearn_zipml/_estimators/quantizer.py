@@ -23,13 +23,14 @@ from .._storage.packed_rows import rows_of
 from .._typing import Levels, RandomState, Samples, Sampling
 from .callbacks import CallbackSupportMixin, FitTask
 from .doc_link import DocumentationLink
-from .guard import all_or_nothing
+from .guard import CheckedParameters, all_or_nothing
 from .packed_output import PackedOutput
 from .validation import check_samples
 
 
 class DoubleSamplingQuantizer(
     StableState,
+    CheckedParameters,
     DocumentationLink,
     PackedOutput,
     OneToOneFeatureMixin,

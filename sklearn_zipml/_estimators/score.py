@@ -1,10 +1,11 @@
 """Scores on packed rows that bring their target along."""
 
 from numpy.typing import ArrayLike
+from sklearn.base import is_classifier
 
 from .._typing import Samples
 from .._underflow import underflow_is_zero
-from .validation import target_of
+from .validation import check_labels, in_range, target_of
 
 
 class ScoreOfOwnTarget:
@@ -41,4 +42,8 @@ class ScoreOfOwnTarget:
         >>> bool(cross_val_score(ZipMLRegressor(random_state=0), packed).min() > 0.9)
         True
         """
-        return super().score(X, target_of(self, X, y), sample_weight)
+        y = target_of(self, X, y)
+        if is_classifier(self):
+            check_labels(y)
+        with in_range("y or sample_weight"):
+            return super().score(X, y, sample_weight)

@@ -16,14 +16,17 @@ from sklearn.utils.validation import _check_method_params
 
 from .._kernels.threads import N_JOBS, threads_of
 from .._packed_matrix import PackedMatrix
+from .._parameters import is_integer
 from .._scheme import CONSTRAINTS, check_draws
 from .._seeds import draw_seed
 from .._state import StableState
 from .base import ZipMLModel
 from .doc_link import DocumentationLink
+from .guard import CheckedParameters
 from .regressor import ZipMLRegressor
 from .search_folds import FoldSearch
 from .search_stores import Rows, stores_of
+from .validation import splitter_of
 
 # Parameters that a search hands on to the estimators that it stands for.
 SHARED = ("sampling", "levels", "n_draws", "fit_intercept", "n_jobs")
@@ -91,7 +94,7 @@ class Scores:
             return np.clip(np.asarray(scores) * self.unit * self.unit, -most, most)
 
 
-class ZipMLSearch(StableState, DocumentationLink, BaseEstimator):
+class ZipMLSearch(StableState, CheckedParameters, DocumentationLink, BaseEstimator):
     """Penalty and width by cross-validation; see ZipMLRegressorCV and ZipMLLSSVCCV."""
 
     _parameter_constraints: dict = {
@@ -111,11 +114,11 @@ class ZipMLSearch(StableState, DocumentationLink, BaseEstimator):
     def _widths(self, X):
         """Widths to try, without those that packed rows bring down to another."""
         given = self.sample_bits
-        widths = [given] if given is None or isinstance(given, Integral) else list(given)
+        widths = [given] if np.ndim(given) == 0 else list(given)
         if not widths:
             raise ValueError(f"sample_bits={given!r} is empty: give at least one width.")
         for bits in widths:
-            if bits is not None and not (isinstance(bits, Integral) and 1 <= bits <= 8):
+            if bits is not None and not (is_integer(bits) and 1 <= bits <= 8):
                 raise ValueError(f"sample_bits={given!r}: widths are integers from 1 to 8 or None, got {bits!r}.")
             check_draws(bits, self.sampling, self.n_draws)
         if self.n_draws > 2 and len(widths) > 1:
@@ -129,12 +132,13 @@ class ZipMLSearch(StableState, DocumentationLink, BaseEstimator):
 
     def _grid_of(self, name, values):
         """Penalties to try, as floats."""
-        grid = np.asarray(values, dtype=np.float64)
-        lowest = grid >= 0 if name == "alphas" else grid > 0
-        if grid.ndim != 1 or not grid.size or not (lowest & np.isfinite(grid)).all():
+        grid = np.asarray(values)
+        is_real = grid.dtype.kind in "biuf" and grid.ndim == 1 and grid.size
+        lowest = is_real and (grid >= 0 if name == "alphas" else grid > 0)
+        if not is_real or not (lowest & np.isfinite(grid)).all():
             least = "0 or more" if name == "alphas" else "above 0"
             raise ValueError(f"{name}={values!r} must be a sequence of one or more finite numbers, {least}.")
-        return grid.tolist()
+        return grid.astype(np.float64).tolist()
 
     def _seeded(self):
         """An int or None that stands for random_state in all fits of this search."""
@@ -219,7 +223,7 @@ class ZipMLSearch(StableState, DocumentationLink, BaseEstimator):
     def _folds(self, data, split):
         """(training rows, test rows) of every fold."""
         n, weights, folds = len(data.y), data.weights, []
-        splitter = check_cv(self.cv, data.y, classifier=is_classifier(self))
+        splitter = splitter_of(self.cv, data.y, is_classifier(self))
         for train, test in splitter.split(data.X, data.y, **split):
             fold = tuple(np.arange(n)[part] for part in (train, test))
             for name, part in zip(("training", "test"), fold, strict=True):

@@ -1,9 +1,13 @@
 """Input checks shared by the estimators: scikit-learn's own, without its float copy of X, and PackedMatrix as it is."""
 
+from collections.abc import Iterable
+from contextlib import contextmanager
 from numbers import Real
+from types import NoneType
 
 import numpy as np
 from sklearn import get_config
+from sklearn.model_selection import check_cv
 from sklearn.utils import assert_all_finite, check_array, check_consistent_length
 from sklearn.utils.class_weight import compute_sample_weight
 from sklearn.utils.validation import _check_sample_weight, _check_y, validate_data
@@ -31,7 +35,12 @@ def check_samples_and_target(estimator, X, y, reset=True, **y_params):
     _require_numpy(estimator, X=X, y=y)
     _refuse_masked(y=y)
     X = _validated(estimator, X, reset)
-    y = _check_y(y, estimator=estimator, **y_params)  # validate_data would take y without X for X without names
+    if y_params.get("y_numeric", False):  # None is missing, and found as NaN
+        _refuse_objects(y, "y", (str, bytes, Real, np.generic, NoneType), "give real numbers")
+    else:
+        check_labels(y)
+    with in_range("y"):
+        y = _check_y(y, estimator=estimator, **y_params)  # validate_data would take y without X for X without names
     check_consistent_length(X, y)
     if not isinstance(X, PackedMatrix):
         warn_of_decoded(X)
@@ -47,6 +56,43 @@ def _known_target(y, y_numeric=False, **_):
     if y_numeric:  # scikit-learn makes NaN of None after it has looked for NaN
         assert_all_finite(y, input_name="y")
     return y
+
+
+@contextmanager
+def in_range(name):
+    """Refuse integers that float64 does not reach, which Python finds when they become floats."""
+    try:
+        yield
+    except OverflowError:
+        raise ValueError(f"{name} holds an integer that is too large for float64.") from None
+
+
+def check_labels(y, name="y"):
+    """Refuse labels that cannot be told apart or sorted."""
+    _refuse_objects(y, name, (str, bytes, Real, np.generic), "labels are strings, numbers or booleans")
+
+
+def _refuse_objects(y, name, kinds, remedy):
+    """Refuse an array of Python objects with others than these in it."""
+    y = np.asarray(y)
+    odd = [v for v in y.ravel() if not isinstance(v, kinds)] if y.dtype.kind == "O" else []
+    if odd:
+        raise ValueError(f"{name} holds {odd[0]!r} of type {type(odd[0]).__name__}; {remedy}.")
+
+
+def splitter_of(cv, y, classifier):
+    """scikit-learn's splitter of what `cv` is given; folds that are listed are looked at."""
+    if isinstance(cv, Iterable) and (isinstance(cv, bytes) or not hasattr(cv, "split")):
+        cv, rows = list(cv), np.arange(len(y))
+        if not cv:
+            raise ValueError(f"cv={cv!r} makes no folds.")
+        try:
+            lists = [rows[part].ndim == 1 for train, test in cv for part in (train, test)]
+        except (TypeError, ValueError, IndexError) as error:
+            raise ValueError(f"cv={cv!r} must hold pairs of the rows of training and test: {error}.") from None
+        if not all(lists):
+            raise ValueError(f"cv={cv!r} must hold pairs of lists of rows, those of training and test.")
+    return check_cv(cv, y, classifier=classifier)
 
 
 def _refuse_masked(**arrays):
@@ -69,10 +115,11 @@ def _validated(estimator, X, reset):
     checks = {"skip_check_array": True} if is_packed else {"dtype": _accepted(X), "ensure_all_finite": False}
     if names is not None and not reset:
         compare_names(names, of_estimator(estimator))
-    if names is None or reset or not hasattr(estimator, "feature_names_in_"):
-        checked = validate_data(estimator, X, reset=reset, **checks)  # which finds no such names
-    else:
-        checked = X if is_packed else check_array(X, **checks, estimator=estimator, input_name="X")
+    with in_range("X"):
+        if names is None or reset or not hasattr(estimator, "feature_names_in_"):
+            checked = validate_data(estimator, X, reset=reset, **checks)  # which finds no such names
+        else:
+            checked = X if is_packed else check_array(X, **checks, estimator=estimator, input_name="X")
     if names is not None and reset:
         set_names(estimator, names)
     if is_packed:
@@ -123,7 +170,11 @@ def check_weights(sample_weight, X):
     dtype = getattr(sample_weight, "dtype", None)
     if isinstance(dtype, np.dtype) and dtype.kind in "mM":
         raise ValueError(f"sample_weight has dtype {dtype}; give real numbers.")
-    weights = _check_sample_weight(sample_weight, X, dtype=np.float64, ensure_non_negative=True)
+    if isinstance(sample_weight, complex):  # of one number scikit-learn drops the imaginary part
+        raise ValueError("sample_weight is complex; give real numbers.")
+    with in_range("sample_weight"):
+        weights = _check_sample_weight(sample_weight, X, dtype=np.float64, ensure_non_negative=True)
+    assert_all_finite(weights, input_name="sample_weight")  # of a single number it looks at the sign
     if not weights.any():
         raise ValueError("sample_weight: all weights are zero; at least one row must have a positive weight.")
     return weights

@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 from sklearn.base import BaseEstimator, is_classifier
 
+from .._parameters import check_parameters
 from .._typing import Samples
 from .bit_widths import Steps, cross_validate_widths
 from .plotting import axes, byte_unit, plain, style
@@ -81,6 +82,9 @@ class BitWidthCurveDisplay:
         param: str = "sample_bits",
         score_name: str = "Score",
     ) -> None:
+        check_parameters(
+            {"score_name": [str], "param": [str]}, {"score_name": score_name, "param": param}, "BitWidthCurveDisplay"
+        )
         self.bits = np.asarray(bits)
         self.test_scores = np.asarray(test_scores)
         self.full_scores = np.asarray(full_scores)
@@ -194,8 +198,15 @@ class BitWidthCurveDisplay:
         >>> [int(bits) for bits in display.bits]
         [1, 2, 3, 4, 8]
         """
-        key = next(key for key in cv_results if key.startswith("param_"))
-        folds = sum(key.startswith("split") for key in cv_results)
+        known = [key for key in cv_results if isinstance(key, str)] if isinstance(cv_results, dict) else []
+        key = next((key for key in known if key.startswith("param_")), "param_sample_bits")
+        folds = sum(name.startswith("split") for name in known)
+        missing = [name for name in (key, "split0_test_score", "mean_sample_nbytes") if name not in known]
+        if missing:
+            raise ValueError(
+                f"cv_results must be the dict cv_results_ of what recommend_bits returns; got "
+                f"{type(cv_results).__name__} without {missing[0]!r}."
+            )
         scores = np.stack([cv_results[f"split{k}_test_score"] for k in range(folds)], axis=1)
         display = cls(
             bits=cv_results[key][:-1].astype(int),

@@ -1,23 +1,27 @@
 """Cross-validated scores over bit widths: rows of a fold are packed once, at 8 bits, and requantized for a fit."""
 
 import time
-from numbers import Integral
+from collections.abc import Iterable
 
 import numpy as np
 from joblib import Parallel, delayed
 from scipy.stats import rankdata
 from sklearn.base import clone, is_classifier
-from sklearn.metrics import check_scoring
-from sklearn.model_selection import check_cv
+from sklearn.metrics import check_scoring, get_scorer_names
 from sklearn.pipeline import Pipeline
 from sklearn.utils import _safe_indexing, indexable
+from sklearn.utils._param_validation import StrOptions
 
 from .._estimators.base import STORED_BITS, ZipMLModel
 from .._estimators.quantizer import DoubleSamplingQuantizer
+from .._estimators.validation import splitter_of
+from .._kernels.threads import N_JOBS
 from .._packed_matrix import PackedMatrix
+from .._parameters import check_parameters, is_integer
 from .._scheme import draws_of
 
 WIDTHS = (1, 2, 3, 4, 8)
+CONSTRAINTS = {"scoring": [StrOptions(set(get_scorer_names())), callable, None], "cv": ["cv_object"], "n_jobs": N_JOBS}
 
 
 def cross_validate_widths(steps, X, y, *, bits, cv, scoring, n_jobs, groups=None):
@@ -35,8 +39,9 @@ def cross_validate_widths(steps, X, y, *, bits, cv, scoring, n_jobs, groups=None
     -------
     dict of arrays shaped like ``cv_results_`` of a search, one entry for every width and a last one for full precision
     """
+    check_parameters(CONSTRAINTS, {"scoring": scoring, "cv": cv, "n_jobs": n_jobs}, "the scores of bit widths")
     X, y, groups = indexable(X, target_of(X, y), groups)
-    folds = check_cv(cv, y, classifier=is_classifier(steps.model))
+    folds = splitter_of(cv, y, is_classifier(steps.model))
     settings = [*(steps.possible(WIDTHS) if bits is None else check_widths(bits)), steps.full_precision]
     scorer = check_scoring(steps.model, scoring)
     results = Parallel(n_jobs=n_jobs)(
@@ -52,13 +57,16 @@ def target_of(X, y):
         y = X.target
     if y is None:
         raise ValueError("y is None: pass the targets, or a PackedMatrix that has some (PackedMatrix.with_target).")
+    if np.asarray(y).dtype.kind == "V":
+        raise ValueError(f"y has dtype {np.asarray(y).dtype}; give numbers or labels.")
     return y
 
 
 def check_widths(bits):
     """Widths as a list; their range is the business of the estimator that gets them."""
-    widths = list(bits)
-    if not widths or not all(isinstance(width, Integral) for width in widths):
+    is_list = isinstance(bits, Iterable) and not isinstance(bits, str | bytes | dict) and np.ndim(bits) == 1
+    widths = list(bits) if is_list else bits
+    if not is_list or not widths or not all(is_integer(width) for width in widths):
         raise ValueError(f"bits must be one or more integers, full precision is added to them; got {widths!r}.")
     return [int(width) for width in widths]
 
@@ -77,6 +85,8 @@ class Steps:
                 "estimator must be a ZipMLRegressor, a ZipMLLSSVC or a Pipeline that ends in one, got "
                 f"{type(estimator).__name__}."
             )
+        if not isinstance(param, str):
+            raise TypeError(f"param must be the name of a width, such as 'sample_bits'; got {param!r}.")
         self.param = param.removeprefix(f"{name}__")
         if self.param not in ("sample_bits", "model_bits", "gradient_bits"):
             raise ValueError(f"param must be 'sample_bits', 'model_bits' or 'gradient_bits', got {param!r}.")

@@ -8,6 +8,7 @@ from sklearn.base import BaseEstimator
 from sklearn.pipeline import Pipeline
 from sklearn.utils.validation import check_is_fitted
 
+from .._parameters import check_parameters
 from .plotting import axes, byte_unit, plain, style
 
 
@@ -49,6 +50,7 @@ class ConvergenceDisplay:
     """
 
     def __init__(self, *, losses: ArrayLike, nbytes: ArrayLike, name: str | None = None) -> None:
+        check_parameters({"name": [str, None]}, {"name": name}, "ConvergenceDisplay")
         self.losses = np.asarray(losses, dtype=float)
         self.nbytes = np.asarray(nbytes, dtype=float)
         self.name = name

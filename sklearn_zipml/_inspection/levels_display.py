@@ -8,6 +8,7 @@ from sklearn.base import clone
 
 from .._estimators.quantizer import DoubleSamplingQuantizer
 from .._packed_matrix import PackedMatrix
+from .._parameters import is_integer
 from .plotting import axes, plain, style
 
 KINDS = ("optimal", "uniform")
@@ -101,8 +102,8 @@ class LevelsDisplay:
         fitted = {kind: clone(estimator).set_params(levels=kind).fit(X) for kind in KINDS}
         quantizer = fitted["optimal"]
         names = list(quantizer.get_feature_names_out())
-        j = names.index(column) if column in names else column
-        if not isinstance(j, (int, np.integer)) or not 0 <= j < len(names):
+        j = names.index(column) if isinstance(column, str) and column in names else column
+        if not is_integer(j) or not 0 <= j < len(names):
             raise ValueError(f"column={column!r} is not a column of X, which has {len(names)}: {names[:5]}.")
         values = np.asarray(quantizer.transform(X))[:, j]
         levels = {kind: other.levels_[j] for kind, other in fitted.items()}
@@ -223,6 +224,8 @@ def rounding_variance(values, levels):
     """Mean of (hi - a) (a - lo) over values a between neighbouring levels, as a part of their variance."""
     if len(levels) < 2 or np.ptp(values) == 0:
         return 0.0
+    size = np.abs(values).max()  # squares of large values would overflow
+    values, levels = values / size, np.asarray(levels) / size
     above = np.clip(np.searchsorted(levels, values), 1, len(levels) - 1)
     inside = np.clip(values, levels[0], levels[-1])
     return float(np.mean((levels[above] - inside) * (inside - levels[above - 1])) / values.var())

@@ -1,29 +1,21 @@
 """How few bits are enough."""
 
 from collections.abc import Callable
-from numbers import Integral, Real
+from numbers import Real
 
 import numpy as np
 from numpy.typing import ArrayLike
 from sklearn.utils import Bunch
-from sklearn.utils._param_validation import Interval, validate_params
+from sklearn.utils._param_validation import Interval
 
 from .._estimators.base import ZipMLModel
 from .._estimators.classifier import ZipMLLSSVC
 from .._estimators.regressor import ZipMLRegressor
+from .._parameters import check_parameters
 from .._typing import Samples
 from .bit_widths import Steps, cross_validate_widths, target_of
 
 
-@validate_params(
-    {
-        "tolerance": [Interval(Real, 0, None, closed="left")],
-        "bits": ["array-like", None],
-        "cv": ["cv_object"],
-        "n_jobs": [None, Integral],
-    },
-    prefer_skip_nested_validation=True,
-)
 def recommend_bits(
     X: Samples,
     y: ArrayLike | None = None,
@@ -98,6 +90,8 @@ def recommend_bits(
     >>> recommendation.cv_results_["mean_test_score"].round(2)
     array([0.39, 0.46, 0.47, 0.48, 0.48, 0.48])
     """
+    tolerances = {"tolerance": [Interval(Real, 0, None, closed="left")]}
+    check_parameters(tolerances, {"tolerance": tolerance}, "recommend_bits")
     y = target_of(X, y)
     if estimator is None:
         is_regression = np.asarray(y).dtype.kind == "f"

@@ -7,9 +7,10 @@ from threading import current_thread, main_thread
 
 from joblib import cpu_count, effective_n_jobs
 from joblib.parallel import get_active_backend
-from sklearn.utils._param_validation import Interval, validate_parameter_constraints
+from sklearn.utils._param_validation import Interval
 from threadpoolctl import ThreadpoolController
 
+from .._parameters import check_parameters
 from .workers import Hold, in_worker, poll, run_abandonable, run_team
 
 __all__ = [
@@ -33,7 +34,7 @@ LARGE_SIDE = 1024  # of a matrix: LAPACK takes a good part of a second for it
 
 def check_n_jobs(n_jobs, caller):
     """Raise scikit-learn's error unless n_jobs is None or a number of threads, as joblib counts them."""
-    validate_parameter_constraints({"n_jobs": N_JOBS}, {"n_jobs": n_jobs}, caller)
+    check_parameters({"n_jobs": N_JOBS}, {"n_jobs": n_jobs}, caller)
 
 
 def threads_of(n_jobs):
@@ -50,7 +51,7 @@ def threads_of(n_jobs):
     is_thread = current_thread() is not main_thread() and backend.nesting_level
     if n_jobs is None and configured is None and not is_thread:
         return _openmp_threads()
-    threads = effective_n_jobs(n_jobs)
+    threads = effective_n_jobs(n_jobs if n_jobs is None else int(n_jobs))  # small NumPy integers would overflow
     limit = os.environ.get("OMP_NUM_THREADS", "")
     if threads > 1 and limit.isdecimal() and backend.nesting_level:
         return max(1, min(threads, int(limit)))

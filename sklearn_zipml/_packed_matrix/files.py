@@ -217,8 +217,11 @@ class PackedFiles:
         >>> del mapped  # Windows deletes no file that is mapped
         >>> folder.cleanup()
         """
+        from .._parameters import check_parameters
         from .._storage.file_reader import load
 
+        given = {"mmap": mmap, "verify": verify}
+        check_parameters({"mmap": ["boolean"], "verify": ["boolean", None]}, given, "PackedMatrix.load")
         return cls._of(load(path, mmap, verify))
 
     @classmethod
@@ -295,12 +298,10 @@ class PackedFiles:
         >>> del longer  # Windows deletes no file that is mapped
         >>> folder.cleanup()
         """
-        from sklearn.utils import check_random_state
-
         from .._quantization.append import append
-        from .._seeds import draw_seed
+        from .._seeds import seed_of
         from .._sources.source import open_source
 
         source = open_source(source, y, target=target, columns=columns, header=header, delimiter=delimiter)
-        append(path, source, draw_seed(check_random_state(random_state)), n_jobs)
+        append(path, source, seed_of(random_state, "PackedMatrix.append"), n_jobs)
         return cls.load(path)

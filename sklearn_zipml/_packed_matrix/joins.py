@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from .._parameters import is_integer
 from .._storage.columns import join_columns
 from .._storage.rows import join_rows
 
@@ -45,7 +46,8 @@ class PackedJoins:
         >>> packed.take([5, 2], axis=0).shape, packed.take([5, 2], axis=1).shape
         ((2, 16), (1000, 2))
         """
-        if axis not in (0, 1) or out is not None or mode != "raise":
+        is_plain = out is None and isinstance(mode, str) and mode == "raise"
+        if not is_integer(axis) or axis not in (0, 1) or not is_plain:
             raise ValueError(f"take of a PackedMatrix knows axis=0 and 1 only, got {axis=}, {out=}, {mode=}.")
         return self[indices] if axis == 0 else self[:, indices]
 

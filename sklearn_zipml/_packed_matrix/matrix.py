@@ -316,12 +316,10 @@ class PackedMatrix(PackedFiles, PackedJoins):
         >>> narrow.sample_bits, packed.sample_bits
         (4, 8)
         """
-        from sklearn.utils import check_random_state
-
         from .._quantization.requantize import requantize
-        from .._seeds import draw_seed
+        from .._seeds import seed_of
 
-        rows = requantize(self._rows, sample_bits, draw_seed(check_random_state(random_state)))
+        rows = requantize(self._rows, sample_bits, seed_of(random_state, "PackedMatrix.requantize"))
         return self if rows is self._rows else PackedMatrix._of(rows)
 
 

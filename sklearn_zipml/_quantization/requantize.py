@@ -3,11 +3,12 @@
 from numbers import Integral
 
 import numpy as np
-from sklearn.utils._param_validation import Interval, validate_parameter_constraints
+from sklearn.utils._param_validation import Interval
 
 from .._kernels import tiles as kernels
 from .._kernels.requantize import Requantizer
 from .._kernels.threads import THREAD_TILES, in_threads
+from .._parameters import check_parameters
 from .._seeds import Stream
 from .._storage.duplicates import of_requantized
 from .._storage.grid import Grid
@@ -93,7 +94,7 @@ class Requantizing:
 def check_bits(packed, sample_bits):
     """Raise the error of a width that packed rows cannot be requantized to."""
     bits = {"sample_bits": [Interval(Integral, 1, None, closed="left")]}
-    validate_parameter_constraints(bits, {"sample_bits": sample_bits}, "PackedMatrix.requantize")
+    check_parameters(bits, {"sample_bits": sample_bits}, "PackedMatrix.requantize")
     if sample_bits > packed.sample_bits:
         raise ValueError(
             f"sample_bits={sample_bits} is more than the {packed.sample_bits} bits the PackedMatrix stores: "

@@ -3,13 +3,12 @@
 from itertools import chain
 
 import numpy as np
-from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted
 
 from .._feature_names import of_estimator
 from .._kernels import encoder as encoder_kernels
 from .._kernels.threads import check_n_jobs
-from .._seeds import Stream, draw_seed
+from .._seeds import Stream, seed_of
 from .._storage import duplicates
 from .._storage.blocks import block_dtype
 from .._storage.finite import listed
@@ -28,7 +27,9 @@ from .row_sample import RowSample, sample_size
 def pack_chunks(source, scheme, quantizer, random_state, n_jobs):
     """See PackedMatrix.from_chunks; a quantizer brings scheme, levels and seed."""
     if quantizer is None:
-        return pack_source(source, scheme, draw_seed(check_random_state(random_state)), n_jobs=n_jobs)
+        return pack_source(source, scheme, seed_of(random_state, "PackedMatrix.from_chunks"), n_jobs=n_jobs)
+    if not hasattr(quantizer, "__zipml_packing__"):
+        raise TypeError(f"quantizer={quantizer!r} must be a fitted DoubleSamplingQuantizer or None.")
     check_is_fitted(quantizer)
     source.expected = of_estimator(quantizer)
     grid, seed = quantizer.__zipml_packing__()

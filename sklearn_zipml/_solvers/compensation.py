@@ -24,8 +24,8 @@ SAMPLE_BY_COLUMN = 8
 LANCZOS_STEPS = 40
 # What of tau need not be known: the search for the smallest ratio ends where it is.
 NEAR_TAU = 0.05
-# Columns with at most this part of noise need no search, and get no more than this tau then.
-SLIGHT, MOST_UNSEEN = 0.1, 0.8
+# Columns with at most this part of noise need no search.
+SLIGHT = 0.1
 # Directions that fall short by less are left to the next epoch.
 LEAST_GAIN = 1.02
 NEAR = 0.02
@@ -66,9 +66,9 @@ def compensation(problem, ridge, diagonal=False):
     """The Compensation of a problem, R being the ratio of noisy columns to rows (`noise_ratio`).
 
     Where the second-moment matrix is cheap it is that of `dense_compensation`. Else, or if it has to be diagonal, tau =
-    min(1 - 4 R, 0.9 mu, mu - sqrt(R)), not below 0, and nothing is lifted. mu is the smallest generalized eigenvalue of
+    min(1 - 4 R, mu - sqrt(R)), not below 0, and nothing is lifted. mu is the smallest generalized eigenvalue of
     (H + ridge, D), columns without noise eliminated; where no column has much noise, it is taken to be as small as that
-    of nothing but noise, (1 - sqrt(R))², for any tau will do.
+    of nothing but noise, (1 - sqrt(R))², for any tau will do. As rows are added all of that goes to 1: no bias stays.
 
     Parameters
     ----------
@@ -86,7 +86,7 @@ def compensation(problem, ridge, diagonal=False):
         return Compensation.even(0.0, noise)
     ratio = noise_ratio(problem, noisy)
     if not problem.is_dense_cheap() and np.all(noise <= SLIGHT * (problem.diagonal + ridge)):
-        return Compensation.even(min(MOST_UNSEEN, tau_of(ratio, lambda: (1 - np.sqrt(ratio)) ** 2)), noise)
+        return Compensation.even(tau_of(ratio, lambda: (1 - np.sqrt(ratio)) ** 2), noise)
     if diagonal or ratio >= 0.25 or not problem.is_dense_cheap():
         return Compensation.even(tau_of(ratio, lambda: smallest_ratio(problem, ridge, noise, noisy, ratio)), noise)
     return dense_compensation(problem.dense_curvature() + np.diag(ridge), noise, noisy, ratio)
@@ -154,8 +154,7 @@ def tau_of(ratio, smallest):
     """The diagonal rule of `compensation` for R and mu, mu given by a callable needed only where R leaves room."""
     if ratio >= 0.25:
         return 0.0
-    mu = smallest()
-    return max(0.0, min(1 - 4 * ratio, 0.9 * mu, mu - np.sqrt(ratio)))
+    return max(0.0, min(1 - 4 * ratio, smallest() - np.sqrt(ratio)))
 
 
 def noise_ratio(problem, noisy):

@@ -51,16 +51,19 @@ class FloatMoments:
         mean = weights @ block / total
         block -= mean
         block *= np.sqrt(weights)[:, None]
-        return cls(len(block), total, mean, block.T @ block, np.zeros(n_columns), 0.0)
+        with np.errstate(over="ignore", invalid="ignore"):  # whoever asks for the minimum looks at them
+            scatter = block.T @ block
+        return cls(len(block), total, mean, scatter, np.zeros(n_columns), 0.0)
 
     def joined(self, other):
         """Those of all rows of both (Chan, Golub, LeVeque 1979)."""
         if not other.n_rows or not self.n_rows:
             return self if self.n_rows else other
         total, difference = self.total + other.total, other.mean - self.mean
-        scatter = np.outer(difference, difference * (self.total * (other.total / total)))
-        scatter += self.scatter
-        scatter += other.scatter
+        with np.errstate(over="ignore", invalid="ignore"):
+            scatter = np.outer(difference, difference * (self.total * (other.total / total)))
+            scatter += self.scatter
+            scatter += other.scatter
         return FloatMoments(
             self.n_rows + other.n_rows,
             total,

@@ -22,6 +22,7 @@ MOST_COLUMNS = 8192
 # Exponent of two of weights beyond which their squares, and products, leave the range of float64: rows of these are
 # joined in floats.
 MOST_EXPONENT = 300
+SLIGHTEST = 1e-12  # noise, as a part of a column's curvature, of which nothing is worth subtracting
 
 
 @dataclass(frozen=True)
@@ -58,14 +59,15 @@ class SumsGrid:
         cross, level, squares = sums.cross_moments(centre)
         ratio = self._noise_ratio(sums, noise, np.diag(moments))
         scatter = np.zeros((d + sums.n_outputs, d + sums.n_outputs))
-        scatter[:d, :d] = moments * (weight * self.step) * self.step[:, None]
-        scatter[d:, :d] = cross * (weight * self.step)
-        scatter[:d, d:] = scatter[d:, :d].T
-        with np.errstate(over="ignore", invalid="ignore"):
+        with np.errstate(over="ignore", invalid="ignore"):  # `minimum` looks at them
+            scatter[:d, :d] = moments * (weight * self.step) * self.step[:, None]
+            scatter[d:, :d] = cross * (weight * self.step)
             diagonal = weight * np.maximum(squares - level**2, 0)
+            noise = weight * noise * self.step**2
+        scatter[:d, d:] = scatter[d:, :d].T
         scatter[np.arange(d, d + sums.n_outputs), np.arange(d, d + sums.n_outputs)] = diagonal
         mean = np.concatenate([self.offset + self.step * centre, level])
-        return FloatMoments(sums.n_rows, weight, mean, scatter, weight * noise * self.step**2, sums.n_rows**2 * ratio)
+        return FloatMoments(sums.n_rows, weight, mean, scatter, noise, sums.n_rows**2 * ratio)
 
     def _noise_ratio(self, sums, noise, variance):
         """See `compensation.noise_ratio`; here of all rows, so that no division of them counts."""
@@ -192,6 +194,7 @@ class NormalEquations:
         coef (outputs, features), intercept (outputs,), objective summed over outputs
         """
         seen = self._seen()
+        self._check_range(seen)
         moments = seen.scatter / seen.total
         if not centred:
             moments = moments + np.outer(seen.mean, seen.mean)
@@ -202,6 +205,7 @@ class NormalEquations:
         scale = np.where(used, scale, 1.0)
         scaled = gram / scale[:, None] / scale
         ridge, noise = alpha / scale**2, np.where(used, seen.noise / seen.total / scale**2, 0.0)
+        noise[noise < SLIGHTEST] = 0
         taken = _compensation(scaled + np.diag(ridge), noise, seen)
         scaled[np.diag_indices(self.d)] += ridge - taken.tau * noise
         scaled += taken.lift @ taken.lift.T
@@ -211,8 +215,20 @@ class NormalEquations:
         coef = coef.astype(dtype).astype(np.float64)  # the intercept goes with what coef_ will hold
         intercept = seen.mean[self.d :] - seen.mean[: self.d] @ coef if centred else np.zeros(cross.shape[1])
         in_scale = coef * scale[:, None]
-        quadratic = (in_scale * (scaled @ in_scale)).sum()
-        return coef.T, intercept, float(np.trace(square) - 2 * (coef * cross).sum() + quadratic) / 2
+        with np.errstate(over="ignore", invalid="ignore"):
+            quadratic = (in_scale * (scaled @ in_scale)).sum()
+            loss = float(np.trace(square) - 2 * (coef * cross).sum() + quadratic) / 2
+        return coef.T, intercept, loss if np.isfinite(loss) else np.finfo(np.float64).max
+
+    def _check_range(self, seen):
+        """Refuse columns whose squares leave the range of float64, which is known when all rows are."""
+        sums = seen.scatter[: self.d]
+        far = np.flatnonzero(~(np.isfinite(sums).all(axis=1) & np.isfinite(seen.noise)))
+        if far.size:
+            raise ValueError(
+                f"partial_fit keeps sums of squares and products of X and y, and those of column {far[0]} of X exceed "
+                "the range of float64: rescale X or y."
+            )
 
 
 def _compensation(curvature, noise, seen):

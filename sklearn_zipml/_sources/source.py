@@ -1,7 +1,7 @@
 """Rows of anything, a chunk at a time: arrays, memory maps, data frames, files that pyarrow reads, iterables."""
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Hashable, Iterable, Iterator
 from dataclasses import dataclass
 from difflib import get_close_matches
 from itertools import chain
@@ -12,6 +12,7 @@ import numpy as np
 from scipy.sparse import issparse
 
 from .._feature_names import Expected, compare_names, string_names
+from .._parameters import is_integer
 from .._storage.blocks import is_real
 from .._storage.decoded_rows import warn_of_decoded
 from .._warnings import warn
@@ -98,8 +99,7 @@ def open_source(data, y=None, *, target=None, columns=None, header=None, delimit
     """
     if y is not None and target is not None:
         raise ValueError("Give y or target, not both.")
-    if isinstance(y, str | PathLike):
-        y = vector_of(y)
+    y = vector_of(y) if isinstance(y, str | PathLike) else None if y is None else _rows_of(y)
     pick = Columns(target, columns, header, delimiter)
     files = files_of(data)
     if files is not None:
@@ -126,6 +126,12 @@ class Columns:
     delimiter: str | None = None
 
     def __post_init__(self):
+        if self.columns is not None:
+            self.columns = _labels(self.columns, "columns")
+        if isinstance(self.target, list | tuple | np.ndarray):
+            self.target = _labels(self.target, "target")
+        elif not isinstance(self.target, Hashable):
+            raise TypeError(f"target={self.target!r} must be a name, an index, a list of them, or None.")
         self.single = self.target is not None and not isinstance(self.target, (list, tuple))
         self._has_warned = self.found_decoded = False
         self.targets = [] if self.target is None else [self.target] if self.single else list(self.target)
@@ -136,7 +142,10 @@ class Columns:
         Columns of `index`, which are the index of a data frame, are left out unless they are asked for, with a warning;
         where tells, for messages, what the data is.
         """
-        missing = [name for name in [*self.targets, *(self.columns or [])] if name not in available]
+        numbered = isinstance(available, range)
+        asked = [*self.targets, *(self.columns or [])]
+        # of arrays neither 1.0 nor True is a column, though both equal one
+        missing = [name for name in asked if name not in available or (numbered and not is_integer(name))]
         if missing:
             near = get_close_matches(str(missing[0]), [str(name) for name in available], 1)
             hint = f"did you mean {near[0]!r}? It" if near else "it"
@@ -183,7 +192,7 @@ def _source_of(data, pick):
     if isinstance(data, Source):
         return data
     if callable(data) and not hasattr(data, "shape"):
-        return Source(lambda: _chunks_of_all(data(), pick))
+        return Source(lambda: _chunks_of_all(_called(data), pick))
     if issparse(data):
         raise TypeError("Sparse matrices are not supported; the data has to be dense. Try X.toarray() on chunks of it.")
     if isinstance(data, _Tables) or is_arrow(data) or is_frame(data) or _is_array(data):
@@ -196,14 +205,43 @@ def _source_of(data, pick):
     return Source(lambda: _chunks_of_all(data, pick), repeatable=iter(data) is not data)
 
 
+def _called(source):
+    """What a callable gives, which has to be chunks."""
+    chunks = source()
+    if not isinstance(chunks, Iterable):
+        raise TypeError(
+            f"source={source!r} gave {type(chunks).__name__}; a callable has to return an iterable of chunks."
+        )
+    return chunks
+
+
+def _rows_of(y):
+    """A target that has rows: an array, or what can be sliced as one."""
+    if issparse(y):
+        raise TypeError("y is sparse; a target has to be dense. Try y.toarray().")
+    y = y if hasattr(y, "shape") else np.asarray(y)
+    if not len(y.shape):
+        raise ValueError(f"y={y!r} is one value; a target has one for each row.")
+    return y
+
+
+def _labels(given, parameter):
+    """Names or indices of columns as a list."""
+    is_list = isinstance(given, Iterable) and not isinstance(given, str | bytes | dict | set)
+    labels = list(given) if is_list and getattr(given, "ndim", 1) == 1 else None
+    if labels is None or not all(isinstance(label, Hashable) for label in labels):
+        raise TypeError(f"{parameter}={given!r} must be a list of names or indices of columns.")
+    return labels
+
+
 def _known_rows(data):
     """Number of rows, where nothing has to be read for it."""
     if isinstance(data, _Tables):
         counts = [_known_rows(table) for table in data]
         return None if None in counts else sum(counts)
-    if hasattr(data, "__len__"):
-        return len(data)
-    return data.shape[0] if hasattr(data, "shape") else known_rows(data)
+    if hasattr(data, "shape"):
+        return data.shape[0] if len(data.shape) else None  # which is refused when it is read
+    return len(data) if hasattr(data, "__len__") else known_rows(data)
 
 
 def _is_array(data):
@@ -224,6 +262,7 @@ def _chunks_of_all(items, pick):
             continue
         if isinstance(item, tuple) and len(item) == 2:
             item, y = item
+            y = None if y is None else _rows_of(y)
         if isinstance(item, str | PathLike):
             item = _Tables(open_files(files_of(item), pick))
         elif isinstance(item, list):
@@ -307,7 +346,6 @@ def _plain(values):
 
 def _with_target(source, y):
     """The source with targets from elsewhere."""
-    y = y if hasattr(y, "shape") else np.asarray(y)
 
     def read():
         start = 0

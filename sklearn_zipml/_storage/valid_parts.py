@@ -4,11 +4,10 @@ Passes trust the sizes of a container, so nothing becomes one that has not been 
 made itself. Codes are not looked at: whatever their bits are, they stand for levels.
 """
 
-from numbers import Integral
-
 import numpy as np
 
 from .._kernels import tiles as kernels
+from .._parameters import is_integer
 from .._scheme import PLACEMENTS, SAMPLINGS, Scheme, draws_of
 
 DTYPES = ("float32", "float64")
@@ -61,18 +60,18 @@ def checked_kind(parts):
     shape, n_draws = parts["shape"], parts.get("n_draws")
     if not isinstance(shape, (list, tuple)) or len(shape) != 2:
         raise InvalidParts("its shape is not two numbers")
-    n, d = _integer(shape[0], 0, MOST, "number of rows"), _integer(shape[1], 1, MOST, "number of columns")
+    n, d = _integer(shape[0], 0, MOST, "shape[0]"), _integer(shape[1], 1, MOST, "shape[1]")
     for name, known in (("dtype", DTYPES), ("sampling", SAMPLINGS), ("levels", PLACEMENTS)):
         if not isinstance(parts[name], (str, np.dtype)) or str(parts[name]) not in known:
             raise InvalidParts(f"its {name} is none of {', '.join(known)}")
     sampling = str(parts["sampling"])
-    n_draws = draws_of(sampling) if n_draws is None else _integer(n_draws, 1, 256, "number of draws")
+    n_draws = draws_of(sampling) if n_draws is None else _integer(n_draws, 1, 256, "n_draws")
     if (n_draws > 1) != (draws_of(sampling) > 1):
-        raise InvalidParts("its number of draws is not one that its sampling has")
+        raise InvalidParts(f"its n_draws={n_draws} is not one that its sampling={sampling!r} has")
     return {
         "shape": (n, d),
         "dtype": np.dtype(str(parts["dtype"])),
-        "sample_bits": _integer(parts["sample_bits"], n_draws.bit_length(), 9, "number of bits"),
+        "sample_bits": _integer(parts["sample_bits"], n_draws.bit_length(), 9, "sample_bits"),
         "sampling": sampling,
         "levels": str(parts["levels"]),
         "n_draws": n_draws,
@@ -112,8 +111,8 @@ def list_dtype(n_rows):
 
 def _integer(value, least, end, what):
     """The value as an int from least to end - 1."""
-    if isinstance(value, bool) or not isinstance(value, Integral) or not least <= value < end:
-        raise InvalidParts(f"its {what} makes no sense")
+    if not is_integer(value) or not least <= value < end:
+        raise InvalidParts(f"its {what} is {value!r}, and no integer from {least} to {end - 1}")
     return int(value)
 
 
@@ -122,14 +121,13 @@ def _row_parts(parts, n_rows):
     if not isinstance(parts, (list, tuple)):
         parts = [(n_rows, parts)]
     if not parts or not all(isinstance(pair, (list, tuple)) and len(pair) == 2 for pair in parts):
-        raise InvalidParts("its row order is not a list of parts")
+        raise InvalidParts("its row_seed is not a list of parts")
     least = 1 if len(parts) > 1 else 0
     pairs = tuple(
-        (_integer(rows, least, MOST, "row order"), _integer(seed, 0, 1 << 64, "key of the row order"))
-        for rows, seed in parts
+        (_integer(rows, least, MOST, "row_seed"), _integer(seed, 0, 1 << 64, "row_seed")) for rows, seed in parts
     )
     if sum(rows for rows, _ in pairs) != n_rows:
-        raise InvalidParts("its row order is of another number of rows")
+        raise InvalidParts("its row_seed is of another number of rows")
     return pairs
 
 
@@ -153,7 +151,7 @@ def _row_list(rows, parts):
     if not n or (rows.min() >= 0 and rows.max() < n):
         seen[rows] = True
     if not seen.all():
-        raise InvalidParts("its list of rows is not an order of them")
+        raise InvalidParts("its row_list is not an order of the rows")
     return rows
 
 
@@ -176,9 +174,9 @@ def _feature_names(names, n_columns):
     if isinstance(names, np.ndarray) and names.dtype.kind == "U" and is_text(names):
         names = names.tolist()
     if not isinstance(names, (list, tuple)) or not all(isinstance(name, str) for name in names):
-        raise InvalidParts("its feature names are not text")
+        raise InvalidParts("its feature_names are not text")
     if len(names) != n_columns:
-        raise InvalidParts(f"its {len(names)} feature names do not fit {n_columns} columns")
+        raise InvalidParts(f"its {len(names)} feature_names do not fit {n_columns} columns")
     return tuple(map(str, names))
 
 
@@ -193,16 +191,20 @@ def is_text(array):
 def _check_values(kind, arrays):
     """Refuse numbers that no packing makes, for what comes after does not expect them."""
     d, stride = kind["shape"][1], kind["n_draws"]
-    finite = all(np.isfinite(arrays[name]).all() for name in ("offset", "step", "deviation", "variance", "noise"))
-    positive = all((arrays[name] >= 0).all() for name in ("deviation", "variance", "noise"))
     mean, coincidence = arrays["mean"], arrays["coincidence"][0]
-    if not (finite and positive and (arrays["step"] > 0).all() and ((mean >= 0) & (mean <= 255)).all()):
-        raise InvalidParts("its columns have statistics that no packing makes")
+    wrong = [
+        name for name in ("offset", "step", "deviation", "variance", "noise") if not np.isfinite(arrays[name]).all()
+    ]
+    wrong += [name for name in ("deviation", "variance", "noise") if not (arrays[name] >= 0).all()]
+    wrong += ["step"] if not (arrays["step"] > 0).all() else []
+    wrong += ["mean"] if not ((mean >= 0) & (mean <= 255)).all() else []
+    if wrong:
+        raise InvalidParts(f"the {wrong[0]} of its columns has values that no packing makes")
     if not 0 <= coincidence <= 1:
         raise InvalidParts("its coincidence is no probability")
     used = arrays["used"].astype(np.int64)
     if not ((used >= 1) & (used <= scheme_of(kind).n_levels) & ((used - 1) * stride <= 255)).all():
-        raise InvalidParts("its columns have numbers of levels that no packing makes")
+        raise InvalidParts("the used levels of its columns are numbers that no packing makes")
     levels = arrays["grid_levels"] if arrays["grid_levels"].shape[1] else arrays["table"][:d]
     if levels.shape[1] and (np.diff(levels.astype(np.int16), axis=1) < 0).any():
-        raise InvalidParts("the levels of its columns do not ascend")
+        raise InvalidParts("the levels of its columns, grid_levels or table, do not ascend")

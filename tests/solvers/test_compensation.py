@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from sklearn_zipml import ZipMLRegressor
+from sklearn_zipml import DoubleSamplingQuantizer, ZipMLRegressor
 from sklearn_zipml._quantization.encoder import pack
 from sklearn_zipml._scheme import Scheme
 from sklearn_zipml._solvers import compensation as compensation_module
@@ -150,3 +150,26 @@ def test_more_rows_have_a_larger_ratio():
     found = of_all_rows(edge[2000], 2000, 32000)
     assert found == pytest.approx(edge[32000])
     assert of_all_rows(0.0, 500, 500) == 0
+
+
+@pytest.mark.parametrize("sample_bits, sampling", [(1, "compensated"), (2, "double")])
+def test_sgd_keeps_no_bias(sample_bits, sampling):
+    """Columns of nearly nothing but noise, and rows enough: the solution of all of D subtracted, in closed form."""
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(60_000, 3))
+    packed = DoubleSamplingQuantizer(sample_bits, sampling=sampling, random_state=0).fit_transform(X)
+    y = X.sum(axis=1)
+    rows = np.asarray(packed, dtype=np.float64) - np.asarray(packed, dtype=np.float64).mean(axis=0)
+    moments = rows.T @ rows / len(rows) - np.diag(packed.rounding_variance)
+    expected = np.linalg.solve(moments, rows.T @ y / len(rows))
+    model = ZipMLRegressor(sample_bits, sampling=sampling, solver="sgd", alpha=0, random_state=0).fit(packed, y)
+    np.testing.assert_allclose(model.coef_, expected, atol=0.05)
+    np.testing.assert_allclose(expected, 1, atol=0.15)  # before, .5 and .8
+
+
+@pytest.mark.parametrize("bits", [1, 4])
+def test_no_bias_stays_with_matrices_that_are_not_dense(bits, monkeypatch):
+    X = gaussian(60_000, np.random.default_rng(0))[:, :6]
+    monkeypatch.setattr(problem_module, "DENSE_FLOPS", 0)
+    problem = Problem(pack(X, Scheme.of(bits, "compensated", "optimal"), 0), None, True)
+    assert 1 - 4 * np.sqrt(6 / 60_000) <= compensation(problem, np.zeros(6)).tau <= 1

@@ -185,5 +185,5 @@ def test_files_whose_list_is_no_order(tmp_path, change):
     rows[5] = {"negative": -1, "beyond": 900, "twice": rows[6]}[change]
     path = tmp_path / "taken.zq"
     matrix_of(PackedRows.of_parts(parts | {"row_list": rows})).save(path)
-    with pytest.raises(ValueError, match="its list of rows is not an order of them"):
+    with pytest.raises(ValueError, match="its row_list is not an order of the rows"):
         PackedMatrix.load(path)

@@ -1,0 +1,106 @@
+"""Bad input to every public callable: a slice of what tests/stress/bad_input.py runs whole."""
+
+from itertools import islice
+
+import joblib
+import numpy as np
+import pytest
+from bad_calls import calls, public_parameters
+from bad_input import all_cases, label, watched
+from bad_values import SCALARS
+
+from sklearn_zipml import PackedMatrix, ZipMLLSSVC, ZipMLRegressor
+
+CASES, PARTS = 400, 8
+
+
+@pytest.mark.parametrize("part", range(PARTS))
+def test_bad_input_is_refused_by_name_and_changes_nothing(part, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with joblib.parallel_config("threading"):
+        found = [(label(*case), watched(*case)) for case in islice(all_cases(tmp_path), part, CASES, PARTS)]
+    assert [(name, wrong) for name, wrong in found if wrong] == []
+    assert len(found) == CASES // PARTS
+
+
+def test_every_public_parameter_is_tried(tmp_path):
+    tried = {(call.name.split(" ")[-1], parameter) for call in calls(tmp_path) for parameter in call.parameters}
+    assert public_parameters() - tried == set()
+
+
+# What the table found first, and others of these kinds
+
+X = np.random.default_rng(0).normal(size=(40, 3))
+Y = X.sum(axis=1)
+
+
+@pytest.mark.parametrize(
+    "value", [np.timedelta64(4, "s"), *(make(None) for name, make in SCALARS if "Fraction" in name)]
+)
+def test_numbers_that_are_none(value):
+    """Durations are integers to Python, and fractions are numbers that NumPy cannot compare."""
+    with pytest.raises(ValueError, match="'max_iter' parameter of ZipMLRegressor must be"):
+        ZipMLRegressor(max_iter=value).fit(X, Y)
+    packed = PackedMatrix.from_chunks(X, random_state=0)
+    with pytest.raises(ValueError, match=r"'sample_bits' parameter of PackedMatrix\.requantize must be"):
+        packed.requantize(value)
+
+
+def test_settings_of_later_chunks_are_checked():
+    model = ZipMLRegressor(random_state=0).partial_fit(X, Y)
+    before = model.coef_.copy()
+    with pytest.raises(ValueError, match="'sampling' parameter of ZipMLRegressor must be"):
+        model.set_params(sampling="none").partial_fit(X, Y)
+    np.testing.assert_array_equal(model.coef_, before)
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, 1j])
+def test_one_weight_for_all_is_a_number(value):
+    with pytest.raises(ValueError, match="sample_weight"):
+        ZipMLRegressor().fit(X, Y, sample_weight=value)
+
+
+def test_integers_beyond_floats():
+    huge = X.astype(object)
+    huge[3, 1] = 10**400
+    with pytest.raises(ValueError, match="X holds an integer that is too large"):
+        ZipMLRegressor().fit(huge, Y)
+
+
+@pytest.mark.parametrize("cv", [[4], b"4", [], [([0.5], [1])], [([0, 99], [1])]])
+def test_folds_that_are_none(cv):
+    from sklearn_zipml import ZipMLRegressorCV
+
+    with pytest.raises(ValueError, match="cv="):
+        ZipMLRegressorCV(cv=cv).fit(X, Y)
+
+
+@pytest.mark.parametrize("columns", [1, "ab", {0: 1}, [[0]], np.zeros((1, 1), int)])
+def test_columns_are_a_list(columns):
+    with pytest.raises(TypeError, match="columns="):
+        PackedMatrix.from_chunks(X, columns=columns)
+
+
+@pytest.mark.parametrize("target", [True, 1.0])
+def test_what_equals_an_index_is_none(target):
+    with pytest.raises(ValueError, match=f"no column {target}"):
+        PackedMatrix.from_chunks(X, target=target)
+
+
+def test_squares_beyond_floats():
+    """`fit` scales columns; sums over chunks cannot, and say so. Targets are scaled by the coefficients."""
+    with pytest.raises(ValueError, match="column 1 of X exceed the range of float64"):
+        ZipMLRegressor().partial_fit(X * [1, 1e200, 1], Y)
+    model = ZipMLRegressor(None, alpha=1e-9).partial_fit(X, Y * 1e200)
+    np.testing.assert_allclose(model.coef_, 1e200, rtol=1e-6)
+    assert np.isfinite(model.loss_curve_).all()
+
+
+def test_penalty_beyond_all_curvature():
+    model = ZipMLRegressor(alpha=1e308, random_state=0).partial_fit(X, Y)
+    np.testing.assert_allclose(model.coef_, 0, atol=1e-300)
+
+
+def test_labels_that_cannot_be_sorted():
+    with pytest.raises(ValueError, match="classes holds None of type NoneType"):
+        ZipMLLSSVC().partial_fit(X, Y > 0, classes=[False, None])
