@@ -1,5 +1,7 @@
 """Least-squares support vector classification on packed low-precision samples."""
 
+from __future__ import annotations
+
 from numbers import Real
 from typing import Literal, Self
 

@@ -1,5 +1,7 @@
 """Least-squares support vector classification on packed rows, with penalty and width by cross-validation."""
 
+from __future__ import annotations
+
 from collections.abc import Callable, Sequence
 from typing import Literal, Self
 

@@ -1,5 +1,7 @@
 """The transformer that packs."""
 
+from __future__ import annotations
+
 from typing import Self
 
 import numpy as np

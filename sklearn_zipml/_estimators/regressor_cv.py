@@ -1,5 +1,7 @@
 """Linear regression on packed rows, with penalty and width by cross-validation."""
 
+from __future__ import annotations
+
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Self

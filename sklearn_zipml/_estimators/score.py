@@ -1,5 +1,7 @@
 """Scores on packed rows that bring their target along."""
 
+from __future__ import annotations
+
 from numpy.typing import ArrayLike
 from sklearn.base import is_classifier
 

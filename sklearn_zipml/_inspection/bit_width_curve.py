@@ -1,5 +1,7 @@
 """Picture: score and memory against bits."""
 
+from __future__ import annotations
+
 from collections.abc import Callable, Sequence
 from typing import Any, Literal, Self
 

@@ -1,5 +1,7 @@
 """Picture: the loss of a fit against epochs and against the bytes that it read."""
 
+from __future__ import annotations
+
 from typing import Any, Literal, Self
 
 import numpy as np

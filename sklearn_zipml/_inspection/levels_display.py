@@ -1,5 +1,7 @@
 """Picture: the histogram of a column and the levels that it is rounded to."""
 
+from __future__ import annotations
+
 from typing import Any, Literal, Self
 
 import numpy as np

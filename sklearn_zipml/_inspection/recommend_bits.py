@@ -1,5 +1,7 @@
 """How few bits are enough."""
 
+from __future__ import annotations
+
 from collections.abc import Callable
 from numbers import Real
 

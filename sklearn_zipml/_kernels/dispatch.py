@@ -41,7 +41,7 @@ def cpu_name():
     return platform.processor() or platform.machine()
 
 
-def show_versions():
+def show_versions() -> None:
     """Print versions, processor and kernels, for bug reports.
 
     Examples
