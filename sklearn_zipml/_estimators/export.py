@@ -65,10 +65,8 @@ def ridge_classifier(model):
 def logistic_regression(model):
     """The LogisticRegression of a fitted ZipMLLogisticRegression; see its to_sklearn."""
     check_is_fitted(model)
-    names = ("C", "l1_ratio", "class_weight", "fit_intercept", "max_iter")
+    names = ("C", "class_weight", "fit_intercept", "max_iter")
     plain = LogisticRegression(**{name: getattr(model, name) for name in names})
-    if model.l1_ratio > 0:
-        plain.set_params(solver="saga")  # the one that takes it
     plain.classes_ = model.classes_.copy()
     plain.n_iter_ = np.array([model.n_iter_], dtype=np.int32)
     return with_coefficients(plain, model)

@@ -57,6 +57,8 @@ class ZipMLLogisticRegression(
         than this is requantized for training; a narrower one is an error, except that the default takes it as it is.
     C : float, default=1.0
         Weight of the loss against the penalty on ``coef_``, which is in units of X; ``numpy.inf`` is no penalty.
+    l1_ratio : float from 0 to 1, default=0.0
+        Share of the l1 penalty. Only 0 is supported so far, the l2 penalty; others are an error.
     class_weight : dict, "balanced" or None, default=None
         Weights of the classes, as in scikit-learn.
     sampling : {"compensated", "double", "naive", "nearest"}, default="compensated"
@@ -135,6 +137,7 @@ class ZipMLLogisticRegression(
         **CONSTRAINTS,
         "sample_bits": [*CONSTRAINTS["sample_bits"], None],
         "C": [Interval(Real, 0, None, closed="right")],
+        "l1_ratio": [Interval(Real, 0, 1, closed="both")],
         "class_weight": [dict, StrOptions({"balanced"}), None],
         "fit_intercept": ["boolean"],
         "max_iter": [Interval(Integral, 1, None, closed="left")],
@@ -150,6 +153,7 @@ class ZipMLLogisticRegression(
         sample_bits: int | None = 4,
         *,
         C: float = 1.0,
+        l1_ratio: float = 0.0,
         class_weight: dict | Literal["balanced"] | None = None,
         sampling: Sampling = "compensated",
         levels: Levels = "optimal",
@@ -164,6 +168,7 @@ class ZipMLLogisticRegression(
     ) -> None:
         self.sample_bits = sample_bits
         self.C = C
+        self.l1_ratio = l1_ratio
         self.class_weight = class_weight
         self.sampling = sampling
         self.levels = levels
@@ -194,7 +199,7 @@ class ZipMLLogisticRegression(
         -------
         self
         """
-        check_draws(self.sample_bits, self.sampling, self.n_draws)
+        self._check_combination()
         X, y = check_samples_and_target(self, X, y)
         check_classification_targets(y)
         weights = check_weights(sample_weight, X)
@@ -202,7 +207,7 @@ class ZipMLLogisticRegression(
         if len(classes) < 2:
             raise ValueError(
                 f"{type(self).__name__} needs samples of at least 2 classes in y, but the data contains only one "
-                f"class: {classes[0]!r}."
+                f"class: {classes.tolist()[0]!r}."
             )
         weights, unit = in_units(weights_of_classes(self.class_weight, y, weights), len(y))
         dtype = np.float32 if X.dtype.type is np.float32 else np.float64
@@ -224,6 +229,15 @@ class ZipMLLogisticRegression(
         task.end()
         return self
 
+    def _check_combination(self):
+        """Refuse settings that make no sense together."""
+        check_draws(self.sample_bits, self.sampling, self.n_draws)
+        if self.l1_ratio > 0:
+            raise ValueError(
+                f"l1_ratio={self.l1_ratio} is not supported by {type(self).__name__}, which has the l2 penalty only: "
+                "set l1_ratio=0, or use ZipMLLSSVC, or LogisticRegression(solver='saga') of scikit-learn."
+            )
+
     def _objective(self, matrix, numbers, weights, rows, classes_and_unit):
         """What is minimised on packed rows, given class numbers and weights of all rows."""
         n_classes, unit = classes_and_unit
@@ -242,8 +256,7 @@ class ZipMLLogisticRegression(
 
     def _minimum(self, objective, start, task, dtype):
         """Coefficients and intercepts at the minimum, float64, and the attributes that tell how the fit went."""
-        problem = objective.problem
-        coefficients = partial(_coefficients, problem, dtype=dtype)
+        coefficients = partial(objective.coefficients, dtype=dtype)
 
         def on_step(number, model, value):
             if self.verbose:
@@ -252,7 +265,7 @@ class ZipMLLogisticRegression(
 
         task.begin_epoch()
         options = Options(max_iter=self.max_iter, tol=self.tol)
-        begin = None if start is None else _scaled(problem, *start)
+        begin = None if start is None else objective.model(*start)
         model, result = fit_logistic(objective, options, start=begin, on_step=on_step)
         if not result.converged:
             warn(not_converged(self, result), ConvergenceWarning)
@@ -365,23 +378,3 @@ class ZipMLLogisticRegression(
         LogisticRegression(C=0.1)
         """
         return logistic_regression(self)
-
-
-def _coefficients(problem, model, dtype):
-    """Coefficients and intercepts in units of X, float64, as `coef_` of a dtype will hold them."""
-    with np.errstate(over="ignore", invalid="ignore"):  # checked at the end
-        coef = model[:, :-1] * problem.unit / problem.step
-        coef[:, problem.unit == 0] = 0
-        coef = coef.astype(dtype).astype(np.float64)  # the intercept goes with what coef_ will hold
-        if not problem.is_centred:
-            return coef, np.zeros(len(coef))
-        return coef, model[:, -1] - coef @ (problem.offset + problem.step * problem.centre)
-
-
-def _scaled(problem, coef, intercept):
-    """The model of coefficients and intercepts in units of X."""
-    model = np.zeros((len(coef), problem.d + 1))
-    model[:, :-1] = np.divide(coef * problem.step, problem.unit, out=np.zeros_like(coef), where=problem.unit > 0)
-    if problem.is_centred:
-        model[:, -1] = intercept + coef @ (problem.offset + problem.step * problem.centre)
-    return model

@@ -13,6 +13,7 @@ from sklearn.pipeline import Pipeline
 from sklearn.utils import _safe_indexing, indexable
 
 from .._estimators.base import STORED_BITS, ZipMLModel
+from .._estimators.logistic import ZipMLLogisticRegression
 from .._estimators.quantizer import DoubleSamplingQuantizer
 from .._packed_matrix import PackedMatrix
 from .._scheme import draws_of
@@ -72,10 +73,10 @@ class Steps:
     def __init__(self, estimator, param, X):
         steps = estimator.steps if isinstance(estimator, Pipeline) else [("model", estimator)]
         name, self.model = steps[-1]
-        if not isinstance(self.model, ZipMLModel):
+        if not isinstance(self.model, ZipMLModel | ZipMLLogisticRegression):
             raise TypeError(
-                "estimator must be a ZipMLRegressor, a ZipMLLSSVC or a Pipeline that ends in one, got "
-                f"{type(estimator).__name__}."
+                "estimator must be a ZipMLRegressor, a ZipMLLSSVC, a ZipMLLogisticRegression or a Pipeline that ends "
+                f"in one, got {type(estimator).__name__}."
             )
         self.param = param.removeprefix(f"{name}__")
         if self.param not in ("sample_bits", "model_bits", "gradient_bits"):

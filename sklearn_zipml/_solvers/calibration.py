@@ -2,20 +2,19 @@
 
 A packed row q is the row x plus an error of known variance D. With G the second moments of packed rows, what q tells
 of x is, to second order, the mean (G - tau D) G^-1 q, with the variance V = tau D - tau D G^-1 tau D left over. So a
-model u of x has margins u'(G - tau D) G^-1 q on packed rows, give or take u'Vu, and the probabilities of a margin m with
-a normal error of variance s² are those of m / sqrt(1 + pi s² / 8), closely (D. MacKay, Neural Computation 4, 1992). The
-model that makes these likely is the one for rows that are not rounded. As the variance only ever shrinks margins, the
-objective is bounded below, whatever the width.
+model u of x has margins u'(G - tau D) G^-1 q on packed rows, give or take u'Vu. The probabilities of a margin m with
+a normal error of variance s² are those of m / sqrt(1 + pi s² / 8), closely (D. MacKay, Neural Computation 4, 1992).
+The model that makes these likely is the one for rows that are not rounded. As the variance only ever shrinks margins,
+the objective is bounded below, whatever the width.
 """
 
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.linalg import eigh
 
 from .._kernels.threads import lapack
 from .compensation import in_units_of_noise, noise_ratio, noisy_columns
-from .factor import Factor
+from .factor import Factor, is_positive_definite
 from .softmax import pair_curvatures
 
 PROBIT = np.pi / 8
@@ -75,8 +74,9 @@ def calibration(problem, labels, slopes, curvature):
         return None
     last = _tiles_needed(problem, noise)
     gram = problem.dense_curvature(last)
-    ratio = _smallest_ratio(gram, noise, noisy)
-    tau = min(tau, MOST_OF_RATIO * ratio)
+    reduced = in_units_of_noise(gram, noise, noisy)
+    if not is_positive_definite(reduced - tau / MOST_OF_RATIO * np.eye(len(reduced))):
+        tau = MOST_OF_RATIO * float(lapack(np.linalg.eigvalsh, reduced)[0])
     if tau <= 0:
         return None
     factor = Factor(gram + _jitter(gram), np.ones(problem.d))
@@ -97,11 +97,6 @@ def _tiles_needed(problem, noise):
     share = np.divide(noise, problem.diagonal, out=np.zeros_like(noise), where=problem.diagonal > 0).max(initial=0)
     by_column = max(LEAST_BY_COLUMN, (share / ERROR) ** 2)
     return problem.sample_tiles(by_column=int(min(by_column, 1 + problem.n / max(1, problem.d))))
-
-
-def _smallest_ratio(gram, noise, noisy):
-    reduced = in_units_of_noise(gram, noise, noisy)
-    return float(lapack(eigh, reduced, eigvals_only=True, subset_by_index=[0, 0])[0])
 
 
 def _jitter(gram):

@@ -1,9 +1,11 @@
 """Fits logistic regression: first without calibration, then with what that tells of it."""
 
+from contextlib import nullcontext
 from dataclasses import replace
 
 import numpy as np
 
+from .._kernels.threads import one_blas_thread
 from . import softmax
 from .batches import pass_bytes
 from .calibration import calibration
@@ -12,6 +14,10 @@ from .quasi_newton import descend
 
 # Where the first fit of two is near enough to its minimum to tell which rows decide.
 NEAR = 1e-2
+
+
+# Columns from which on the threads of BLAS pay.
+MANY_COLUMNS = 512
 
 
 def fit_logistic(objective, options, *, start=None, on_step=None):
@@ -29,7 +35,11 @@ def fit_logistic(objective, options, *, start=None, on_step=None):
     model : float64 (outputs, columns + 1)
     result : Result, whose z is empty and whose objective and gap have one number
     """
-    on_step = on_step or (lambda number, model, value: False)
+    with nullcontext() if objective.d >= MANY_COLUMNS else one_blas_thread():
+        return _fitted(objective, options, start, on_step or (lambda number, model, value: False))
+
+
+def _fitted(objective, options, start, on_step):
     first, begin = None, objective.start()
     if objective.problem.variance.any():
         # from the same start whatever the caller's, so that the objective does not depend on that

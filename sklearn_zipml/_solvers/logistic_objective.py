@@ -80,6 +80,26 @@ class LogisticObjective:
             model[:, -1] = logs[1] - logs[0] if len(model) == 1 else logs - logs.mean()
         return model
 
+    def coefficients(self, model, dtype):
+        """Coefficients and intercepts in units of X, float64, as arrays of a dtype will hold them."""
+        problem = self.problem
+        with np.errstate(over="ignore", invalid="ignore"):  # what is not finite is the caller's business
+            coef = model[:, :-1] * problem.unit / problem.step
+            coef[:, problem.unit == 0] = 0
+            coef = coef.astype(dtype).astype(np.float64)  # the intercept goes with what will be held
+            if not problem.is_centred:
+                return coef, np.zeros(len(coef))
+            return coef, model[:, -1] - coef @ (problem.offset + problem.step * problem.centre)
+
+    def model(self, coef, intercept):
+        """The model of coefficients and intercepts in units of X."""
+        problem = self.problem
+        model, size = np.zeros((len(coef), self.d + 1)), coef * problem.step
+        model[:, :-1] = np.divide(size, problem.unit, out=np.zeros_like(size), where=problem.unit > 0)
+        if problem.is_centred:
+            model[:, -1] = intercept + coef @ (problem.offset + problem.step * problem.centre)
+        return model
+
     def image(self, model):
         """What a model, or a move of one, adds to the margins, float64 (outputs, rows)."""
         coef = model[:, :-1]
