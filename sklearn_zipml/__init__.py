@@ -11,6 +11,7 @@ Data flows one way, and imports against it::
 
 from ._estimators.classifier import ZipMLLSSVC
 from ._estimators.classifier_cv import ZipMLLSSVCCV
+from ._estimators.logistic import ZipMLLogisticRegression
 from ._estimators.onnx import register_onnx_converters
 from ._estimators.quantizer import DoubleSamplingQuantizer
 from ._estimators.regressor import ZipMLRegressor
@@ -31,6 +32,7 @@ __all__ = [
     "PackedMatrix",
     "ZipMLLSSVC",
     "ZipMLLSSVCCV",
+    "ZipMLLogisticRegression",
     "ZipMLRegressor",
     "ZipMLRegressorCV",
     "recommend_bits",

@@ -17,10 +17,8 @@ from sklearn.utils.validation import check_is_fitted
 from .._kernels import row_order as order_kernels
 from .._kernels.threads import N_JOBS, threads_of
 from .._packed_matrix import PackedMatrix
-from .._quantization.encoder import pack
-from .._quantization.float_rows import FloatRows
 from .._quantization.levels import column_range
-from .._scheme import CONSTRAINTS, Scheme, check_draws
+from .._scheme import CONSTRAINTS, check_draws
 from .._seeds import draw_seed
 from .._solvers.normal_equations import NormalEquations
 from .._solvers.objective import Quadratic
@@ -28,17 +26,17 @@ from .._solvers.problem import Problem
 from .._solvers.solver import Options as SolverOptions
 from .._solvers.solver import objective_of, solve
 from .._state import StableState
-from .._storage.packed_rows import PackedRows, rows_of
+from .._storage.packed_rows import PackedRows
 from .._warnings import warn
 from .callbacks import CallbackSupportMixin
 from .convergence import not_converged
 from .doc_link import DocumentationLink
 from .guard import CheckedParameters
 from .predict import linear_predictions
+from .training_rows import training_rows
 from .validation import check_samples
 
 STORED_BITS = 8  # of the store that resample="epoch" draws from
-DEFAULT_BITS = 4
 # Parameters that are about epochs, and their defaults.
 EPOCH_SETTINGS = {"model_bits": None, "gradient_bits": None, "learning_rate": "auto", "schedule": "auto"}
 # Targets that the solvers are given in float64: more would count beside the packed rows.
@@ -250,31 +248,7 @@ class ZipMLModel(StableState, CheckedParameters, DocumentationLink, CallbackSupp
     def _training_samples(self, X, rows, seed):
         """The training rows as tiles: X packed, X requantized, or X as floats."""
         bits = self.sample_bits if self.resample is None else STORED_BITS
-        if isinstance(X, PackedMatrix):
-            return self._requantized(rows_of(X if rows is None else X[rows]), bits, seed)
-        names = getattr(self, "feature_names_in_", None)
-        if bits is None:
-            return FloatRows(X, seed, rows, names)
-        scheme = Scheme.of(bits, self.sampling, self.levels, self.n_draws)
-        return pack(X, scheme, seed, rows=rows, column_names=names, n_jobs=self.n_jobs)
-
-    def _requantized(self, packed, bits, seed):
-        if bits is None:
-            raise ValueError(
-                f"sample_bits=None trains on float32 samples, but X is a PackedMatrix of {packed.sample_bits} bits. "
-                f"Set sample_bits={packed.sample_bits}, or pass numpy.asarray(X)."
-            )
-        # the default takes a narrower container as it is: a quantizer in front has chosen the width
-        if bits > packed.sample_bits and bits != DEFAULT_BITS:
-            raise ValueError(
-                f"sample_bits={bits} but X is a PackedMatrix of {packed.sample_bits} bits, which is narrower. "
-                f"Set sample_bits={packed.sample_bits} or less, or quantize X to {bits} bits."
-            )
-        if bits >= packed.sample_bits:
-            return packed
-        from .._quantization.requantize import requantize
-
-        return requantize(packed, bits, seed, self.n_jobs)
+        return training_rows(self, X, rows, bits, seed)
 
     def _redraw(self, matrix, seed):
         """Fresh samples for every epoch, if asked for."""

@@ -6,6 +6,7 @@ HELP = {
     "saga": "Set solver='auto', increase max_iter, or raise tol.",
     "sgd": "Set solver='auto' or 'saga', which converge to full precision, increase max_iter, or raise tol.",
     "cg": "Increase max_iter or alpha, or raise tol.",
+    "newton": "Increase max_iter, decrease C, or raise tol.",
     "gram": "Increase alpha or drop collinear columns, or raise tol.",
 }
 

@@ -5,7 +5,16 @@ A refit of the exported object on float rows solves the objective that the model
 divided by C/2, is that of RidgeClassifier(alpha=1/C), and by C n that of SGDClassifier(alpha=1/(C n)) on n rows.
 """
 
-from sklearn.linear_model import ElasticNet, Lasso, LinearRegression, Ridge, RidgeClassifier, SGDClassifier
+import numpy as np
+from sklearn.linear_model import (
+    ElasticNet,
+    Lasso,
+    LinearRegression,
+    LogisticRegression,
+    Ridge,
+    RidgeClassifier,
+    SGDClassifier,
+)
 from sklearn.preprocessing import LabelBinarizer
 from sklearn.utils.validation import check_is_fitted
 
@@ -50,6 +59,16 @@ def ridge_classifier(model):
     plain._label_binarizer = LabelBinarizer(neg_label=-1, pos_label=1).fit(model.classes_)
     if not hasattr(plain, "classes_"):  # a property of it before scikit-learn 1.9
         plain.classes_ = plain._label_binarizer.classes_
+    return with_coefficients(plain, model)
+
+
+def logistic_regression(model):
+    """The LogisticRegression of a fitted ZipMLLogisticRegression; see its to_sklearn."""
+    check_is_fitted(model)
+    names = ("C", "class_weight", "fit_intercept", "max_iter")
+    plain = LogisticRegression(**{name: getattr(model, name) for name in names})
+    plain.classes_ = model.classes_.copy()
+    plain.n_iter_ = np.array([model.n_iter_], dtype=np.int32)
     return with_coefficients(plain, model)
 
 

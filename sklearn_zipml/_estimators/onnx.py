@@ -3,7 +3,8 @@
 from sklearn.linear_model import Ridge
 
 from .classifier import ZipMLLSSVC
-from .export import ridge_classifier, with_coefficients
+from .export import logistic_regression, ridge_classifier, with_coefficients
+from .logistic import ZipMLLogisticRegression
 from .quantizer import DoubleSamplingQuantizer
 from .regressor import ZipMLRegressor
 
@@ -14,6 +15,7 @@ def register_onnx_converters() -> None:
     Call it once in a process, before ``skl2onnx.to_onnx`` or ``convert_sklearn``. The graph is that of ``Ridge`` or
     ``RidgeClassifier`` with the same coefficients. A classifier has two outputs, labels and scores of shape
     (n_samples, n_classes): what ``decision_function`` returns, for two classes beside its negative.
+    :class:`ZipMLLogisticRegression` becomes ``LogisticRegression``, with labels and probabilities.
     :class:`DoubleSamplingQuantizer` passes rows on, as its ``transform`` does.
 
     Returns
@@ -69,6 +71,14 @@ def register_onnx_converters() -> None:
         options={"nocl": [True, False], "raw_scores": [True, False], "zipmap": [True, False, "columns"]},
     )
     update_registered_converter(
+        ZipMLLogisticRegression,
+        "ZipMLLogisticRegression",
+        calculate_linear_classifier_output_shapes,
+        _convert_logistic,
+        parser=_parse_logistic,
+        options={"nocl": [True, False], "raw_scores": [True, False], "zipmap": [True, False, "columns"]},
+    )
+    update_registered_converter(
         DoubleSamplingQuantizer, "ZipMLDoubleSamplingQuantizer", _quantizer_shapes, _convert_quantizer
     )
 
@@ -78,12 +88,20 @@ def _convert_regressor(scope, operator, container):
 
 
 def _parse_classifier(scope, model, inputs, custom_parsers=None):
+    return _declared(scope, model, inputs, "ZipMLLSSVC", "scores")
+
+
+def _parse_logistic(scope, model, inputs, custom_parsers=None):
+    return _declared(scope, model, inputs, "ZipMLLogisticRegression", "probabilities")
+
+
+def _declared(scope, model, inputs, alias, values):
     """Declare the outputs; the types and shapes of both follow from the classes."""
     from skl2onnx.common.data_types import Int64TensorType, guess_tensor_type
 
-    operator = scope.declare_local_operator("ZipMLLSSVC", model)
+    operator = scope.declare_local_operator(alias, model)
     operator.inputs = inputs
-    for name, kind in (("label", Int64TensorType()), ("scores", guess_tensor_type(inputs[0].type))):
+    for name, kind in (("label", Int64TensorType()), (values, guess_tensor_type(inputs[0].type))):
         operator.outputs.append(scope.declare_local_variable(name, kind))
     return operator.outputs
 
@@ -93,6 +111,12 @@ def _convert_classifier(scope, operator, container):
     # raw scores: without, skl2onnx refuses float64 input, and declares another shape than it gives for two classes
     options = scope.get_options(model, {"nocl": False}) | {"raw_scores": True}
     _convert_as(ridge_classifier(model), options, scope, operator, container)
+
+
+def _convert_logistic(scope, operator, container):
+    model = operator.raw_operator
+    options = scope.get_options(model, {"nocl": False, "raw_scores": False})
+    _convert_as(logistic_regression(model), options, scope, operator, container)
 
 
 def _convert_as(plain, options, scope, operator, container):

@@ -116,7 +116,7 @@ class BitWidthCurveDisplay:
 
         Parameters
         ----------
-        estimator : ZipMLRegressor, ZipMLLSSVC or Pipeline that ends in one
+        estimator : ZipMLRegressor, ZipMLLSSVC, ZipMLLogisticRegression or Pipeline that ends in one
             What to fit.
         X : array-like, data frame or PackedMatrix of shape (n_samples, n_features)
             Rows. The width of a PackedMatrix stands for full precision.

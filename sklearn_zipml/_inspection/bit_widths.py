@@ -13,6 +13,7 @@ from sklearn.utils import _safe_indexing, indexable
 from sklearn.utils._param_validation import StrOptions
 
 from .._estimators.base import STORED_BITS, ZipMLModel
+from .._estimators.logistic import ZipMLLogisticRegression
 from .._estimators.quantizer import DoubleSamplingQuantizer
 from .._estimators.validation import splitter_of
 from .._kernels.threads import N_JOBS
@@ -80,10 +81,10 @@ class Steps:
     def __init__(self, estimator, param, X):
         steps = estimator.steps if isinstance(estimator, Pipeline) else [("model", estimator)]
         name, self.model = steps[-1]
-        if not isinstance(self.model, ZipMLModel):
+        if not isinstance(self.model, ZipMLModel | ZipMLLogisticRegression):
             raise TypeError(
-                "estimator must be a ZipMLRegressor, a ZipMLLSSVC or a Pipeline that ends in one, got "
-                f"{type(estimator).__name__}."
+                "estimator must be a ZipMLRegressor, a ZipMLLSSVC, a ZipMLLogisticRegression or a Pipeline that ends "
+                f"in one, got {type(estimator).__name__}."
             )
         if not isinstance(param, str):
             raise TypeError(f"param must be the name of a width, such as 'sample_bits'; got {param!r}.")

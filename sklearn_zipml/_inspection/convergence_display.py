@@ -63,7 +63,7 @@ class ConvergenceDisplay:
 
         Parameters
         ----------
-        estimator : fitted ZipMLRegressor, ZipMLLSSVC or Pipeline that ends in one
+        estimator : fitted ZipMLRegressor, ZipMLLSSVC, ZipMLLogisticRegression or Pipeline that ends in one
             What was fitted.
         name : str or None, default=None
             Label of the line; None names the bits of the samples.

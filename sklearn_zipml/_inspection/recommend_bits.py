@@ -44,7 +44,7 @@ def recommend_bits(
         Targets. May be left out if X is a PackedMatrix with a target.
     tolerance : float, default=0.01
         What the mean score may lose, in units of the score.
-    estimator : ZipMLRegressor, ZipMLLSSVC, Pipeline that ends in one, or None, default=None
+    estimator : ZipMLRegressor, ZipMLLSSVC, ZipMLLogisticRegression, Pipeline that ends in one, or None, default=None
         What to fit. None stands for a ZipMLRegressor if y holds floats, and for a ZipMLLSSVC if it holds integers,
         booleans or strings, both with ``random_state=0``.
     bits : sequence of int from 1 to 8 or None, default=None

@@ -6,11 +6,11 @@ import sys
 import numpy as np
 import pytest
 from numpy.testing import assert_array_equal
-from sklearn.base import clone
+from sklearn.base import ClassifierMixin, clone
 from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import make_pipeline
 
-from sklearn_zipml import DoubleSamplingQuantizer, PackedMatrix, ZipMLLSSVC, ZipMLRegressor
+from sklearn_zipml import DoubleSamplingQuantizer, PackedMatrix, ZipMLLogisticRegression, ZipMLLSSVC, ZipMLRegressor
 from sklearn_zipml._estimators import callbacks
 
 try:
@@ -24,6 +24,8 @@ MODELS = [
     ZipMLRegressor(None, solver="saga", random_state=0),
     ZipMLRegressor(solver="sgd", early_stopping=True, random_state=0),
     ZipMLLSSVC(solver="saga", random_state=0),
+    ZipMLLogisticRegression(2, random_state=0),
+    ZipMLLogisticRegression(None, tol=1e-9, random_state=0),
     ZipMLLSSVC(2, early_stopping=True, class_weight="balanced", random_state=0),
 ]
 
@@ -33,7 +35,7 @@ def data(model=None, n=400):
     rng = np.random.default_rng(0)
     X = rng.normal(size=(n, 5))
     y = X @ np.arange(1.0, 6) + rng.normal(size=n)
-    return X, np.array(["a", "b", "c"])[np.digitize(y, [-3, 3])] if isinstance(model, ZipMLLSSVC) else y
+    return X, np.array(["a", "b", "c"])[np.digitize(y, [-3, 3])] if isinstance(model, ClassifierMixin) else y
 
 
 class Recorder:
@@ -106,7 +108,7 @@ def test_a_callback_ends_the_fit(solver):
 def test_scoring_monitor(model):
     """A score after every epoch and one of the result."""
     X, y = data(model)
-    name = "accuracy" if isinstance(model, ZipMLLSSVC) else "r2"
+    name = "accuracy" if isinstance(model, ClassifierMixin) else "r2"
     monitor = ScoringMonitor(scoring=name)
     model = clone(model).set_callbacks(monitor).fit(X, y, sample_weight=np.linspace(1, 2, len(y)))
     rows = monitor.get_logs().data

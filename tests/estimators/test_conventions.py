@@ -10,18 +10,18 @@ import polars as pl
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 from sklearn import __version__, config_context
-from sklearn.base import clone
+from sklearn.base import ClassifierMixin, clone
 from sklearn.exceptions import UnsetMetadataPassedError
 from sklearn.metrics import get_scorer
 from sklearn.model_selection import GridSearchCV, KFold, cross_validate
 from sklearn.pipeline import make_pipeline
 from sklearn.utils import get_tags
 
-from sklearn_zipml import DoubleSamplingQuantizer, PackedMatrix, ZipMLLSSVC, ZipMLRegressor
+from sklearn_zipml import DoubleSamplingQuantizer, PackedMatrix, ZipMLLogisticRegression, ZipMLLSSVC, ZipMLRegressor
 from sklearn_zipml._estimators import doc_link
 
 OLD = __version__.startswith("1.7.")
-MODELS = [ZipMLRegressor(random_state=0), ZipMLLSSVC(random_state=0)]
+MODELS = [ZipMLRegressor(random_state=0), ZipMLLSSVC(random_state=0), ZipMLLogisticRegression(random_state=0)]
 
 
 def data(model=None, n=300):
@@ -29,7 +29,7 @@ def data(model=None, n=300):
     rng = np.random.default_rng(0)
     X = rng.normal(size=(n, 4))
     y = X @ np.arange(1.0, 5) + rng.normal(size=n)
-    return X, (y > 0).astype(int) if isinstance(model, ZipMLLSSVC) else y
+    return X, (y > 0).astype(int) if isinstance(model, ClassifierMixin) else y
 
 
 def pack(X):
@@ -69,7 +69,7 @@ def test_sample_weight_through_a_searched_pipeline(model):
         asking = clone(model).set_fit_request(sample_weight=True).set_score_request(sample_weight=True)
         pipeline = make_pipeline(DoubleSamplingQuantizer(random_state=0), asking)
         # scikit-learn 1.7 does not ask the last step of a pipeline what its score takes
-        name = "accuracy" if isinstance(model, ZipMLLSSVC) else "r2"
+        name = "accuracy" if isinstance(model, ClassifierMixin) else "r2"
         scoring = get_scorer(name).set_score_request(sample_weight=True) if OLD else None
         search = GridSearchCV(pipeline, {"doublesamplingquantizer__sample_bits": [2, 4]}, cv=3, scoring=scoring)
         search.fit(X, y, sample_weight=weight)
@@ -146,7 +146,9 @@ def test_frames_and_series(model, frame, series):
     assert_allclose(fitted.predict(X_frame), expected.predict(X), rtol=1e-12, atol=1e-12)
     score = expected.score(X, y, sample_weight=weight)
     assert fitted.score(X_frame, y_series, sample_weight=weights) == pytest.approx(score)
-    classes = {"classes": [0, 1]} if isinstance(model, ZipMLLSSVC) else {}
+    if not hasattr(model, "partial_fit"):
+        return
+    classes = {"classes": [0, 1]} if isinstance(model, ClassifierMixin) else {}
     chunk = clone(model).partial_fit(X_frame, y_series, sample_weight=weights, **classes)
     assert_allclose(chunk.coef_, clone(model).partial_fit(X, y, sample_weight=weight, **classes).coef_)
 

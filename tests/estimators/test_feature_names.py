@@ -9,7 +9,7 @@ import pandas as pd
 import polars as pl
 import pytest
 from sklearn import __version__, config_context
-from sklearn.base import clone
+from sklearn.base import ClassifierMixin, clone
 from sklearn.compose import ColumnTransformer
 from sklearn.ensemble import BaggingRegressor
 from sklearn.linear_model import Ridge
@@ -18,7 +18,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.utils.fixes import parse_version
 
-from sklearn_zipml import DoubleSamplingQuantizer, PackedMatrix, ZipMLLSSVC, ZipMLRegressor
+from sklearn_zipml import DoubleSamplingQuantizer, PackedMatrix, ZipMLLogisticRegression, ZipMLLSSVC, ZipMLRegressor
 
 pa = pytest.importorskip("pyarrow")
 parquet = pytest.importorskip("pyarrow.parquet")
@@ -26,14 +26,14 @@ skops = pytest.importorskip("skops.io")
 
 NAMES = tuple("abcd")
 OLD = parse_version(__version__) < parse_version("1.9")  # which reads no names of polars 2, nor of Arrow tables
-MODELS = [ZipMLRegressor(random_state=0), ZipMLLSSVC(random_state=0)]
+MODELS = [ZipMLRegressor(random_state=0), ZipMLLSSVC(random_state=0), ZipMLLogisticRegression(random_state=0)]
 
 
 def data(model=None):
     """A frame, and a target in which every column has a weight of its own."""
     X = pd.DataFrame(np.random.default_rng(0).normal(size=(400, 4)), columns=list(NAMES))
     y = X.to_numpy() @ [1.0, 2.0, 3.0, 4.0]
-    return X, (y > 0).astype(int) if isinstance(model, ZipMLLSSVC) else y
+    return X, (y > 0).astype(int) if isinstance(model, ClassifierMixin) else y
 
 
 def packed(names=NAMES):
@@ -143,11 +143,16 @@ def test_names_that_are_numbers():
 def test_models_take_names_from_packed_rows(model):
     """fit and partial_fit; rows without names take them away again."""
     X, y = data(model)
-    classes = {"classes": [0, 1]} if isinstance(model, ZipMLLSSVC) else {}
+    classes = {"classes": [0, 1]} if isinstance(model, ClassifierMixin) else {}
+    chunks = (
+        [clone(model).partial_fit(packed(), y, **classes).partial_fit(packed(), y)]
+        if hasattr(model, "partial_fit")
+        else []
+    )
     for fitted in (
+        *chunks,
         clone(model).fit(packed(), y),
         clone(model).fit(packed(), y).fit(packed(), y),
-        clone(model).partial_fit(packed(), y, **classes).partial_fit(packed(), y),
         clone(model).fit(packed().with_target(y)),
     ):
         assert fitted.feature_names_in_.dtype == object and tuple(fitted.feature_names_in_) == NAMES

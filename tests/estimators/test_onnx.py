@@ -16,7 +16,13 @@ from sklearn.multioutput import MultiOutputRegressor
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from sklearn_zipml import DoubleSamplingQuantizer, ZipMLLSSVC, ZipMLRegressor, register_onnx_converters
+from sklearn_zipml import (
+    DoubleSamplingQuantizer,
+    ZipMLLogisticRegression,
+    ZipMLLSSVC,
+    ZipMLRegressor,
+    register_onnx_converters,
+)
 
 onnxruntime = pytest.importorskip("onnxruntime")
 skl2onnx = pytest.importorskip("skl2onnx")
@@ -94,6 +100,21 @@ def test_classifiers(head, names, dtype):
     expected = np.c_[-scores, scores] if len(names) == 2 else scores
     assert found["scores"].dtype == dtype
     assert_allclose(found["scores"], expected, atol=1e-5 if dtype == np.float32 else 1e-12)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("names", [[3, 7], ["a", "b", "c"]])
+@pytest.mark.parametrize("head", [[], [StandardScaler(), QUANTIZER]])
+def test_logistic_regression(head, names, dtype):
+    """Labels and probabilities."""
+    X, y = data(dtype)
+    labels = np.array(names)[np.digitize(y, np.linspace(-3, 3, len(names) + 1)[1:-1])]
+    model = make_pipeline(*head, ZipMLLogisticRegression(random_state=0)).fit(X, labels)
+    found = run(model, X)
+    assert list(found) == ["label", "probabilities"]
+    assert_array_equal(found["label"], model.predict(X))
+    # the operator works in float32
+    assert_allclose(found["probabilities"], model.predict_proba(X), atol=1e-5)
 
 
 @pytest.mark.parametrize("model", [OneVsRestClassifier(CLASSIFIER), CalibratedClassifierCV(CLASSIFIER)])

@@ -1,0 +1,52 @@
+"""Training rows as tiles: X packed, X requantized, or X as floats."""
+
+from .._packed_matrix import PackedMatrix
+from .._quantization.encoder import pack
+from .._quantization.float_rows import FloatRows
+from .._scheme import Scheme
+from .._storage.packed_rows import rows_of
+
+DEFAULT_BITS = 4
+
+
+def training_rows(estimator, X, rows, bits, seed):
+    """The rows of X that an estimator is trained on, by its parameters sample_bits, sampling, levels and n_draws.
+
+    Parameters
+    ----------
+    estimator : estimator
+    X : validated array or PackedMatrix
+    rows : int array or None, those of X that count
+    bits : int or None, to store them in
+    seed : int, 64 bits
+
+    Returns
+    -------
+    PackedRows or FloatRows
+    """
+    if isinstance(X, PackedMatrix):
+        return _requantized(estimator, rows_of(X if rows is None else X[rows]), bits, seed)
+    names = getattr(estimator, "feature_names_in_", None)
+    if bits is None:
+        return FloatRows(X, seed, rows, names)
+    scheme = Scheme.of(bits, estimator.sampling, estimator.levels, estimator.n_draws)
+    return pack(X, scheme, seed, rows=rows, column_names=names, n_jobs=estimator.n_jobs)
+
+
+def _requantized(estimator, packed, bits, seed):
+    if bits is None:
+        raise ValueError(
+            f"sample_bits=None trains on float32 samples, but X is a PackedMatrix of {packed.sample_bits} bits. "
+            f"Set sample_bits={packed.sample_bits}, or pass numpy.asarray(X)."
+        )
+    # the default takes a narrower container as it is: a quantizer in front has chosen the width
+    if bits > packed.sample_bits and bits != DEFAULT_BITS:
+        raise ValueError(
+            f"sample_bits={bits} but X is a PackedMatrix of {packed.sample_bits} bits, which is narrower. "
+            f"Set sample_bits={packed.sample_bits} or less, or quantize X to {bits} bits."
+        )
+    if bits >= packed.sample_bits:
+        return packed
+    from .._quantization.requantize import requantize
+
+    return requantize(packed, bits, seed, estimator.n_jobs)

@@ -1,0 +1,113 @@
+"""What rounding does to a model of probabilities, taken into account: rows calibrated, margins shrunk.
+
+A packed row q is the row x plus an error of known variance D. With G the second moments of packed rows, what q tells
+of x is, to second order, the mean (G - tau D) G^-1 q, with the variance V = tau D - tau D G^-1 tau D left over. So a
+model u of x has margins u'(G - tau D) G^-1 q on packed rows, give or take u'Vu. The probabilities of a margin m with
+a normal error of variance s² are those of m / sqrt(1 + pi s² / 8), closely (D. MacKay, Neural Computation 4, 1992).
+The model that makes these likely is the one for rows that are not rounded. As the variance only ever shrinks margins,
+the objective is bounded below, whatever the width.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from .._kernels.threads import lapack
+from .compensation import in_units_of_noise, noise_ratio, noisy_columns
+from .factor import Factor, is_positive_definite
+from .softmax import pair_curvatures
+
+PROBIT = np.pi / 8
+# tau is 1 - 8 R, R being noisy columns by rows: of fewer rows, noise is as good a penalty as any.
+LOSS_OF_TAU = 8
+# Part of the smallest ratio of second moments to D that may be taken off.
+MOST_OF_RATIO = 0.9
+MOST_COLUMNS = 4096
+# What the inverse of the second moments may be off by, times the part of D in them, and rows a column at least.
+ERROR, LEAST_BY_COLUMN = 0.01, 16
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """How a model of rows becomes one of packed rows, in the scaled columns.
+
+    Attributes
+    ----------
+    noise : float64 (n_features,), tau D
+    spread : float64 (outputs, outputs), makes x = sum of spread * (u V u') out of the models u, of which margins are
+        divided by sqrt(1 + x)
+    factor : Factor of the second moments G
+    """
+
+    noise: np.ndarray
+    spread: np.ndarray
+    factor: Factor
+
+    def apply(self, models):
+        """(I - G^-1 tau D) u for models (outputs, columns)."""
+        return models - self.factor.solve(models * self.noise)
+
+    def adjoint(self, gradients):
+        """(I - tau D G^-1) g."""
+        return gradients - self.noise * self.factor.solve(gradients)
+
+    def matrix(self):
+        """I - G^-1 tau D, float64 (columns, columns)."""
+        return np.eye(len(self.noise)) - self.factor.solve(np.diag(self.noise)).T
+
+
+def calibration(problem, labels, slopes, curvature):
+    """The Calibration of a problem, or None where rounding is too little to tell or there are too few rows for it.
+
+    Parameters
+    ----------
+    problem : Problem
+    labels : Labels
+    slopes, curvature : float64 (outputs, rows), derivatives of the loss at the minimum without it
+    """
+    noise = problem.variance * problem.unit**2
+    noisy = noisy_columns(noise)
+    if not noisy.any() or problem.d > MOST_COLUMNS:
+        return None
+    tau = 1 - LOSS_OF_TAU * noise_ratio(problem, noisy) * _rows_lost(problem, curvature.sum(axis=0))
+    if tau <= 0:
+        return None
+    last = _tiles_needed(problem, noise)
+    gram = problem.dense_curvature(last)
+    reduced = in_units_of_noise(gram, noise, noisy)
+    if not is_positive_definite(reduced - tau / MOST_OF_RATIO * np.eye(len(reduced))):
+        tau = MOST_OF_RATIO * float(lapack(np.linalg.eigvalsh, reduced)[0])
+    if tau <= 0:
+        return None
+    factor = Factor(gram + _jitter(gram), np.ones(problem.d))
+    return Calibration(tau * noise, _spread(labels, slopes), factor)
+
+
+def _rows_lost(problem, curvature):
+    """By how much the rows that decide are fewer than the rows: those of small curvature hardly count."""
+    weights = problem.unit_weights()[: problem.n]
+    square = curvature.sum() ** 2
+    if not square > 0:
+        return np.inf
+    return (curvature @ curvature) / square * weights.sum() ** 2 / (weights @ weights)
+
+
+def _tiles_needed(problem, noise):
+    """Tiles whose second moments tell the calibration well enough."""
+    share = np.divide(noise, problem.diagonal, out=np.zeros_like(noise), where=problem.diagonal > 0).max(initial=0)
+    by_column = max(LEAST_BY_COLUMN, (share / ERROR) ** 2)
+    return problem.sample_tiles(by_column=int(min(by_column, 1 + problem.n / max(1, problem.d))))
+
+
+def _jitter(gram):
+    """What keeps a singular matrix positive: nothing is known along such directions, and next to nothing lies there."""
+    return 1e-9 * np.diag(np.diag(gram))
+
+
+def _spread(labels, slopes):
+    """For two classes pi / 8; for more, the mean of that over pairs of classes, which count as they are confused."""
+    if labels.n_outputs == 1:
+        return np.array([[PROBIT]])
+    pairs = pair_curvatures(labels, slopes)
+    total = np.trace(pairs) / 2  # as each row of it sums to zero
+    return PROBIT * pairs / total if total > 0 else np.zeros_like(pairs)
