@@ -87,8 +87,12 @@ cdef extern from "encoding/encode.h" nogil:
         int width
         int stride
         int is_signed
+        int has_missing
         const void *low
         const void *top
+        uint32_t missing
+        const uint8_t *missing_code
+        const uint8_t *after_missing
     ctypedef void zml_encode_u8(
         const uint8_t *block, ptrdiff_t row_stride, size_t n_rows, const zml_integers *map, uint8_t **rows)
     ctypedef void zml_encode_u16(

@@ -1,5 +1,7 @@
 """Data that are codes already: integers and fields of a few bits become packed rows; float16 becomes float32."""
 
+import numpy as np
+
 from sklearn_zipml._kernels.active cimport active_kernels
 from sklearn_zipml._kernels.checks cimport require, require_rows
 from sklearn_zipml._kernels.encoding cimport zml_encoding, zml_integers
@@ -9,6 +11,8 @@ from sklearn_zipml._kernels.workers cimport poll_in_time
 cdef extern from "format/rows.h" nogil:
     size_t zml_row_bytes(size_t padded_columns, int width)
 
+NONE = np.zeros(1, dtype=np.uint8)
+
 ctypedef fused integer:
     uint8_t
     uint16_t
@@ -17,13 +21,17 @@ cdef enum:
     ROWS_AT_ONCE = 256
 
 
-def encode_integers(const integer[:, :] block, const integer[::1] low, const integer[::1] top, int stride,
-                    bint is_signed, int width, uint8_t[:, ::1] tiles, const int64_t[::1] slots):
+def encode_integers(const integer[:, :] block, tuple columns, int stride, bint is_signed, int width,
+                    uint8_t[:, ::1] tiles, const int64_t[::1] slots, tuple missing=None):
     """Write rows of integers as packed rows into the slots of `tiles`.
 
-    A code is `stride` times the distance from the column's `low`, between 0 and `top`. The elements of a row have to be
-    contiguous. Signed integers are given as the unsigned ones of their bits, but `low` with the sign bit turned around.
+    columns are (low, top) of the integers' type: a code is `stride` times the distance from `low`, between 0 and `top`.
+    The elements of a row have to be contiguous. Signed integers are given as the unsigned ones of their bits, but `low`
+    with the sign bit turned around. missing is (integer, code, after), uint8 (columns,) each but the first: that integer,
+    of the same bits, has a place of its own, and distances from `after` on are one more.
     """
+    cdef const integer[::1] low = columns[0], top = columns[1]
+    cdef const uint8_t[::1] code = NONE, after = NONE
     cdef size_t n = block.shape[0], d = block.shape[1], size = zml_row_bytes(zml_padded_columns(d), width)
     cdef size_t first, count, i, seen = 0
     cdef uint8_t *rows[ROWS_AT_ONCE]
@@ -36,7 +44,11 @@ def encode_integers(const integer[:, :] block, const integer[::1] low, const int
     require(<size_t> slots.shape[0] == n, "rows without a slot")
     require_rows(slots, tiles.shape[0] * tiles.shape[1] // size)
     map.n_columns, map.width, map.stride, map.is_signed = d, width, stride, is_signed
-    map.low, map.top = <const void *> &low[0], <const void *> &top[0]
+    map.low, map.top, map.has_missing, map.missing = <const void *> &low[0], <const void *> &top[0], 0, 0
+    if missing is not None:
+        map.has_missing, map.missing, code, after = 1, missing[0], missing[1], missing[2]
+        require(<size_t> code.shape[0] == d and <size_t> after.shape[0] == d, "a block of another number of columns")
+    map.missing_code, map.after_missing = &code[0], &after[0]
     with nogil:
         first = 0
         while first < n:

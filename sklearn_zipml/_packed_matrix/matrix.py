@@ -19,6 +19,7 @@ from .._storage.take import take
 from .._storage.targets import check_target
 from .._storage.valid_parts import SCHEME_PARTS, InvalidParts, checked_parts
 from .._underflow import underflow_is_zero
+from .codes import PackedCodes
 from .files import PackedFiles
 from .joins import PackedJoins
 
@@ -29,14 +30,14 @@ FORMAT = 4
 ROWS_AT_ONCE = 4096  # that an iterator decodes, and that are compared
 
 
-class PackedMatrix(PackedFiles, PackedJoins):
+class PackedMatrix(PackedFiles, PackedCodes, PackedJoins):
     """Matrix of shape (n_samples, n_features) whose values are codes of 1 to 8 bits, in tiles of 64 rows.
 
     Made by :class:`DoubleSamplingQuantizer` (``fit_transform`` or ``quantize``), by :meth:`from_chunks` out of data
-    larger than memory, or by :meth:`load` from a file; immutable. It behaves like a two-dimensional array where
-    scikit-learn needs one: ``shape``, ``dtype``, ``len``, rows and columns by slice, integer array and mask (packed
-    again), ``numpy.hstack`` and ``vstack`` (packed), ``numpy.asarray`` (decoded). Estimators of this package train on
-    it as it is; any other scikit-learn estimator decodes it.
+    larger than memory, by :meth:`from_codes` out of codes that exist, or by :meth:`load` from a file; immutable. It
+    behaves like a two-dimensional array where scikit-learn needs one: ``shape``, ``dtype``, ``len``, rows and columns
+    by slice, integer array and mask (packed again), ``numpy.hstack`` and ``vstack`` (packed), ``numpy.asarray``
+    (decoded). Estimators of this package train on it as it is; any other scikit-learn estimator decodes it.
 
     A value of column j is ``offset_[j] + step_[j] * g`` with g an integer from 0 to 255, the grid position of its
     code. Rows are shuffled once inside; row i of the container is row i of the matrix it was made from. Rows that are

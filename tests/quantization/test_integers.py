@@ -188,7 +188,7 @@ def test_fields(kernels_name, bits, d):
     expected, out = aligned_tiles(130, d, bits), {}
     with dispatch.kernels("portable"):
         low, top = np.zeros(d, np.uint8), np.full(d, 2**bits - 1, np.uint8)
-        kernels.encode_integers(codes[:, :d], low, top, 1, False, bits, expected, slots)
+        kernels.encode_integers(codes[:, :d], (low, top), 1, False, bits, expected, slots)
     for high_first in (True, False):
         fields = codes.reshape(130, -1, 8 // bits)
         shifts = np.arange(0, 8, bits)[:: -1 if high_first else 1].astype(np.uint8)
@@ -208,11 +208,11 @@ def test_kernels_check_sizes():
     codes, out, slots = np.zeros((4, 3), np.uint8), aligned_tiles(4, 3, 2), np.arange(4)
     ends = np.zeros(3, np.uint8)
     for call in (
-        lambda: kernels.encode_integers(codes, ends[:2], ends, 1, False, 2, out, slots),
-        lambda: kernels.encode_integers(codes, ends, ends, 1, False, 3, out, slots),
-        lambda: kernels.encode_integers(codes, ends, ends, 1, False, 2, out, slots[:3]),
-        lambda: kernels.encode_integers(codes, ends, ends, 1, False, 2, out, slots + 61),
-        lambda: kernels.encode_integers(np.asfortranarray(codes), ends, ends, 1, False, 2, out, slots),
+        lambda: kernels.encode_integers(codes, (ends[:2], ends), 1, False, 2, out, slots),
+        lambda: kernels.encode_integers(codes, (ends, ends), 1, False, 3, out, slots),
+        lambda: kernels.encode_integers(codes, (ends, ends), 1, False, 2, out, slots[:3]),
+        lambda: kernels.encode_integers(codes, (ends, ends), 1, False, 2, out, slots + 61),
+        lambda: kernels.encode_integers(np.asfortranarray(codes), (ends, ends), 1, False, 2, out, slots),
         lambda: kernels.encode_fields(codes, 13, 2, True, out, slots),
         lambda: kernels.encode_fields(codes, 3, 8, True, out, slots),
         lambda: kernels.encode_fields(codes, 3, 2, True, out, slots - 1),

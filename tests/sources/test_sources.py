@@ -209,8 +209,8 @@ def test_labels_as_target(tmp_path):
 
 
 def test_integers_and_booleans(tmp_path):
-    """float32 where that is exact, else float64."""
-    for dtype, wide in ((np.int16, np.float32), (bool, np.float32), (np.int64, np.float64)):
+    """Narrow ones as they are; float32 where that is exact, else float64."""
+    for dtype, wide in ((np.int16, np.int16), (bool, bool), (np.float16, np.float32), (np.int64, np.float64)):
         path = tmp_path / "data.parquet"
         pd.DataFrame({"a": np.array([0, 1, 1], dtype=dtype)}).to_parquet(path)
         X, _, _ = everything(open_source(path))

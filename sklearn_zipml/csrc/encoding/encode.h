@@ -105,11 +105,14 @@ typedef void zml_contents_f64(const double *block, ptrdiff_t row_stride, ptrdiff
                               uint64_t *contents);
 
 /* Integers whose distance from the lowest one of their column, `stride` times, is their code. low and top, the largest
- * distance, are of the integers' type, unsigned: signed ones have their sign bit turned around. */
+ * distance, are of the integers' type, unsigned: signed ones have their sign bit turned around. With has_missing the
+ * integer `missing` takes the place missing_code, and places from after_missing on are one higher. */
 typedef struct {
   size_t n_columns;
-  int width, stride, is_signed;
+  int width, stride, is_signed, has_missing;
   const void *low, *top;
+  uint32_t missing;
+  const uint8_t *missing_code, *after_missing;
 } zml_integers;
 
 /* Writes each row of a block of such integers, or of fields of 1, 2 or 4 bits that are codes, as a packed row. */

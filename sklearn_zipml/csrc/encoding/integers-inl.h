@@ -40,21 +40,27 @@ ZML_TARGET_INLINE size_t words_of(size_t n_columns, int width, int *half) {
 }
 
 #define DEFINE_ENCODE_INTEGERS(name, integer)                                                                          \
-  ZML_TARGET_INLINE void name##_strip(const integer *row, const integer *low, const integer *top, integer sign,        \
-                                      size_t n, int stride, uint8_t *codes) {                                          \
+  ZML_TARGET_INLINE void name##_strip(const integer *row, const zml_integers *map, size_t first, size_t n,             \
+                                      uint8_t *codes) {                                                                \
+    const integer *low = (const integer *)map->low + first, *top = (const integer *)map->top + first;                  \
+    const integer sign = (integer)(map->is_signed << (8 * sizeof sign - 1)), absent = (integer)map->missing;           \
+    const uint8_t *missing = map->missing_code + first, *after = map->after_missing + first;                           \
     for (size_t j = 0; j < n; j++) {                                                                                   \
       const integer value = (integer)(row[j] ^ sign), above = (integer)((value > low[j] ? value : low[j]) - low[j]);   \
       codes[j] = (uint8_t)(above < top[j] ? above : top[j]);                                                           \
     }                                                                                                                  \
-    for (size_t j = 0; stride > 1 && j < n; j++)                                                                       \
-      codes[j] = (uint8_t)(codes[j] * stride);                                                                         \
+    for (size_t j = 0; map->has_missing && j < n; j++) {                                                               \
+      const uint8_t code = (uint8_t)(codes[j] + (codes[j] >= after[j]));                                               \
+      codes[j] = row[j] == absent ? missing[j] : code;                                                                 \
+    }                                                                                                                  \
+    for (size_t j = 0; map->stride > 1 && j < n; j++)                                                                  \
+      codes[j] = (uint8_t)(codes[j] * map->stride);                                                                    \
   }                                                                                                                    \
   ZML_TARGET static void name(const integer *block, ptrdiff_t row_stride, size_t n_rows, const zml_integers *map,      \
                               uint8_t *const *rows) {                                                                  \
-    const integer *low = map->low, *top = map->top, sign = (integer)(map->is_signed << (8 * sizeof sign - 1));         \
     int half;                                                                                                          \
-    const size_t n_words = words_of(map->n_columns, map->width, &half), at_once = STRIP_COLUMNS / 32 * map->width;     \
-    const size_t word_columns = 32 / (size_t)map->width;                                                               \
+    const size_t n_words = words_of(map->n_columns, map->width, &half);                                                \
+    const size_t at_once = STRIP_COLUMNS / 32 * (size_t)map->width, word_columns = 32 / (size_t)map->width;            \
     for (size_t i = 0; i < n_rows; i++) {                                                                              \
       fetch_ahead(rows, i, n_rows, 4 * n_words);                                                                       \
       for (size_t word = 0; word < n_words; word += at_once) {                                                         \
@@ -63,8 +69,7 @@ ZML_TARGET_INLINE size_t words_of(size_t n_columns, int width, int *half) {
         const size_t left = map->n_columns - first, n = left < STRIP_COLUMNS ? left : STRIP_COLUMNS;                   \
         if (n < STRIP_COLUMNS)                                                                                         \
           memset(codes, 0, sizeof codes);                                                                              \
-        name##_strip(block + (ptrdiff_t)i * row_stride + first, low + first, top + first, sign, n, map->stride,        \
-                     (uint8_t *)codes);                                                                                \
+        name##_strip(block + (ptrdiff_t)i * row_stride + first, map, first, n, (uint8_t *)codes);                      \
         store_codes(codes, map->width, count, half && word + count == n_words, rows[i] + 4 * word);                    \
       }                                                                                                                \
     }                                                                                                                  \

@@ -207,8 +207,18 @@ static void check_encoder(const zml_kernels *kernels, zml_sampling sampling, int
     const int64_t picked[5] = {COLUMNS - 1, 0, 7, 7, 2};
     both[k]->encoding->take_columns(tiles[k], width, picked, 5, 3, columns[k]);
     static uint16_t low[PADDED], top[PADDED];
+    static uint8_t missing[PADDED];
     memset(top, 7, sizeof top);
-    const zml_integers map = {COLUMNS, width, 1, 1, low, top};
+    const zml_integers map = {.n_columns = COLUMNS,
+                              .width = width,
+                              .stride = 1,
+                              .is_signed = 1,
+                              .has_missing = 1,
+                              .low = low,
+                              .top = top,
+                              .missing = 3,
+                              .missing_code = missing,
+                              .after_missing = missing};
     both[k]->encoding->encode_u16((const uint16_t *)values, COLUMNS, 64, &map, row);
     both[k]->encoding->encode_u8((const uint8_t *)values, COLUMNS, 64, &map, row + 64);
     if (width < 8)

@@ -1,0 +1,117 @@
+"""Packed matrices out of codes that exist already."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from functools import partial
+from typing import TYPE_CHECKING
+
+from numpy.typing import ArrayLike
+
+from .._storage.constant import owned
+from .._storage.targets import check_target
+
+if TYPE_CHECKING:
+    from .._typing import RandomState
+    from .matrix import PackedMatrix
+
+
+class PackedCodes:
+    """The part of PackedMatrix that makes it out of codes."""
+
+    __slots__ = ()
+
+    @classmethod
+    def from_codes(
+        cls,
+        codes: ArrayLike,
+        *,
+        bits: int | None = None,
+        bitorder: str = "big",
+        n_features: int | None = None,
+        values: ArrayLike | None = None,
+        scale: ArrayLike | None = None,
+        offset: ArrayLike | None = None,
+        y: ArrayLike | None = None,
+        feature_names: Sequence[str] | None = None,
+        sample_bits: int | None = None,
+        random_state: RandomState = None,
+        n_jobs: int | None = None,
+    ) -> PackedMatrix:
+        """Pack data that are codes already, exactly: nothing is rounded, nothing is drawn.
+
+        Parameters
+        ----------
+        codes : array-like or memory map of integers, of shape (n_samples, n_features)
+            One code a value; or, with ``bits``, rows of bytes that hold several, of shape (n_samples, n_bytes).
+        bits : {1, 2, 4} or None, default=None
+            Bits of a code inside the bytes of ``codes`` (uint8). 1 is what ``numpy.packbits`` makes; int8 is taken for
+            the "binary" embeddings of sentence-transformers, the same less 128. None: one integer a value.
+        bitorder : {"big", "little"}, default="big"
+            Whether the first code of a byte is in its highest or its lowest bits.
+        n_features : int or None, default=None
+            Number of columns, where the last byte of a row is not full.
+        values : array-like of shape (n_codes,) or (n_features, n_codes), or None, default=None
+            What codes 0, 1, ... stand for, in all columns or in each. Whole steps of a grid of 255 at most.
+        scale : float or array-like of shape (n_features,), or None, default=None
+            A code stands for ``offset + scale * code``, if there are no ``values``; None is 1.
+        offset : float or array-like of shape (n_features,), or None, default=None
+            None is 0. Of a zero point z it is ``-scale * z``.
+        y : array-like of shape (n_samples,) or (n_samples, n_targets), or None, default=None
+            Targets to take along.
+        feature_names : sequence of str or None, default=None
+            Names of the columns.
+        sample_bits : int from 1 to 8, or None, default=None
+            Width to store; None for the fewest of 1, 2, 4 and 8 bits that hold the codes.
+        random_state : int, RandomState instance or None, default=None
+            Decides the order of rows inside.
+        n_jobs : int or None, default=None
+            Threads that pack, see :class:`DoubleSamplingQuantizer`. The result does not depend on it.
+
+        Returns
+        -------
+        PackedMatrix
+            Of ``rounding_variance`` zero.
+
+        Raises
+        ------
+        ValueError
+            For codes that are no integers, values that are not on a grid, and codes that ``sample_bits`` cannot hold.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from sklearn_zipml import PackedMatrix
+        >>> embeddings = np.random.default_rng(0).normal(size=(1000, 128))
+        >>> bits = np.packbits(embeddings > 0, axis=1)
+        >>> packed = PackedMatrix.from_codes(bits, bits=1, values=[-1, 1], random_state=0)
+        >>> packed.shape, packed.sample_bits
+        ((1000, 128), 1)
+        >>> bool(np.array_equal(packed, np.where(embeddings > 0, 1, -1)))
+        True
+        """
+        from sklearn.utils import check_random_state
+        from sklearn.utils._param_validation import validate_parameter_constraints
+
+        from .._quantization.codes import Codes, Places, pack_codes
+        from .._scheme import CONSTRAINTS
+        from .._seeds import draw_seed
+
+        if values is not None and not (scale is None and offset is None):
+            raise ValueError("Give values, or scale and offset, not both.")
+        constraints = {"sample_bits": [*CONSTRAINTS["sample_bits"], None]}
+        validate_parameter_constraints(constraints, {"sample_bits": sample_bits}, caller_name="PackedMatrix.from_codes")
+        given = Codes.checked(codes, bits, bitorder, n_features)
+        if values is None:
+            places = partial(
+                Places.of_scale, scale=1.0 if scale is None else scale, offset=0.0 if offset is None else offset
+            )
+        else:
+            places = partial(Places.of_values, values=values)
+        if feature_names is not None and len(feature_names) != given.n_columns:
+            raise ValueError(f"feature_names has {len(feature_names)} names for {given.n_columns} columns.")
+        target = None if y is None else owned(check_target(y, len(given.array)))
+        seed = draw_seed(check_random_state(random_state))
+        rows = pack_codes(given, places, sample_bits, seed, n_jobs=n_jobs).named(feature_names)
+        return cls._of(replace(rows, target=target))
