@@ -21,6 +21,7 @@ from sklearn_zipml import (
     PackedMatrix,
     ZipMLLSSVC,
     ZipMLLSSVCCV,
+    ZipMLLogisticRegression,
     ZipMLRegressor,
     ZipMLRegressorCV,
     recommend_bits,
@@ -41,9 +42,12 @@ plain = model.to_sklearn()
 classifier = ZipMLLSSVC(sample_bits=2, C=0.5, class_weight="balanced").fit(X.tolist(), labels)
 names = classifier.predict(X)
 decision = classifier.decision_function(X)
+logistic = ZipMLLogisticRegression(8, C=0.1).fit(packed, labels, sample_weight=None)
+probabilities = logistic.predict_proba(X)
 regressors = ZipMLRegressorCV([1e-3, 1.0], [4, 8]).fit(X, y)
 classifiers = ZipMLLSSVCCV([1e-3, 1.0], 8).fit(X, labels)
 made = PackedMatrix.from_chunks(X, y, sample_bits=4, random_state=np.random.RandomState(0))
+codes = PackedMatrix.from_codes(np.zeros((4, 2), dtype=np.uint8), bits=1)
 made.save("rows.zq")
 again: PackedMatrix = PackedMatrix.load("rows.zq", mmap=False)
 n, d = again.shape
