@@ -17,13 +17,14 @@ import warnings
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
+import shapes
 import sklearn
 from bench_epochs import random_tiles, seconds_of_epoch
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import LinearRegression, Ridge, SGDRegressor
 from sklearn.model_selection import GridSearchCV
 from sklearn.preprocessing import StandardScaler
-from threadpoolctl import threadpool_limits
+from threadpoolctl import threadpool_info, threadpool_limits
 
 import sklearn_zipml
 from sklearn_zipml import DoubleSamplingQuantizer, ZipMLRegressor
@@ -33,8 +34,6 @@ SIZES = {
     "full": {"values": 5e8, "columns": (128, 1024, 8192), "fit": (100_000, 1000), "sgd": 1e7},
     "small": {"values": 1e6, "columns": (128, 1024), "fit": (2000, 40), "sgd": 1e5},
 }
-# (bits, batch): least G values/s, least multiple of the float32 rate, of SGDRegressor's
-BARS = {(2, 64): (25, 4, 50), (4, 64): (25, 4, 50), (2, 16): (15, 0, 30), (4, 16): (15, 0, 30), (8, 64): (15, 0, 0)}
 SLOW = ("Ridge(svd)", "Ridge(sag)", "Ridge(saga)", "LinearRegression")
 FITTED = 0.002  # of the best R²
 
@@ -162,8 +161,14 @@ def whole_fits(size, repeats):
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     packed = DoubleSamplingQuantizer(4, random_state=0).fit_transform(X)
-    memory = {"peak_mb": peak / 1e6, "bar_mb": 1.3 * packed.nbytes / 1e6 + 50}
+    memory = {"peak_mb": peak / 1e6, "packed_mb": packed.nbytes / 1e6}
     return rows, memory, [searches(X, y, repeats), searches(*mixed_columns(len(y), 3 * X.shape[1] // 10), repeats)]
+
+
+def shapes_beside_ridge(small, repeats):
+    """Rows of shapes.compare; of the small size, the smallest shape only."""
+    chosen = list(shapes.SHAPES.items())[: 1 if small else None]
+    return [shapes.compare(name, data, repeats, 0 if small else 1, time.perf_counter) for name, (data, _) in chosen]
 
 
 def searches(X, y, repeats):
@@ -187,7 +192,9 @@ def searches(X, y, repeats):
 def machine():
     """What the figures depend on."""
     versions = {"sklearn_zipml": sklearn_zipml.__version__, "scikit-learn": sklearn.__version__}
-    return {"cpu": cpu_name(), "kernels": available_kernels()[0], "python": platform.python_version()} | versions
+    blas = [info.get("architecture") for info in threadpool_info() if info["user_api"] == "blas"]
+    own = {"cpu": cpu_name(), "kernels": available_kernels()[0], "BLAS kernels": blas[0] if blas else "unknown"}
+    return own | {"python": platform.python_version()} | versions
 
 
 def table(header, rows):
@@ -198,57 +205,88 @@ def table(header, rows):
     return "\n".join([*lines, ""])
 
 
-def verdict(row):
-    """Whether a row of rates reaches all of its bars."""
-    bars = BARS.get((row["bits"], row["batch"]))
-    if bars is None:
-        return "–"
-    found = row["rate"], row["per_float32"], row["per_sgd"]
-    return "reached" if all(a >= b for a, b in zip(found, bars, strict=True)) else "missed"
-
-
 def page(results, intro):
-    """The results as reST."""
-    header = ["columns", "bits", "batch", "G values/s", "x float32", "x SGDRegressor", "bar"]
-    rate_rows = []
-    for r in results["rates"]:
-        ratios = f"{r['rate']:.1f}", f"{r['per_float32']:.1f}", f"{r['per_sgd']:.0f}"
-        rate_rows.append([r["columns"], r["bits"], r["batch"], *ratios, verdict(r)])
-    fits = [[r["name"], f"{r['seconds']:.2f}", f"{r['score']:.4f}", "yes" if r["gets_there"] else "no"]
-            for r in results["fits"]]  # fmt: skip
-    memory = results["memory"]
-    search_rows = []
-    for s in results["searches"]:
-        times = s["widths"], s["alphas"], s["fits"]
-        ratios = s["widths"] / s["fits"], s["widths"] / s["alphas"]
-        search_rows.append([s["columns"], *(f"{x:.1f}" for x in times), *(f"{x:.2f}" for x in ratios)])
-    thread_rows = [
-        [r["columns"], r["bits"], *(f"{x:.1f}" for x in (r["one"], r["two"], r["two"] / r["one"], r["per_float32"]))]
-        for r in results["threads"]
-    ]
+    """The results as reST: what a user feels first, kernels last."""
+    n, d = results["shape"]
     parts = [
         intro,
         "Measured on " + ", ".join(f"{k} {v}" for k, v in results["machine"].items()) + ".\n",
-        "Pass rates of saga, one thread\n------------------------------\n",
-        table(header, rate_rows),
-        "4 bits, batch 64, by instruction set: "
-        + ", ".join(f"{k} {v:.2f}" for k, v in results["kernels"].items())
-        + " G values/s.\n",
-        "Two threads, batch 64\n---------------------\n",
-        table(
-            ["columns", "bits", "one thread", "two", "ratio (bar 1.6)", "x float32 on two (bar 6.5 at 2 bits)"],
-            thread_rows,
-        ),
-        f"Whole fits, {results['shape'][0]} x {results['shape'][1]} float32\n{'-' * 40}\n",
-        table(["estimator", "seconds", "R²", f"within {FITTED} of the best"], fits),
-        f"Peak memory of a 4-bit fit above X: {memory['peak_mb']:.0f} MB (bar {memory['bar_mb']:.0f} MB).\n",
-        f"Searches, {results['shape'][0]} rows, seconds\n{'-' * 40}\n",
-        "GridSearchCV of six widths and five folds from one PackedMatrix, packing included; of six alphas of Ridge; 30 "
-        "fits of Ridge(cholesky) on four fifths of the rows. Bars: a fifth of the 30 fits at 1000 columns, a third of "
-        "Ridge's search at 300.\n",
-        table(["columns", "widths", "alphas of Ridge", "30 fits", "of the 30 fits", "of Ridge's search"], search_rows),
+        *whole_fits_page(results, f"{n:,} x {d:,}"),
+        *searches_page(results, f"{n:,}"),
+        *passes_page(results),
     ]
     return "\n".join(parts)
+
+
+def titled(text):
+    """A title of a section."""
+    return f"{text}\n{'-' * len(text)}\n"
+
+
+def whole_fits_page(results, shape):
+    """Sections on whole fits: of all estimators on one set, and beside Ridge on many shapes."""
+    fits = results["fits"]
+    peer = min(r["seconds"] for r in fits if r["gets_there"] and not r["name"].startswith("sklearn_zipml"))
+    rows = [
+        [r["name"], f"{r['seconds']:.2f}", f"{peer / r['seconds']:.1f}", f"{r['score']:.4f}",
+         "yes" if r["gets_there"] else "no"]
+        for r in fits
+    ]  # fmt: skip
+    shapes = [
+        [r["shape"], f"{r['peer']:.3f} ({r['peer_solver']})", f"{r['seconds']:.3f} ({r['solver']})",
+         f"{r['peer'] / r['seconds']:.2f}", f"{r['peer_score']:.4f}", f"{r['score']:.4f}"]
+        for r in results["shapes"]
+    ]  # fmt: skip
+    return [
+        titled(f"Whole fits, {shape} float32"),
+        f"Packing included. Speed is that of the fastest of scikit-learn that comes within {FITTED} of the best R².\n",
+        table(["estimator", "seconds", "times as fast", "R²", f"within {FITTED} of the best"], rows),
+        f"Peak memory of a 4-bit fit above X: {results['memory']['peak_mb']:.0f} MB.\n",
+        titled("Whole fits beside Ridge, by shape"),
+        "Rows x columns [x targets], default fits at 4 bits from float32; Ridge, or RidgeClassifier, by the faster of "
+        "its default solver and ``lsqr``, if that gets there. Below 1, Ridge is faster.\n",
+        table(["shape", "Ridge, seconds", "here, seconds", "times as fast", "Ridge, score", "here, score"], shapes),
+    ]
+
+
+def searches_page(results, rows):
+    """The section on searches."""
+    table_rows = []
+    for s in results["searches"]:
+        times = s["widths"], s["alphas"], s["fits"]
+        ratios = s["fits"] / s["widths"], s["alphas"] / s["widths"]
+        table_rows.append([s["columns"], *(f"{x:.1f}" for x in times), *(f"{x:.1f}" for x in ratios)])
+    return [
+        titled(f"Searches, {rows} rows, seconds"),
+        "GridSearchCV of six widths and five folds from one PackedMatrix, packing included; of six alphas of Ridge; 30 "
+        "fits of Ridge(cholesky) on four fifths of the rows. The estimators that search in one pass are measured by "
+        "``python benchmarks/searches.py``.\n",
+        table(
+            ["columns", "widths", "alphas of Ridge", "30 fits", "times as fast as 30 fits", "as Ridge's search"],
+            table_rows,
+        ),
+    ]
+
+
+def passes_page(results):
+    """Sections on the kernels."""
+    rates_rows = [
+        [r["columns"], r["bits"], r["batch"], f"{r['rate']:.1f}", f"{r['per_float32']:.1f}", f"{r['per_sgd']:.0f}"]
+        for r in results["rates"]
+    ]
+    threads = [
+        [r["columns"], r["bits"], *(f"{x:.1f}" for x in (r["one"], r["two"], r["two"] / r["one"], r["per_float32"]))]
+        for r in results["threads"]
+    ]
+    kernels = ", ".join(f"{k} {v:.2f}" for k, v in results["kernels"].items())
+    return [
+        titled("Pass rates of saga, one thread"),
+        PASSES,
+        table(["columns", "bits", "batch", "G values/s", "x float32", "x SGDRegressor"], rates_rows),
+        f"4 bits, batch 64, by instruction set: {kernels} G values/s.\n",
+        titled("Two threads, batch 64"),
+        table(["columns", "bits", "one thread", "two", "ratio", "x float32 on two"], threads),
+    ]
 
 
 def draw(results, path):
@@ -277,15 +315,12 @@ def draw(results, path):
 INTRO = """Speed and memory
 ================
 
-Made by ``python benchmarks/run.py --json FILE --rst FILE``. A pass is one epoch of anchored SAGA with 8 bits for model
-and gradient: dot products, gradient and step. The float32 rate is that of dot product and gradient in NumPy, one BLAS
-thread, on blocks that stay in cache between the two; a loop in C that only waits for memory makes up to twice that (6.4
-on this kind of machine), and the multiples are half as large beside it. The bars of a pass (G values/s, multiple of the
-float32 rate, of SGDRegressor's) are, at batches of 64, (25, 4, 50) for 2 and 4 bits and (15, -, -) for 8; at batches of
-16, (15, -, 30) for 2 and 4 bits.
-
-Whole fits and searches take as many threads as the machine has, as the peers' BLAS does. What limits a pass is told in
-:doc:`internals`.
+Made by ``python benchmarks/run.py --json FILE --rst FILE``. Whole fits and searches take as many threads as the machine
+has, as the peers' BLAS does.
+"""
+PASSES = """A pass is one epoch of anchored SAGA with 8 bits for model and gradient: dot products, gradient and step.
+The float32 rate is that of dot product and gradient in NumPy, one BLAS thread, on blocks that stay in cache between the
+two; a loop in C that only waits for memory makes up to twice that. What limits a pass is told in :doc:`internals`.
 """
 
 
@@ -303,6 +338,7 @@ def main():
     results = {"machine": machine(), "shape": size["fit"], "rates": rates(size, repeats)}
     results["kernels"], results["threads"] = kernel_rates(size, repeats), thread_rates(size, repeats)
     results["fits"], results["memory"], results["searches"] = whole_fits(size, repeats)
+    results["shapes"] = shapes_beside_ridge(options.small, repeats)
     intro = INTRO
     if options.plot and options.rst:
         intro += f"\n.. image:: {os.path.relpath(options.plot, os.path.dirname(options.rst) or '.')}\n"
