@@ -26,24 +26,14 @@ ZML_TARGET_INLINE __m512i read_once(__m512i v) {
 /* How far ahead of the loop a tile is fetched; tiles come in random order, so the first lines are never there. */
 enum { AHEAD = 2048 };
 
-/* Sums of the rows of up to four planes by the first and the second digit: lane i of a register is row i. */
-typedef struct {
-  __m512i high[4], low[4];
-} RowSums;
-
-ZML_TARGET_INLINE void clear(RowSums *sums, int count) {
-  for (int p = 0; p < count; p++)
-    sums->high[p] = sums->low[p] = _mm512_setzero_si512();
-}
-
-/* Adds the products of `count` planes of a column group to the rows' sums. `fetch` says whether lines further on are to
- * be fetched. */
-ZML_TARGET_INLINE void dot_group(const zml_samples *x, size_t group, const zml_digits *vector, RowSums *sums, int fetch,
-                                 int width, int n_digits, int count) {
+/* Adds the products of `count` planes of a column group to the rows' sums by the first and the second digit: lane i of
+ * an accumulator is row i. `fetch` says whether lines further on are to be fetched. */
+ZML_TARGET_INLINE void dot_group(const zml_samples *x, size_t group, const zml_digits *vector, __m512i *high,
+                                 __m512i *low, int fetch, int width, int count) {
   const __m512i levels = table_of(x->table, group, width);
   int32_t four, more = 0;
   memcpy(&four, vector->digits + group * ZML_GROUP_COLUMNS, sizeof four);
-  if (n_digits > 1)
+  if (vector->n_digits > 1)
     memcpy(&more, vector->digits + vector->stride + group * ZML_GROUP_COLUMNS, sizeof more);
   const __m512i m = _mm512_set1_epi32(four), m2 = _mm512_set1_epi32(more);
   for (int p = 0; p < count; p++) {
@@ -51,9 +41,9 @@ ZML_TARGET_INLINE void dot_group(const zml_samples *x, size_t group, const zml_d
     if (fetch && (p == 0 || width == 8 || (width == 4 && p == 2)))
       ZML_PREFETCH(line + AHEAD);
     const __m512i g = levels_of(_mm512_loadu_si512(line), group, x->first + p, levels, width);
-    sums->high[p] = _mm512_dpbusd_epi32(sums->high[p], g, m);
-    if (n_digits > 1)
-      sums->low[p] = _mm512_dpbusd_epi32(sums->low[p], g, m2);
+    high[p] = _mm512_dpbusd_epi32(high[p], g, m);
+    if (vector->n_digits > 1)
+      low[p] = _mm512_dpbusd_epi32(low[p], g, m2);
   }
 }
 
@@ -61,29 +51,28 @@ ZML_TARGET_INLINE void dot_group(const zml_samples *x, size_t group, const zml_d
 ZML_TARGET_INLINE int turns_of(int count) { return count >= 3 ? 2 : 4; }
 
 /* The sums of all turns; they are left in the first. */
-ZML_TARGET_INLINE void add_turns(RowSums sums[4], int count, int n_digits) {
+ZML_TARGET_INLINE void add_turns(__m512i sums[4][4], int count) {
   for (int p = 0; p < count; p++)
-    for (int u = 1; u < turns_of(count); u++) {
-      sums[0].high[p] = _mm512_add_epi32(sums[0].high[p], sums[u].high[p]);
-      if (n_digits > 1)
-        sums[0].low[p] = _mm512_add_epi32(sums[0].low[p], sums[u].low[p]);
-    }
+    for (int u = 1; u < turns_of(count); u++)
+      sums[0][p] = _mm512_add_epi32(sums[0][p], sums[u][p]);
 }
 
-ZML_TARGET_INLINE void dot_planes(const zml_samples *x, const zml_digits *vector, int32_t *out, int width, int n_digits,
-                                  int count) {
-  const int turns = turns_of(count);
-  RowSums sums[4];
+ZML_TARGET_INLINE void dot_planes(const zml_samples *x, const zml_digits *vector, int32_t *out, int width, int count) {
+  const int turns = turns_of(count), n_digits = vector->n_digits;
+  __m512i high[4][4], low[4][4];
   for (int u = 0; u < turns; u++)
-    clear(&sums[u], count);
+    for (int p = 0; p < count; p++)
+      high[u][p] = low[u][p] = _mm512_setzero_si512();
   for (size_t start = 0; start < x->columns / ZML_GROUP_COLUMNS; start += (size_t)turns)
     for (int u = 0; u < turns; u++)
-      dot_group(x, start + (size_t)u, vector, &sums[u], !zml_is_streamed(width, count), width, n_digits, count);
-  add_turns(sums, count, n_digits);
+      dot_group(x, start + (size_t)u, vector, high[u], low[u], !zml_is_streamed(width, count), width, count);
+  add_turns(high, count);
+  if (n_digits > 1)
+    add_turns(low, count);
   for (int p = 0; p < count; p++) {
-    _mm512_storeu_si512(out + (x->first + p) * ZML_PLANE_ROWS, sums[0].high[p]);
+    _mm512_storeu_si512(out + (x->first + p) * ZML_PLANE_ROWS, high[0][p]);
     if (n_digits > 1)
-      _mm512_storeu_si512(out + ZML_TILE_ROWS + (x->first + p) * ZML_PLANE_ROWS, sums[0].low[p]);
+      _mm512_storeu_si512(out + ZML_TILE_ROWS + (x->first + p) * ZML_PLANE_ROWS, low[0][p]);
   }
 }
 
@@ -227,16 +216,16 @@ ZML_TARGET_INLINE void dot(const zml_samples *x, const int8_t *digits, size_t st
   const zml_samples all = whole(x);
   switch (x->last - x->first) {
   case 1:
-    dot_planes(x, &vector, out, width, n_digits, 1);
+    dot_planes(x, &vector, out, width, 1);
     break;
   case 2:
-    dot_planes(x, &vector, out, width, n_digits, 2);
+    dot_planes(x, &vector, out, width, 2);
     break;
   case 3:
-    dot_planes(x, &vector, out, width, n_digits, 3);
+    dot_planes(x, &vector, out, width, 3);
     break;
   case 4:
-    dot_planes(&all, &vector, out, width, n_digits, 4);
+    dot_planes(&all, &vector, out, width, 4);
     break;
   }
 }

@@ -138,28 +138,28 @@ ZML_TARGET_INLINE void multiply_planes(const zml_samples *x, const float *model,
   const int turns = turns_of(count);
   int8_t digits[ZML_FUSED_COLUMNS];
   const zml_digits vector = {digits, 0, 1};
-  RowSums sums[4];
+  __m512i sums[4][4];
   for (int u = 0; u < turns; u++)
-    clear(&sums[u], count);
+    for (int p = 0; p < count; p++)
+      sums[u][p] = _mm512_setzero_si512();
   for (size_t j = 0; j < x->columns; j += LANES) {
     fetch_lines(rest, j / LANES, fetched);
     round_16(rounder, _mm512_loadu_ps(model + j), centre + j, digits + j);
     for (size_t u = 0; u < 4; u++)
-      dot_group(x, j / 4 + u, &vector, &sums[u % (size_t)turns], count < 4 && width >= 4, width, 1, count);
+      dot_group(x, j / 4 + u, &vector, sums[u % (size_t)turns], NULL, count < 4 && width >= 4, width, count);
   }
-  add_turns(sums, count, 1);
-  add_dots(sums[0].high, sum_of_floats(rounder->shift), scale, product + x->first * ZML_PLANE_ROWS, count);
+  add_turns(sums, count);
+  add_dots(sums[0], sum_of_floats(rounder->shift), scale, product + x->first * ZML_PLANE_ROWS, count);
 }
 
 /* What a sweep works with. */
 typedef struct {
   zml_samples x, next;
-  zml_digits vector;
+  int8_t *digits;
   Residuals r;
   Move move;
   Rounder rounder;
-  RowSums dots;
-  __m512i parts[2], sums, top;
+  __m512i parts[2], sums, top, dots[4];
   int fetched;
 } Sweep;
 
@@ -173,12 +173,13 @@ ZML_TARGET_INLINE void step_and_round(Sweep *s, size_t block) {
   const size_t j = 16 * block;
   const __m512 value = step_of_16(&s->move, j, s->sums);
   s->top = _mm512_max_epi32(s->top, magnitudes(value));
-  round_16(&s->rounder, value, s->move.centre + j, s->vector.digits + j);
+  round_16(&s->rounder, value, s->move.centre + j, s->digits + j);
 }
 
 ZML_TARGET_INLINE void sum_columns(Sweep *s, size_t block, int width, int count) {
+  const zml_digits vector = {s->digits, 0, 1};
   for (size_t u = 0; u < 4; u++)
-    dot_group(&s->next, 4 * block + u, &s->vector, &s->dots, 0, width, 1, count);
+    dot_group(&s->next, 4 * block + u, &vector, s->dots, NULL, 0, width, count);
 }
 
 /* Every turn of the loop takes four blocks of 16 columns one stage further, so that their latencies overlap. */
@@ -188,13 +189,14 @@ ZML_TARGET_INLINE float sweep_planes(const zml_block *b, const int8_t *rows, int
   int8_t digits[ZML_FUSED_COLUMNS];
   Sweep s = {.x = b->x,
              .next = b->next,
-             .vector = {digits, 0, 1},
+             .digits = digits,
              .r = residuals_of_planes(rows, b->x.first, 1, count),
              .move = move_of(b->rule, b->batch, b->mean, b->drift, b->model),
              .rounder = rounder_of(&b->rounding, grid),
              .top = _mm512_setzero_si512(),
              .fetched = 32 * width * count};
-  clear(&s.dots, count);
+  for (int p = 0; p < count; p++)
+    s.dots[p] = _mm512_setzero_si512();
   sum_rows(&s, 0, width, count);
   s.sums = sums_of(s.parts);
   sum_rows(&s, 1, width, count);
@@ -215,8 +217,7 @@ ZML_TARGET_INLINE float sweep_planes(const zml_block *b, const int8_t *rows, int
   sum_columns(&s, n - 1, width, count);
   const float largest_value = as_float(largest_lane(s.top));
   if (zml_is_in_reach(largest_value, b->rounding.top) && grid.inverse > 0)
-    add_dots(s.dots.high, sum_of_floats(s.rounder.shift), grid.scale, b->product + b->next.first * ZML_PLANE_ROWS,
-             count);
+    add_dots(s.dots, sum_of_floats(s.rounder.shift), grid.scale, b->product + b->next.first * ZML_PLANE_ROWS, count);
   return largest_value;
 }
 
