@@ -47,46 +47,11 @@ PRIVATE = {}
 LONG_FILES = {
     "tests/reference.py",  # the slow twin: it stays
 }
-LONG_FUNCTIONS = {
-    "csrc/encoding/avx512_round-inl.h:round_column_as",
-}
+LONG_FUNCTIONS = set()
 MANY_ARGUMENTS = {
-    "_inspection/bit_width_curve.py:BitWidthCurveDisplay.plot",  # public
-    "_inspection/recommend_bits.py:recommend_bits",  # public
-    "_kernels/testing.pyx:rows",
-    "csrc/encoding/levels-inl.h:column_levels",
-    "csrc/encoding/requantize-inl.h:requantize_as",
-    "csrc/passes/avx2.c:dot",
-    "csrc/passes/avx2.c:gradient",
-    "csrc/passes/avx512.c:dot",
-    "csrc/passes/avx512.c:dot_group",
-    "csrc/passes/avx512.c:dot_planes",
-    "csrc/passes/avx512.c:gradient",
-    "csrc/passes/avx512.c:gradient_planes",
-    "csrc/passes/avx512.c:parts_of_16",
-    "csrc/passes/avx512_blocks-inl.h:move",
-    "csrc/passes/avx512_blocks-inl.h:move_planes",
-    "csrc/passes/avx512_blocks-inl.h:multiply",
-    "csrc/passes/avx512_blocks-inl.h:multiply_planes",
-    "csrc/passes/avx512_blocks-inl.h:rows",
-    "csrc/passes/avx512_blocks-inl.h:rows_planes",
-    "csrc/passes/neon-inl.h:dot",
-    "csrc/passes/neon-inl.h:gradient",
-    "csrc/passes/portable.c:dot",
-    "csrc/passes/portable.c:dot_planes",
-    "csrc/passes/portable.c:gradient",
-    "csrc/passes/grid-inl.h:quantize",
-    "csrc/passes/grid-inl.h:quantize_as",
-    "csrc/passes/grid-inl.h:quantize_block",
-    "csrc/passes/grid-inl.h:quantize_centred",
-    "csrc/passes/vector-inl.h:saga_rows",
-    "csrc/products/avx2.c:multiply",
-    "csrc/products/avx512.c:multiply",
-    "csrc/products/avx512.c:multiply_block",
-    "csrc/products/avx512.c:multiply_panels",
-    "csrc/products/neon_dotprod.c:multiply",
-    "csrc/products/passes.c:multiply",
-    "csrc/products/plain-inl.h:multiply",
+    # public, with the parameters of scikit-learn's constructors and displays, which are keywords
+    "_inspection/bit_width_curve.py:BitWidthCurveDisplay.plot",
+    "_inspection/recommend_bits.py:recommend_bits",
 }
 
 

@@ -10,36 +10,54 @@ cdef extern from "passes/vector.h" nogil:
     ctypedef struct zml_batch:
         const int32_t *sums
         size_t stride
-        int n_planes
+        int n_digits
         float scale
         float total
         const float *centre
         const float *gradient
-    int zml_grid_planes(int bits)
+    ctypedef struct zml_digits:
+        int8_t *digits
+        size_t stride
+        int n_digits
+    ctypedef struct zml_rounding:
+        float top
+        int bits
+        size_t first
+        uint64_t key
+    ctypedef struct zml_row_products:
+        const double *products
+        const float *weights
+        int count
+        int end
+    int zml_grid_digits(int bits)
 
 cdef extern from "passes/kernels.h" nogil:
     enum:
         ZML_DOT_COLUMNS
-        ZML_TWO_PLANES
-    ctypedef void zml_dot(const uint8_t *tile, const uint8_t *table, size_t columns, const int8_t *planes,
-                          size_t plane_stride, int n_planes, int first, int last, int32_t *dot)
-    ctypedef void zml_gradient(const uint8_t *tile, const uint8_t *table, size_t columns, const int8_t *planes,
-                               int n_planes, int first, int last, int32_t *gradient, size_t gradient_stride,
-                               const uint8_t *ahead)
+        ZML_TWO_DIGITS
+    ctypedef struct zml_samples:
+        const uint8_t *tile
+        const uint8_t *table
+        size_t columns
+        int first
+        int last
+        const uint8_t *ahead
+    ctypedef void zml_dot(const zml_samples *x, const zml_digits *vector, int32_t *dot)
+    ctypedef void zml_gradient(const zml_samples *x, const int8_t *rows, int n_digits, int32_t *gradient,
+                               size_t gradient_stride)
     ctypedef void zml_dot_float(const float *tile, size_t columns, const float *model, int first, int last, double *dot)
     ctypedef void zml_gradient_float(const float *tile, size_t columns, const float *residual, int first, int last,
                                      double *gradient)
     ctypedef float zml_largest(const float *values, size_t n)
-    ctypedef float zml_quantize(const float *values, size_t n, size_t first, float top, int bits, uint64_t key,
-                                int8_t *planes, size_t plane_stride, const float *centre, double *centre_sum)
+    ctypedef float zml_quantize(const float *values, size_t n, const zml_rounding *rounding, const zml_digits *to,
+                                const float *centre, double *centre_sum)
     ctypedef void zml_round(float *values, const float *unit, size_t n, size_t first, int bits, uint64_t key)
-    ctypedef void zml_add_products(const int32_t *sums, int n_planes, int first, int last, double scale, double shift,
+    ctypedef void zml_add_products(const int32_t *sums, int n_digits, int first, int last, double scale, double shift,
                                    double *product)
-    ctypedef void zml_add_sums(const int32_t *sums, size_t stride, int n_planes, size_t n, float scale, double *total)
-    ctypedef float zml_saga_rows(const double *product, const float *weights, const float *table_residual, int count,
-                                 int end, int bits, uint64_t key, int8_t *planes, float *left, float *total)
-    ctypedef float zml_sgd_rows(const double *product, const float *weights, const float *targets, int count, int end,
-                                int8_t *planes, float *total)
+    ctypedef void zml_add_sums(const int32_t *sums, size_t stride, int n_digits, size_t n, float scale, double *total)
+    ctypedef float zml_saga_rows(const zml_row_products *rows, const float *table_residual, int bits, uint64_t key,
+                                 int8_t *digits, float *left, float *total)
+    ctypedef float zml_sgd_rows(const zml_row_products *rows, const float *targets, int8_t *digits, float *total)
     ctypedef void zml_batch_gradient(const zml_batch *batch, size_t n, float *gradient)
     ctypedef void zml_batch_gradient_float(const double *sums, const float *centre, size_t n, float total,
                                            float *gradient)

@@ -4,7 +4,7 @@ import numpy as np
 
 from sklearn_zipml._kernels.active cimport active_kernels
 from sklearn_zipml._kernels.checks cimport real, require, require_rows, require_strides
-from sklearn_zipml._kernels.encoding cimport zml_encoding
+from sklearn_zipml._kernels.encoding cimport zml_column_sample, zml_encoding
 from sklearn_zipml._kernels.tiles cimport int64_t, uint8_t, uint16_t
 from sklearn_zipml._kernels.workers cimport poll_in_time
 
@@ -53,7 +53,9 @@ def column_levels(const real[:, :] samples, const double[::1] low, const double[
     cdef int k, count
     cdef size_t seen = 0
     cdef const real *values
+    cdef zml_column_sample sample
     cdef const zml_encoding *encoding = <const zml_encoding *> active_kernels().encoding
+    sample.values, sample.n = &column[0], m
     with nogil:
         for j in range(d):
             if not low[j] < high[j]:
@@ -62,8 +64,8 @@ def column_levels(const real[:, :] samples, const double[::1] low, const double[
             values = &samples[j, 0] if m else NULL
             for i in range(m):
                 column[i] = values[i]
-            count = encoding.column_levels(&column[0], m, low[j], high[j], n_levels, max_steps, stride, chosen, &top_j,
-                                           &deviation_view[j])
+            sample.low, sample.high = low[j], high[j]
+            count = encoding.column_levels(&sample, n_levels, max_steps, stride, chosen, &top_j, &deviation_view[j])
             for k in range(n_levels):
                 levels_view[j, k] = chosen[k if k < count else count - 1]
             used_view[j] = count

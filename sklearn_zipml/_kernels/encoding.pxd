@@ -56,8 +56,13 @@ cdef extern from "encoding/encode.h" nogil:
                                size_t n_columns, double *low, double *high)
     ctypedef int zml_optimal_levels(const double *position, const double *count, const double *sum,
                                     const double *square, int n_positions, int n_levels, uint8_t *chosen)
-    ctypedef int zml_column_levels(const double *values, size_t n, double low, double high, int n_levels,
-                                   int max_steps, int stride, uint8_t *levels, int *top, double *deviation)
+    ctypedef struct zml_column_sample:
+        const double *values
+        size_t n
+        double low
+        double high
+    ctypedef int zml_column_levels(const zml_column_sample *sample, int n_levels, int max_steps, int stride,
+                                   uint8_t *levels, int *top, double *deviation)
     ctypedef void zml_gather_f32(const float *block, ptrdiff_t row_stride, ptrdiff_t column_stride, size_t n_columns,
                                  const int64_t *rows, size_t n_rows, float *out, size_t stride)
     ctypedef void zml_gather_f64(const double *block, ptrdiff_t row_stride, ptrdiff_t column_stride, size_t n_columns,

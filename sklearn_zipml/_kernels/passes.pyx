@@ -9,7 +9,10 @@ import numpy as np
 cimport cython
 from libc.math cimport isfinite
 
-from sklearn_zipml._kernels.active cimport ZML_DOT_COLUMNS, active_kernels, zml_grid_planes, zml_kernels
+from sklearn_zipml._kernels.active cimport (
+    ZML_DOT_COLUMNS, active_kernels, zml_digits, zml_grid_digits, zml_kernels, zml_rounding, zml_row_products,
+    zml_samples,
+)
 from sklearn_zipml._kernels.checks cimport require
 from sklearn_zipml._kernels.tiles cimport (
     ZML_FLOAT_WIDTH, ZML_GROUP_COLUMNS, ZML_PLANE_ROWS, ZML_TILE_ROWS, Tiles, int8_t, int32_t, int64_t, uint8_t,
@@ -42,15 +45,15 @@ cdef class Rows:
 
 @cython.final
 cdef class Vector:
-    """A model-sized vector on its way into the kernels: fixed-point planes for codes, floats for float tiles."""
+    """A model-sized vector on its way into the kernels: fixed-point digits for codes, floats for float tiles."""
 
     cdef const zml_kernels *kernels
     cdef size_t n
     cdef bint packed
-    cdef int8_t[:, ::1] planes
+    cdef int8_t[:, ::1] digits
     cdef float[::1] values
     cdef const float[::1] centre
-    cdef int n_planes
+    cdef int n_digits
     cdef double scale, centre_sum
 
     def __init__(self, Tiles tiles, const float[::1] centre=None):
@@ -58,7 +61,7 @@ cdef class Vector:
         self.n, self.packed = tiles.padded, tiles.width != ZML_FLOAT_WIDTH
         require(centre is None or <size_t> centre.shape[0] >= self.n, "columns without a centre")
         self.centre = np.zeros(self.n, dtype=np.float32) if centre is None else centre
-        self.planes = np.zeros((2, self.n), dtype=np.int8)
+        self.digits = np.zeros((2, self.n), dtype=np.int8)
         self.values = np.zeros(self.n, dtype=np.float32)
 
     cdef float largest(self, const float *values) noexcept nogil:
@@ -69,10 +72,13 @@ cdef class Vector:
         """Take `values`, whose largest magnitude is given, at 8 bits, or 16 if bits is 0; False if not finite."""
         cdef size_t j
         cdef double total = 0
+        cdef zml_rounding rounding
+        cdef zml_digits digits
         if self.packed:
-            self.n_planes = zml_grid_planes(bits)
-            self.scale = self.kernels.quantize(values, self.n, 0, largest, bits, 0, &self.planes[0, 0], self.n,
-                                               &self.centre[0], &self.centre_sum)
+            self.n_digits = zml_grid_digits(bits)
+            rounding.top, rounding.bits, rounding.first, rounding.key = largest, bits, 0, 0
+            digits.digits, digits.stride, digits.n_digits = &self.digits[0, 0], self.n, self.n_digits
+            self.scale = self.kernels.quantize(values, self.n, &rounding, &digits, &self.centre[0], &self.centre_sum)
             return isfinite(self.scale)
         for j in range(self.n):
             self.values[j] = values[j]
@@ -83,8 +89,10 @@ cdef class Vector:
     cdef void dot(self, Tiles tiles, size_t t, int first, int last, double *out) noexcept nogil:
         """Centred products of the rows of planes first..last-1 of a tile with the vector."""
         cdef int32_t[2][TILE] sums
-        cdef size_t column = 0, count, codes = tiles.table.shape[0] // self.n if self.n else 0
+        cdef size_t column = 0, codes = tiles.table.shape[0] // self.n if self.n else 0
         cdef const uint8_t *tile = tiles.tile(t)
+        cdef zml_samples x
+        cdef zml_digits digits
         cdef int i
         cdef double shift = self.centre_sum
         if not self.packed:
@@ -94,14 +102,17 @@ cdef class Vector:
             return
         for i in range(first * ZML_PLANE_ROWS, last * ZML_PLANE_ROWS):
             out[i] = 0
+        x.first, x.last, x.ahead = first, last, NULL
+        digits.stride, digits.n_digits = self.n, self.n_digits
         while column < self.n:
-            count = min(<size_t> ZML_DOT_COLUMNS, self.n - column)
-            self.kernels.dot[tiles.width](tile + column * TILE // 8 * tiles.width,
-                                          &tiles.table[column * codes] if codes else NULL, count,
-                                          &self.planes[0, column], self.n, self.n_planes, first, last, &sums[0][0])
-            self.kernels.add_products(&sums[0][0], self.n_planes, first, last, self.scale, shift, out)
+            x.tile = tile + column * TILE // 8 * tiles.width
+            x.table = &tiles.table[column * codes] if codes else NULL
+            x.columns = min(<size_t> ZML_DOT_COLUMNS, self.n - column)
+            digits.digits = &self.digits[0, column]
+            self.kernels.dot[tiles.width](&x, &digits, &sums[0][0])
+            self.kernels.add_products(&sums[0][0], self.n_digits, first, last, self.scale, shift, out)
             shift = 0
-            column += count
+            column += x.columns
 
 
 @cython.final
@@ -111,7 +122,7 @@ cdef class TileSum:
     cdef const zml_kernels *kernels
     cdef size_t n, codes
     cdef bint packed
-    cdef int8_t[2][TILE] planes
+    cdef int8_t[2][TILE] digits
     cdef float[TILE] values
     cdef int32_t[2][BLOCK] sums
     cdef double[BLOCK] float_sums
@@ -127,12 +138,14 @@ cdef class TileSum:
         cdef float[TILE] none
         cdef double[TILE] padded
         cdef double total = 0
+        cdef zml_row_products products
         cdef int i
         for i in range(TILE):
             none[i] = 0
             padded[i] = weights[i] if i < rows else 0
         if self.packed:
-            self.scale = self.kernels.sgd_rows(padded, NULL, none, rows, TILE, &self.planes[0][0], &self.total)
+            products.products, products.weights, products.count, products.end = padded, NULL, rows, TILE
+            self.scale = self.kernels.sgd_rows(&products, none, &self.digits[0][0], &self.total)
             return isfinite(self.scale)
         for i in range(TILE):
             self.values[i] = <float> padded[i]
@@ -144,23 +157,24 @@ cdef class TileSum:
         """What row i's weight was rounded to."""
         if not self.packed:
             return self.values[i]
-        return <double> self.scale * (256 * <int32_t> self.planes[0][i] + self.planes[1][i])
+        return <double> self.scale * (256 * <int32_t> self.digits[0][i] + self.digits[1][i])
 
     cdef void add(self, Tiles tiles, size_t t, double *out) noexcept nogil:
         """Add the sums of all columns, not centred."""
-        cdef size_t j, column, count
-        cdef const uint8_t *block
-        column = 0
+        cdef size_t j, column
+        cdef zml_samples x
+        column, x.first, x.last, x.ahead = 0, 0, 4, NULL
         while column < self.n:
-            count = min(<size_t> BLOCK, self.n - column)
-            block = tiles.tile(t) + column * TILE // 8 * tiles.width
+            x.columns = min(<size_t> BLOCK, self.n - column)
+            x.tile = tiles.tile(t) + column * TILE // 8 * tiles.width
+            x.table = &tiles.table[column * self.codes] if self.codes else NULL
             if self.packed:
-                self.kernels.gradient[tiles.width](block, &tiles.table[column * self.codes] if self.codes else NULL,
-                                                   count, &self.planes[0][0], 2, 0, 4, &self.sums[0][0], BLOCK, NULL)
-                self.kernels.add_sums(&self.sums[0][0], BLOCK, 2, count, self.scale, out + column)
+                self.kernels.gradient[tiles.width](&x, &self.digits[0][0], 2, &self.sums[0][0], BLOCK)
+                self.kernels.add_sums(&self.sums[0][0], BLOCK, 2, x.columns, self.scale, out + column)
             else:
-                self.kernels.gradient_float(<const float *> block, count, &self.values[0], 0, 4, &self.float_sums[0])
-                for j in range(count):
+                self.kernels.gradient_float(<const float *> x.tile, x.columns, &self.values[0], 0, 4,
+                                            &self.float_sums[0])
+                for j in range(x.columns):
                     out[column + j] += self.float_sums[j]
             column += BLOCK
 
@@ -201,10 +215,10 @@ def products(Tiles tiles, const double[::1] z, size_t first, size_t last, int li
 
 cdef inline double value_of(Vector vector, size_t j) noexcept nogil:
     """What the kernels take component j of a loaded vector for."""
-    if vector.packed and vector.n_planes == 1:
-        return vector.scale * vector.planes[0, j]
+    if vector.packed and vector.n_digits == 1:
+        return vector.scale * vector.digits[0, j]
     if vector.packed:
-        return vector.scale * (256 * <int32_t> vector.planes[0, j] + vector.planes[1, j])
+        return vector.scale * (256 * <int32_t> vector.digits[0, j] + vector.digits[1, j])
     return vector.values[j]
 
 

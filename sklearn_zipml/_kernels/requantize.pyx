@@ -33,8 +33,17 @@ cdef extern from "encoding/encode.h" nogil:
         const uint8_t *before
         const uint8_t *after
         const uint8_t *far
-    ctypedef void zml_requantize(const uint8_t *source, uint8_t *tiles, size_t n_tiles, uint64_t ordinal,
-                                 const zml_requantization *plan, uint64_t *sum, uint64_t *square, uint64_t *error)
+    ctypedef struct zml_requantized_tiles:
+        const uint8_t *source
+        uint8_t *made
+        size_t n_tiles
+        uint64_t ordinal
+    ctypedef struct zml_requantized_sums:
+        uint64_t *sum
+        uint64_t *square
+        uint64_t *error
+    ctypedef void zml_requantize(const zml_requantization *plan, const zml_requantized_tiles *tiles,
+                                 const zml_requantized_sums *sums)
     ctypedef struct zml_encoding:
         zml_optimal_levels *optimal_levels
         zml_requantize *requantize
@@ -179,6 +188,8 @@ cdef class Requantizer:
         cdef const zml_encoding *encoding = <const zml_encoding *> active_kernels().encoding
         sums = np.zeros((3, self.source.n_columns), dtype=np.uint64)
         cdef uint64_t[:, ::1] view = sums
+        cdef zml_requantized_tiles some_tiles
+        cdef zml_requantized_sums to
         cdef size_t size = zml_tile_bytes(self.source.padded, self.source.width), t = first, count, k
         cdef size_t block = ZML_REQUANTIZE_TILES * ZML_TILE_ROWS * self.source.padded
         cdef size_t some = ZML_REQUANTIZE_TILES * (LOOK_VALUES // max(<size_t> 1, block) + 1)
@@ -192,13 +203,15 @@ cdef class Requantizer:
             self.source.require_span(first, last)
         else:
             require_rows(self.slots, self.source.n_rows)
+        to.sum, to.square, to.error = &view[0, 0], &view[1, 0], &view[2, 0]
         if self.slots is None:
             while t < last:
                 count = min(some, last - t)
                 self.source.look()
+                some_tiles.source, some_tiles.made = self.source.tile(t), &tiles[t, 0]
+                some_tiles.n_tiles, some_tiles.ordinal = count, t
                 with nogil:
-                    encoding.requantize(self.source.tile(t), &tiles[t, 0], count, t, &tables, &view[0, 0], &view[1, 0],
-                                        &view[2, 0])
+                    encoding.requantize(&tables, &some_tiles, &to)
                 t += count
             return sums
         # as many tiles as stay in the cache
@@ -212,7 +225,9 @@ cdef class Requantizer:
                 memset(&spare[0], 0, count * size)
                 for k in range(count):
                     self.source.take(self.slots, t + k, &spare[k * size])
-                encoding.requantize(&spare[0], &tiles[t, 0], count, t, &tables, &view[0, 0], &view[1, 0], &view[2, 0])
+                some_tiles.source, some_tiles.made = &spare[0], &tiles[t, 0]
+                some_tiles.n_tiles, some_tiles.ordinal = count, t
+                encoding.requantize(&tables, &some_tiles, &to)
                 t += count
         return sums
 

@@ -2,29 +2,42 @@
 
 import numpy as np
 
-from sklearn_zipml._kernels.active cimport kernels_named, zml_batch, zml_grid_planes, zml_kernels, zml_step
+from sklearn_zipml._kernels.active cimport (
+    kernels_named, zml_batch, zml_digits, zml_grid_digits, zml_kernels, zml_rounding, zml_row_products, zml_samples,
+    zml_step,
+)
 from sklearn_zipml._kernels.tiles cimport ZML_TILE_ROWS, int8_t, int32_t, uint8_t, uint64_t
 
 
-def dot(str name, int width, const uint8_t[::1] tile, const uint8_t[::1] table, const int8_t[:, ::1] planes, int first,
+cdef zml_samples samples_of(const uint8_t[::1] tile, const uint8_t[::1] table, size_t columns, int first, int last):
+    cdef zml_samples x
+    x.tile, x.table, x.columns = &tile[0], &table[0] if table.shape[0] else NULL, columns
+    x.first, x.last, x.ahead = first, last, &tile[0]
+    return x
+
+
+def dot(str name, int width, const uint8_t[::1] tile, const uint8_t[::1] table, const int8_t[:, ::1] digits, int first,
         int last):
-    """Products of rows with a vector of planes, int32 (planes, 64)."""
+    """Products of rows with a vector of digits, int32 (digits, 64)."""
     cdef const zml_kernels *kernels = kernels_named(name)
-    out = np.zeros((planes.shape[0], ZML_TILE_ROWS), dtype=np.int32)
+    cdef zml_samples x = samples_of(tile, table, digits.shape[1], first, last)
+    cdef zml_digits vector
+    out = np.zeros((digits.shape[0], ZML_TILE_ROWS), dtype=np.int32)
     cdef int32_t[:, ::1] view = out
-    kernels.dot[width](&tile[0], &table[0] if table.shape[0] else NULL, planes.shape[1], &planes[0, 0],
-                       planes.shape[1], <int> planes.shape[0], first, last, &view[0, 0])
+    vector.digits, vector.stride = <int8_t *> &digits[0, 0], digits.shape[1]  # which are only read
+    vector.n_digits = <int> digits.shape[0]
+    kernels.dot[width](&x, &vector, &view[0, 0])
     return out
 
 
-def gradient(str name, int width, const uint8_t[::1] tile, const uint8_t[::1] table, const int8_t[:, ::1] planes,
+def gradient(str name, int width, const uint8_t[::1] tile, const uint8_t[::1] table, const int8_t[:, ::1] digits,
              int first, int last, size_t columns):
-    """Sums over rows, with planes (planes, 64) of row weights, int32 (planes, columns)."""
+    """Sums over rows, with digits (digits, 64) of row weights, int32 (digits, columns)."""
     cdef const zml_kernels *kernels = kernels_named(name)
-    out = np.zeros((planes.shape[0], columns), dtype=np.int32)
+    cdef zml_samples x = samples_of(tile, table, columns, first, last)
+    out = np.zeros((digits.shape[0], columns), dtype=np.int32)
     cdef int32_t[:, ::1] view = out
-    kernels.gradient[width](&tile[0], &table[0] if table.shape[0] else NULL, columns, &planes[0, 0],
-                            <int> planes.shape[0], first, last, &view[0, 0], columns, &tile[0])
+    kernels.gradient[width](&x, &digits[0, 0], <int> digits.shape[0], &view[0, 0], columns)
     return out
 
 
@@ -50,15 +63,18 @@ def largest(str name, const float[::1] values):
 
 
 def quantize(str name, const float[::1] values, int bits, uint64_t key, const float[::1] centre=None, size_t first=0):
-    """Scale, planes and sum of centre * fixed-point value (0 without a centre)."""
+    """Scale, digits and sum of centre * fixed-point value (0 without a centre)."""
     cdef const zml_kernels *kernels = kernels_named(name)
     cdef size_t n = values.shape[0]
     cdef double centre_sum = 0
-    planes = np.zeros((zml_grid_planes(bits), n), dtype=np.int8)
-    cdef int8_t[:, ::1] view = planes
-    scale = kernels.quantize(&values[0], n, first, kernels.largest(&values[0], n), bits, key, &view[0, 0], n,
-                             NULL if centre is None else &centre[0], &centre_sum)
-    return scale, planes, centre_sum
+    cdef zml_rounding rounding
+    cdef zml_digits to
+    digits = np.zeros((zml_grid_digits(bits), n), dtype=np.int8)
+    cdef int8_t[:, ::1] view = digits
+    rounding.top, rounding.bits, rounding.first, rounding.key = kernels.largest(&values[0], n), bits, first, key
+    to.digits, to.stride, to.n_digits = &view[0, 0], n, <int> view.shape[0]
+    scale = kernels.quantize(&values[0], n, &rounding, &to, NULL if centre is None else &centre[0], &centre_sum)
+    return scale, digits, centre_sum
 
 
 def round_values(str name, const float[::1] values, const float[::1] unit, int bits, uint64_t key, size_t first=0):
@@ -71,13 +87,13 @@ def round_values(str name, const float[::1] values, const float[::1] unit, int b
 
 cdef zml_batch batch_of(const int32_t[:, ::1] sums, const float[::1] centre, float scale, float total):
     cdef zml_batch batch
-    batch.sums, batch.stride, batch.n_planes = &sums[0, 0], sums.shape[1], <int> sums.shape[0]
+    batch.sums, batch.stride, batch.n_digits = &sums[0, 0], sums.shape[1], <int> sums.shape[0]
     batch.scale, batch.total, batch.centre, batch.gradient = scale, total, &centre[0], NULL
     return batch
 
 
 def batch_gradient(str name, const int32_t[:, ::1] sums, const float[::1] centre, float scale, float total):
-    """Centred gradient of integer sums (planes, columns)."""
+    """Centred gradient of integer sums (digits, columns)."""
     out = np.zeros(sums.shape[1], dtype=np.float32)
     cdef float[::1] view = out
     cdef zml_batch batch = batch_of(sums, centre, scale, total)
@@ -109,22 +125,35 @@ def add_sums(str name, const int32_t[:, ::1] sums, float scale, const double[::1
     return out
 
 
-def rows(str name, str solver, const double[::1] product, const float[::1] weights, const float[::1] table_residual,
-         int count, int end, int bits, uint64_t key):
-    """Scale, planes, total and table_residual (for sgd the targets, as they were) after a batch's quantization."""
-    cdef const zml_kernels *kernels = kernels_named(name)
-    cdef const float *w = NULL if weights is None else &weights[0]
-    cdef float total = 0, scale
-    planes = np.zeros((2, ZML_TILE_ROWS), dtype=np.int8)
-    moved = np.array(table_residual)
-    cdef int8_t[:, ::1] view = planes
-    cdef float[::1] moved_view = moved
-    if solver == "saga":
-        scale = kernels.saga_rows(&product[0], w, &table_residual[0], count, end, bits, key, &view[0, 0],
-                                  &moved_view[0], &total)
-    else:
-        scale = kernels.sgd_rows(&product[0], w, &moved_view[0], count, end, &view[0, 0], &total)
-    return scale, planes, total, moved
+cdef zml_row_products products_of(const double[::1] products, const float[::1] weights, int count, int end):
+    cdef zml_row_products rows
+    rows.products, rows.weights = &products[0], NULL if weights is None else &weights[0]
+    rows.count, rows.end = count, end
+    return rows
+
+
+def saga_rows(str name, const double[::1] products, const float[::1] weights, const float[::1] table_residual,
+              int count, int end, int bits, uint64_t key):
+    """Scale, digits, total and table residuals after a batch's quantization."""
+    cdef zml_row_products rows = products_of(products, weights, count, end)
+    cdef float total = 0
+    digits, left = np.zeros((2, ZML_TILE_ROWS), dtype=np.int8), np.array(table_residual)
+    cdef int8_t[:, ::1] digits_view = digits
+    cdef float[::1] left_view = left
+    scale = kernels_named(name).saga_rows(&rows, &table_residual[0], bits, key, &digits_view[0, 0], &left_view[0],
+                                          &total)
+    return scale, digits, total, left
+
+
+def sgd_rows(str name, const double[::1] products, const float[::1] weights, const float[::1] targets, int count,
+             int end):
+    """Scale, digits and total of a batch's residuals."""
+    cdef zml_row_products rows = products_of(products, weights, count, end)
+    cdef float total = 0
+    digits = np.zeros((2, ZML_TILE_ROWS), dtype=np.int8)
+    cdef int8_t[:, ::1] view = digits
+    scale = kernels_named(name).sgd_rows(&rows, &targets[0], &view[0, 0], &total)
+    return scale, digits, total
 
 
 def fold(str name, const double[::1] penalty_gradient, const double[::1] start, const float[::1] moved):
@@ -152,7 +181,7 @@ def step(str name, str solver, const float[:, ::1] vectors, float batch_weight, 
     rule.n, rule.keep, rule.step = vectors.shape[1], &vectors[0, 0], &vectors[1, 0]
     rule.batch_weight, rule.table_weight = batch_weight, table_weight
     if sums is None:
-        batch.n_planes, batch.gradient = 0, &vectors[2, 0]
+        batch.n_digits, batch.gradient = 0, &vectors[2, 0]
     else:
         batch = batch_of(sums, vectors[2], 0.1, 0.7)
     if solver == "saga":

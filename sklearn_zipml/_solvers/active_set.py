@@ -60,7 +60,7 @@ def search_signs(rows, target, l1, ridge, start):
     return w
 
 
-def _step(rows, target, pull, ridge, norm, w):
+def _step(rows, target, penalty_gradient, ridge, norm, w):
     """Direction to the minimum with signs held, and True; or one in which the objective falls for ever, and False."""
     scaled = rows / norm
     if ridge > 0:
@@ -72,7 +72,7 @@ def _step(rows, target, pull, ridge, norm, w):
     left[: len(target)] = target - rows @ w
     if ridge > 0:
         left[len(target) :] = -np.sqrt(ridge) * w
-    slope = (pull / norm)[order]
+    slope = (penalty_gradient / norm)[order]
     direction = np.zeros(len(w))
     if rank < len(w):
         # of the null space, [-R^-1 S; 1], the directions in which the penalty falls

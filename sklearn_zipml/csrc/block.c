@@ -7,7 +7,7 @@
 enum { LASTING_BITS = 8 };
 
 /* Whether so many bits are what the fused kernels take. */
-static int is_one_plane(int bits) { return bits >= 2 && zml_grid_planes(bits) == 1; }
+static int is_one_digit(int bits) { return bits >= 2 && zml_grid_digits(bits) == 1; }
 
 int zml_grids_last(const zml_epoch *e) {
   const int pays = e->width == 4 ? e->batch_size <= ZML_PLANE_ROWS
@@ -19,16 +19,15 @@ void zml_block_gradient(const zml_member *m, zml_changes *c, size_t column, size
                         int32_t sums[2][ZML_BLOCK], float *floats) {
   const zml_epoch *e = m->epoch;
   const zml_rows *rows = &m->rows;
-  const uint8_t *samples = zml_tile_of(e, rows->tile, column);
+  const zml_samples x = zml_samples_of(e, rows, column, count, ahead);
   c->batch.centre = e->centre + column;
   if (zml_is_packed(e)) {
     c->batch.sums = &sums[0][0];
-    e->kernels->gradient[e->width](samples, zml_table_of(e, column), count, c->planes[0], c->batch.n_planes,
-                                   rows->first, rows->last, &sums[0][0], ZML_BLOCK, ahead);
+    e->kernels->gradient[e->width](&x, c->digits[0], c->batch.n_digits, &sums[0][0], ZML_BLOCK);
   } else {
     double double_sums[ZML_BLOCK];
     c->batch.gradient = floats;
-    e->kernels->gradient_float((const float *)samples, count, c->values, rows->first, rows->last, double_sums);
+    e->kernels->gradient_float((const float *)x.tile, count, c->values, rows->first, rows->last, double_sums);
     e->kernels->batch_gradient_float(double_sums, c->batch.centre, count, c->batch.total, floats);
   }
 }
@@ -64,23 +63,20 @@ void zml_block_products(const zml_member *m, const zml_rows *rows, size_t target
   const zml_epoch *e = m->epoch;
   const zml_kernels *kernels = e->kernels;
   const float *model = e->model + target * e->columns + column, *centre = e->centre + column;
-  const uint8_t *samples = zml_tile_of(e, rows->tile, column);
-  const uint64_t key = zml_key_of(e, m->batches, target, 0);
-  largest = reach_for(m, target, column, largest);
+  const zml_samples x = zml_samples_of(e, rows, column, count, ahead);
+  const zml_rounding rounding = {reach_for(m, target, column, largest), e->model_bits, column,
+                                 zml_key_of(e, m->batches, target, 0)};
   if (!zml_is_packed(e)) {
-    float_products(e, rows, model, column, count, key, products);
-  } else if (kernels->multiply[e->width] && is_one_plane(e->model_bits)) {
-    kernels->multiply[e->width](model, count, column, largest, e->model_bits, key, centre, samples,
-                                zml_table_of(e, column), rows->first, rows->last, ahead, products);
+    float_products(e, rows, model, column, count, rounding.key, products);
+  } else if (kernels->multiply[e->width] && is_one_digit(e->model_bits)) {
+    kernels->multiply[e->width](&x, model, &rounding, centre, products);
   } else {
-    int8_t planes[2][ZML_BLOCK];
+    int8_t digits[2][ZML_BLOCK];
     int32_t dots[2][ZML_TILE_ROWS];
     double shift;
-    const int n_planes = zml_grid_planes(e->model_bits);
-    const float scale =
-        kernels->quantize(model, count, column, largest, e->model_bits, key, planes[0], ZML_BLOCK, centre, &shift);
-    kernels->dot[e->width](samples, zml_table_of(e, column), count, planes[0], ZML_BLOCK, n_planes, rows->first,
-                           rows->last, &dots[0][0]);
-    kernels->add_products(&dots[0][0], n_planes, rows->first, rows->last, scale, shift, products);
+    const zml_digits rounded = {digits[0], ZML_BLOCK, zml_grid_digits(e->model_bits)};
+    const float scale = kernels->quantize(model, count, &rounding, &rounded, centre, &shift);
+    kernels->dot[e->width](&x, &rounded, &dots[0][0]);
+    kernels->add_products(&dots[0][0], rounded.n_digits, rows->first, rows->last, scale, shift, products);
   }
 }

@@ -17,6 +17,13 @@ static inline const uint8_t *zml_table_of(const zml_epoch *e, size_t column) {
 
 static inline int zml_is_packed(const zml_epoch *e) { return e->width != ZML_FLOAT_WIDTH; }
 
+/* A batch's samples in a block, with what is needed next. */
+static inline zml_samples zml_samples_of(const zml_epoch *e, const zml_rows *rows, size_t column, size_t count,
+                                         const uint8_t *ahead) {
+  return (zml_samples){
+      zml_tile_of(e, rows->tile, column), zml_table_of(e, column), count, rows->first, rows->last, ahead};
+}
+
 /* A key for each batch, target and use: the model's rounding (0) or the gradient's (1). */
 static inline uint64_t zml_key_of(const zml_epoch *e, uint32_t batch, size_t target, int use) {
   const uint64_t counter = (uint64_t)batch * e->n_targets + target + 1;

@@ -68,7 +68,7 @@ typedef struct {
 /* What a batch does to a target: its quantized changes (or residuals) and the table residuals that they leave. */
 typedef struct {
   zml_batch batch;
-  int8_t planes[2][ZML_TILE_ROWS];
+  int8_t digits[2][ZML_TILE_ROWS];
   float values[ZML_TILE_ROWS]; /* of float tiles */
   float table_residual[ZML_TILE_ROWS];
 } zml_changes;

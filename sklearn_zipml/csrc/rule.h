@@ -17,13 +17,18 @@ typedef struct {
   uint64_t key;           /* to round with */
 } zml_batch_rows;
 
+/* What the kernels take of them. */
+static inline zml_row_products zml_products_of(const zml_batch_rows *rows) {
+  return (zml_row_products){rows->products, rows->weights, rows->count, rows->end};
+}
+
 /* Blocks of columns are those from `column` on, `count` of them, with j the place of the first in model-sized vectors.
  */
 struct zml_rule {
   /* The vector of rows, (targets, slots), that residuals are made of, to be fetched ahead. */
   const float *(*row_state)(const zml_epoch *epoch);
 
-  /* The residual rule: makes the products of a batch's rows what the gradient sums up, quantized, in planes with scale
+  /* The residual rule: makes the products of a batch's rows what the gradient sums up, quantized, in digits with scale
    * and total (or floats, of float tiles). 0 if they are not finite. */
   int (*residuals)(const zml_epoch *epoch, const zml_batch_rows *rows, zml_changes *changes);
 

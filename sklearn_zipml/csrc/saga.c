@@ -27,7 +27,7 @@ static int float_residuals(const zml_epoch *e, const zml_batch_rows *rows, zml_c
     c->table_residual[i] = table_residual[i] - values[i];
     total += values[i];
   }
-  c->batch.n_planes = 0;
+  c->batch.n_digits = 0;
   c->batch.total = (float)total;
   return isfinite(total);
 }
@@ -35,11 +35,11 @@ static int float_residuals(const zml_epoch *e, const zml_batch_rows *rows, zml_c
 static int residuals(const zml_epoch *e, const zml_batch_rows *rows, zml_changes *c) {
   if (!zml_is_packed(e))
     return float_residuals(e, rows, c);
-  c->batch.n_planes = zml_grid_planes(e->gradient_bits);
+  c->batch.n_digits = zml_grid_digits(e->gradient_bits);
   c->batch.stride = ZML_BLOCK;
-  c->batch.scale = e->kernels->saga_rows(rows->products, rows->weights, e->table_residual + rows->row, rows->count,
-                                         rows->end, e->gradient_bits, rows->key, &c->planes[0][rows->start],
-                                         c->table_residual, &c->batch.total);
+  const zml_row_products products = zml_products_of(rows);
+  c->batch.scale = e->kernels->saga_rows(&products, e->table_residual + rows->row, e->gradient_bits, rows->key,
+                                         &c->digits[0][rows->start], c->table_residual, &c->batch.total);
   return isfinite(c->batch.scale);
 }
 
@@ -56,12 +56,12 @@ static float step(const zml_member *m, zml_changes *c, size_t target, size_t col
   const zml_epoch *e = m->epoch;
   const size_t j = target * e->columns + column;
   const zml_step rule = zml_step_of(e, column, count);
-  zml_move *move = zml_is_packed(e) && c->batch.n_planes == 1 ? e->kernels->move[e->width] : NULL;
+  zml_move *move = zml_is_packed(e) && c->batch.n_digits == 1 ? e->kernels->move[e->width] : NULL;
   float largest;
   if (move) {
+    const zml_samples x = zml_samples_of(e, &m->rows, column, count, ahead);
     c->batch.centre = e->centre + column;
-    largest = move(zml_tile_of(e, m->rows.tile, column), zml_table_of(e, column), c->planes[0], m->rows.first,
-                   m->rows.last, ahead, &rule, &c->batch, e->total + j, e->drift + j, e->model + j);
+    largest = move(&x, c->digits[0], &rule, &c->batch, e->total + j, e->drift + j, e->model + j);
   } else {
     int32_t sums[2][ZML_BLOCK];
     float floats[ZML_BLOCK];
@@ -76,7 +76,7 @@ static int sweep(zml_member *m, const zml_rows *next, size_t target, size_t colu
   const zml_epoch *e = m->epoch;
   const zml_rows *rows = &m->rows;
   zml_changes *c = &m->changes[target];
-  if (!m->batches || !zml_grids_last(e) || !e->kernels->sweep[e->width] || c->batch.n_planes != 1 || e->threshold ||
+  if (!m->batches || !zml_grids_last(e) || !e->kernels->sweep[e->width] || c->batch.n_digits != 1 || e->threshold ||
       count < FEWEST_SWEPT)
     return 0;
   const size_t j = target * e->columns + column;
@@ -84,24 +84,18 @@ static int sweep(zml_member *m, const zml_rows *next, size_t target, size_t colu
   if (rows->opens_fold)
     fold(e, j, count);
   c->batch.centre = e->centre + column;
-  const zml_block block = {.tile = zml_tile_of(e, rows->tile, column),
-                           .next = zml_tile_of(e, next->tile, column),
-                           .table = zml_table_of(e, column),
-                           .ahead = ahead,
-                           .first = rows->first,
-                           .next_first = next->first,
-                           .rule = &rule,
-                           .batch = &c->batch,
-                           .mean = e->total + j,
-                           .drift = e->drift + j,
-                           .model = e->model + j,
-                           .column = column,
-                           .reach = *zml_reach_of(m, target, column),
-                           .bits = e->model_bits,
-                           .key = zml_key_of(e, m->batches, target, 0),
-                           .product = products};
-  const float largest = e->kernels->sweep[e->width](&block, c->planes[0]);
-  if (!zml_is_in_reach(largest, block.reach))
+  const zml_block block = {
+      .x = zml_samples_of(e, rows, column, count, ahead),
+      .next = zml_samples_of(e, next, column, count, NULL),
+      .rule = &rule,
+      .batch = &c->batch,
+      .mean = e->total + j,
+      .drift = e->drift + j,
+      .model = e->model + j,
+      .rounding = {*zml_reach_of(m, target, column), e->model_bits, column, zml_key_of(e, m->batches, target, 0)},
+      .product = products};
+  const float largest = e->kernels->sweep[e->width](&block, c->digits[0]);
+  if (!zml_is_in_reach(largest, block.rounding.top))
     zml_block_products(m, next, target, column, count, largest, NULL, products);
   return 1;
 }

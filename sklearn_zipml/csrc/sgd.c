@@ -16,7 +16,7 @@ static int float_residuals(const zml_epoch *e, const zml_batch_rows *rows, zml_c
     values[i] = i < rows->count ? weight * (float)(rows->products[i] - targets[i]) : 0;
     total += values[i];
   }
-  c->batch.n_planes = 0;
+  c->batch.n_digits = 0;
   c->batch.total = (float)total;
   return isfinite(total);
 }
@@ -24,10 +24,10 @@ static int float_residuals(const zml_epoch *e, const zml_batch_rows *rows, zml_c
 static int residuals(const zml_epoch *e, const zml_batch_rows *rows, zml_changes *c) {
   if (!zml_is_packed(e))
     return float_residuals(e, rows, c);
-  c->batch.n_planes = 2;
+  c->batch.n_digits = 2;
   c->batch.stride = ZML_BLOCK;
-  c->batch.scale = e->kernels->sgd_rows(rows->products, rows->weights, e->targets + rows->row, rows->count, rows->end,
-                                        &c->planes[0][rows->start], &c->batch.total);
+  const zml_row_products products = zml_products_of(rows);
+  c->batch.scale = e->kernels->sgd_rows(&products, e->targets + rows->row, &c->digits[0][rows->start], &c->batch.total);
   return isfinite(c->batch.scale);
 }
 
@@ -50,7 +50,7 @@ static float step(const zml_member *m, zml_changes *c, size_t target, size_t col
   if (zml_is_packed(e))
     kernels->batch_gradient(&c->batch, count, floats);
   kernels->round(floats, e->unit + column, count, column, e->gradient_bits, zml_key_of(e, m->batches - 1, target, 1));
-  rounded.n_planes = 0, rounded.gradient = floats;
+  rounded.n_digits = 0, rounded.gradient = floats;
   return kernels->sgd_step(&rule, &rounded, e->model + j, e->total + j);
 }
 

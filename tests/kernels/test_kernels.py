@@ -44,17 +44,17 @@ def positions_of(width, tile, table, columns):
 
 
 @pytest.mark.parametrize("columns", [16, 32, 48, 208, 1040])
-@pytest.mark.parametrize("n_planes", [1, 2])
+@pytest.mark.parametrize("n_digits", [1, 2])
 @pytest.mark.parametrize("width", WIDTHS)
-def test_dot_and_gradient_of_codes(name, width, n_planes, columns):
-    rng = np.random.default_rng(width * columns + n_planes)
+def test_dot_and_gradient_of_codes(name, width, n_digits, columns):
+    rng = np.random.default_rng(width * columns + n_digits)
     tile, table = random_tile(rng, width, columns)
     positions = positions_of(width, tile, table, columns)
-    model = rng.integers(-128, 128, (n_planes, columns), dtype=np.int8)
-    residual = rng.integers(-128, 128, (n_planes, 64), dtype=np.int8)
+    model = rng.integers(-128, 128, (n_digits, columns), dtype=np.int8)
+    residual = rng.integers(-128, 128, (n_digits, 64), dtype=np.int8)
     for first, last in RANGES:
         rows = slice(16 * first, 16 * last)
-        expected = np.zeros((n_planes, 64), dtype=np.int32)
+        expected = np.zeros((n_digits, 64), dtype=np.int32)
         expected[:, rows] = model.astype(np.int64) @ positions[rows].T
         for which in (name, "portable"):
             assert np.array_equal(kernel_hooks.dot(which, width, tile, table, model, first, last), expected)
@@ -163,8 +163,8 @@ def test_steps(name, n):
         expected = kernel_hooks.step("portable", solver, vectors, 0.37, 0.011)
         assert all(np.array_equal(a, b) for a, b in zip(found, expected, strict=True))
         assert found[2] == np.abs(found[0]).max()
-        for n_planes in (1, 2):
-            sums = rng.integers(-(10**6), 10**6, (n_planes, n), dtype=np.int32)
+        for n_digits in (1, 2):
+            sums = rng.integers(-(10**6), 10**6, (n_digits, n), dtype=np.int32)
             gradient = kernel_hooks.batch_gradient("portable", sums, vectors[2], 0.1, 0.7)
             given = np.concatenate([vectors[:2], gradient[None], vectors[3:]])
             expected = kernel_hooks.step("portable", solver, given, 0.37, 0.011)
@@ -175,8 +175,8 @@ def test_steps(name, n):
     found = kernel_hooks.shrink(name, threshold_anchor_offset)
     expected = kernel_hooks.shrink("portable", threshold_anchor_offset)
     assert np.array_equal(found[0], expected[0]) and found[1] == expected[1] == np.abs(found[0]).max()
-    for n_planes in (1, 2):
-        sums = rng.integers(-(10**6), 10**6, (n_planes, n), dtype=np.int32)
+    for n_digits in (1, 2):
+        sums = rng.integers(-(10**6), 10**6, (n_digits, n), dtype=np.int32)
         found = [kernel_hooks.batch_gradient(k, sums, vectors[0], 0.1, 0.7) for k in (name, "portable")]
         assert np.array_equal(*found)
     found = [kernel_hooks.batch_gradient_float(k, sums[0] / 7, vectors[0], 0.7) for k in (name, "portable")]
@@ -194,11 +194,11 @@ def test_shrink_is_the_proximal_step(name):
     assert kernel_hooks.shrink(name, np.array([threshold, anchor, offset]))[1] == np.inf
 
 
-@pytest.mark.parametrize("n_planes", [1, 2])
-def test_sums_in_double(name, n_planes):
-    rng = np.random.default_rng(n_planes)
-    sums = rng.integers(-(10**8), 10**8, (n_planes, 64), dtype=np.int32)
-    joined = sums[0].astype(float) if n_planes == 1 else 256.0 * sums[0] + sums[1]
+@pytest.mark.parametrize("n_digits", [1, 2])
+def test_sums_in_double(name, n_digits):
+    rng = np.random.default_rng(n_digits)
+    sums = rng.integers(-(10**8), 10**8, (n_digits, 64), dtype=np.int32)
+    joined = sums[0].astype(float) if n_digits == 1 else 256.0 * sums[0] + sums[1]
     start, scale = rng.normal(size=64), np.float32(0.1)
     small = sums // 100  # gradients: the joined integer has 32 bits
     for which in (name, "portable"):
@@ -208,7 +208,7 @@ def test_sums_in_double(name, n_planes):
             assert np.array_equal(found[rows], (joined[rows] - 17.5) * 0.3)
             assert not found[: 16 * first].any()
             assert not found[16 * last :].any()
-        exact = small[0].astype(float) if n_planes == 1 else 256.0 * small[0] + small[1]
+        exact = small[0].astype(float) if n_digits == 1 else 256.0 * small[0] + small[1]
         assert np.array_equal(kernel_hooks.add_sums(which, small, scale, start), start + float(scale) * exact)
         moved, penalty_gradient = rng.normal(size=64).astype(np.float32), rng.normal(size=64)
         total, left, single = kernel_hooks.fold(which, penalty_gradient, start, moved)
@@ -226,12 +226,18 @@ def test_rows_of_a_batch(name, weighted, bits):
     w = weights if weighted else np.float32(1)
     for count, end in ((16, 16), (5, 16), (48, 48), (64, 64), (49, 64)):
         for solver in ("saga", "sgd"):
-            found = kernel_hooks.rows(name, solver, product, weights, table_residual, count, end, bits, 9)
-            expected = kernel_hooks.rows("portable", solver, product, weights, table_residual, count, end, bits, 9)
-            assert all(np.array_equal(a, b) for a, b in zip(found, expected, strict=True))
-            scale, planes, total, left = found
+
+            def quantized(which, count=count, end=end, solver=solver):
+                rows = which, product, weights, table_residual, count, end
+                if solver == "saga":
+                    return kernel_hooks.saga_rows(*rows, bits, 9)
+                return *kernel_hooks.sgd_rows(*rows), table_residual
+
+            found = quantized(name)
+            assert all(np.array_equal(a, b) for a, b in zip(found, quantized("portable"), strict=True))
+            scale, digits, total, left = found
             one = solver == "saga" and 1 <= bits <= 8
-            q = planes[0].astype(int) if one else 256 * planes[0].astype(int) + planes[1]
+            q = digits[0].astype(int) if one else 256 * digits[0].astype(int) + digits[1]
             assert not q[count:].any()
             assert total == np.float32(scale) * np.float32(q.sum())
             value = (

@@ -74,7 +74,7 @@ def works(rows, folder, seed):
         None,
     )
     yield "append", lambda: len(PackedMatrix.append(copied(path), X, y, **kind)), lambda result: np.array(result), None
-    yield "narrow", lambda: packed.requantize(2, random_state=0), lambda result: codes(result[::97]), None
+    yield "requantize", lambda: packed.requantize(2, random_state=0), lambda result: codes(result[::97]), None
     yield "take", lambda: packed[::2].requantize(4, random_state=0), lambda result: codes(result[::97]), None
     yield "load", lambda: PackedMatrix.load(path, mmap=False), lambda result: codes(result[::97]), None
     for name, task in linear.items():

@@ -57,7 +57,7 @@ def works(folder):
     yield "fit, sgd", lambda: ZipMLRegressor(4, solver="sgd", max_iter=3, tol=0, random_state=0, n_jobs=2).fit(X, y)
     yield "fit, classes", lambda: ZipMLLSSVC(4, random_state=0).fit(packed, labels)
     yield "predict", lambda: fitted.predict(packed)
-    yield "take, narrow", lambda: packed[::2].requantize(2, random_state=0).rounding_variance
+    yield "take, requantize", lambda: packed[::2].requantize(2, random_state=0).rounding_variance
     yield "save", lambda: packed.save(other)
     yield "load", lambda: PackedMatrix.load(path)[3:9]
     yield "load, not mapped", lambda: PackedMatrix.load(path, mmap=False)[3:9]

@@ -1,4 +1,4 @@
-"""Pack, fit, narrow, take, predict and read in threads, at every width and with every solver, for the thread sanitizer.
+"""Pack, fit, requantize, take, predict and read in threads, at every width, with every solver, for the sanitizer.
 
 Run: tests/stress/sanitize thread [tests/stress/races.py [--rounds 2]]
 

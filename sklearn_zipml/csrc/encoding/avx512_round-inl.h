@@ -208,6 +208,94 @@ ZML_TARGET_INLINE void sum_rows(const Batch *batch, const uint8_t (*codes)[ZML_T
   _mm512_storeu_si512(lanes->square, square);
 }
 
+/* The levels of a column: by grid cell the number of the interval, where there are few, or the level below, and the gap
+ * above it. `far` says whether a gap is 128 or more: errors of shorter ones add up to less than 2^32 in four tiles. */
+typedef struct {
+  Table cells, gap_cells;
+  __m512i levels, gaps; /* by interval, if there are few */
+  int far;
+} ColumnLevels;
+
+ZML_TARGET_INLINE ColumnLevels levels_of_column(const zml_codebook *book, size_t j, int few) {
+  ColumnLevels of;
+  of.cells = table_of((few ? book->interval : book->below) + 256 * j);
+  of.gap_cells = few ? (Table){{set(0)}} : table_of(book->gap + 256 * j);
+  of.levels = few ? four_times(book->levels + ZML_MAX_CODES * j) : set(0);
+  of.gaps = few ? four_times(book->gaps + ZML_MAX_CODES * j) : set(0);
+  const __m512i *gap = of.gap_cells.quarter;
+  if (few)
+    of.far = _mm_movemask_epi8(_mm512_castsi512_si128(of.gaps)) != 0;
+  else
+    of.far =
+        _mm512_movepi8_mask(_mm512_or_si512(_mm512_or_si512(gap[0], gap[1]), _mm512_or_si512(gap[2], gap[3]))) != 0;
+  return of;
+}
+
+/* What the columns of all tiles are rounded with. */
+typedef struct {
+  __m512i order, to_cells, upper_bytes, ones, upper_ones;
+} RoundWords;
+
+ZML_TARGET_INLINE RoundWords round_words(size_t j) {
+  const __m512i words = _mm512_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15);
+  const RoundWords with = {.order = order_of_column(j),
+                           .to_cells =
+                               _mm512_add_epi32(_mm512_mullo_epi32(words, set(0x04040404)),
+                                                set(0x43034101)), /* upper bytes of words of two registers in turn */
+                           .upper_bytes = kept(0xff00ff00),
+                           .ones = kept(0x00010001),
+                           .upper_ones = kept(0x01000100)};
+  return with;
+}
+
+/* Where the rows of a tile are: interval (if levels are few) and level below, in bytes; in words of 1/256 how far above
+ * it, and the gap to the next one. */
+typedef struct {
+  __m512i interval, below, above[2], gap[2];
+} Places;
+
+ZML_TARGET_INLINE Places places_of(const uint32_t *pair, const ColumnLevels *of, const RoundWords *with, int few) {
+  Places p;
+  __m512i value[2];
+  take_column(pair, with->order, value);
+  const __m512i cell = _mm512_permutex2var_epi8(value[0], with->to_cells, value[1]);
+  p.interval = found_in_table(&of->cells, cell);
+  p.below = few ? _mm512_shuffle_epi8(of->levels, p.interval) : p.interval;
+  const __m512i step = few ? _mm512_shuffle_epi8(of->gaps, p.interval) : found_in_table(&of->gap_cells, cell);
+  p.above[0] = _mm512_sub_epi16(value[0], _mm512_slli_epi16(p.below, 8));
+  p.above[1] = _mm512_sub_epi16(value[1], _mm512_and_si512(p.below, with->upper_bytes));
+  p.gap[0] = _mm512_slli_epi16(step, 8);
+  p.gap[1] = _mm512_and_si512(step, with->upper_bytes);
+  return p;
+}
+
+/* Codes of rows that go up or do not, in each of two draws if there are pairs. */
+ZML_TARGET_INLINE __m512i codes_of(const Places *p, const __mmask32 (*up)[2], const RoundWords *with, int few,
+                                   int pairs) {
+  __m512i code = few && pairs ? _mm512_add_epi8(p->interval, p->interval) : few ? p->interval : p->below;
+  for (int odd = 0; odd < 2; odd++) {
+    /* levels of pairs are an even number of steps apart */
+    const __m512i part = pairs ? _mm512_srli_epi16(p->gap[odd], 1) : p->gap[odd];
+    const __m512i rise = few   ? (odd ? with->upper_ones : with->ones)
+                         : odd ? _mm512_and_si512(part, with->upper_bytes)
+                               : _mm512_srli_epi16(part, 8);
+    code = _mm512_mask_add_epi16(code, up[0][odd], code, rise);
+    if (pairs)
+      code = _mm512_mask_add_epi16(code, up[1][odd], code, rise);
+  }
+  return code;
+}
+
+/* Their rounding errors, in 1/128, but for the sign. */
+ZML_TARGET_INLINE __m512i errors_of(const Places *p, const __mmask32 (*up)[2], int odd, int pairs) {
+  const __m512i near = _mm512_avg_epu16(p->above[odd], _mm512_setzero_si512());
+  const __m512i step_up = _mm512_srli_epi16(p->gap[odd], pairs ? 2 : 1);
+  if (!pairs)
+    return _mm512_mask_sub_epi16(near, up[0][odd], step_up, near);
+  const __m512i risen = _mm512_maskz_mov_epi16(up[0][odd], step_up);
+  return _mm512_sub_epi16(_mm512_mask_add_epi16(risen, up[1][odd], risen, step_up), near);
+}
+
 #define round_column_as round_column_as
 ZML_TARGET_INLINE void round_column_as(const Batch *batch, size_t j, zml_sampling sampling, int few,
                                        uint8_t (*codes)[ZML_TILE_ROWS]) {
@@ -220,71 +308,34 @@ ZML_TARGET_INLINE void round_column_as(const Batch *batch, size_t j, zml_samplin
   zml_lanes *lanes = batch->work->lanes + j;
   const size_t next = zml_padded_columns(book->n_columns) / 2 * ZML_TILE_ROWS;
   const uint32_t *from = batch->work->coordinates + j / 2 * ZML_TILE_ROWS;
-  const Table table = table_of((few ? book->interval : book->below) + 256 * j);
-  const Table gap_table = few ? (Table){{set(0)}} : table_of(book->gap + 256 * j);
-  const __m512i levels = few ? four_times(book->levels + ZML_MAX_CODES * j) : set(0);
-  const __m512i gaps = few ? four_times(book->gaps + ZML_MAX_CODES * j) : set(0);
+  const ColumnLevels levels = levels_of_column(book, j, few);
   fetch_column(batch, j + 1, few ? book->interval : book->below);
   const DrawKey key = draw_key(book, 0, j), key2 = draw_key(book, 1, j);
-  const __m512i order = order_of_column(j), upper_bytes = kept(0xff00ff00), ones = kept(0x00010001);
-  const __m512i zero = _mm512_setzero_si512(), upper_ones = kept(0x01000100);
-  const __m512i to_cells = _mm512_add_epi32(
-      _mm512_mullo_epi32(_mm512_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15), set(0x04040404)),
-      set(0x43034101)); /* upper bytes of words of two registers in turn */
-  __m512i noise = zero, squares = zero;
+  const RoundWords with = round_words(j);
+  __m512i noise = _mm512_setzero_si512(), squares = noise;
   ZML_ALIGNED int16_t errors[ZML_BLOCK_TILES][ZML_TILE_ROWS];
-  /* errors of shorter gaps than 128 add up to less than 2^32 in four tiles */
-  const int far =
-      few ? _mm_movemask_epi8(_mm_loadu_si128((const __m128i *)(book->gaps + ZML_MAX_CODES * j))) != 0
-          : _mm512_movepi8_mask(_mm512_or_si512(_mm512_or_si512(gap_table.quarter[0], gap_table.quarter[1]),
-                                                _mm512_or_si512(gap_table.quarter[2], gap_table.quarter[3]))) != 0;
   for (size_t tile = 0; tile < batch->n_tiles; tile++, from += next) {
-    __m512i value[2], error[2];
-    take_column(from, order, value);
-    const __m512i cell = _mm512_permutex2var_epi8(value[0], to_cells, value[1]);
-    const __m512i index = found_in_table(&table, cell);
-    const __m512i below = few ? _mm512_shuffle_epi8(levels, index) : index;
-    const __m512i step = few ? _mm512_shuffle_epi8(gaps, index) : found_in_table(&gap_table, cell);
-    const __m512i above[2] = {_mm512_sub_epi16(value[0], _mm512_slli_epi16(below, 8)),
-                              _mm512_sub_epi16(value[1], _mm512_and_si512(below, upper_bytes))};
-    const __m512i gap[2] = {_mm512_slli_epi16(step, 8), _mm512_and_si512(step, upper_bytes)}; /* in 1/256 */
-    __mmask32 up[2], up2[2] = {0, 0};
+    const Places places = places_of(from, &levels, &with, few);
+    __mmask32 up[2][2] = {{0}};
     if (sampling == ZML_NEAREST)
       for (int odd = 0; odd < 2; odd++)
-        up[odd] = _mm512_cmpge_epu16_mask(above[odd], _mm512_srli_epi16(gap[odd], 1));
+        up[0][odd] = _mm512_cmpge_epu16_mask(places.above[odd], _mm512_srli_epi16(places.gap[odd], 1));
     else
-      goes_up_masks(&batch->keys[tile], 0, key, above, gap, ones, up);
+      goes_up_masks(&batch->keys[tile], 0, key, places.above, places.gap, with.ones, up[0]);
     if (pairs)
-      goes_up_masks(&batch->keys[tile], 1, key2, above, gap, ones, up2);
-    __m512i code = few && pairs ? _mm512_add_epi8(index, index) : few ? index : below;
-    for (int odd = 0; odd < 2; odd++) {
-      /* levels of pairs are an even number of steps apart */
-      const __m512i part = few ? zero : pairs ? _mm512_srli_epi16(gap[odd], 1) : gap[odd];
-      const __m512i rise = few   ? (odd ? upper_ones : ones)
-                           : odd ? _mm512_and_si512(part, upper_bytes)
-                                 : _mm512_srli_epi16(part, 8);
-      code = _mm512_mask_add_epi16(code, up[odd], code, rise);
-      if (pairs)
-        code = _mm512_mask_add_epi16(code, up2[odd], code, rise);
-      const __m512i near = _mm512_avg_epu16(above[odd], zero); /* in 1/128 */
-      const __m512i step_up = _mm512_srli_epi16(gap[odd], pairs ? 2 : 1);
-      if (pairs) {
-        const __m512i risen = _mm512_maskz_mov_epi16(up[odd], step_up);
-        error[odd] = _mm512_sub_epi16(_mm512_mask_add_epi16(risen, up2[odd], risen, step_up), near);
-      } else
-        error[odd] = _mm512_mask_sub_epi16(near, up[odd], step_up, near);
-    }
-    _mm512_storeu_si512(codes[tile], code);
+      goes_up_masks(&batch->keys[tile], 1, key2, places.above, places.gap, with.ones, up[1]);
+    _mm512_storeu_si512(codes[tile], codes_of(&places, (const __mmask32(*)[2])up, &with, few, pairs));
     if (!noisy)
       continue;
-    squares = _mm512_dpwssd_epi32(_mm512_dpwssd_epi32(squares, error[0], error[0]), error[1], error[1]);
-    if (far) {
-      noise = add_words(noise, squares);
-      squares = zero;
+    for (int odd = 0; odd < 2; odd++) {
+      const __m512i error = errors_of(&places, (const __mmask32(*)[2])up, odd, pairs);
+      squares = _mm512_dpwssd_epi32(squares, error, error);
+      if (few && batch->tally)
+        _mm512_store_si512(errors[tile] + 32 * odd, error);
     }
-    if (few && batch->tally) {
-      _mm512_store_si512(errors[tile], error[0]);
-      _mm512_store_si512(errors[tile] + 32, error[1]);
+    if (levels.far) {
+      noise = add_words(noise, squares);
+      squares = _mm512_setzero_si512();
     }
   }
   if (noisy)
@@ -295,7 +346,7 @@ ZML_TARGET_INLINE void round_column_as(const Batch *batch, size_t j, zml_samplin
       tally_rows(batch, codes, (const int16_t (*)[ZML_TILE_ROWS])errors, book->width,
                  batch->work->tallies + ZML_MAX_CODES * j);
   } else
-    sum_rows(batch, codes, few ? four_times(book->positions + ZML_MAX_CODES * j) : zero, few, lanes);
+    sum_rows(batch, codes, few ? four_times(book->positions + ZML_MAX_CODES * j) : set(0), few, lanes);
 }
 
 #define join_codes join_codes

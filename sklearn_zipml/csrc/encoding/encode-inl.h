@@ -79,8 +79,8 @@ ZML_TARGET_INLINE void add_places(uint64_t place, Content *content) {
 
 /* Rounding */
 
-/* 1 with probability above / gap, decided by 16 random bits, the lowest one set, so that the odds are rounded to
- * nearest. */
+/* 1 with probability above / gap, decided by 16 random bits, the lowest one set, so that the probability is
+ * rounded to nearest. */
 ZML_TARGET_INLINE void goes_up(const Batch *batch, size_t tile, size_t column, uint32_t draw, const uint16_t *above,
                                const uint8_t *gap, uint8_t *up) {
   const Keys *keys = &batch->keys[tile];

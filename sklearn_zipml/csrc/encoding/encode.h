@@ -132,12 +132,17 @@ typedef void zml_widen_f16(const uint16_t *from, size_t n, uint32_t *to);
 typedef int zml_optimal_levels(const double *position, const double *count, const double *sum, const double *square,
                                int n_positions, int n_levels, uint8_t *chosen);
 
-/* Levels of one column from a sample of its values, low < high being its full range.
- * stride 2 keeps to even grid positions, so that midpoints of levels are positions too. Returns the number of
- * levels written; top is the grid position of `high`; deviation the standard deviation in steps (infinite where
- * the column is a lattice and nothing is lost). */
-typedef int zml_column_levels(const double *values, size_t n, double low, double high, int n_levels, int max_steps,
-                              int stride, uint8_t *levels, int *top, double *deviation);
+/* Levels of one column from a sample of its values, low < high being its full range; at most n_levels, on a grid of at
+ * most max_steps * stride steps. stride 2 keeps to even grid positions, so that midpoints of levels are positions too.
+ * Returns the number of levels written; top is the grid position of `high`; deviation the standard deviation in steps
+ * (infinite where the column is a lattice and nothing is lost). */
+typedef struct {
+  const double *values;
+  size_t n;
+  double low, high;
+} zml_column_sample;
+typedef int zml_column_levels(const zml_column_sample *sample, int n_levels, int max_steps, int stride, uint8_t *levels,
+                              int *top, double *deviation);
 
 /* Tiles that are requantized together. */
 enum { ZML_REQUANTIZE_TILES = 16 };
@@ -146,7 +151,7 @@ enum { ZML_REQUANTIZE_TILES = 16 };
  * threshold[k], plus rise2[k] if another one is below threshold2[k] (the second draw of ZML_DOUBLE; NULL if there is
  * none). before[k] and after[code] are the grid positions that codes stand for, NULL with 8 bits: codes are positions.
  * All are [padded column][256], but before and after, [padded column][16], and far, [padded column]: whether positions
- * may move by more than 127. Odds are two planes of bytes, the upper one first and below 255. */
+ * may move by more than 127. Thresholds are two planes of bytes, the upper one first and below 255. */
 typedef struct {
   size_t n_columns, padded;
   int from, to;
@@ -154,10 +159,20 @@ typedef struct {
   const uint8_t *base, *rise, *rise2, *threshold, *threshold2, *before, *after, *far;
 } zml_requantization;
 
-/* Requantizes n_tiles whole tiles, tile_bytes of either width apart; the first one is number `ordinal`. Adds up, of
- * each column, the new positions, their squares and their squared distances from the old ones. */
-typedef void zml_requantize(const uint8_t *source, uint8_t *tiles, size_t n_tiles, uint64_t ordinal,
-                            const zml_requantization *plan, uint64_t *sum, uint64_t *square, uint64_t *error);
+/* Requantizes n_tiles whole tiles of `source` into `made`, tile_bytes of either width apart; the first one is number
+ * `ordinal`. Adds up, of each column, the new positions, their squares and their squared distances from the old ones.
+ */
+typedef struct {
+  const uint8_t *source;
+  uint8_t *made;
+  size_t n_tiles;
+  uint64_t ordinal;
+} zml_requantized_tiles;
+typedef struct {
+  uint64_t *sum, *square, *error;
+} zml_requantized_sums;
+typedef void zml_requantize(const zml_requantization *plan, const zml_requantized_tiles *tiles,
+                            const zml_requantized_sums *sums);
 
 /* A tile made of 64 packed rows; missing ones are zero. */
 typedef void zml_tile_of_rows(const uint8_t *rows, int width, size_t padded_columns, uint8_t *tile);

@@ -270,14 +270,15 @@ ZML_TARGET static double bin_values(const double *values, size_t n, double low, 
   return square;
 }
 
-ZML_TARGET static int column_levels(const double *values, size_t n, double low, double high, int n_levels,
-                                    int max_steps, int stride, uint8_t *levels, int *top, double *deviation) {
-  const double range = high - low;
-  const int lattice = lattice_steps(values, n, low, range, max_steps), steps = lattice ? lattice : max_steps;
+ZML_TARGET static int column_levels(const zml_column_sample *sample, int n_levels, int max_steps, int stride,
+                                    uint8_t *levels, int *top, double *deviation) {
+  const double low = sample->low, range = sample->high - low;
+  const int lattice = lattice_steps(sample->values, sample->n, low, range, max_steps);
+  const int steps = lattice ? lattice : max_steps;
   /* moments below each position; squares add up to the same whatever the levels, so they are left out */
   double position[MAX_POSITIONS], count[MAX_POSITIONS + 1] = {0}, sum[MAX_POSITIONS + 1] = {0};
   const double none[MAX_POSITIONS + 1] = {0};
-  const double square = bin_values(values, n, low, steps / range, steps, count + 1, sum + 1);
+  const double square = bin_values(sample->values, sample->n, low, steps / range, steps, count + 1, sum + 1);
   for (int k = 0; k <= steps; k++) {
     position[k] = k;
     count[k + 1] += count[k];

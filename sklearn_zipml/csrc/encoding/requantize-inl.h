@@ -1,8 +1,9 @@
 /* Fewer bits out of packed codes; part of encode-inl.h.
  *
  * A block of tiles goes by a column group at a time, so that a column's tables stay in registers. Random bytes decide
- * whether a code goes up. The odds are of 16 bits: in each block the upper one of a code's is raised by one with the
- * odds of its lower one, which leaves them what they are and needs no second byte for a row. */
+ * whether a code goes up, those below its threshold. Thresholds have 16 bits: in each block the upper byte of a code's
+ * is raised by one with the probability that the lower one says, which leaves the probability of going up what it is
+ * and needs no second byte for a row. */
 
 /* Bytes [column][plane] of four columns' words to [plane][column], or back. */
 #ifndef swap_bytes
@@ -185,60 +186,58 @@ ZML_TARGET_INLINE void join_group(const uint32_t (*codes)[ZML_GROUP_COLUMNS][WOR
   }
 }
 
-ZML_TARGET_INLINE void requantize_as(const uint8_t *source, uint8_t *tiles, size_t n_tiles, uint64_t ordinal,
-                                     const zml_requantization *plan, uint64_t *sum, uint64_t *square, uint64_t *error,
-                                     int from, int to, int pairs) {
+ZML_TARGET_INLINE void requantize_as(const zml_requantization *plan, const zml_requantized_tiles *tiles,
+                                     const zml_requantized_sums *sums, int from, int to, int pairs) {
+  const uint8_t *source = tiles->source;
+  const size_t n_tiles = tiles->n_tiles;
   const size_t size = zml_tile_bytes(plan->padded, plan->from), new_size = zml_tile_bytes(plan->padded, plan->to);
   const size_t groups = plan->padded / ZML_GROUP_COLUMNS;
   for (size_t first = 0, count; first < n_tiles; first += count) {
     RequantizeBlock block;
-    count = REQUANTIZE_TILES - (ordinal + first) % REQUANTIZE_TILES;
+    count = REQUANTIZE_TILES - (tiles->ordinal + first) % REQUANTIZE_TILES;
     count = count < n_tiles - first ? count : n_tiles - first;
-    start_block(plan, ordinal + first, count, &block);
+    start_block(plan, tiles->ordinal + first, count, &block);
     for (size_t group = 0; group < groups; group++) {
       ZML_ALIGNED uint32_t codes[REQUANTIZE_TILES][ZML_GROUP_COLUMNS][WORDS];
       split_group(source + first * size, size, group, from ? 8 : plan->from, count, codes);
       for (size_t c = 0; c < ZML_GROUP_COLUMNS; c++) {
         const size_t j = group * ZML_GROUP_COLUMNS + c;
-        RequantizeSums sums = {0, 0, 0};
+        RequantizeSums added = {0, 0, 0};
         /* a group's lines are a tile apart, which no processor expects; all at once they would wait for each other */
         if (group + AHEAD_GROUPS < groups && (from || c < 2))
           for (size_t t = first; t < first + count; t++)
             ZML_PREFETCH_FAR(source + t * size +
                              ZML_LINE * (zml_line_of(group + AHEAD_GROUPS, 0, from ? 8 : plan->from) + c));
         requantize_column(plan, j, &block, from, to, pairs, (uint32_t (*)[ZML_GROUP_COLUMNS][WORDS])(codes[0] + c),
-                          &sums);
+                          &added);
         if (j >= plan->n_columns)
           continue;
-        sum[j] += sums.sum;
-        square[j] += sums.square;
-        error[j] += sums.error;
+        sums->sum[j] += added.sum;
+        sums->square[j] += added.square;
+        sums->error[j] += added.error;
       }
       join_group((const uint32_t (*)[ZML_GROUP_COLUMNS][WORDS])codes, new_size, group, plan->to, count,
-                 tiles + first * new_size);
+                 tiles->made + first * new_size);
     }
   }
   lines_stored();
 }
 
-#define REQUANTIZE_AS(from, to, pairs)                                                                                 \
-  requantize_as(source, tiles, n_tiles, ordinal, plan, sum, square, error, from, to, pairs)
-
-ZML_TARGET static void requantize(const uint8_t *source, uint8_t *tiles, size_t n_tiles, uint64_t ordinal,
-                                  const zml_requantization *plan, uint64_t *sum, uint64_t *square, uint64_t *error) {
+ZML_TARGET static void requantize(const zml_requantization *plan, const zml_requantized_tiles *tiles,
+                                  const zml_requantized_sums *sums) {
   if (plan->threshold2) {
     if (plan->from < 8)
-      REQUANTIZE_AS(0, 0, 1);
+      requantize_as(plan, tiles, sums, 0, 0, 1);
     else if (plan->to < 8)
-      REQUANTIZE_AS(1, 0, 1);
+      requantize_as(plan, tiles, sums, 1, 0, 1);
     else
-      REQUANTIZE_AS(1, 1, 1);
+      requantize_as(plan, tiles, sums, 1, 1, 1);
   } else {
     if (plan->from < 8)
-      REQUANTIZE_AS(0, 0, 0);
+      requantize_as(plan, tiles, sums, 0, 0, 0);
     else if (plan->to < 8)
-      REQUANTIZE_AS(1, 0, 0);
+      requantize_as(plan, tiles, sums, 1, 0, 0);
     else
-      REQUANTIZE_AS(1, 1, 0);
+      requantize_as(plan, tiles, sums, 1, 1, 0);
   }
 }

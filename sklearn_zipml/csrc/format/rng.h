@@ -35,7 +35,7 @@ static inline uint32_t zml_draw(uint64_t key, uint32_t column) {
 /* Rounding of samples: 16 random bits of 64 of a row and 32 of a column, one multiplication for both. The upper and
  * lower half of the product of 16-bit numbers, each masked by the column, are mixed, and a word of the row makes the
  * result uniform. Of two columns, or of two draws of one, it is independent as far as 2^28 rows show: covariances of
- * rounding up are below 6e-5 (1.5e-5 being the error of that measurement), whatever the odds. */
+ * rounding up are below 6e-5 (1.5e-5 being the error of that measurement), whatever their probability. */
 static inline uint16_t zml_row_draw(uint16_t a, uint16_t b, uint16_t c, uint32_t column) {
   const uint32_t product = (uint32_t)(uint16_t)(a ^ column) * (uint16_t)(b ^ column >> 16);
   return (uint16_t)(product ^ product >> 16 ^ c);

@@ -39,33 +39,33 @@ ZML_TARGET_INLINE void add_rows(const __m256i *sum, int32_t *out) {
   }
 }
 
-ZML_TARGET_INLINE void dot(const uint8_t *tile, const uint8_t *table, size_t columns, const int8_t *planes,
-                           size_t plane_stride, int first, int last, int32_t *out, int width, int n_planes) {
-  const size_t groups = columns / ZML_GROUP_COLUMNS;
-  for (int k = 0; k < n_planes; k++)
-    memset(out + k * ZML_TILE_ROWS + first * ZML_PLANE_ROWS, 0,
-           sizeof *out * (size_t)((last - first) * ZML_PLANE_ROWS));
+ZML_TARGET_INLINE void dot(const zml_samples *x, const int8_t *digits, size_t stride, int32_t *out, int width,
+                           int n_digits) {
+  const size_t groups = x->columns / ZML_GROUP_COLUMNS;
+  for (int k = 0; k < n_digits; k++)
+    memset(out + k * ZML_TILE_ROWS + x->first * ZML_PLANE_ROWS, 0,
+           sizeof *out * (size_t)((x->last - x->first) * ZML_PLANE_ROWS));
   for (size_t start = 0; start < groups; start += BLOCK_GROUPS) {
     const size_t stop = groups - start < BLOCK_GROUPS ? groups : start + BLOCK_GROUPS;
-    for (int plane = first; plane < last; plane++) {
+    for (int plane = x->first; plane < x->last; plane++) {
       __m256i high[4], low[4];
       for (int k = 0; k < 4; k++)
         high[k] = low[k] = _mm256_setzero_si256();
       for (size_t group = start; group < stop; group++) {
-        const Table levels = table_of(table, group, width);
-        const __m256i m = four_of(planes + group * ZML_GROUP_COLUMNS);
-        const __m256i m2 = n_planes > 1 ? four_of(planes + plane_stride + group * ZML_GROUP_COLUMNS) : m;
+        const Table levels = table_of(x->table, group, width);
+        const __m256i m = four_of(digits + group * ZML_GROUP_COLUMNS);
+        const __m256i m2 = n_digits > 1 ? four_of(digits + stride + group * ZML_GROUP_COLUMNS) : m;
         for (int half = 0; half < 2; half++) {
-          const __m256i g = levels_of(tile, group, plane, half, levels, width);
+          const __m256i g = levels_of(x->tile, group, plane, half, levels, width);
           for (int upper = 0; upper < 2; upper++) {
             high[2 * half + upper] = _mm256_add_epi32(high[2 * half + upper], products_of(g, m, upper));
-            if (n_planes > 1)
+            if (n_digits > 1)
               low[2 * half + upper] = _mm256_add_epi32(low[2 * half + upper], products_of(g, m2, upper));
           }
         }
       }
       add_rows(high, out + plane * ZML_PLANE_ROWS);
-      if (n_planes > 1)
+      if (n_digits > 1)
         add_rows(low, out + ZML_TILE_ROWS + plane * ZML_PLANE_ROWS);
     }
   }
@@ -77,36 +77,35 @@ ZML_TARGET_INLINE void store_columns(__m256i lower, __m256i upper, int32_t *out)
   _mm_storeu_si128((__m128i *)out, _mm_add_epi32(_mm256_castsi256_si128(sums), _mm256_extracti128_si256(sums, 1)));
 }
 
-ZML_TARGET_INLINE void gradient(const uint8_t *tile, const uint8_t *table, size_t columns, const int8_t *planes,
-                                int first, int last, int32_t *out, size_t out_stride, const uint8_t *ahead, int width,
-                                int n_planes) {
+ZML_TARGET_INLINE void gradient(const zml_samples *x, const int8_t *digits, int32_t *out, size_t out_stride, int width,
+                                int n_digits) {
   const __m256i transpose = _mm256_broadcastsi128_si256(
       _mm_setr_epi8(0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15)); /* 4 x 4 in each lane */
   __m256i r[2][4][2]; /* the residuals of the 4 rows of each lane, twice */
-  for (int plane = first; plane < last; plane++)
+  for (int plane = x->first; plane < x->last; plane++)
     for (int half = 0; half < 2; half++)
-      for (int k = 0; k < n_planes; k++) {
-        const int8_t *row = planes + k * ZML_TILE_ROWS + plane * ZML_PLANE_ROWS + 8 * half;
+      for (int k = 0; k < n_digits; k++) {
+        const int8_t *row = digits + k * ZML_TILE_ROWS + plane * ZML_PLANE_ROWS + 8 * half;
         r[k][plane][half] = _mm256_permute2x128_si256(four_of(row), four_of(row + 4), 0x20);
       }
-  for (size_t group = 0; group < columns / ZML_GROUP_COLUMNS; group++) {
+  for (size_t group = 0; group < x->columns / ZML_GROUP_COLUMNS; group++) {
     if (group % 4 == 0)
-      fetch_ahead(ahead, group / 4, width, last - first);
-    const Table levels = table_of(table, group, width);
+      fetch_ahead(x->ahead, group / 4, width, x->last - x->first);
+    const Table levels = table_of(x->table, group, width);
     __m256i high[2], low[2];
     for (int upper = 0; upper < 2; upper++)
       high[upper] = low[upper] = _mm256_setzero_si256();
-    for (int plane = first; plane < last; plane++)
+    for (int plane = x->first; plane < x->last; plane++)
       for (int half = 0; half < 2; half++) {
-        const __m256i g = _mm256_shuffle_epi8(levels_of(tile, group, plane, half, levels, width), transpose);
+        const __m256i g = _mm256_shuffle_epi8(levels_of(x->tile, group, plane, half, levels, width), transpose);
         for (int upper = 0; upper < 2; upper++) {
           high[upper] = _mm256_add_epi32(high[upper], products_of(g, r[0][plane][half], upper));
-          if (n_planes > 1)
+          if (n_digits > 1)
             low[upper] = _mm256_add_epi32(low[upper], products_of(g, r[1][plane][half], upper));
         }
       }
     store_columns(high[0], high[1], out + group * ZML_GROUP_COLUMNS);
-    if (n_planes > 1)
+    if (n_digits > 1)
       store_columns(low[0], low[1], out + out_stride + group * ZML_GROUP_COLUMNS);
   }
 }

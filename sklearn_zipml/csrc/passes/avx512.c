@@ -26,24 +26,23 @@ ZML_TARGET_INLINE __m512i read_once(__m512i v) {
 /* How far ahead of the loop a tile is fetched; tiles come in random order, so the first lines are never there. */
 enum { AHEAD = 2048 };
 
-/* Adds the products of `count` planes of a column group to the rows' sums: lane i of an accumulator is row i. `fetch`
- * says whether lines further on are to be fetched. */
-ZML_TARGET_INLINE void dot_group(const uint8_t *tile, const uint8_t *table, size_t group, const int8_t *planes,
-                                 size_t plane_stride, int first, __m512i *high, __m512i *low, int fetch, int width,
-                                 int n_planes, int count) {
-  const __m512i levels = table_of(table, group, width);
+/* Adds the products of `count` planes of a column group to the rows' sums by the first and the second digit: lane i of
+ * an accumulator is row i. `fetch` says whether lines further on are to be fetched. */
+ZML_TARGET_INLINE void dot_group(const zml_samples *x, size_t group, const zml_digits *vector, __m512i *high,
+                                 __m512i *low, int fetch, int width, int count) {
+  const __m512i levels = table_of(x->table, group, width);
   int32_t four, more = 0;
-  memcpy(&four, planes + group * ZML_GROUP_COLUMNS, sizeof four);
-  if (n_planes > 1)
-    memcpy(&more, planes + plane_stride + group * ZML_GROUP_COLUMNS, sizeof more);
+  memcpy(&four, vector->digits + group * ZML_GROUP_COLUMNS, sizeof four);
+  if (vector->n_digits > 1)
+    memcpy(&more, vector->digits + vector->stride + group * ZML_GROUP_COLUMNS, sizeof more);
   const __m512i m = _mm512_set1_epi32(four), m2 = _mm512_set1_epi32(more);
   for (int p = 0; p < count; p++) {
-    const uint8_t *line = line_of(tile, group, first + p, width);
+    const uint8_t *line = line_of(x->tile, group, x->first + p, width);
     if (fetch && (p == 0 || width == 8 || (width == 4 && p == 2)))
       ZML_PREFETCH(line + AHEAD);
-    const __m512i g = levels_of(_mm512_loadu_si512(line), group, first + p, levels, width);
+    const __m512i g = levels_of(_mm512_loadu_si512(line), group, x->first + p, levels, width);
     high[p] = _mm512_dpbusd_epi32(high[p], g, m);
-    if (n_planes > 1)
+    if (vector->n_digits > 1)
       low[p] = _mm512_dpbusd_epi32(low[p], g, m2);
   }
 }
@@ -58,24 +57,22 @@ ZML_TARGET_INLINE void add_turns(__m512i sums[4][4], int count) {
       sums[0][p] = _mm512_add_epi32(sums[0][p], sums[u][p]);
 }
 
-ZML_TARGET_INLINE void dot_planes(const uint8_t *tile, const uint8_t *table, size_t columns, const int8_t *planes,
-                                  size_t plane_stride, int first, int32_t *out, int width, int n_planes, int count) {
-  const int turns = turns_of(count);
+ZML_TARGET_INLINE void dot_planes(const zml_samples *x, const zml_digits *vector, int32_t *out, int width, int count) {
+  const int turns = turns_of(count), n_digits = vector->n_digits;
   __m512i high[4][4], low[4][4];
   for (int u = 0; u < turns; u++)
     for (int p = 0; p < count; p++)
       high[u][p] = low[u][p] = _mm512_setzero_si512();
-  for (size_t start = 0; start < columns / ZML_GROUP_COLUMNS; start += (size_t)turns)
+  for (size_t start = 0; start < x->columns / ZML_GROUP_COLUMNS; start += (size_t)turns)
     for (int u = 0; u < turns; u++)
-      dot_group(tile, table, start + (size_t)u, planes, plane_stride, first, high[u], low[u],
-                !zml_is_streamed(width, count), width, n_planes, count);
+      dot_group(x, start + (size_t)u, vector, high[u], low[u], !zml_is_streamed(width, count), width, count);
   add_turns(high, count);
-  if (n_planes > 1)
+  if (n_digits > 1)
     add_turns(low, count);
   for (int p = 0; p < count; p++) {
-    _mm512_storeu_si512(out + (first + p) * ZML_PLANE_ROWS, high[0][p]);
-    if (n_planes > 1)
-      _mm512_storeu_si512(out + ZML_TILE_ROWS + (first + p) * ZML_PLANE_ROWS, low[0][p]);
+    _mm512_storeu_si512(out + (x->first + p) * ZML_PLANE_ROWS, high[0][p]);
+    if (n_digits > 1)
+      _mm512_storeu_si512(out + ZML_TILE_ROWS + (x->first + p) * ZML_PLANE_ROWS, low[0][p]);
   }
 }
 
@@ -101,6 +98,23 @@ ZML_TARGET_INLINE Halves residuals_of(const int8_t *rows) {
   const Halves r = {
       {_mm512_permutexvar_epi32(_mm512_setr_epi32(0, 0, 0, 0, 0, 0, 0, 0, 1, 1, 1, 1, 1, 1, 1, 1), four),
        _mm512_permutexvar_epi32(_mm512_setr_epi32(2, 2, 2, 2, 2, 2, 2, 2, 3, 3, 3, 3, 3, 3, 3, 3), four)}};
+  return r;
+}
+
+/* What sums over the rows of up to four planes work with: the rows' residuals by the first and the second digit. */
+typedef struct {
+  __m512i transpose[2];
+  Halves high[4], low[4];
+} Residuals;
+
+ZML_TARGET_INLINE Residuals residuals_of_planes(const int8_t *digits, int first, int n_digits, int count) {
+  Residuals r = {.transpose = {transposition(0), transposition(1)}};
+  for (int p = 0; p < count; p++) {
+    const int8_t *row = digits + (first + p) * ZML_PLANE_ROWS;
+    r.high[p] = residuals_of(row);
+    if (n_digits > 1)
+      r.low[p] = residuals_of(row + ZML_TILE_ROWS);
+  }
   return r;
 }
 
@@ -141,31 +155,32 @@ ZML_TARGET_INLINE Halves halves_of(const uint8_t *tile, size_t pair, int plane, 
   return h;
 }
 
-/* Partial sums over the rows of `count` planes for 16 columns, what sums_of takes. */
-ZML_TARGET_INLINE void parts_of_16(const uint8_t *tile, const uint8_t *table, size_t block, const Halves *r,
-                                   const Halves *r2, const __m512i transpose[2], int first, __m512i *high, __m512i *low,
-                                   int width, int n_planes, int count) {
+/* Partial sums over the rows of `count` planes for 16 columns, what sums_of takes, by the first and the second digit.
+ */
+ZML_TARGET_INLINE void parts_of_16(const zml_samples *x, size_t block, const Residuals *r, __m512i *high, __m512i *low,
+                                   int width, int n_digits, int count) {
   const __m512i columns = transposed_columns(width);
   for (int u = 0; u < 2; u++) {
     const size_t pair = 2 * block + (size_t)u;
-    const Tables levels = tables_of(table, pair, width);
+    const Tables levels = tables_of(x->table, pair, width);
     high[u] = _mm512_setzero_si512();
-    if (n_planes > 1)
+    if (n_digits > 1)
       low[u] = _mm512_setzero_si512();
     Halves lines;
     for (int p = 0; p < count; p++) {
-      if (p == 0 || width == 8 || (width == 4 && p % 2 == first % 2)) /* else still the lines of the plane before */
-        lines = halves_of(tile, pair, first + p, transpose, width);
+      const int plane = x->first + p;
+      if (p == 0 || width == 8 || (width == 4 && plane % 2 == 0)) /* else still the lines of the plane before */
+        lines = halves_of(x->tile, pair, plane, r->transpose, width);
       for (int k = 0; k < 2; k++) {
         __m512i g = lines.half[k];
         if (width < 8) {
-          const __m512i index = index_of(g, shift_of(0, first + p, width), columns, width);
+          const __m512i index = index_of(g, shift_of(0, plane, width), columns, width);
           g = width == 4 ? _mm512_permutex2var_epi8(levels.table[0], index, levels.table[1])
                          : _mm512_shuffle_epi8(levels.table[0], index);
         }
-        high[u] = _mm512_dpbusd_epi32(high[u], g, r[p].half[k]);
-        if (n_planes > 1)
-          low[u] = _mm512_dpbusd_epi32(low[u], g, r2[p].half[k]);
+        high[u] = _mm512_dpbusd_epi32(high[u], g, r->high[p].half[k]);
+        if (n_digits > 1)
+          low[u] = _mm512_dpbusd_epi32(low[u], g, r->low[p].half[k]);
       }
     }
   }
@@ -176,59 +191,60 @@ ZML_TARGET_INLINE __m512i sums_of(const __m512i part[2]) {
   return _mm512_add_epi32(_mm512_shuffle_i64x2(part[0], part[1], 0x44), _mm512_shuffle_i64x2(part[0], part[1], 0xee));
 }
 
-ZML_TARGET_INLINE void gradient_planes(const uint8_t *tile, const uint8_t *table, size_t columns, const int8_t *planes,
-                                       int first, int32_t *out, size_t out_stride, const uint8_t *ahead, int width,
-                                       int n_planes, int count) {
-  const __m512i transpose[2] = {transposition(0), transposition(1)};
-  Halves r[4], r2[4];
+ZML_TARGET_INLINE void gradient_planes(const zml_samples *x, const int8_t *digits, int32_t *out, size_t out_stride,
+                                       int width, int n_digits, int count) {
+  const Residuals r = residuals_of_planes(digits, x->first, n_digits, count);
   __m512i high[2], low[2];
-  for (int p = 0; p < count; p++) {
-    const int8_t *row = planes + (first + p) * ZML_PLANE_ROWS;
-    r[p] = residuals_of(row);
-    r2[p] = n_planes > 1 ? residuals_of(row + ZML_TILE_ROWS) : r[p];
-  }
-  for (size_t block = 0; block < columns / 16; block++) {
-    fetch_ahead(ahead, block, width, count);
-    parts_of_16(tile, table, block, r, r2, transpose, first, high, low, width, n_planes, count);
+  for (size_t block = 0; block < x->columns / 16; block++) {
+    fetch_ahead(x->ahead, block, width, count);
+    parts_of_16(x, block, &r, high, low, width, n_digits, count);
     _mm512_storeu_si512(out + 16 * block, sums_of(high));
-    if (n_planes > 1)
+    if (n_digits > 1)
       _mm512_storeu_si512(out + out_stride + 16 * block, sums_of(low));
   }
 }
 
-ZML_TARGET_INLINE void dot(const uint8_t *tile, const uint8_t *table, size_t columns, const int8_t *planes,
-                           size_t plane_stride, int first, int last, int32_t *out, int width, int n_planes) {
-  switch (last - first) {
+/* The same samples, if they are of all planes, whose numbers are constants then. */
+ZML_TARGET_INLINE zml_samples whole(const zml_samples *x) {
+  const zml_samples all = {x->tile, x->table, x->columns, 0, 4, x->ahead};
+  return all;
+}
+
+ZML_TARGET_INLINE void dot(const zml_samples *x, const int8_t *digits, size_t stride, int32_t *out, int width,
+                           int n_digits) {
+  const zml_digits vector = {(int8_t *)digits, stride, n_digits};
+  const zml_samples all = whole(x);
+  switch (x->last - x->first) {
   case 1:
-    dot_planes(tile, table, columns, planes, plane_stride, first, out, width, n_planes, 1);
+    dot_planes(x, &vector, out, width, 1);
     break;
   case 2:
-    dot_planes(tile, table, columns, planes, plane_stride, first, out, width, n_planes, 2);
+    dot_planes(x, &vector, out, width, 2);
     break;
   case 3:
-    dot_planes(tile, table, columns, planes, plane_stride, first, out, width, n_planes, 3);
+    dot_planes(x, &vector, out, width, 3);
     break;
   case 4:
-    dot_planes(tile, table, columns, planes, plane_stride, 0, out, width, n_planes, 4);
+    dot_planes(&all, &vector, out, width, 4);
     break;
   }
 }
 
-ZML_TARGET_INLINE void gradient(const uint8_t *tile, const uint8_t *table, size_t columns, const int8_t *planes,
-                                int first, int last, int32_t *out, size_t out_stride, const uint8_t *ahead, int width,
-                                int n_planes) {
-  switch (last - first) {
+ZML_TARGET_INLINE void gradient(const zml_samples *x, const int8_t *digits, int32_t *out, size_t out_stride, int width,
+                                int n_digits) {
+  const zml_samples all = whole(x);
+  switch (x->last - x->first) {
   case 1:
-    gradient_planes(tile, table, columns, planes, first, out, out_stride, ahead, width, n_planes, 1);
+    gradient_planes(x, digits, out, out_stride, width, n_digits, 1);
     break;
   case 2:
-    gradient_planes(tile, table, columns, planes, first, out, out_stride, ahead, width, n_planes, 2);
+    gradient_planes(x, digits, out, out_stride, width, n_digits, 2);
     break;
   case 3:
-    gradient_planes(tile, table, columns, planes, first, out, out_stride, ahead, width, n_planes, 3);
+    gradient_planes(x, digits, out, out_stride, width, n_digits, 3);
     break;
   case 4:
-    gradient_planes(tile, table, columns, planes, 0, out, out_stride, ahead, width, n_planes, 4);
+    gradient_planes(&all, digits, out, out_stride, width, n_digits, 4);
     break;
   }
 }

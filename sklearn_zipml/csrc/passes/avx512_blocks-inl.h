@@ -1,4 +1,4 @@
-/* What happens to a block of columns in the usual case, a model and residuals of one plane, with everything in
+/* What happens to a block of columns in the usual case, a model and residuals of one digit, with everything in
  * registers from one step to the next: `move` is gradient and saga_step, `multiply` is quantize, dot and add_products.
  * The shuffles of one half hide behind the arithmetic of the other. Part of avx512.c. */
 
@@ -52,34 +52,28 @@ ZML_TARGET_INLINE Move move_of(const zml_step *rule, const zml_batch *batch, con
 
 /* Blocks of 16 columns go through three stages, of which every turn of the loop takes one of each of three blocks: so
  * their latencies overlap. */
-ZML_TARGET_INLINE float move_planes(const uint8_t *tile, const uint8_t *table, const int8_t *planes, int first,
-                                    const uint8_t *ahead, const zml_step *rule, const zml_batch *batch,
-                                    const float *mean, float *drift, float *model, int width, int count) {
-  const __m512i transpose[2] = {transposition(0), transposition(1)};
-  const Move m = move_of(rule, batch, mean, drift, model);
+ZML_TARGET_INLINE float move_planes(const zml_samples *x, const int8_t *digits, const Move *m, int width, int count) {
   const int fetched = fetched_by_move(width, count);
-  const size_t blocks = rule->n / LANES;
-  Halves r[4];
+  const size_t blocks = x->columns / LANES;
+  const Residuals r = residuals_of_planes(digits, x->first, 1, count);
   __m512i parts[2], sums, top = _mm512_setzero_si512();
-  for (int p = 0; p < count; p++)
-    r[p] = residuals_of(planes + (first + p) * ZML_PLANE_ROWS);
-  fetch_lines(ahead, 0, fetched);
-  parts_of_16(tile, table, 0, r, r, transpose, first, parts, NULL, width, 1, count);
+  fetch_lines(x->ahead, 0, fetched);
+  parts_of_16(x, 0, &r, parts, NULL, width, 1, count);
   sums = sums_of(parts);
   if (blocks > 1) {
-    fetch_lines(ahead, 1, fetched);
-    parts_of_16(tile, table, 1, r, r, transpose, first, parts, NULL, width, 1, count);
+    fetch_lines(x->ahead, 1, fetched);
+    parts_of_16(x, 1, &r, parts, NULL, width, 1, count);
     for (size_t block = 2; block < blocks; block++) {
-      fetch_lines(ahead, block, fetched);
+      fetch_lines(x->ahead, block, fetched);
       const __m512i before = sums;
       sums = sums_of(parts);
-      parts_of_16(tile, table, block, r, r, transpose, first, parts, NULL, width, 1, count);
-      top = _mm512_max_epi32(top, magnitudes(step_of_16(&m, LANES * (block - 2), before)));
+      parts_of_16(x, block, &r, parts, NULL, width, 1, count);
+      top = _mm512_max_epi32(top, magnitudes(step_of_16(m, LANES * (block - 2), before)));
     }
-    top = _mm512_max_epi32(top, magnitudes(step_of_16(&m, LANES * (blocks - 2), sums)));
+    top = _mm512_max_epi32(top, magnitudes(step_of_16(m, LANES * (blocks - 2), sums)));
     sums = sums_of(parts);
   }
-  top = _mm512_max_epi32(top, magnitudes(step_of_16(&m, LANES * (blocks - 1), sums)));
+  top = _mm512_max_epi32(top, magnitudes(step_of_16(m, LANES * (blocks - 1), sums)));
   return as_float(largest_lane(top));
 }
 
@@ -91,12 +85,26 @@ ZML_TARGET_INLINE __m512i to_grid(__m512 values, __m512 inverse, __m512i *random
   return _mm512_sra_epi32(_mm512_add_epi32(fixed, up), _mm_cvtsi32_si128(fraction));
 }
 
-/* 16 values as bytes of a plane; adds their products with the centre to the lanes of `shift`. */
-ZML_TARGET_INLINE void round_16(__m512 values, __m512 inverse, __m512i *random, __m512i step, int fraction,
-                                const float *centre, int8_t *plane, __m512 *shift) {
-  const __m512i q = to_grid(values, inverse, random, step, fraction);
-  _mm_storeu_si128((__m128i *)plane, _mm512_cvtepi32_epi8(q));
-  *shift = _mm512_add_ps(*shift, _mm512_mul_ps(_mm512_loadu_ps(centre), _mm512_cvtepi32_ps(q)));
+/* How values become digits of a grid, with the sum of their products with the centre in the lanes of `shift`. */
+typedef struct {
+  __m512i random, step;
+  __m512 inverse, shift;
+  int fraction;
+} Rounder;
+
+ZML_TARGET_INLINE Rounder rounder_of(const zml_rounding *rounding, Grid grid) {
+  uint32_t random[LANES], step[LANES];
+  first_draws(rounding->key, rounding->first, random, step);
+  const Rounder r = {_mm512_loadu_si512(random), _mm512_loadu_si512(step), _mm512_set1_ps(grid.inverse),
+                     _mm512_setzero_ps(), grid.fraction};
+  return r;
+}
+
+/* 16 values as bytes. */
+ZML_TARGET_INLINE void round_16(Rounder *r, __m512 values, const float *centre, int8_t *digits) {
+  const __m512i q = to_grid(values, r->inverse, &r->random, r->step, r->fraction);
+  _mm_storeu_si128((__m128i *)digits, _mm512_cvtepi32_epi8(q));
+  r->shift = _mm512_add_ps(r->shift, _mm512_mul_ps(_mm512_loadu_ps(centre), _mm512_cvtepi32_ps(q)));
 }
 
 /* sum_of_lanes of single-precision lanes. */
@@ -123,88 +131,72 @@ ZML_TARGET_INLINE void add_dots(const __m512i *dots, double shift, double scale,
   }
 }
 
-ZML_TARGET_INLINE void multiply_planes(const float *model, size_t n, size_t column, Grid grid, uint64_t key,
-                                       const float *centre, const uint8_t *tile, const uint8_t *table, int first,
-                                       const uint8_t *ahead, double *product, int width, int count) {
+ZML_TARGET_INLINE void multiply_planes(const zml_samples *x, const float *model, Rounder *rounder, const float *centre,
+                                       float scale, double *product, int width, int count) {
   const int moved = fetched_by_move(width, count), fetched = 32 * width * count - moved;
-  const uint8_t *rest = ahead && fetched ? ahead + n / LANES * (size_t)moved : NULL;
-  const __m512 inverse = _mm512_set1_ps(grid.inverse);
+  const uint8_t *rest = x->ahead && fetched ? x->ahead + x->columns / LANES * (size_t)moved : NULL;
   const int turns = turns_of(count);
-  int8_t plane[ZML_FUSED_COLUMNS];
-  uint32_t first_random[LANES], steps[LANES];
-  first_draws(key, column, first_random, steps);
-  __m512i random = _mm512_loadu_si512(first_random), step = _mm512_loadu_si512(steps), sums[4][4];
-  __m512 part = _mm512_setzero_ps();
+  int8_t digits[ZML_FUSED_COLUMNS];
+  const zml_digits vector = {digits, 0, 1};
+  __m512i sums[4][4];
   for (int u = 0; u < turns; u++)
     for (int p = 0; p < count; p++)
       sums[u][p] = _mm512_setzero_si512();
-  for (size_t j = 0; j < n; j += LANES) {
+  for (size_t j = 0; j < x->columns; j += LANES) {
     fetch_lines(rest, j / LANES, fetched);
-    round_16(_mm512_loadu_ps(model + j), inverse, &random, step, grid.fraction, centre + j, plane + j, &part);
+    round_16(rounder, _mm512_loadu_ps(model + j), centre + j, digits + j);
     for (size_t u = 0; u < 4; u++)
-      dot_group(tile, table, j / 4 + u, plane, 0, first, sums[u % (size_t)turns], NULL, count < 4 && width >= 4, width,
-                1, count);
+      dot_group(x, j / 4 + u, &vector, sums[u % (size_t)turns], NULL, count < 4 && width >= 4, width, count);
   }
   add_turns(sums, count);
-  add_dots(sums[0], sum_of_floats(part), grid.scale, product + first * ZML_PLANE_ROWS, count);
+  add_dots(sums[0], sum_of_floats(rounder->shift), scale, product + x->first * ZML_PLANE_ROWS, count);
 }
 
 /* What a sweep works with. */
 typedef struct {
-  const uint8_t *table, *ahead, *tile, *next;
-  int first, next_first, fetched, fraction;
-  __m512i transpose[2], parts[2], sums, top, random, random_step, dots[4];
-  __m512 inverse, shift;
-  Halves r[4];
+  zml_samples x, next;
+  int8_t *digits;
+  Residuals r;
   Move move;
-  int8_t *plane;
+  Rounder rounder;
+  __m512i parts[2], sums, top, dots[4];
+  int fetched;
 } Sweep;
 
 /* Its stages, each of which takes up in `block`, 16 columns, what the one before left there. */
 ZML_TARGET_INLINE void sum_rows(Sweep *s, size_t block, int width, int count) {
-  fetch_lines(s->ahead, block, s->fetched);
-  parts_of_16(s->tile, s->table, block, s->r, s->r, s->transpose, s->first, s->parts, NULL, width, 1, count);
+  fetch_lines(s->x.ahead, block, s->fetched);
+  parts_of_16(&s->x, block, &s->r, s->parts, NULL, width, 1, count);
 }
 
 ZML_TARGET_INLINE void step_and_round(Sweep *s, size_t block) {
   const size_t j = 16 * block;
   const __m512 value = step_of_16(&s->move, j, s->sums);
   s->top = _mm512_max_epi32(s->top, magnitudes(value));
-  round_16(value, s->inverse, &s->random, s->random_step, s->fraction, s->move.centre + j, s->plane + j, &s->shift);
+  round_16(&s->rounder, value, s->move.centre + j, s->digits + j);
 }
 
 ZML_TARGET_INLINE void sum_columns(Sweep *s, size_t block, int width, int count) {
+  const zml_digits vector = {s->digits, 0, 1};
   for (size_t u = 0; u < 4; u++)
-    dot_group(s->next, s->table, 4 * block + u, s->plane, 0, s->next_first, s->dots, NULL, 0, width, 1, count);
+    dot_group(&s->next, 4 * block + u, &vector, s->dots, NULL, 0, width, count);
 }
 
 /* Every turn of the loop takes four blocks of 16 columns one stage further, so that their latencies overlap. */
-ZML_TARGET_INLINE float sweep_planes(const zml_block *b, const int8_t *planes, int width, int count) {
-  const Grid grid = grid_of(b->reach, b->bits);
-  const size_t n = b->rule->n / LANES;
-  uint32_t first_random[LANES], steps[LANES];
-  int8_t plane[ZML_FUSED_COLUMNS];
-  first_draws(b->key, b->column, first_random, steps);
-  Sweep s = {.table = b->table,
-             .ahead = b->ahead,
-             .tile = b->tile,
+ZML_TARGET_INLINE float sweep_planes(const zml_block *b, const int8_t *rows, int width, int count) {
+  const Grid grid = grid_of(b->rounding.top, b->rounding.bits);
+  const size_t n = b->x.columns / LANES;
+  int8_t digits[ZML_FUSED_COLUMNS];
+  Sweep s = {.x = b->x,
              .next = b->next,
-             .first = b->first,
-             .next_first = b->next_first,
-             .fetched = 32 * width * count,
-             .fraction = grid.fraction,
-             .transpose = {transposition(0), transposition(1)},
-             .top = _mm512_setzero_si512(),
-             .random = _mm512_loadu_si512(first_random),
-             .random_step = _mm512_loadu_si512(steps),
-             .inverse = _mm512_set1_ps(grid.inverse),
-             .shift = _mm512_setzero_ps(),
+             .digits = digits,
+             .r = residuals_of_planes(rows, b->x.first, 1, count),
              .move = move_of(b->rule, b->batch, b->mean, b->drift, b->model),
-             .plane = plane};
-  for (int p = 0; p < count; p++) {
-    s.r[p] = residuals_of(planes + (b->first + p) * ZML_PLANE_ROWS);
+             .rounder = rounder_of(&b->rounding, grid),
+             .top = _mm512_setzero_si512(),
+             .fetched = 32 * width * count};
+  for (int p = 0; p < count; p++)
     s.dots[p] = _mm512_setzero_si512();
-  }
   sum_rows(&s, 0, width, count);
   s.sums = sums_of(s.parts);
   sum_rows(&s, 1, width, count);
@@ -224,27 +216,27 @@ ZML_TARGET_INLINE float sweep_planes(const zml_block *b, const int8_t *planes, i
   step_and_round(&s, n - 1);
   sum_columns(&s, n - 1, width, count);
   const float largest_value = as_float(largest_lane(s.top));
-  if (zml_is_in_reach(largest_value, b->reach) && grid.inverse > 0)
-    add_dots(s.dots, sum_of_floats(s.shift), grid.scale, b->product + b->next_first * ZML_PLANE_ROWS, count);
+  if (zml_is_in_reach(largest_value, b->rounding.top) && grid.inverse > 0)
+    add_dots(s.dots, sum_of_floats(s.rounder.shift), grid.scale, b->product + b->next.first * ZML_PLANE_ROWS, count);
   return largest_value;
 }
 
-/* saga_rows of one plane of 2 to 8 bits. */
-ZML_TARGET_INLINE float rows_planes(const double *product, const float *weights, const float *table_residual, int count,
-                                    int bits, uint64_t key, int8_t *planes, float *left, float *total, int n_planes) {
+/* saga_rows of one digit of 2 to 8 bits. */
+ZML_TARGET_INLINE float rows_planes(const zml_row_products *rows, const float *table_residual, int bits, uint64_t key,
+                                    int8_t *digits, float *left, float *total, int count) {
   uint32_t first_random[LANES], steps[LANES];
   first_draws(key, 0, first_random, steps);
   __m512i random = _mm512_loadu_si512(first_random), step = _mm512_loadu_si512(steps);
   __m512 value[4];
   __m512i top = _mm512_setzero_si512(), sum = _mm512_setzero_si512();
-  for (int p = 0; p < n_planes; p++) {
-    const int rest = count - 16 * p;
-    const __m256 low = _mm512_cvtpd_ps(_mm512_loadu_pd(product + 16 * p));
-    const __m256 high = _mm512_cvtpd_ps(_mm512_loadu_pd(product + 16 * p + 8));
+  for (int p = 0; p < count; p++) {
+    const int rest = rows->count - 16 * p;
+    const __m256 low = _mm512_cvtpd_ps(_mm512_loadu_pd(rows->products + 16 * p));
+    const __m256 high = _mm512_cvtpd_ps(_mm512_loadu_pd(rows->products + 16 * p + 8));
     value[p] =
         _mm512_castpd_ps(_mm512_insertf64x4(_mm512_castps_pd(_mm512_castps256_ps512(low)), _mm256_castps_pd(high), 1));
-    if (weights)
-      value[p] = _mm512_mul_ps(_mm512_loadu_ps(weights + 16 * p), value[p]);
+    if (rows->weights)
+      value[p] = _mm512_mul_ps(_mm512_loadu_ps(rows->weights + 16 * p), value[p]);
     const __mmask16 here = rest >= 16 ? 0xffff : rest > 0 ? (__mmask16)((1 << rest) - 1) : 0;
     value[p] = _mm512_maskz_add_ps(here, _mm512_loadu_ps(table_residual + 16 * p), value[p]);
     top = _mm512_max_epi32(top, magnitudes(value[p]));
@@ -253,11 +245,11 @@ ZML_TARGET_INLINE float rows_planes(const double *product, const float *weights,
   const Grid grid = grid_of(largest_value, bits);
   const float scale = grid.inverse > 0 ? grid.scale : largest_value < INFINITY ? 0 : NAN;
   const __m512 inverse = _mm512_set1_ps(grid.inverse), scales = _mm512_set1_ps(scale);
-  for (int p = 0; p < n_planes; p++) {
+  for (int p = 0; p < count; p++) {
     __m512i q = to_grid(value[p], inverse, &random, step, grid.fraction);
     if (grid.inverse == 0)
       q = _mm512_setzero_si512();
-    _mm_storeu_si128((__m128i *)(planes + 16 * p), _mm512_cvtepi32_epi8(q));
+    _mm_storeu_si128((__m128i *)(digits + 16 * p), _mm512_cvtepi32_epi8(q));
     sum = _mm512_add_epi32(sum, q);
     const __m512 kept = _mm512_mul_ps(scales, _mm512_cvtepi32_ps(q));
     _mm512_storeu_ps(left + 16 * p, _mm512_sub_ps(_mm512_loadu_ps(table_residual + 16 * p), kept));
@@ -266,79 +258,77 @@ ZML_TARGET_INLINE float rows_planes(const double *product, const float *weights,
   return scale;
 }
 
-ZML_TARGET static float rows(const double *product, const float *weights, const float *table_residual, int count,
-                             int end, int bits, uint64_t key, int8_t *planes, float *left, float *total) {
-  if (bits < 2 || zml_grid_planes(bits) == 2)
-    return saga_rows(product, weights, table_residual, count, end, bits, key, planes, left, total);
-  switch (end / ZML_PLANE_ROWS) {
+ZML_TARGET static float rows(const zml_row_products *products, const float *table_residual, int bits, uint64_t key,
+                             int8_t *digits, float *left, float *total) {
+  const zml_row_products r = *products;
+  if (bits < 2 || zml_grid_digits(bits) == 2)
+    return saga_rows(products, table_residual, bits, key, digits, left, total);
+  switch (r.end / ZML_PLANE_ROWS) {
   case 1:
-    return rows_planes(product, weights, table_residual, count, bits, key, planes, left, total, 1);
+    return rows_planes(&r, table_residual, bits, key, digits, left, total, 1);
   case 2:
-    return rows_planes(product, weights, table_residual, count, bits, key, planes, left, total, 2);
+    return rows_planes(&r, table_residual, bits, key, digits, left, total, 2);
   case 3:
-    return rows_planes(product, weights, table_residual, count, bits, key, planes, left, total, 3);
+    return rows_planes(&r, table_residual, bits, key, digits, left, total, 3);
   default:
-    return rows_planes(product, weights, table_residual, count, bits, key, planes, left, total, 4);
+    return rows_planes(&r, table_residual, bits, key, digits, left, total, 4);
   }
 }
 
-ZML_TARGET_INLINE float move(const uint8_t *tile, const uint8_t *table, const int8_t *planes, int first, int last,
-                             const uint8_t *ahead, const zml_step *rule, const zml_batch *batch, const float *mean,
-                             float *drift, float *model, int width) {
-  switch (last - first) {
+ZML_TARGET_INLINE float move(const zml_samples *x, const int8_t *digits, const Move *m, int width) {
+  const zml_samples all = whole(x);
+  switch (x->last - x->first) {
   case 1:
-    return move_planes(tile, table, planes, first, ahead, rule, batch, mean, drift, model, width, 1);
+    return move_planes(x, digits, m, width, 1);
   case 2:
-    return move_planes(tile, table, planes, first, ahead, rule, batch, mean, drift, model, width, 2);
+    return move_planes(x, digits, m, width, 2);
   case 3:
-    return move_planes(tile, table, planes, first, ahead, rule, batch, mean, drift, model, width, 3);
+    return move_planes(x, digits, m, width, 3);
   default:
-    return move_planes(tile, table, planes, 0, ahead, rule, batch, mean, drift, model, width, 4);
+    return move_planes(&all, digits, m, width, 4);
   }
 }
 
-ZML_TARGET_INLINE void multiply(const float *model, size_t n, size_t column, float top, int bits, uint64_t key,
-                                const float *centre, const uint8_t *tile, const uint8_t *table, int first, int last,
-                                const uint8_t *ahead, double *product, int width) {
-  const Grid grid = grid_of(top, bits);
+ZML_TARGET_INLINE void multiply(const zml_samples *x, const float *model, const zml_rounding *rounding,
+                                const float *centre, double *product, int width) {
+  const Grid grid = grid_of(rounding->top, rounding->bits);
   if (grid.inverse == 0) { /* all zero, or not finite */
-    for (int i = first * ZML_PLANE_ROWS; top == INFINITY && i < last * ZML_PLANE_ROWS; i++)
+    for (int i = x->first * ZML_PLANE_ROWS; rounding->top == INFINITY && i < x->last * ZML_PLANE_ROWS; i++)
       product[i] = NAN;
     return;
   }
-  switch (last - first) {
+  Rounder rounder = rounder_of(rounding, grid);
+  const zml_samples all = whole(x);
+  switch (x->last - x->first) {
   case 1:
-    multiply_planes(model, n, column, grid, key, centre, tile, table, first, ahead, product, width, 1);
+    multiply_planes(x, model, &rounder, centre, grid.scale, product, width, 1);
     break;
   case 2:
-    multiply_planes(model, n, column, grid, key, centre, tile, table, first, ahead, product, width, 2);
+    multiply_planes(x, model, &rounder, centre, grid.scale, product, width, 2);
     break;
   case 3:
-    multiply_planes(model, n, column, grid, key, centre, tile, table, first, ahead, product, width, 3);
+    multiply_planes(x, model, &rounder, centre, grid.scale, product, width, 3);
     break;
   default:
-    multiply_planes(model, n, column, grid, key, centre, tile, table, 0, ahead, product, width, 4);
+    multiply_planes(&all, model, &rounder, centre, grid.scale, product, width, 4);
   }
 }
 
-ZML_TARGET static float sweep_4(const zml_block *block, const int8_t *planes) {
-  return sweep_planes(block, planes, 4, 1);
-}
+ZML_TARGET static float sweep_4(const zml_block *block, const int8_t *rows) { return sweep_planes(block, rows, 4, 1); }
 
-ZML_TARGET static float sweep_8(const zml_block *block, const int8_t *planes) {
-  return sweep_planes(block, planes, 8, 4);
-}
+ZML_TARGET static float sweep_8(const zml_block *block, const int8_t *rows) { return sweep_planes(block, rows, 8, 4); }
 
 #define DEFINE_BLOCKS(width)                                                                                           \
-  ZML_TARGET static float move_##width(const uint8_t *tile, const uint8_t *table, const int8_t *planes, int first,     \
-                                       int last, const uint8_t *ahead, const zml_step *rule, const zml_batch *batch,   \
-                                       const float *mean, float *drift, float *model) {                                \
-    return move(tile, table, planes, first, last, ahead, rule, batch, mean, drift, model, width);                      \
+  ZML_TARGET static float move_##width(const zml_samples *samples, const int8_t *rows, const zml_step *rule,           \
+                                       const zml_batch *batch, const float *mean, float *drift, float *model) {        \
+    const zml_samples x = *samples;                                                                                    \
+    const Move m = move_of(rule, batch, mean, drift, model);                                                           \
+    return move(&x, rows, &m, width);                                                                                  \
   }                                                                                                                    \
-  ZML_TARGET static void multiply_##width(                                                                             \
-      const float *model, size_t n, size_t column, float top, int bits, uint64_t key, const float *centre,             \
-      const uint8_t *tile, const uint8_t *table, int first, int last, const uint8_t *ahead, double *product) {         \
-    multiply(model, n, column, top, bits, key, centre, tile, table, first, last, ahead, product, width);               \
+  ZML_TARGET static void multiply_##width(const zml_samples *samples, const float *model,                              \
+                                          const zml_rounding *rounding, const float *centre, double *product) {        \
+    const zml_samples x = *samples;                                                                                    \
+    multiply(&x, model, rounding, centre, product, width);                                                             \
   }
 DEFINE_BLOCKS(1)
 DEFINE_BLOCKS(2)

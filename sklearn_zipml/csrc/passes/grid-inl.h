@@ -1,4 +1,4 @@
-/* Rounding of vectors to grids of fixed-point numbers, part of vector-inl.h: quantize makes planes of them, and
+/* Rounding of vectors to grids of fixed-point numbers, part of vector-inl.h: quantize makes digits of them, and
  * round_values leaves what they stand for. */
 #include <math.h>
 #include <string.h>
@@ -57,7 +57,7 @@ typedef struct {
   int fraction;  /* bits of the fraction that stochastic rounding sees, so that no 32-bit sum overflows */
 } Grid;
 
-typedef enum { TO_NEAREST, TWO_VALUED, STOCHASTIC } Rounding;
+typedef enum { TO_NEAREST, TWO_VALUED, STOCHASTIC } Mode;
 
 ZML_TARGET_INLINE Grid grid_of(float top, int bits) {
   const float steps = (float)zml_grid_steps(bits);
@@ -79,11 +79,11 @@ ZML_TARGET_INLINE void first_draws(uint64_t key, size_t first, uint32_t *random,
 }
 
 /* A value as an integer number of grid steps. */
-ZML_TARGET_INLINE int32_t round_to_grid(float scaled, int fraction, Rounding rounding, uint32_t random) {
-  if (rounding == TO_NEAREST)
+ZML_TARGET_INLINE int32_t round_to_grid(float scaled, int fraction, Mode mode, uint32_t random) {
+  if (mode == TO_NEAREST)
     return (int32_t)((scaled + 0x1.8p23f) - 0x1.8p23f); /* the sum has no bits left for a fraction */
   const int32_t fixed = (int32_t)scaled;
-  if (rounding == TWO_VALUED)
+  if (mode == TWO_VALUED)
     return (int32_t)(random >> 2) < fixed + (1 << 29) ? 1 : -1;
   return (fixed + (int32_t)(random >> (32 - fraction))) >> fraction; /* floor(value + uniform) */
 }
@@ -103,94 +103,98 @@ ZML_TARGET_INLINE void store_bytes(int8_t *bytes, const int32_t *values) {
 #endif
 }
 
-/* One plane stands for a model inside an epoch: the sum with the centre is single precision there, and double from one
- * block of so many columns to the next. Two planes stand for an anchor: double throughout. */
+/* The lanes' random numbers with their steps, and their sums of centre * fixed-point value. */
+typedef struct {
+  uint32_t random[LANES], step[LANES];
+  double sum[LANES];
+} Lanes;
+
+/* One digit stands for a model inside an epoch: the sum with the centre is single precision there, and double from one
+ * block of so many columns to the next. Two digits stand for an anchor: double throughout. */
 enum { CENTRE_BLOCK = 1024 };
 
-ZML_TARGET_INLINE void quantize_block(const float *values, size_t n, Grid grid, uint32_t *random, const uint32_t *step,
-                                      int8_t *planes, size_t plane_stride, const float *centre, double *sum,
-                                      Rounding rounding, int n_planes) {
+ZML_TARGET_INLINE void quantize_block(const float *values, size_t n, Grid grid, Lanes *lanes, const zml_digits *to,
+                                      const float *centre, Mode mode, int n_digits) {
   float part[LANES] = {0};
   for (size_t j = 0; j < n; j += LANES) {
     int32_t first[LANES], second[LANES];
     ZML_LANES(i)
-    second[i] = round_to_grid(values[j + i] * grid.inverse, grid.fraction, rounding, random[i]);
+    second[i] = round_to_grid(values[j + i] * grid.inverse, grid.fraction, mode, lanes->random[i]);
     ZML_LANES(i)
-    random[i] += step[i];
-    if (n_planes == 1) {
+    lanes->random[i] += lanes->step[i];
+    if (n_digits == 1) {
       if (centre)
         ZML_LANES(i)
       part[i] += centre[j + i] * (float)second[i];
-      store_bytes(planes + j, second);
+      store_bytes(to->digits + j, second);
     } else {
       if (centre)
         ZML_LANES(i)
-      sum[i] += (double)centre[j + i] * second[i];
+      lanes->sum[i] += (double)centre[j + i] * second[i];
       ZML_LANES(i)
       first[i] = (second[i] + 128) >> 8; /* what is left, second - 256 * first, is the low byte of `second` itself */
-      store_bytes(planes + j, first);
-      store_bytes(planes + plane_stride + j, second);
+      store_bytes(to->digits + j, first);
+      store_bytes(to->digits + to->stride + j, second);
     }
   }
-  if (n_planes == 1)
+  if (n_digits == 1)
     ZML_LANES(i)
-  sum[i] += (double)part[i];
+  lanes->sum[i] += (double)part[i];
 }
 
-ZML_TARGET_INLINE void quantize_as(const float *values, size_t n, size_t first, Grid grid, uint64_t key, int8_t *planes,
-                                   size_t plane_stride, const float *centre, double *centre_sum, Rounding rounding,
-                                   int n_planes) {
-  double sum[LANES] = {0};
-  uint32_t random[LANES] = {0}, step[LANES] = {0};
-  if (rounding != TO_NEAREST)
-    first_draws(key, first, random, step);
-  for (size_t start = 0; start < n; start += CENTRE_BLOCK)
-    quantize_block(values + start, n - start < CENTRE_BLOCK ? n - start : CENTRE_BLOCK, grid, random, step,
-                   planes + start, plane_stride, centre ? centre + start : NULL, sum, rounding, n_planes);
-  if (centre)
-    *centre_sum = sum_of_lanes(sum);
+/* Returns the sum with the centre. */
+ZML_TARGET_INLINE double quantize_as(const float *values, size_t n, const zml_rounding *rounding, Grid grid,
+                                     const zml_digits *to, const float *centre, Mode mode, int n_digits) {
+  Lanes lanes = {{0}, {0}, {0}};
+  if (mode != TO_NEAREST)
+    first_draws(rounding->key, rounding->first, lanes.random, lanes.step);
+  for (size_t start = 0; start < n; start += CENTRE_BLOCK) {
+    const zml_digits block = {to->digits + start, to->stride, n_digits};
+    quantize_block(values + start, n - start < CENTRE_BLOCK ? n - start : CENTRE_BLOCK, grid, &lanes, &block,
+                   centre ? centre + start : NULL, mode, n_digits);
+  }
+  return sum_of_lanes(lanes.sum);
 }
 
-ZML_TARGET_INLINE void quantize_centred(const float *values, size_t n, size_t first, Grid grid, uint64_t key,
-                                        int8_t *planes, size_t plane_stride, const float *centre, double *centre_sum,
-                                        int bits) {
-  if (bits == 0)
-    quantize_as(values, n, first, grid, key, planes, plane_stride, centre, centre_sum, TO_NEAREST, 2);
-  else if (bits == 1)
-    quantize_as(values, n, first, grid, key, planes, plane_stride, centre, centre_sum, TWO_VALUED, 1);
-  else if (zml_grid_planes(bits) == 1)
-    quantize_as(values, n, first, grid, key, planes, plane_stride, centre, centre_sum, STOCHASTIC, 1);
-  else
-    quantize_as(values, n, first, grid, key, planes, plane_stride, centre, centre_sum, STOCHASTIC, 2);
+ZML_TARGET_INLINE double quantize_centred(const float *values, size_t n, const zml_rounding *rounding, Grid grid,
+                                          const zml_digits *to, const float *centre) {
+  if (rounding->bits == 0)
+    return quantize_as(values, n, rounding, grid, to, centre, TO_NEAREST, 2);
+  if (rounding->bits == 1)
+    return quantize_as(values, n, rounding, grid, to, centre, TWO_VALUED, 1);
+  if (zml_grid_digits(rounding->bits) == 1)
+    return quantize_as(values, n, rounding, grid, to, centre, STOCHASTIC, 1);
+  return quantize_as(values, n, rounding, grid, to, centre, STOCHASTIC, 2);
 }
 
-ZML_TARGET static float quantize(const float *values, size_t n, size_t first, float top, int bits, uint64_t key,
-                                 int8_t *planes, size_t plane_stride, const float *centre, double *centre_sum) {
-  const Grid grid = grid_of(top, bits);
+ZML_TARGET static float quantize(const float *values, size_t n, const zml_rounding *rounding, const zml_digits *to,
+                                 const float *centre, double *centre_sum) {
+  const zml_digits own = *to; /* which no compiler takes for something that stores could change */
+  const Grid grid = grid_of(rounding->top, rounding->bits);
   if (grid.inverse == 0) {
-    for (int plane = 0; plane < zml_grid_planes(bits); plane++)
-      memset(planes + (size_t)plane * plane_stride, 0, n);
+    for (int digit = 0; digit < zml_grid_digits(rounding->bits); digit++)
+      memset(own.digits + (size_t)digit * own.stride, 0, n);
     if (centre)
       *centre_sum = 0;
-    return top < INFINITY ? 0 : NAN;
+    return rounding->top < INFINITY ? 0 : NAN;
   }
   if (centre)
-    quantize_centred(values, n, first, grid, key, planes, plane_stride, centre, centre_sum, bits);
+    *centre_sum = quantize_centred(values, n, rounding, grid, &own, centre);
   else
-    quantize_centred(values, n, first, grid, key, planes, plane_stride, NULL, NULL, bits);
+    quantize_centred(values, n, rounding, grid, &own, NULL);
   return grid.scale;
 }
 
 ZML_TARGET_INLINE void round_as(float *values, const float *unit, size_t n, size_t first, Grid grid, uint64_t key,
-                                Rounding rounding) {
+                                Mode mode) {
   uint32_t random[LANES] = {0}, step[LANES] = {0};
-  if (rounding != TO_NEAREST)
+  if (mode != TO_NEAREST)
     first_draws(key, first, random, step);
   for (size_t start = 0; start < n; start += LANES) {
     ZML_LANES(i) {
       const size_t j = start + i;
       const float u = unit ? unit[j] : 1, scaled = values[j] * u * grid.inverse;
-      const float rounded = (float)round_to_grid(scaled, grid.fraction, rounding, random[i]) * grid.scale / u;
+      const float rounded = (float)round_to_grid(scaled, grid.fraction, mode, random[i]) * grid.scale / u;
       values[j] = u > 0 ? rounded : 0;
     }
     ZML_LANES(i)

@@ -33,25 +33,25 @@ ZML_TARGET_INLINE int32x4_t add_rows(int32x4_t sum, uint8x16_t levels, int8x16_t
 #endif
 }
 
-ZML_TARGET_INLINE void dot(const uint8_t *tile, const uint8_t *table, size_t columns, const int8_t *planes,
-                           size_t plane_stride, int first, int last, int32_t *out, int width, int n_planes) {
-  for (int plane = first; plane < last; plane++) {
+ZML_TARGET_INLINE void dot(const zml_samples *x, const int8_t *digits, size_t stride, int32_t *out, int width,
+                           int n_digits) {
+  for (int plane = x->first; plane < x->last; plane++) {
     int32x4_t high[4], low[4];
     for (int k = 0; k < 4; k++)
       high[k] = low[k] = vdupq_n_s32(0);
-    for (size_t group = 0; group < columns / ZML_GROUP_COLUMNS; group++) {
-      const uint8x16x4_t codes = vld4q_u8(tile + ZML_LINE * zml_line_of(group, plane, width));
+    for (size_t group = 0; group < x->columns / ZML_GROUP_COLUMNS; group++) {
+      const uint8x16x4_t codes = vld4q_u8(x->tile + ZML_LINE * zml_line_of(group, plane, width));
       for (int c = 0; c < 4; c++) {
-        const int8_t *m = planes + group * ZML_GROUP_COLUMNS + c;
-        const uint8x16_t levels = levels_of(codes.val[c], table, group, plane, c, width);
+        const int8_t *m = digits + group * ZML_GROUP_COLUMNS + c;
+        const uint8x16_t levels = levels_of(codes.val[c], x->table, group, plane, c, width);
         add_column(high, levels, m[0]);
-        if (n_planes > 1)
-          add_column(low, levels, m[plane_stride]);
+        if (n_digits > 1)
+          add_column(low, levels, m[stride]);
       }
     }
     for (int k = 0; k < 4; k++) {
       vst1q_s32(out + plane * ZML_PLANE_ROWS + 4 * k, high[k]);
-      if (n_planes > 1)
+      if (n_digits > 1)
         vst1q_s32(out + ZML_TILE_ROWS + plane * ZML_PLANE_ROWS + 4 * k, low[k]);
     }
   }
@@ -62,33 +62,32 @@ ZML_TARGET_INLINE int32x4_t sums_of(const int32x4_t *part) {
   return vpaddq_s32(vpaddq_s32(part[0], part[1]), vpaddq_s32(part[2], part[3]));
 }
 
-ZML_TARGET_INLINE void gradient(const uint8_t *tile, const uint8_t *table, size_t columns, const int8_t *planes,
-                                int first, int last, int32_t *out, size_t out_stride, const uint8_t *ahead, int width,
-                                int n_planes) {
+ZML_TARGET_INLINE void gradient(const zml_samples *x, const int8_t *digits, int32_t *out, size_t out_stride, int width,
+                                int n_digits) {
   int32_t lost[2] = {0, 0};
 #if NEON_DOTPROD
-  for (int k = 0; k < n_planes; k++)
-    for (int i = first * ZML_PLANE_ROWS; i < last * ZML_PLANE_ROWS; i++)
-      lost[k] += 128 * planes[k * ZML_TILE_ROWS + i];
+  for (int k = 0; k < n_digits; k++)
+    for (int i = x->first * ZML_PLANE_ROWS; i < x->last * ZML_PLANE_ROWS; i++)
+      lost[k] += 128 * digits[k * ZML_TILE_ROWS + i];
 #endif
-  for (size_t group = 0; group < columns / ZML_GROUP_COLUMNS; group++) {
+  for (size_t group = 0; group < x->columns / ZML_GROUP_COLUMNS; group++) {
     if (group % 4 == 0)
-      fetch_ahead(ahead, group / 4, width, last - first);
+      fetch_ahead(x->ahead, group / 4, width, x->last - x->first);
     int32x4_t high[4], low[4];
     for (int c = 0; c < 4; c++)
       high[c] = low[c] = vdupq_n_s32(0);
-    for (int plane = first; plane < last; plane++) {
-      const uint8x16x4_t codes = vld4q_u8(tile + ZML_LINE * zml_line_of(group, plane, width));
-      const int8_t *row = planes + plane * ZML_PLANE_ROWS;
+    for (int plane = x->first; plane < x->last; plane++) {
+      const uint8x16x4_t codes = vld4q_u8(x->tile + ZML_LINE * zml_line_of(group, plane, width));
+      const int8_t *row = digits + plane * ZML_PLANE_ROWS;
       for (int c = 0; c < 4; c++) {
-        const uint8x16_t levels = levels_of(codes.val[c], table, group, plane, c, width);
+        const uint8x16_t levels = levels_of(codes.val[c], x->table, group, plane, c, width);
         high[c] = add_rows(high[c], levels, vld1q_s8(row));
-        if (n_planes > 1)
+        if (n_digits > 1)
           low[c] = add_rows(low[c], levels, vld1q_s8(row + ZML_TILE_ROWS));
       }
     }
     vst1q_s32(out + group * ZML_GROUP_COLUMNS, vaddq_s32(sums_of(high), vdupq_n_s32(lost[0])));
-    if (n_planes > 1)
+    if (n_digits > 1)
       vst1q_s32(out + out_stride + group * ZML_GROUP_COLUMNS, vaddq_s32(sums_of(low), vdupq_n_s32(lost[1])));
   }
 }

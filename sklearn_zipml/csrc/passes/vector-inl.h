@@ -24,24 +24,24 @@ ZML_TARGET_INLINE void fetch_ahead(const uint8_t *ahead, size_t block, int width
   fetch_lines(ahead, block, 32 * width * count);
 }
 
-/* The fixed-point number of component j out of its planes' sums. */
-ZML_TARGET_INLINE int32_t joined(const int32_t *sums, size_t stride, int n_planes, size_t j) {
-  return n_planes == 1 ? sums[j] : 256 * sums[j] + sums[stride + j];
+/* The fixed-point number of component j out of its digits' sums. */
+ZML_TARGET_INLINE int32_t joined(const int32_t *sums, size_t stride, int n_digits, size_t j) {
+  return n_digits == 1 ? sums[j] : 256 * sums[j] + sums[stride + j];
 }
 
-ZML_TARGET static void add_products(const int32_t *sums, int n_planes, int first, int last, double scale, double shift,
+ZML_TARGET static void add_products(const int32_t *sums, int n_digits, int first, int last, double scale, double shift,
                                     double *product) {
   for (size_t start = (size_t)first * ZML_PLANE_ROWS; start < (size_t)last * ZML_PLANE_ROWS; start += LANES)
-    if (n_planes == 1)
+    if (n_digits == 1)
       ZML_LANES(i)
   product[start + i] += (sums[start + i] - shift) * scale;
   else ZML_LANES(i) product[start + i] +=
       (256 * (double)sums[start + i] + sums[ZML_TILE_ROWS + start + i] - shift) * scale;
 }
 
-ZML_TARGET static void add_sums(const int32_t *sums, size_t stride, int n_planes, size_t n, float scale,
+ZML_TARGET static void add_sums(const int32_t *sums, size_t stride, int n_digits, size_t n, float scale,
                                 double *total) {
-  if (n_planes == 1)
+  if (n_digits == 1)
     for (size_t j = 0; j < n; j++)
       total[j] += scale * (double)sums[j];
   else
@@ -49,19 +49,19 @@ ZML_TARGET static void add_sums(const int32_t *sums, size_t stride, int n_planes
       total[j] += scale * (double)joined(sums, stride, 2, j);
 }
 
-/* Quantizes a batch's `value`, of rows below `count`, and leaves there what the planes stand for. */
-ZML_TARGET_INLINE float quantize_rows(float *value, int count, int end, int bits, uint64_t key, int8_t *planes,
+/* Quantizes a batch's `value`, of rows below `count`, and leaves there what the digits stand for. */
+ZML_TARGET_INLINE float quantize_rows(float *value, int count, int end, int bits, uint64_t key, int8_t *digits,
                                       float *total) {
   int32_t sum = 0;
   for (int i = count; i < end; i++)
     value[i] = 0;
-  const float scale =
-      quantize(value, (size_t)end, 0, largest(value, (size_t)end), bits, key, planes, ZML_TILE_ROWS, NULL, NULL);
-  const int two = zml_grid_planes(bits) == 2;
+  const zml_rounding rounding = {largest(value, (size_t)end), bits, 0, key};
+  const zml_digits to = {digits, ZML_TILE_ROWS, zml_grid_digits(bits)};
+  const float scale = quantize(value, (size_t)end, &rounding, &to, NULL, NULL);
   for (int i = count; i < end; i++) /* one bit knows no zero */
-    planes[i] = 0;
+    digits[i] = 0;
   for (int i = 0; i < end; i++) {
-    const int32_t q = two ? 256 * planes[i] + planes[ZML_TILE_ROWS + i] : planes[i];
+    const int32_t q = to.n_digits == 2 ? 256 * digits[i] + digits[ZML_TILE_ROWS + i] : digits[i];
     sum += q;
     value[i] = scale * (float)q;
   }
@@ -69,37 +69,38 @@ ZML_TARGET_INLINE float quantize_rows(float *value, int count, int end, int bits
   return scale;
 }
 
-ZML_TARGET static float saga_rows(const double *product, const float *weights, const float *table_residual, int count,
-                                  int end, int bits, uint64_t key, int8_t *planes, float *left, float *total) {
+ZML_TARGET static float saga_rows(const zml_row_products *rows, const float *table_residual, int bits, uint64_t key,
+                                  int8_t *digits, float *left, float *total) {
+  const zml_row_products r = *rows;
   float value[ZML_TILE_ROWS];
-  for (int i = 0; i < end; i++)
-    value[i] = table_residual[i] + (weights ? weights[i] * (float)product[i] : (float)product[i]);
-  const float scale = quantize_rows(value, count, end, bits, key, planes, total);
-  for (int i = 0; i < end; i++)
+  for (int i = 0; i < r.end; i++)
+    value[i] = table_residual[i] + (r.weights ? r.weights[i] * (float)r.products[i] : (float)r.products[i]);
+  const float scale = quantize_rows(value, r.count, r.end, bits, key, digits, total);
+  for (int i = 0; i < r.end; i++)
     left[i] = table_residual[i] - value[i];
   return scale;
 }
 
-ZML_TARGET static float sgd_rows(const double *product, const float *weights, const float *targets, int count, int end,
-                                 int8_t *planes, float *total) {
+ZML_TARGET static float sgd_rows(const zml_row_products *rows, const float *targets, int8_t *digits, float *total) {
+  const zml_row_products r = *rows;
   float value[ZML_TILE_ROWS];
-  for (int i = 0; i < end; i++) {
-    const float residual = (float)(product[i] - targets[i]);
-    value[i] = weights ? weights[i] * residual : residual;
+  for (int i = 0; i < r.end; i++) {
+    const float residual = (float)(r.products[i] - targets[i]);
+    value[i] = r.weights ? r.weights[i] * residual : residual;
   }
-  return quantize_rows(value, count, end, 0, 0, planes, total);
+  return quantize_rows(value, r.count, r.end, 0, 0, digits, total);
 }
 
-/* Centred gradient of column j; the number of planes is a constant to the loops, 0 if the gradient is given. */
-ZML_TARGET_INLINE float gradient_at(const zml_batch *batch, int n_planes, size_t j) {
-  if (n_planes == 0)
+/* Centred gradient of column j; the number of digits is a constant to the loops, 0 if the gradient is given. */
+ZML_TARGET_INLINE float gradient_at(const zml_batch *batch, int n_digits, size_t j) {
+  if (n_digits == 0)
     return batch->gradient[j];
-  return (float)joined(batch->sums, batch->stride, n_planes, j) * batch->scale - batch->centre[j] * batch->total;
+  return (float)joined(batch->sums, batch->stride, n_digits, j) * batch->scale - batch->centre[j] * batch->total;
 }
 
 ZML_TARGET static void batch_gradient(const zml_batch *batch, size_t n, float *gradient) {
   const zml_batch b = *batch;
-  if (b.n_planes == 1)
+  if (b.n_digits == 1)
     for (size_t j = 0; j < n; j++)
       gradient[j] = gradient_at(&b, 1, j);
   else
@@ -113,13 +114,13 @@ ZML_TARGET static void batch_gradient_float(const double *sums, const float *cen
     gradient[j] = (float)(sums[j] - (double)centre[j] * total);
 }
 
-ZML_TARGET_INLINE float saga_step_as(const zml_step *rule, zml_batch batch, int n_planes, const float *restrict mean,
+ZML_TARGET_INLINE float saga_step_as(const zml_step *rule, zml_batch batch, int n_digits, const float *restrict mean,
                                      float *restrict drift, float *restrict model) {
   const float *restrict keep = rule->keep, *restrict step = rule->step;
   const float batch_weight = rule->batch_weight, table_weight = rule->table_weight;
   int32_t top = 0;
   for (size_t j = 0; j < rule->n; j++) {
-    const float gradient = gradient_at(&batch, n_planes, j);
+    const float gradient = gradient_at(&batch, n_digits, j);
     const float direction = batch_weight * gradient + drift[j] + mean[j];
     const float value = keep[j] * model[j] - step[j] * direction;
     const int32_t m = magnitude(value);
@@ -132,7 +133,7 @@ ZML_TARGET_INLINE float saga_step_as(const zml_step *rule, zml_batch batch, int 
 
 ZML_TARGET static float saga_step(const zml_step *rule, const zml_batch *batch, const float *mean, float *drift,
                                   float *model) {
-  switch (batch->n_planes) {
+  switch (batch->n_digits) {
   case 1:
     return saga_step_as(rule, *batch, 1, mean, drift, model);
   case 2:
@@ -142,13 +143,13 @@ ZML_TARGET static float saga_step(const zml_step *rule, const zml_batch *batch, 
   }
 }
 
-ZML_TARGET_INLINE float sgd_step_as(const zml_step *rule, zml_batch batch, int n_planes, float *restrict model,
+ZML_TARGET_INLINE float sgd_step_as(const zml_step *rule, zml_batch batch, int n_digits, float *restrict model,
                                     float *restrict total) {
   const float *restrict keep = rule->keep, *restrict step = rule->step;
   const float batch_weight = rule->batch_weight;
   int32_t top = 0;
   for (size_t j = 0; j < rule->n; j++) {
-    const float value = keep[j] * model[j] - step[j] * (batch_weight * gradient_at(&batch, n_planes, j));
+    const float value = keep[j] * model[j] - step[j] * (batch_weight * gradient_at(&batch, n_digits, j));
     const int32_t m = magnitude(value);
     model[j] = value;
     total[j] += value;
@@ -158,7 +159,7 @@ ZML_TARGET_INLINE float sgd_step_as(const zml_step *rule, zml_batch batch, int n
 }
 
 ZML_TARGET static float sgd_step(const zml_step *rule, const zml_batch *batch, float *model, float *total) {
-  switch (batch->n_planes) {
+  switch (batch->n_digits) {
   case 1:
     return sgd_step_as(rule, *batch, 1, model, total);
   case 2:

@@ -4,20 +4,18 @@
  * of 16, the padding being zero; zml_step's n may be a block of the columns.
  *
  * largest     magnitude of the largest element; infinite if any is not finite.
- * quantize    rounds floats, of largest magnitude `top`, to a symmetric grid scaled by it (ZipML's Q3 and Q4):
- *             stochastically and unbiased with bits of `key`, or to nearest if bits is 0. The elements are those from
- *             `first` on, a multiple of 16, of what the key is for. Writes the planes,
- *             plane_stride apart, and returns the scale: value = scale * (256 * first + second), or scale * first with
- *             one plane; NaN if top is not finite. centre_sum (unless centre is NULL) becomes the sum of centre *
- *             fixed-point value in double.
+ * quantize    rounds floats to a symmetric grid (ZipML's Q3 and Q4). Writes the digits, as many as the grid has, and
+ *             returns the scale: value = scale * (256 * first + second), or scale * first with one digit; NaN if the
+ *             grid's top is not finite. centre_sum (unless centre is NULL) becomes the sum of centre * fixed-point
+ *             value in double.
  * round       the same in place, for vectors that no integer kernel reads; unit (may be NULL) scales every component
  *             first.
  * add_products
  *             product[row] += (dot - shift) * scale for the rows of planes first..last-1, out of what dot gives.
  * add_sums    total[column] += scale * sum, out of what gradient gives.
- * saga_rows   what a batch does to its rows: quantizes table_residual + weight * product, with `count` rows and zeros
- * up to `end` (a multiple of 16); `left` becomes the table_residual without what the planes stand for. Returns their
- * scale, NaN if a value was not finite; total becomes the sum of the quantized values. weights may be NULL: all one.
+ * saga_rows   what a batch does to its rows: quantizes table_residual + weight * product; `left` becomes the
+ *             table_residual without what the digits, ZML_TILE_ROWS apart, stand for. Returns their scale, NaN if a
+ *             value was not finite; total becomes the sum of the quantized values.
  * sgd_rows    the same for weight * (product - target), to nearest.
  * batch_gradient, batch_gradient_float
  *             centred gradient of a batch out of its sums: scale * (256 * first + second) - centre * total.
@@ -33,21 +31,44 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* Fixed-point vectors are one or two planes of signed bytes, [plane][index]; two planes mean 256 * first + second. */
-enum { ZML_ONE_PLANE = 127, ZML_TWO_PLANES = 32512 }; /* largest magnitude */
+/* Fixed-point vectors are one or two digits, signed bytes, of every element, [digit][element]; two digits mean 256 *
+ * first + second. */
+typedef struct {
+  int8_t *digits;
+  size_t stride; /* from one digit to the next */
+  int n_digits;
+} zml_digits;
+enum { ZML_ONE_DIGIT = 127, ZML_TWO_DIGITS = 32512 }; /* largest magnitude */
 
-/* Magnitudes of a signed fixed-point grid of `bits` bits: 0 stands for deterministic rounding to the two planes' full
+/* How a vector is rounded: to a grid of `bits` bits that reaches to `top`, its largest magnitude, stochastically and
+ * unbiased with bits of `key`, or to nearest if bits is 0. The elements are those from `first` on, a multiple of 16, of
+ * what the key is for. */
+typedef struct {
+  float top;
+  int bits;
+  size_t first;
+  uint64_t key;
+} zml_rounding;
+
+/* Products of a batch's rows with the model: of `count` rows, and room for zeros up to `end`, a multiple of 16. */
+typedef struct {
+  const double *products;
+  const float *weights; /* NULL if all are one */
+  int count, end;
+} zml_row_products;
+
+/* Magnitudes of a signed fixed-point grid of `bits` bits: 0 stands for deterministic rounding to the two digits' full
  * 16 bits; 1 bit is the two-valued grid of plus and minus the largest magnitude. */
 static inline int32_t zml_grid_steps(int bits) {
   if (bits == 0)
-    return ZML_TWO_PLANES;
+    return ZML_TWO_DIGITS;
   if (bits == 1)
     return 1;
   const int32_t steps = (1 << (bits - 1)) - 1;
-  return steps < ZML_TWO_PLANES ? steps : ZML_TWO_PLANES;
+  return steps < ZML_TWO_DIGITS ? steps : ZML_TWO_DIGITS;
 }
 
-static inline int zml_grid_planes(int bits) { return bits >= 1 && bits <= 8 ? 1 : 2; }
+static inline int zml_grid_digits(int bits) { return bits >= 1 && bits <= 8 ? 1 : 2; }
 
 /* Grids that last reach beyond the largest magnitude when they are made, and are used as long as it is below that and
  * not much smaller. */
@@ -65,12 +86,12 @@ typedef struct {
   float table_weight; /* turns it into the change of the mean over all rows */
 } zml_step;
 
-/* The gradient of a batch: integer sums of one or two planes with what makes them a centred gradient, or, with
- * n_planes 0, the gradient itself. */
+/* The gradient of a batch: integer sums of one or two digits with what makes them a centred gradient, or, with
+ * n_digits 0, the gradient itself. */
 typedef struct {
-  const int32_t *sums; /* planes are `stride` apart */
+  const int32_t *sums; /* those of the digits are `stride` apart */
   size_t stride;
-  int n_planes;
+  int n_digits;
   float scale;
   float total; /* sum of the quantized rows */
   const float *centre;

@@ -1,21 +1,22 @@
-/* dot and gradient of one code width and one or two planes each, out of the instruction set's own `dot` and `gradient`,
- * in which both are constants; part of <isa>.c. */
+/* dot and gradient of one code width and one or two digits each, out of the instruction set's own `dot` and `gradient`,
+ * in which both are constants; part of <isa>.c. What they are given is copied, so that compilers see that nothing
+ * changes it. */
 
 #define DEFINE_WIDTH(width)                                                                                            \
-  ZML_TARGET static void dot_##width(const uint8_t *tile, const uint8_t *table, size_t columns, const int8_t *planes,  \
-                                     size_t plane_stride, int n_planes, int first, int last, int32_t *out) {           \
-    if (n_planes == 1)                                                                                                 \
-      dot(tile, table, columns, planes, plane_stride, first, last, out, width, 1);                                     \
+  ZML_TARGET static void dot_##width(const zml_samples *samples, const zml_digits *vector, int32_t *out) {             \
+    const zml_samples x = *samples;                                                                                    \
+    if (vector->n_digits == 1)                                                                                         \
+      dot(&x, vector->digits, vector->stride, out, width, 1);                                                          \
     else                                                                                                               \
-      dot(tile, table, columns, planes, plane_stride, first, last, out, width, 2);                                     \
+      dot(&x, vector->digits, vector->stride, out, width, 2);                                                          \
   }                                                                                                                    \
-  ZML_TARGET static void gradient_##width(const uint8_t *tile, const uint8_t *table, size_t columns,                   \
-                                          const int8_t *planes, int n_planes, int first, int last, int32_t *out,       \
-                                          size_t out_stride, const uint8_t *ahead) {                                   \
-    if (n_planes == 1)                                                                                                 \
-      gradient(tile, table, columns, planes, first, last, out, out_stride, ahead, width, 1);                           \
+  ZML_TARGET static void gradient_##width(const zml_samples *samples, const int8_t *rows, int n_digits, int32_t *out,  \
+                                          size_t out_stride) {                                                         \
+    const zml_samples x = *samples;                                                                                    \
+    if (n_digits == 1)                                                                                                 \
+      gradient(&x, rows, out, out_stride, width, 1);                                                                   \
     else                                                                                                               \
-      gradient(tile, table, columns, planes, first, last, out, out_stride, ahead, width, 2);                           \
+      gradient(&x, rows, out, out_stride, width, 2);                                                                   \
   }
 DEFINE_WIDTH(1)
 DEFINE_WIDTH(2)

@@ -104,13 +104,12 @@ ZML_TARGET_INLINE void multiply_four(const uint8_t *panel, const uint8_t *vector
   }
 }
 
-ZML_TARGET static void multiply(const void *panels, size_t n_panels, const void *vectors, size_t n_vectors,
-                                size_t depth, int scale, int fresh, int64_t (*sums)[ZML_PANEL], size_t stride) {
-  for (size_t v = 0; v < n_vectors; v += ZML_VECTORS_AT_ONCE)
-    for (size_t p = 0; p < n_panels; p++)
-      multiply_four((const uint8_t *)panels + p * 32 * depth,
-                    (const uint8_t *)vectors + v / ZML_PANEL * 32 * depth + 4 * (v % ZML_PANEL), depth, scale, fresh,
-                    sums + p * stride + v);
+ZML_TARGET static void multiply(const zml_factors *factors, const zml_panel_sums *to) {
+  const zml_factors f = *factors;
+  for (size_t v = 0; v < f.n_vectors; v += ZML_VECTORS_AT_ONCE)
+    for (size_t p = 0; p < f.n_panels; p++)
+      multiply_four(f.panels + p * 32 * f.depth, f.vectors + v / ZML_PANEL * 32 * f.depth + 4 * (v % ZML_PANEL),
+                    f.depth, to->scale, to->fresh, to->sums + p * to->stride + v);
 }
 
 #define DEFINE(width)                                                                                                  \

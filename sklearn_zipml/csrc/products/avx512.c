@@ -75,8 +75,8 @@ ZML_TARGET_INLINE __m512i in_place(__m512i sum) {
 
 /* `n_vectors` vectors, 4 or 8, by `n_panels` panels, 1 or 2. A product takes 4 or 5 cycles, so 8 sums at least are
  * on their way where two are begun in a cycle. */
-ZML_TARGET_INLINE void multiply_block(const uint8_t *panel, const uint8_t *vectors, size_t depth, int scale, int fresh,
-                                      int64_t (*sums)[ZML_PANEL], size_t stride, int n_panels, int n_vectors) {
+ZML_TARGET_INLINE void multiply_block(const uint8_t *panel, const uint8_t *vectors, size_t depth,
+                                      const zml_panel_sums *to, int n_panels, int n_vectors) {
   __m512i sum[2][8];
   for (int p = 0; p < n_panels; p++)
     for (int v = 0; v < n_vectors; v++)
@@ -94,32 +94,33 @@ ZML_TARGET_INLINE void multiply_block(const uint8_t *panel, const uint8_t *vecto
     }
   }
   _Pragma("GCC unroll 8") for (int v = 0; v < n_vectors; v++) {
-    add_sixteen(sums[v], sum[0][v], scale, fresh);
+    add_sixteen(to->sums[v], sum[0][v], to->scale, to->fresh);
     if (n_panels > 1)
-      add_sixteen(sums[stride + (size_t)v], sum[1][v], scale, fresh);
+      add_sixteen(to->sums[to->stride + (size_t)v], sum[1][v], to->scale, to->fresh);
   }
 }
 
-ZML_TARGET_INLINE void multiply_panels(const uint8_t *panel, const uint8_t *vectors, size_t n_vectors, size_t depth,
-                                       int scale, int fresh, int64_t (*sums)[ZML_PANEL], size_t stride, int n_panels) {
-  size_t v = 0;
-  for (; v + 8 <= n_vectors; v += 8)
-    multiply_block(panel, vectors + v / ZML_PANEL * ZML_PANEL * depth + 4 * (v % ZML_PANEL), depth, scale, fresh,
-                   sums + v, stride, n_panels, 8);
-  if (v < n_vectors)
-    multiply_block(panel, vectors + v / ZML_PANEL * ZML_PANEL * depth + 4 * (v % ZML_PANEL), depth, scale, fresh,
-                   sums + v, stride, n_panels, 4);
+/* All vectors by `n_panels` panels from number `p` on. */
+ZML_TARGET_INLINE void multiply_panels(const zml_factors *f, const zml_panel_sums *to, size_t p, int n_panels) {
+  const uint8_t *panel = f->panels + p * ZML_PANEL * f->depth;
+  for (size_t v = 0; v < f->n_vectors; v += 8) {
+    const uint8_t *vectors = f->vectors + v / ZML_PANEL * ZML_PANEL * f->depth + 4 * (v % ZML_PANEL);
+    const zml_panel_sums here = {to->sums + p * to->stride + v, to->stride, to->scale, to->fresh};
+    if (v + 8 <= f->n_vectors)
+      multiply_block(panel, vectors, f->depth, &here, n_panels, 8);
+    else
+      multiply_block(panel, vectors, f->depth, &here, n_panels, 4);
+  }
 }
 
-ZML_TARGET static void multiply(const void *panels, size_t n_panels, const void *vectors, size_t n_vectors,
-                                size_t depth, int scale, int fresh, int64_t (*sums)[ZML_PANEL], size_t stride) {
+ZML_TARGET static void multiply(const zml_factors *factors, const zml_panel_sums *sums) {
+  const zml_factors f = *factors;
+  const zml_panel_sums to = *sums;
   size_t p = 0;
-  for (; p + 2 <= n_panels; p += 2)
-    multiply_panels((const uint8_t *)panels + p * ZML_PANEL * depth, vectors, n_vectors, depth, scale, fresh,
-                    sums + p * stride, stride, 2);
-  if (p < n_panels)
-    multiply_panels((const uint8_t *)panels + p * ZML_PANEL * depth, vectors, n_vectors, depth, scale, fresh,
-                    sums + p * stride, stride, 1);
+  for (; p + 2 <= f.n_panels; p += 2)
+    multiply_panels(&f, &to, p, 2);
+  if (p < f.n_panels)
+    multiply_panels(&f, &to, p, 1);
 }
 
 #define DEFINE(width)                                                                                                  \

@@ -51,10 +51,17 @@ typedef void zml_weigh_panels(const uint8_t *panels, size_t n_panels, size_t dep
 typedef void zml_scale_sums(const int64_t *sums, int64_t shift, double scale, double *out);
 
 /* sums[panel * stride + vector][lane] += 2^scale * sum over `depth` terms of panel's value * vector's value; = instead
- * of
- * += if `fresh`. depth is a multiple of 16, n_vectors one of ZML_VECTORS_AT_ONCE. */
-typedef void zml_multiply_panels(const void *panels, size_t n_panels, const void *vectors, size_t n_vectors,
-                                 size_t depth, int scale, int fresh, int64_t (*sums)[ZML_PANEL], size_t stride);
+ * of += if `fresh`. depth is a multiple of 16, n_vectors one of ZML_VECTORS_AT_ONCE. */
+typedef struct {
+  const uint8_t *panels, *vectors;
+  size_t n_panels, n_vectors, depth;
+} zml_factors;
+typedef struct {
+  int64_t (*sums)[ZML_PANEL];
+  size_t stride;
+  int scale, fresh;
+} zml_panel_sums;
+typedef void zml_multiply_panels(const zml_factors *factors, const zml_panel_sums *to);
 
 typedef struct zml_matmul {
   int value_bytes; /* 1 or 2 */

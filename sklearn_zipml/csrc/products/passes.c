@@ -62,13 +62,15 @@ void zml_pack_vectors(const zml_matmul *by, const int32_t *vectors, size_t strid
   }
 }
 
-/* sums += panels times packed vectors of one run. */
-static void multiply(const zml_matmul *by, const uint8_t *panels, size_t n_panels, const uint8_t *packed,
-                     size_t n_vectors, int n_bytes, size_t depth, int fresh, int64_t (*sums)[ZML_PANEL]) {
-  const size_t digit = vector_panels(n_vectors) * panel_bytes(by, depth), padded = zml_padded_vectors(n_vectors);
-  for (size_t p = 0; p < n_digits(by, n_bytes); p++)
-    by->multiply(panels, n_panels, packed + p * digit, padded, depth, (int)p * digit_bits(by), fresh && p == 0, sums,
-                 padded);
+/* sums += panels times packed vectors of one run, of `n_bytes` bytes. */
+static void multiply(const zml_matmul *by, const zml_factors *run, int n_bytes, int fresh, int64_t (*sums)[ZML_PANEL]) {
+  const size_t digit = vector_panels(run->n_vectors) * panel_bytes(by, run->depth);
+  zml_factors factors = *run;
+  factors.n_vectors = zml_padded_vectors(run->n_vectors);
+  for (size_t p = 0; p < n_digits(by, n_bytes); p++, factors.vectors += digit) {
+    const zml_panel_sums to = {sums, factors.n_vectors, (int)p * digit_bits(by), fresh && p == 0};
+    by->multiply(&factors, &to);
+  }
 }
 
 /* Products of columns */
@@ -131,8 +133,9 @@ static void multiply_blocks(const zml_matmul *by, const zml_block_pair *pair, co
   for (size_t p = 0; p < n_panels; p += ZML_PANELS_AT_ONCE) {
     const size_t count = least(ZML_PANELS_AT_ONCE, n_panels - p);
     const size_t needed = pair->first == pair->other ? p + count : n_others;
-    by->multiply(w->columns + p * panel_bytes(by, depth), count, w->vectors, needed * ZML_PANEL, depth, scale, 0,
-                 w->sums + p * pair->n_others, pair->n_others);
+    const zml_factors factors = {w->columns + p * panel_bytes(by, depth), w->vectors, count, needed * ZML_PANEL, depth};
+    const zml_panel_sums to = {w->sums + p * pair->n_others, pair->n_others, scale, 0};
+    by->multiply(&factors, &to);
   }
 }
 
@@ -145,11 +148,11 @@ static void add_run(const zml_matmul *by, const zml_tiled *x, size_t first, size
   int32_t padded[ZML_MOST_DEPTH];
   pack_weights(by, weights, n_rows, depth, n_bytes, padded, w->weights);
   decode_columns(by, x, first, last, pair->first, n_panels, w->columns);
-  multiply(by, w->columns, n_panels, w->weights, 1, n_bytes, depth, 0, w->totals);
+  multiply(by, &(zml_factors){w->columns, w->weights, n_panels, 1, depth}, n_bytes, 0, w->totals);
   if (!own)
     decode_columns(by, x, first, last, pair->other, n_others, w->others);
   if (!own && by->shift)
-    multiply(by, w->others, n_others, w->weights, 1, n_bytes, depth, 0, w->other_totals);
+    multiply(by, &(zml_factors){w->others, w->weights, n_others, 1, depth}, n_bytes, 0, w->other_totals);
   if (weights) {
     for (size_t p = 0; p < n_digits(by, ZML_WEIGHT_BYTES + 1); p++) {
       by->weigh(w->others, n_others, depth, padded, (int)p, w->vectors);
@@ -215,7 +218,8 @@ static void dot_tile(const zml_matmul *by, const zml_tiled *x, size_t tile, cons
     const size_t depth = least(by->depth, x->padded - column);
     by->panels_of_rows[x->width](tile_of(x, tile, column), table_of(x, column), depth / ZML_PANEL, panels,
                                  panel_bytes(by, depth));
-    multiply(by, panels, 4, packed, vectors->n_vectors, vectors->n_bytes, depth, column == 0, sums);
+    const zml_factors factors = {panels, packed, 4, vectors->n_vectors, depth};
+    multiply(by, &factors, vectors->n_bytes, column == 0, sums);
     packed += zml_vector_bytes(by, vectors->n_vectors, depth, vectors->n_bytes);
   }
 }
@@ -280,8 +284,8 @@ void zml_add_gradient(const zml_matmul *by, const zml_tiled *x, size_t first, si
     for (size_t column = 0; column < x->padded; column += step) {
       const size_t n_panels = least(step, x->padded - column) / ZML_PANEL;
       decode_columns(by, x, t, end, column, n_panels, w.panels);
-      multiply(by, w.panels, n_panels, w.packed, rows->n_vectors, rows->n_bytes, depth, 0,
-               sums + column / ZML_PANEL * padded);
+      const zml_factors factors = {w.panels, w.packed, n_panels, rows->n_vectors, depth};
+      multiply(by, &factors, rows->n_bytes, 0, sums + column / ZML_PANEL * padded);
     }
   }
 }

@@ -49,13 +49,13 @@ ZML_TARGET_INLINE void multiply_four(const int16_t *panel, const int16_t *vector
       sums[v][lane] = (fresh ? 0 : sums[v][lane]) + (int64_t)sum[v][lane] * ((int64_t)1 << scale);
 }
 
-ZML_TARGET static void multiply(const void *panels, size_t n_panels, const void *vectors, size_t n_vectors,
-                                size_t depth, int scale, int fresh, int64_t (*sums)[ZML_PANEL], size_t stride) {
-  for (size_t v = 0; v < n_vectors; v += ZML_VECTORS_AT_ONCE)
-    for (size_t p = 0; p < n_panels; p++)
-      multiply_four((const int16_t *)panels + p * depth * ZML_PANEL,
-                    (const int16_t *)vectors + v / ZML_PANEL * ZML_PANEL * depth + v % ZML_PANEL, depth, scale, fresh,
-                    sums + p * stride + v);
+ZML_TARGET static void multiply(const zml_factors *factors, const zml_panel_sums *to) {
+  const zml_factors f = *factors;
+  for (size_t v = 0; v < f.n_vectors; v += ZML_VECTORS_AT_ONCE)
+    for (size_t p = 0; p < f.n_panels; p++)
+      multiply_four((const int16_t *)(const void *)f.panels + p * f.depth * ZML_PANEL,
+                    (const int16_t *)(const void *)f.vectors + v / ZML_PANEL * ZML_PANEL * f.depth + v % ZML_PANEL,
+                    f.depth, to->scale, to->fresh, to->sums + p * to->stride + v);
 }
 
 #define DEFINE(width)                                                                                                  \

@@ -37,7 +37,7 @@ static void expect_same(const char *name, const char *what, int detail, const vo
   failures++;
 }
 
-static void check_tiles(const zml_kernels *kernels, int width, int n_planes, int first, int last) {
+static void check_tiles(const zml_kernels *kernels, int width, int n_digits, int first, int last) {
   static uint8_t tile[COLUMNS * 64], table[COLUMNS * 16];
   static int8_t model[2 * COLUMNS], residual[2 * 64];
   static int32_t found[2][2 * COLUMNS], dots[2][2 * 64];
@@ -48,9 +48,11 @@ static void check_tiles(const zml_kernels *kernels, int width, int n_planes, int
   memset(dots, 0, sizeof dots);
   memset(found, 0, sizeof found);
   const zml_kernels *both[2] = {kernels, &zml_portable};
+  const zml_samples x = {tile, table, COLUMNS, first, last, tile};
+  const zml_digits vector = {model, COLUMNS, n_digits};
   for (int k = 0; k < 2; k++) {
-    both[k]->dot[width](tile, table, COLUMNS, model, COLUMNS, n_planes, first, last, dots[k]);
-    both[k]->gradient[width](tile, table, COLUMNS, residual, n_planes, first, last, found[k], COLUMNS, tile);
+    both[k]->dot[width](&x, &vector, dots[k]);
+    both[k]->gradient[width](&x, residual, n_digits, found[k], COLUMNS);
   }
   expect_same(kernels->name, "dot of width", width, dots[0], dots[1], sizeof dots[0]);
   expect_same(kernels->name, "gradient of width", width, found[0], found[1], sizeof found[0]);
@@ -58,14 +60,14 @@ static void check_tiles(const zml_kernels *kernels, int width, int n_planes, int
 
 static void check_vectors(const zml_kernels *kernels, int bits) {
   static float v[6][COLUMNS], moved[2][COLUMNS], model[2][COLUMNS], rounded[2][COLUMNS], tile[COLUMNS * 64];
-  static int8_t planes[2][2 * COLUMNS];
+  static int8_t digits[2][2 * COLUMNS];
   static double dots[2][64], sums[2][COLUMNS], float_dots[2][64], float_sums[2][COLUMNS];
   float scale[2], top[2];
   double centre_sum[2];
   for (int k = 0; k < 6; k++)
     fill_floats(v[k], COLUMNS);
   fill_floats(tile, COLUMNS * 64);
-  memset(planes, 0, sizeof planes);
+  memset(digits, 0, sizeof digits);
   const zml_kernels *both[2] = {kernels, &zml_portable};
   static int8_t rows[2][2 * 64];
   static int32_t integers[2 * COLUMNS];
@@ -77,14 +79,16 @@ static void check_vectors(const zml_kernels *kernels, int bits) {
   for (int i = 0; i < 64; i++)
     product[i] = v[2][i];
   const zml_step rule = {COLUMNS, v[0], v[1], 0.37f, 0.011f};
+  const zml_row_products products = {product, v[0], 61, 64};
   const zml_batch batch = {integers, COLUMNS, 2, 1e-6f, 0.7f, v[2], NULL};
   memset(rows, 0, sizeof rows);
   memset(dots, 0, sizeof dots);
   memset(sums, 0, sizeof sums);
   for (int k = 0; k < 2; k++) {
     const zml_kernels *use = both[k];
-    scale[k] =
-        use->quantize(v[2], COLUMNS, 0, use->largest(v[2], COLUMNS), bits, 7, planes[k], COLUMNS, v[3], &centre_sum[k]);
+    const zml_rounding rounding = {use->largest(v[2], COLUMNS), bits, 0, 7};
+    const zml_digits to = {digits[k], COLUMNS, zml_grid_digits(bits)};
+    scale[k] = use->quantize(v[2], COLUMNS, &rounding, &to, v[3], &centre_sum[k]);
     memcpy(rounded[k], v[2], sizeof v[2]);
     use->round(rounded[k], v[1], COLUMNS, 0, bits, 7);
     memcpy(moved[k], v[4], sizeof v[4]);
@@ -92,7 +96,7 @@ static void check_vectors(const zml_kernels *kernels, int bits) {
     top[k] = use->saga_step(&rule, &batch, v[3], moved[k], model[k]);
     top[k] += use->sgd_step(&rule, &batch, model[k], moved[k]);
     top[k] += use->shrink(COLUMNS, v[1], v[3], model[k]);
-    scale[k] += use->saga_rows(product, v[0], v[1], 61, 64, bits, 7, rows[k], table_residual[k], &total[k]);
+    scale[k] += use->saga_rows(&products, v[1], bits, 7, rows[k], table_residual[k], &total[k]);
     use->add_products(integers, 2, 0, 4, 0.3, 17.5, dots[k]);
     use->add_sums(integers, 64, 2, 64, 0.3f, sums[k]);
     use->fold(64, product, sums[k], table_residual[k], rounded[k]);
@@ -101,12 +105,12 @@ static void check_vectors(const zml_kernels *kernels, int bits) {
   }
   expect_same(kernels->name, "scale at bits", bits, &scale[0], &scale[1], sizeof *scale);
   expect_same(kernels->name, "centre sum at bits", bits, &centre_sum[0], &centre_sum[1], sizeof *centre_sum);
-  expect_same(kernels->name, "planes at bits", bits, planes[0], planes[1], sizeof planes[0]);
+  expect_same(kernels->name, "digits at bits", bits, digits[0], digits[1], sizeof digits[0]);
   expect_same(kernels->name, "rounded at bits", bits, rounded[0], rounded[1], sizeof rounded[0]);
   expect_same(kernels->name, "model at bits", bits, model[0], model[1], sizeof model[0]);
   expect_same(kernels->name, "drift at bits", bits, moved[0], moved[1], sizeof moved[0]);
   expect_same(kernels->name, "largest at bits", bits, &top[0], &top[1], sizeof *top);
-  expect_same(kernels->name, "rows' planes at bits", bits, rows[0], rows[1], sizeof rows[0]);
+  expect_same(kernels->name, "rows' digits at bits", bits, rows[0], rows[1], sizeof rows[0]);
   expect_same(kernels->name, "rows' total at bits", bits, &total[0], &total[1], sizeof *total);
   expect_same(kernels->name, "folded table_residual at bits", bits, table_residual[0], table_residual[1],
               sizeof table_residual[0]);
@@ -125,7 +129,9 @@ static void check_bounds(const zml_kernels *kernels) {
     exit(2);
   memset(tile, 255, (size_t)ZML_DOT_COLUMNS * 64);
   memset(model, -128, ZML_DOT_COLUMNS);
-  kernels->dot[8](tile, NULL, ZML_DOT_COLUMNS, model, ZML_DOT_COLUMNS, 1, 0, 4, dots);
+  const zml_samples x = {tile, NULL, ZML_DOT_COLUMNS, 0, 4, NULL};
+  const zml_digits vector = {model, ZML_DOT_COLUMNS, 1};
+  kernels->dot[8](&x, &vector, dots);
   for (int i = 0; i < 64; i++)
     if (dots[i] != 255 * -128 * ZML_DOT_COLUMNS)
       failures++;
@@ -255,10 +261,10 @@ int main(void) {
     const clock_t start = clock();
     for (int repeat = 0; repeat < 20; repeat++)
       for (int w = 0; w < 4; w++)
-        for (int n_planes = 1; n_planes <= 2; n_planes++)
+        for (int n_digits = 1; n_digits <= 2; n_digits++)
           for (int first = 0; first < 4; first++)
             for (int last = first + 1; last <= 4; last++)
-              check_tiles(kernels, widths[w], n_planes, first, last);
+              check_tiles(kernels, widths[w], n_digits, first, last);
     for (size_t b = 0; b < sizeof all_bits / sizeof *all_bits; b++)
       check_vectors(kernels, all_bits[b]);
     check_bounds(kernels);

@@ -1,7 +1,7 @@
 /* Compares the products with many vectors of every instruction set that runs here with sums in plain C.
  *
- * benchmarks/neon_check.sh runs it under emulation; tests/c/avx512_check.sh compiles it with EMULATED_AVX512, against
- * intrinsics written in C, for machines without AVX-512. */
+ * tests/stress/neon_check.sh runs it under emulation; tests/stress/c/avx512_check.sh compiles it with EMULATED_AVX512,
+ * against intrinsics written in C, for machines without AVX-512. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
