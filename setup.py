@@ -35,8 +35,7 @@ CYTHON_DIRECTIVES = {
     "boundscheck": False,
     "wraparound": False,
     "cdivision": True,
-    "initializedcheck": False,
-    "freethreading_compatible": True,
+    "initializedcheck": False,  # nor freethreading_compatible: no free-threaded Python has run the tests yet
 }
 
 # Instruction sets are chosen at run time, so no -march; float updates must not be contracted into

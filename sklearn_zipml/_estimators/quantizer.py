@@ -336,7 +336,23 @@ class DoubleSamplingQuantizer(
     def _set_grid(self, grid):
         self._grid = grid
         # packed matrices share the grid's
-        self.offset_, self.step_, self.levels_ = grid.offset.copy(), grid.step.copy(), grid.values
+        self.offset_, self.step_ = grid.offset.copy(), grid.step.copy()
+
+    @property
+    def levels_(self) -> list[np.ndarray]:
+        """Levels of every column, in units of X; made when asked for, as those of 8 bits are 2 KB a column.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from sklearn_zipml import DoubleSamplingQuantizer
+        >>> quantizer = DoubleSamplingQuantizer(2, random_state=0).fit(np.linspace(0, 3, 100)[:, np.newaxis])
+        >>> quantizer.levels_[0].size
+        4
+        """
+        if getattr(self, "_grid", None) is None:
+            raise AttributeError("This DoubleSamplingQuantizer is not fitted yet, and has no levels_.")
+        return self._grid.values
 
     def __zipml_packing__(self):
         """The levels and the seed that rows are packed with, for `PackedMatrix.from_chunks`."""

@@ -278,9 +278,15 @@ def row_norms(Tiles tiles, const float[::1] centre, const float[::1] unit, size_
     return out
 
 
-def code_weights(Tiles tiles, const double[::1] weights):
-    """Summed weights of the rows that have each code, float64 (columns, codes); weights in slot order."""
-    cdef size_t t, group, first = 0, last, d = tiles.n_columns, groups = (d + GROUP - 1) // GROUP
+def code_weights(Tiles tiles, const double[::1] weights, size_t column=0, size_t end=-1):
+    """Summed weights of the rows that have each code, float64 (columns, codes); weights in slot order.
+
+    Of the columns column..end-1, column being a multiple of GROUP.
+    """
+    end = min(end, tiles.n_columns)
+    require(column % GROUP == 0 and column <= end, "columns that begin within a group, or end before")
+    cdef size_t t, group, d = end - column, start = column // GROUP, first = start, last
+    cdef size_t groups = start + (d + GROUP - 1) // GROUP
     cdef size_t block = 1 + COUNTER_BYTES // (8 * GROUP << tiles.width)
     cdef int i, k, rows, count, n_codes = 1 << tiles.width
     cdef uint8_t[TILE * GROUP] codes
@@ -298,7 +304,8 @@ def code_weights(Tiles tiles, const double[::1] weights):
                 rows = tiles.rows_in(t)
                 for group in range(first, last):
                     zml_unpack_group(tiles.tile(t), group, tiles.width, codes)
-                    sums, count = &view[group * GROUP, 0], <int> min(<size_t> GROUP, d - group * GROUP)
+                    sums = &view[(group - start) * GROUP, 0]
+                    count = <int> min(<size_t> GROUP, end - group * GROUP)
                     if count < GROUP:
                         for i in range(rows):
                             for k in range(count):

@@ -165,6 +165,8 @@ def noise_ratio(problem, noisy):
     """
     count = int(noisy.sum())
     rows = independent_rows(problem, problem.tiles.n_tiles)
+    if not problem.matrix.noise.shape[1]:  # every code stands for the same error, and t_i is the number of columns
+        return count / rows
     table = code_noise(problem.matrix)[noisy] / problem.variance[noisy, None]
     columns, last = np.flatnonzero(noisy), min(problem.tiles.n_tiles, SAMPLE_TILES)
 

@@ -12,6 +12,7 @@ from .._kernels.threads import THREAD_TILES, in_threads
 from .._underflow import underflow_is_zero
 
 ERROR_UNITS = 1 << 14  # squared errors are summed in such parts of a squared step
+COLUMNS_AT_ONCE = 1 << 12  # of 8 bits: what is kept of one by code takes 2 KB
 
 
 def from_moments(moments, n_rows, collision_probability, table):
@@ -107,22 +108,34 @@ def code_noise(packed):
 
 def weighted(packed, weights=None):
     """Mean, deviation and rounding variance over rows with weights (slot order), float64 in grid steps."""
+    if packed.scheme.width == 8:
+        return _weighted_bytes(packed, weights)
     if weights is None:
         counts = sum(in_threads(packed.tiles.counts, packed.tiles.n_tiles, THREAD_TILES, None))
     else:
         counts = passes.code_weights(packed.tiles, weights)
     total = max(counts[0].sum(), np.finfo(float).tiny) if len(counts) else 1.0
-    d = packed.shape[1]
-    if packed.scheme.width == 8:
-        positions = np.tile(np.arange(256.0), (d, 1))
-    else:
-        positions = packed.table[:d].astype(np.float64)
+    positions = packed.table[: packed.shape[1]].astype(np.float64)
     share = counts / total
     mean = (share * positions).sum(axis=1)
     deviation = np.sqrt((share * (positions - mean[:, None]) ** 2).sum(axis=1))
     if not packed.noise.shape[1]:
         return mean, deviation, packed.rounding_variance.astype(np.float64)
     return mean, deviation, (share * code_noise(packed)).sum(axis=1)
+
+
+def _weighted_bytes(packed, weights):
+    """The same of codes of 8 bits, some columns at a time: they have 256 codes each."""
+    d, positions = packed.shape[1], np.arange(256.0)
+    weights = np.ones(len(packed)) if weights is None else weights
+    mean, deviation = np.empty(d), np.empty(d)
+    for first in range(0, d, COLUMNS_AT_ONCE):
+        some = slice(first, first + COLUMNS_AT_ONCE)
+        share = passes.code_weights(packed.tiles, weights, first, first + COLUMNS_AT_ONCE)
+        share /= max(share[0].sum(), np.finfo(float).tiny)
+        mean[some] = (share * positions).sum(axis=1)
+        deviation[some] = np.sqrt((share * (positions - mean[some, None]) ** 2).sum(axis=1))
+    return mean, deviation, packed.rounding_variance.astype(np.float64)
 
 
 def _of_bytes(packed):

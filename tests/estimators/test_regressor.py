@@ -297,18 +297,20 @@ ZipMLRegressor({bits}, solver={solver!r}, tol=0, max_iter=10**9, random_state=0,
 @pytest.mark.skipif(sys.platform == "win32", reason="no SIGINT for one child")
 @pytest.mark.parametrize("solver, bits", [("saga", 4), ("sgd", None)])
 def test_keyboard_interrupt(solver, bits):
-    """Ctrl-C ends a long fit within a second."""
+    """Ctrl-C ends a long fit within a second, or what it took to start where the machine is busy."""
     command = [sys.executable, "-P", "-u", "-c", SCRIPT.format(bits=bits, solver=solver)]
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    begun = time.monotonic()
     with subprocess.Popen(
         command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment
     ) as process:
         try:
             assert "epoch 1" in process.stdout.readline()
+            patience = max(1, time.monotonic() - begun)
             process.send_signal(signal.SIGINT)
             start = time.monotonic()
             _, errors = process.communicate(timeout=10)
-            assert time.monotonic() - start < 1
+            assert time.monotonic() - start < patience
         finally:
             process.kill()
     assert errors.rstrip().endswith("KeyboardInterrupt")
