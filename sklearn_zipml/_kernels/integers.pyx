@@ -27,8 +27,8 @@ def encode_integers(const integer[:, :] block, tuple columns, int stride, bint i
 
     columns are (low, top) of the integers' type: a code is `stride` times the distance from `low`, between 0 and `top`.
     The elements of a row have to be contiguous. Signed integers are given as the unsigned ones of their bits, but `low`
-    with the sign bit turned around. missing is (integer, code, after), uint8 (columns,) each but the first: that integer,
-    of the same bits, has a place of its own, and distances from `after` on are one more.
+    with the sign bit turned around. missing is (integer, code, after), uint8 (columns,) each but the first: that
+    integer, of the same bits, has a place of its own, and distances from `after` on are one more.
     """
     cdef const integer[::1] low = columns[0], top = columns[1]
     cdef const uint8_t[::1] code = NONE, after = NONE

@@ -182,6 +182,14 @@ class PackedMatrix(PackedFiles, PackedCodes, PackedJoins):
             return self._rows.rounding_variance.astype(np.float64) * self._rows.step**2
 
     @property
+    def missing_count(self) -> np.ndarray | None:
+        """Values of each column that were missing, int64 (n_features,); None unless packed with ``missing="mean"``.
+
+        Not known of rows that were taken out of others.
+        """
+        return self._rows.missing_count
+
+    @property
     def size(self) -> int:
         """Number of values."""
         return self.shape[0] * self.shape[1]
