@@ -19,6 +19,7 @@ CONSTRAINTS = {
     "levels": [StrOptions(set(PLACEMENTS))],
     "n_draws": [Interval(Integral, 2, 255, closed="both")],
 }
+MISSING = {"missing": [StrOptions({"error", "mean"})]}
 _ROUNDING = {
     "naive": encoder_kernels.NAIVE,
     "nearest": encoder_kernels.NEAREST,
@@ -123,6 +124,11 @@ class Scheme:
     def fewest_bits(self):
         """Bits that hold its draws."""
         return self.n_draws.bit_length()
+
+
+def check_missing(owner, missing):
+    """Refuse what is no way to treat missing values, for a function named `owner`."""
+    validate_parameter_constraints(MISSING, {"missing": missing}, caller_name=owner)
 
 
 def draws_of(sampling, n_draws=2):

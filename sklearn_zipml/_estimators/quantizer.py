@@ -14,9 +14,10 @@ from .._packed_matrix import PackedMatrix, matrix_of
 from .._quantization.column_sketch import ColumnSketch
 from .._quantization.encoder import pack_on_grid
 from .._quantization.levels import find_grid
+from .._quantization.missing import Absent, filled
 from .._quantization.requantize import requantize
 from .._quantization.row_sample import sample_size, sampled_rows
-from .._scheme import CONSTRAINTS, Scheme, check_draws
+from .._scheme import CONSTRAINTS, MISSING, Scheme, check_draws
 from .._seeds import Stream, draw_seed
 from .._state import StableState
 from .._storage.decoded_rows import warn_of_decoded
@@ -66,6 +67,11 @@ class DoubleSamplingQuantizer(
         Independent draws of each value with ``sampling="double"``. A code holds a level and how many of the draws went
         up from it (ZipML, section 2), so there are ``(2**sample_bits - 1) // n_draws + 1`` levels: fewer than with two
         draws, and less noise between them. More than two are for studies, and cannot be requantized.
+    missing : {"error", "mean"}, default="error"
+        What NaN is. "mean": a missing value, which takes a level of its own where the mean of the column is, to half of
+        1/254 of the range, and so adds nothing to the second moments about it; ``transform`` replaces it likewise, and
+        ``missing_count`` of the packed rows counts them. Needs 3 levels or more. As SimpleImputer's mean, but found and
+        filled in while packing.
     quantize_unseen : bool, default=False
         Whether ``transform`` packs too, for studies where the data of inference is quantized as well. Values outside
         the range seen in ``fit`` then go to its ends.
@@ -92,7 +98,7 @@ class DoubleSamplingQuantizer(
     Raises
     ------
     ValueError
-        For NaN or infinite values, or a width too small for the draws.
+        For infinite values, NaN unless ``missing="mean"``, or a width too small for the draws.
 
     Warns
     -----
@@ -117,6 +123,7 @@ class DoubleSamplingQuantizer(
 
     _parameter_constraints: dict = {
         **CONSTRAINTS,
+        **MISSING,
         "quantize_unseen": ["boolean"],
         "n_jobs": N_JOBS,
         "random_state": ["random_state"],
@@ -129,6 +136,7 @@ class DoubleSamplingQuantizer(
         sampling: Sampling = "compensated",
         levels: Levels = "optimal",
         n_draws: int = 2,
+        missing: str = "error",
         quantize_unseen: bool = False,
         n_jobs: int | None = None,
         random_state: RandomState = None,
@@ -137,6 +145,7 @@ class DoubleSamplingQuantizer(
         self.sampling = sampling
         self.levels = levels
         self.n_draws = n_draws
+        self.missing = missing
         self.quantize_unseen = quantize_unseen
         self.n_jobs = n_jobs
         self.random_state = random_state
@@ -205,10 +214,10 @@ class DoubleSamplingQuantizer(
                 "requantize, or with fit_transform."
             )
         first = getattr(self, "_sketch", None) is None
-        X = check_samples(self, X, reset=first)
+        X = check_samples(self, X, reset=first, allow_nan=self.missing == "mean")
         warn_of_decoded(X)
         seed = draw_seed(check_random_state(self.random_state)) if first else self._seed
-        sketch = ColumnSketch(X.shape[1], seed) if first else self._sketch.copy()
+        sketch = ColumnSketch(X.shape[1], seed, missing=self.missing == "mean") if first else self._sketch.copy()
         sketch.update(X, column_names=getattr(self, "feature_names_in_", None))
         self._seed, self._sketch = seed, sketch
         self._set_grid(sketch.grid(self._scheme(), getattr(self, "feature_names_in_", None)))
@@ -264,7 +273,7 @@ class DoubleSamplingQuantizer(
         (300, 4)
         """
         check_is_fitted(self)
-        X = check_samples(self, X, reset=False)
+        X = check_samples(self, X, reset=False, allow_nan=self._fills())
         if not isinstance(X, PackedMatrix):
             warn_of_decoded(X)
         return self._pack(X)
@@ -284,9 +293,11 @@ class DoubleSamplingQuantizer(
             pipeline is told the names of the columns in any case.
         """
         check_is_fitted(self)
-        rows = check_samples(self, X, reset=False)
+        rows = check_samples(self, X, reset=False, allow_nan=self._fills())
         if self.quantize_unseen:
             return self._pack(rows)
+        if self._fills() and not isinstance(rows, PackedMatrix) and rows.dtype.kind == "f":
+            rows = filled(rows, self._grid.missing)[0]
         return rows if isinstance(rows, PackedMatrix) else self._passed_on(rows, X)
 
     def inverse_transform(self, X: Samples) -> np.ndarray:
@@ -312,7 +323,7 @@ class DoubleSamplingQuantizer(
         4
         """
         check_is_fitted(self)
-        return np.asarray(check_samples(self, X, reset=False))
+        return np.asarray(check_samples(self, X, reset=False, allow_nan=self._fills()))
 
     def _fit(self, X):
         check_draws(self.sample_bits, self.sampling, self.n_draws)
@@ -327,8 +338,14 @@ class DoubleSamplingQuantizer(
             warn_of_decoded(X)
             rows = sampled_rows(len(X), sample_size(X.shape[1]), Stream.LEVELS_SAMPLE.of(self._seed))
             names = getattr(self, "feature_names_in_", None)
-            self._set_grid(find_grid(X, self._scheme(), rows, column_names=names, n_jobs=self.n_jobs))
+            absent = Absent.of_rows(X, n_jobs=self.n_jobs) if self.missing == "mean" else None
+            grid = find_grid(X, self._scheme(), rows, column_names=names, n_jobs=self.n_jobs, absent=absent)
+            self._set_grid(grid)
         return X
+
+    def _fills(self):
+        """Whether missing values are replaced: packed rows that it was fitted to have none."""
+        return self._grid.missing is not None
 
     def _scheme(self):
         return Scheme.of(self.sample_bits, self.sampling, self.levels, self.n_draws)
@@ -372,6 +389,7 @@ class DoubleSamplingQuantizer(
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()
+        tags.input_tags.allow_nan = self.missing == "mean"
         tags.transformer_tags.preserves_dtype = ["float64", "float32"]
         # fit_transform packs, transform passes through: their outputs differ, and nothing else is random
         tags.non_deterministic = not self.quantize_unseen

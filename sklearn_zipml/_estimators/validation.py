@@ -21,11 +21,11 @@ from .._storage.finite import check_finite
 MOST_EXPONENT = 300  # of two, of weights that are taken as they are
 
 
-def check_samples(estimator, X, reset):
+def check_samples(estimator, X, reset, allow_nan=False):
     """Validated X of any real dtype, or the PackedMatrix itself; NaN and infinity are found when X is read."""
     X = _validated(estimator, X, reset)
     if not reset and not isinstance(X, PackedMatrix):
-        check_finite(X, getattr(estimator, "feature_names_in_", None), type(estimator).__name__)
+        check_finite(X, getattr(estimator, "feature_names_in_", None), type(estimator).__name__, allow_nan)
     return X
 
 

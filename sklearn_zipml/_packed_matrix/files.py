@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from numpy.typing import ArrayLike
 
-from .._scheme import Scheme
+from .._scheme import Scheme, check_missing
 
 if TYPE_CHECKING:
     from .._typing import Levels, RandomState, Sampling
@@ -33,6 +33,7 @@ class PackedFiles:
         sampling: Sampling = "compensated",
         levels: Levels = "optimal",
         n_draws: int = 2,
+        missing: str = "error",
         quantizer: object = None,
         random_state: RandomState = None,
         n_jobs: int | None = None,
@@ -81,6 +82,8 @@ class PackedFiles:
             See :class:`DoubleSamplingQuantizer`.
         n_draws : int from 2 to 255, default=2
             Draws of ``sampling="double"``, see :class:`DoubleSamplingQuantizer`.
+        missing : {"error", "mean"}, default="error"
+            What NaN is, see :class:`DoubleSamplingQuantizer`.
         quantizer : DoubleSamplingQuantizer or None, default=None
             Fitted, by ``fit`` or ``partial_fit``: pack on its levels with its settings, in one pass.
         random_state : int, RandomState instance or None, default=None
@@ -129,7 +132,8 @@ class PackedFiles:
         if quantizer is None:
             kind = {"sample_bits": sample_bits, "sampling": sampling, "levels": levels, "n_draws": n_draws}
             scheme = Scheme.checked("PackedMatrix.from_chunks", **kind)
-        return cls._of(pack_chunks(source, scheme, quantizer, random_state, n_jobs))
+            check_missing("PackedMatrix.from_chunks", missing)
+        return cls._of(pack_chunks(source, scheme, quantizer, random_state, n_jobs, missing == "mean"))
 
     def save(self, path: str | PathLike) -> None:
         """Write the matrix to a file, with its target and names; the format is told in doc/file_format.rst.

@@ -182,6 +182,22 @@ class PackedMatrix(PackedFiles, PackedCodes, PackedJoins):
             return self._rows.rounding_variance.astype(np.float64) * self._rows.step**2
 
     @property
+    def missing_count(self) -> np.ndarray | None:
+        """Values of each column that were missing, int64 (n_features,); None unless packed with ``missing="mean"``.
+
+        Not known of rows that were taken out of others.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from sklearn_zipml import PackedMatrix
+        >>> X = np.array([[0.0, np.nan], [1.0, 2.0], [np.nan, np.nan], [4.0, 3.0]])
+        >>> PackedMatrix.from_chunks(X, missing="mean", random_state=0).missing_count
+        array([1, 2])
+        """
+        return self._rows.missing_count
+
+    @property
     def size(self) -> int:
         """Number of values."""
         return self.shape[0] * self.shape[1]

@@ -39,7 +39,7 @@ def append(path, source, seed, n_jobs=None):
     hits = old.tiles.counts() if old.noise.shape[1] else np.zeros((d, 0))
     new = packer.statistics(more, None)
     parts = old.parts() | joined(old, n, hits, new, more, packer.encoder.moments.hits)
-    parts |= {"shape": (n + more, d), "row_seed": order.parts, "target": target}
+    parts |= {"shape": (n + more, d), "row_seed": order.parts, "target": target}  # and none of the new ones is missing
     write(parts, [old.codes[:full], tiles], path)
 
 

@@ -7,6 +7,7 @@ import numpy as np
 from .._seeds import Stream
 from .._storage.blocks import common_dtype
 from .levels import block_ranges, check_range, columns_of_rows, place_levels
+from .missing import Absent
 from .row_sample import RowSample, sample_size
 
 
@@ -20,14 +21,19 @@ class ColumnSketch:
     n_columns : int
     seed : int, 64 bits: that of packing
     expected : int or None, rows that will come, where their number is known
+    missing : bool, whether values may be missing
 
     Attributes
     ----------
     dtype : dtype that holds the values of all chunks, or None before the first
     """
 
-    def __init__(self, n_columns, seed, expected=None):
+    absent = None
+
+    def __init__(self, n_columns, seed, expected=None, missing=False):
         self.n_columns, self.dtype = n_columns, None
+        if missing:
+            self.absent = Absent(np.zeros(n_columns, dtype=np.int64), np.zeros(n_columns), 0)
         self.low, self.high = np.full(n_columns, np.inf), np.full(n_columns, -np.inf)
         self.sample = RowSample(sample_size(n_columns), Stream.LEVELS_SAMPLE.of(seed), expected)
 
@@ -44,14 +50,21 @@ class ColumnSketch:
 
     def update(self, X, n_jobs=None, column_names=None):
         """Take the next rows into account; scikit-learn's error for NaN and infinity, leaving nothing changed."""
-        for low, high in block_ranges(X, n_jobs=n_jobs, column_names=column_names, first_row=self.n_rows):
+        missing = self.absent is not None
+        for low, high in block_ranges(
+            X, n_jobs=n_jobs, column_names=column_names, first_row=self.n_rows, missing=missing
+        ):
             self.low, self.high = np.minimum(self.low, low), np.maximum(self.high, high)
+        if missing:
+            self.absent = self.absent.and_of(Absent.of_rows(X, n_jobs=n_jobs))
         self.dtype = X.dtype if self.dtype is None else common_dtype(self.dtype, X.dtype)
         self.sample.offer(X)
 
     def grid(self, scheme, column_names=None, n_jobs=None):
         """The levels of the columns, a Grid; see `find_grid`."""
+        if self.absent is not None:
+            self.absent.require_values(column_names)
         low, high = check_range(self.low, self.high, column_names)
         values = self.sample.values()
         sample = columns_of_rows(values, np.arange(len(values)))
-        return place_levels(sample, low, high, self.dtype, scheme, column_names, n_jobs)
+        return place_levels(sample, low, high, self.dtype, scheme, column_names, n_jobs, self.absent)

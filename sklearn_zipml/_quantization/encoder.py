@@ -6,7 +6,7 @@ from .._kernels import encoder as encoder_kernels
 from .._kernels.threads import in_threads, poll
 from .._seeds import Stream
 from .._storage import duplicates
-from .._storage.blocks import block_rows, row_block
+from .._storage.blocks import block_rows, row_block, take_rows
 from .._storage.packed_rows import PackedRows
 from .._storage.row_order import RowOrder
 from .._storage.statistics import counted, from_moments, without_errors
@@ -15,6 +15,7 @@ from .._storage.valid_parts import SCHEME_PARTS
 from .._underflow import underflow_is_zero
 from .integers import IntegerCodes
 from .levels import find_grid
+from .missing import filled
 from .row_sample import sample_size, sampled_rows
 
 
@@ -56,7 +57,8 @@ def pack_on_grid(X, grid, seed, *, rows=None, n_jobs=None):
         sample = sampled_rows(n, duplicates.sample_size(d), Stream.DUPLICATES_SAMPLE.of(seed))
         collision_probability = encoder.collision_probability(X, sample if rows is None else rows[sample])
     statistics = encoder.statistics(n, collision_probability, grid, codes)
-    return assemble(grid, codes, statistics, (n, d), decoded_dtype(X.dtype), order.seed)
+    along = {"missing_count": encoder.n_missing}
+    return assemble(grid, codes, statistics, (n, d), decoded_dtype(X.dtype), order.seed, **along)
 
 
 class RowEncoder:
@@ -73,6 +75,7 @@ class RowEncoder:
     integers : IntegerCodes, by which integers that are codes are packed, or None
     moments : Moments of all rows so far, but for those integers
     n_integers : int, rows of them
+    n_missing : int64 (columns,), values that were missing, or None where none may be
     """
 
     def __init__(self, grid, seed, n_jobs):
@@ -82,7 +85,8 @@ class RowEncoder:
         self.kernel = encoder_kernels.Encoder(columns, scheme.rounding, scheme.width, key, scheme.n_draws)
         self.kind = (len(grid.used), scheme.width, scheme.has_noise_by_code)
         self.moments, self.n_integers = encoder_kernels.Moments(*self.kind), 0
-        self.integers = IntegerCodes(grid, n_jobs)
+        self.integers, self.missing = IntegerCodes(grid, n_jobs), grid.missing
+        self.n_missing = None if grid.missing is None else np.zeros(len(grid.used), dtype=np.int64)
 
     def encode(self, X, codes, slots, n_rows, first=0, rows=None, by_place=False):
         """Pack rows into memory that is theirs.
@@ -104,17 +108,22 @@ class RowEncoder:
         size = block_rows(self.kind[0], self.dtype)
 
         def encode(begin, end):
-            moments, work = encoder_kernels.Moments(*self.kind), self.kernel.workspace()
+            moments, work, missing = encoder_kernels.Moments(*self.kind), self.kernel.workspace(), 0
             for start in range(begin, end, size):
                 stop = min(end, start + size)
                 poll()
                 block = row_block(X, slice(start, stop) if rows is None else rows[start:stop], self.dtype)
+                if self.missing is not None:
+                    block, absent = filled(block, self.missing)
+                    missing = missing + absent
                 places = slots(np.arange(first + start, first + stop))
                 self.kernel.encode(block, codes, moments, places, first + start, work, by_place)
-            return moments
+            return moments, missing
 
-        for moments in in_threads(encode, n_rows, size, self.n_jobs):
+        for moments, missing in in_threads(encode, n_rows, size, self.n_jobs):
             self.moments.add(moments)
+            if self.missing is not None:
+                self.n_missing += missing
 
     def statistics(self, n_rows, collision_probability, grid, tiles):
         """Statistics of the n_rows rows in some tiles (an array of them), parts of PackedRows."""
@@ -127,11 +136,13 @@ class RowEncoder:
 
     def collision_probability(self, X, rows):
         """Estimate, from rows of X drawn at random, of how many are equal; see `duplicates`."""
+        if self.missing is not None:
+            X, rows = filled(take_rows(X, rows, self.dtype), self.missing)[0], np.arange(len(rows))
         return duplicates.of_rows(X, rows, self.kernel, self.dtype)
 
 
 def assemble(grid, codes, statistics, shape, dtype, row_seed, **along):
-    """PackedRows out of their parts; along: row_list, target and feature_names."""
+    """PackedRows out of their parts; along: row_list, target, feature_names and missing_count."""
     scheme = {name: getattr(grid.scheme, name) for name in SCHEME_PARTS}
     columns = {"used": grid.used, "offset": grid.offset, "step": grid.step}
     columns |= {"table": grid.decode_table, "grid_levels": grid.stored_levels}

@@ -15,12 +15,13 @@ from .._storage.grid import Grid
 from .._underflow import underflow_is_zero
 from .._warnings import warn
 from . import integers
+from .missing import check_levels, present, with_means
 
 GATHERED_ROWS = 256  # that stay in the cache while they are turned into columns
 THREAD_COLUMNS = 16
 
 
-def column_range(X, rows=None, column_names=None, n_jobs=None, sample=None):
+def column_range(X, rows=None, column_names=None, n_jobs=None, sample=None, missing=False):
     """Smallest and largest value of every column, float64.
 
     Raises scikit-learn's error for NaN and infinity, and a ValueError for a column that spans more than float64. The
@@ -28,15 +29,15 @@ def column_range(X, rows=None, column_names=None, n_jobs=None, sample=None):
     ascending array of row numbers and an array (columns, number of them) of the block type, those rows are copied
     there on the way.
     """
-    parts = block_ranges(X, rows, n_jobs, sample, column_names)
+    parts = block_ranges(X, rows, n_jobs, sample, column_names, missing=missing)
     low, high = np.min([low for low, _ in parts], axis=0), np.max([high for _, high in parts], axis=0)
     return check_range(low, high, column_names)
 
 
-def block_ranges(X, rows=None, n_jobs=None, sample=None, column_names=None, first_row=0):
+def block_ranges(X, rows=None, n_jobs=None, sample=None, column_names=None, first_row=0, missing=False):
     """Ranges of parts of the rows, which may overflow, (low, high) pairs of the block type; see `column_range`.
 
-    first_row is the number of the first row of X in messages.
+    first_row is the number of the first row of X in messages. With `missing` NaN is passed over.
     """
     if sample is None and is_narrow(X.dtype):
         return integers.ranges(X, rows, n_jobs)
@@ -45,7 +46,8 @@ def block_ranges(X, rows=None, n_jobs=None, sample=None, column_names=None, firs
     def ranges(first, last):
         low, high = np.full(X.shape[1], np.inf, dtype), np.full(X.shape[1], -np.inf, dtype)
         for block in sequential_blocks(X, dtype, rows, first, last):
-            if not column_kernels.block_range(block, low, high):
+            is_finite = column_kernels.block_range(block, low, high)
+            if not is_finite and not (missing and _are_finite(block)):
                 return None
             if sample is not None:
                 begin, end = np.searchsorted(sample[0], [first, first + len(block)])
@@ -56,8 +58,13 @@ def block_ranges(X, rows=None, n_jobs=None, sample=None, column_names=None, firs
     n = X.shape[0] if rows is None else len(rows)
     parts = in_threads(ranges, n, block_rows(X.shape[1], dtype), n_jobs)
     if any(part is None for part in parts):
-        refuse_non_finite(X, rows, column_names, first_row)
+        refuse_non_finite(X, rows, column_names, first_row, allow_nan=missing)
     return parts
+
+
+def _are_finite(block):
+    """Whether a block has no infinity."""
+    return not np.isinf(block).any()
 
 
 def columns_of_rows(X, rows):
@@ -86,7 +93,7 @@ def check_range(low, high, column_names=None):
     return low, np.where(span < 1e-290, low, high)
 
 
-def find_grid(X, scheme, sample_rows, rows=None, column_names=None, n_jobs=None):
+def find_grid(X, scheme, sample_rows, rows=None, column_names=None, n_jobs=None, absent=None):
     """Choose the levels of every column of X.
 
     Parameters
@@ -97,11 +104,14 @@ def find_grid(X, scheme, sample_rows, rows=None, column_names=None, n_jobs=None)
     rows : int array or None, rows of X that will be encoded: their range is the grid's
     column_names : sequence of str or None, for warnings
     n_jobs : int or None, threads; the result does not depend on it
+    absent : Absent, what is missing of these rows, or None where nothing may be
 
     Returns
     -------
     Grid
     """
+    if absent is not None:
+        absent.require_values(column_names)
     if is_narrow(X.dtype):
         low, high = column_range(X, rows, column_names, n_jobs)
         # what fits needs no sample
@@ -110,29 +120,21 @@ def find_grid(X, scheme, sample_rows, rows=None, column_names=None, n_jobs=None)
     elif rows is None:
         sample_rows = np.sort(sample_rows)
         sample = empty_columns(X.shape[1], len(sample_rows), block_dtype(X.dtype))
-        low, high = column_range(X, None, column_names, n_jobs, (sample_rows, sample))
+        low, high = column_range(X, None, column_names, n_jobs, (sample_rows, sample), absent is not None)
     else:
-        low, high = column_range(X, rows, column_names, n_jobs)
+        low, high = column_range(X, rows, column_names, n_jobs, missing=absent is not None)
         sample = columns_of_rows(X, np.sort(sample_rows))
-    return place_levels(sample, low, high, X.dtype, scheme, column_names, n_jobs)
+    return place_levels(sample, low, high, X.dtype, scheme, column_names, n_jobs, absent)
 
 
 @underflow_is_zero
-def place_levels(sample, low, high, dtype, scheme, column_names=None, n_jobs=None):
+def place_levels(sample, low, high, dtype, scheme, column_names=None, n_jobs=None, absent=None):
     """The same from the range of the columns, float64, and columns of a sample of rows, (columns, rows).
 
     dtype is that of the rows that will be encoded. Every value of integers that are no more than the levels is one.
     """
     span, dtype = high - low, np.dtype(dtype)
-    whole = integers.fits(low, high, dtype, scheme)
-    if whole.all():
-        chosen, used, top = integers.levels(low, high, scheme)
-        deviation = np.full(len(low), np.inf)
-    else:
-        place = _uniform if scheme.has_uniform_levels else _optimal
-        chosen, used, top, deviation = place(sample, low, high, scheme, n_jobs)
-        chosen[whole], used[whole], top[whole] = integers.levels(low[whole], high[whole], scheme)
-        deviation[whole] = np.inf
+    chosen, used, top, deviation = _placed(sample, low, high, dtype, scheme, n_jobs, absent)
     constant = span == 0
     used[constant], top[constant] = 1, 0
     step = np.where(constant, constant_step(low), span / np.maximum(top, 1))
@@ -144,7 +146,31 @@ def place_levels(sample, low, high, dtype, scheme, column_names=None, n_jobs=Non
             "example with sklearn.preprocessing.QuantileTransformer.",
         )
     narrow = block_dtype(dtype) is np.float32 and np.all(constant | ((span < 1e37) & (span > 1e-30)))
-    return Grid(scheme, low, step, chosen, used, np.float32 if narrow else np.float64)
+    grid = Grid(scheme, low, step, chosen, used, np.float32 if narrow else np.float64)
+    return grid if absent is None else with_means(grid, absent)
+
+
+def _placed(sample, low, high, dtype, scheme, n_jobs, absent):
+    """Levels, how many are in use, highest positions and deviations in steps."""
+    whole = integers.fits(low, high, dtype, scheme)
+    if whole.all():
+        return *integers.levels(low, high, scheme), np.full(len(low), np.inf)
+    place = _uniform if scheme.has_uniform_levels else _optimal
+    if absent is None or not absent.count.any():
+        found = place(sample, low, high, scheme.n_levels, scheme, n_jobs)
+    else:  # one level less where the mean takes one
+        check_levels(scheme, absent)
+        present(sample)
+        found = place(sample, low, high, scheme.n_levels, scheme, n_jobs)
+        if scheme.width < 8 or scheme.stores_levels:
+            some = np.flatnonzero(absent.count)
+            fewer = place(sample[some], low[some], high[some], scheme.n_levels - 1, scheme, n_jobs)
+            for all_columns, own in zip(found, fewer, strict=True):
+                all_columns[some] = own if own.ndim == 1 else np.pad(own, ((0, 0), (0, 1)), mode="edge")
+    chosen, used, top, deviation = found
+    chosen[whole], used[whole], top[whole] = integers.levels(low[whole], high[whole], scheme)
+    deviation[whole] = np.inf
+    return chosen, used, top, deviation
 
 
 def constant_step(value):
@@ -153,9 +179,9 @@ def constant_step(value):
     return np.where(size > 1e-290, size, 1.0)
 
 
-def _uniform(sample, low, high, scheme, n_jobs):
+def _uniform(sample, low, high, count, scheme, n_jobs):
     """Evenly spaced levels, the paper's first setting: a multiple of count - 1 steps, so that they are exact."""
-    count, stride, d = scheme.n_levels, scheme.stride, len(low)
+    stride, d = scheme.stride, len(low)
     steps = (count - 1) * stride * (MAX_STEPS // ((count - 1) * stride))
     row = np.arange(count) * (steps // (count - 1))
     deviation = _optimal_levels(sample, low, high, 2, scheme, n_jobs)[3]
@@ -167,9 +193,9 @@ def _uniform(sample, low, high, scheme, n_jobs):
     )
 
 
-def _optimal(sample, low, high, scheme, n_jobs):
+def _optimal(sample, low, high, count, scheme, n_jobs):
     """Variance-optimal levels of the columns' histograms over a sample of rows."""
-    return _optimal_levels(sample, low, high, scheme.n_levels, scheme, n_jobs)
+    return _optimal_levels(sample, low, high, count, scheme, n_jobs)
 
 
 def _optimal_levels(sample, low, high, count, scheme, n_jobs):

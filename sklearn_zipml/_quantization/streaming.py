@@ -24,10 +24,11 @@ from .levels import block_ranges
 from .row_sample import RowSample, sample_size
 
 
-def pack_chunks(source, scheme, quantizer, random_state, n_jobs):
+def pack_chunks(source, scheme, quantizer, random_state, n_jobs, missing=False):
     """See PackedMatrix.from_chunks; a quantizer brings scheme, levels and seed."""
     if quantizer is None:
-        return pack_source(source, scheme, seed_of(random_state, "PackedMatrix.from_chunks"), n_jobs=n_jobs)
+        seed = seed_of(random_state, "PackedMatrix.from_chunks")
+        return pack_source(source, scheme, seed, n_jobs=n_jobs, missing=missing)
     if not hasattr(quantizer, "__zipml_packing__"):
         raise TypeError(f"quantizer={quantizer!r} must be a fitted DoubleSamplingQuantizer or None.")
     check_is_fitted(quantizer)
@@ -38,7 +39,7 @@ def pack_chunks(source, scheme, quantizer, random_state, n_jobs):
 
 
 @underflow_is_zero
-def pack_source(source, scheme, seed, *, grid=None, n_jobs=None):
+def pack_source(source, scheme, seed, *, grid=None, n_jobs=None, missing=False):
     """Quantize the rows of a source.
 
     A source that can be read twice is: the result has the codes of `pack` of all its rows in one array. One that
@@ -51,6 +52,7 @@ def pack_source(source, scheme, seed, *, grid=None, n_jobs=None):
     seed : int, 64 bits
     grid : Grid or None
     n_jobs : int or None, threads; the result does not depend on it
+    missing : bool, whether NaN is a missing value, which becomes the mean of its column
 
     Returns
     -------
@@ -68,9 +70,9 @@ def pack_source(source, scheme, seed, *, grid=None, n_jobs=None):
     """
     check_n_jobs(n_jobs, "PackedMatrix.from_chunks")
     if grid is None and source.repeatable:
-        sketch = sketch_of(source.chunks(), seed, source.n_rows, n_jobs)
+        sketch = sketch_of(source.chunks(), seed, source.n_rows, n_jobs, missing)
         if not sketch.sample.whole:
-            sketch = sketch_of(source.chunks(), seed, None, n_jobs)
+            sketch = sketch_of(source.chunks(), seed, None, n_jobs, missing)
         packer = Packer(sketch.grid(scheme, source.names, n_jobs), seed, sketch.dtype, sketch.n_rows, n_jobs, False)
         packer.extend(source.chunks())
         if packer.store.n_rows != sketch.n_rows:
@@ -82,17 +84,18 @@ def pack_source(source, scheme, seed, *, grid=None, n_jobs=None):
     chunks = source.chunks()
     if grid is None:
         head = _head(chunks)
-        grid, chunks = sketch_of(head, seed).grid(scheme, source.names, n_jobs), chain(head, chunks)
+        sketch = sketch_of(head, seed, missing=missing)
+        grid, chunks = sketch.grid(scheme, source.names, n_jobs), chain(head, chunks)
     packer = Packer(grid, seed, None, source.n_rows or 0, n_jobs, True)
     packer.extend(chunks)
     return packer.finish(source.names)
 
 
-def sketch_of(chunks, seed, expected=None, n_jobs=None):
+def sketch_of(chunks, seed, expected=None, n_jobs=None, missing=False):
     """The ColumnSketch of the rows of some chunks, as many as expected if that is known."""
     sketch = None
     for chunk in chunks:
-        sketch = sketch or ColumnSketch(chunk.X.shape[1], seed, expected)
+        sketch = sketch or ColumnSketch(chunk.X.shape[1], seed, expected, missing)
         sketch.update(chunk.X, n_jobs, chunk.names)
     if sketch is None or sketch.n_rows == 0:
         raise ValueError("The source has no rows: at least one is needed.")
@@ -186,7 +189,8 @@ class Packer:
             raise ValueError(
                 f"A chunk has dtype {X.dtype} where the levels were found for float32; give all chunks the same dtype."
             )
-        for low, high in block_ranges(X, column_names=column_names, first_row=self.sample.n_seen):
+        missing = self.grid.missing is not None
+        for low, high in block_ranges(X, column_names=column_names, first_row=self.sample.n_seen, missing=missing):
             self.low, self.high = np.minimum(self.low, low), np.maximum(self.high, high)
 
     def finish(self, feature_names=None):
@@ -206,6 +210,7 @@ class Packer:
             row_seed,
             target=check_target(np.concatenate(self.targets), n) if self.targets else None,
             feature_names=feature_names,
+            missing_count=self.encoder.n_missing,
         )
 
     def warn_outside(self, column_names=None):

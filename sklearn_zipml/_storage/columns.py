@@ -131,9 +131,16 @@ def _with_columns(packed, sources, **changes):
         table=table,
         **joined,
         known={name: frozen(np.concatenate([p.known[name][c] for p, _, c in sources])) for name in known},
+        missing_count=_joined_counts(sources),
         file=None,
         **changes,
     )
+
+
+def _joined_counts(sources):
+    """Values that were missing, if that is known of all."""
+    counts = [None if part.missing_count is None else part.missing_count[columns] for part, _, columns in sources]
+    return None if any(count is None for count in counts) else frozen(np.concatenate(counts))
 
 
 def _copy_columns(samples, columns, at, codes):

@@ -113,6 +113,8 @@ def _expected_sections(kind, sections):
     if "row_list" in sections:
         first_rows = kind["row_seed"][0][0]
         expected["row_list"] = (f"<{list_dtype(first_rows)}", (first_rows,))
+    if "missing_count" in sections:
+        expected["missing_count"] = ("<i8", kind["shape"][1:])
     if "target" in sections:
         expected["target"] = (None, None)
     if "feature_names" in sections:

@@ -13,9 +13,9 @@ from .packed_rows import ARRAYS
 from .paths import temporary_name, writable
 
 MAGIC = b"\x93ZIPML\r\n"
-VERSION = 3
-# what older readers know: files of at most two draws of a value, and those without a list of rows
-TWO_DRAWS, NO_LIST = 1, 2
+VERSION = 4
+# what older readers know: files of at most two draws of a value, those without a list of rows, those that miss nothing
+TWO_DRAWS, NO_LIST, NO_MISSING = 1, 2, 3
 # magic, version, CRC of the metadata, bytes of the file, offset and bytes of the metadata, reserved, CRC of the header
 HEADER = struct.Struct("<8sIIQQQ20xI")
 ALIGNMENT = 64
@@ -75,6 +75,8 @@ def _write_all(file, parts, code_pieces):
     if parts["n_draws"] > 2:
         version, kind["n_draws"] = NO_LIST, parts["n_draws"]
     if parts["row_list"] is not None:
+        version = NO_MISSING
+    if parts["missing_count"] is not None:
         version = VERSION
     metadata = {
         "shape": list(parts["shape"]),
@@ -101,7 +103,7 @@ def _sections(parts, code_pieces):
             yield name, [parts[name]]
     if parts["feature_names"] is not None:
         yield "feature_names", [np.array(parts["feature_names"], dtype=np.str_)]
-    for name in ("row_list", "target"):
+    for name in ("row_list", "missing_count", "target"):
         if parts[name] is not None:
             yield name, [parts[name]]
     yield "codes", code_pieces

@@ -7,7 +7,7 @@ from sklearn.utils import assert_all_finite
 from .blocks import block_dtype, block_rows, is_foreign, sequential_blocks
 
 
-def check_finite(X, column_names=None, estimator_name=None):
+def check_finite(X, column_names=None, estimator_name=None, allow_nan=False):
     """Raise for NaN and infinity in an array, unless scikit-learn is told to assume that there are none."""
     if is_foreign(X.dtype):
         blocks = sequential_blocks(X, block_dtype(X.dtype))
@@ -16,12 +16,12 @@ def check_finite(X, column_names=None, estimator_name=None):
         blocks = (X[first : first + size] for first in range(0, len(X), size))
     try:
         for block in blocks:
-            assert_all_finite(block)
+            assert_all_finite(block, allow_nan=allow_nan)
     except ValueError:
-        refuse_non_finite(X, column_names=column_names, estimator_name=estimator_name)
+        refuse_non_finite(X, column_names=column_names, estimator_name=estimator_name, allow_nan=allow_nan)
 
 
-def refuse_non_finite(X, rows=None, column_names=None, first=0, estimator_name=None):
+def refuse_non_finite(X, rows=None, column_names=None, first=0, estimator_name=None, allow_nan=False):
     """Raise for the first value that is NaN or infinite.
 
     Parameters
@@ -30,11 +30,12 @@ def refuse_non_finite(X, rows=None, column_names=None, first=0, estimator_name=N
     rows : int array or None, the rows to look at
     column_names : sequence of str or None
     first : int, number of the first row of X
+    allow_nan : bool, whether only infinity is refused
     estimator_name : str or None, for what scikit-learn says of an estimator
     """
     start = 0
     for block in sequential_blocks(X, block_dtype(X.dtype), rows):
-        bad = ~np.isfinite(block)
+        bad = np.isinf(block) if allow_nan else ~np.isfinite(block)
         if bad.any():
             i = int(bad.any(axis=1).argmax())
             j, row = int(bad[i].argmax()), int(start + i if rows is None else rows[start + i])

@@ -23,6 +23,7 @@ class Grid:
     levels : uint8 (columns, n_levels), grid positions; unused ones repeat the last
     used : uint16 (columns,), number of levels in use; 1 for a constant column
     dtype : block type whose arithmetic is safe for this range
+    missing : float64 (columns,), what missing values are replaced by, or None where there must be none
     """
 
     scheme: Scheme
@@ -31,6 +32,7 @@ class Grid:
     levels: np.ndarray
     used: np.ndarray
     dtype: type
+    missing: np.ndarray | None = None
 
     @property
     def top(self):

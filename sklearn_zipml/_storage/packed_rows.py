@@ -52,6 +52,7 @@ class PackedRows:
     known : dict of those of STATISTICS that are known
     target : array of a row for each row, or None
     feature_names : tuple of str, or None
+    missing_count : int64 (columns,), values that were missing, or None where that is not known
     file : MappedFile that codes and target lie in, or None
     """
 
@@ -70,6 +71,7 @@ class PackedRows:
     known: dict
     target: np.ndarray | None = None
     feature_names: tuple | None = None
+    missing_count: np.ndarray | None = None
     file: MappedFile | None = None
 
     low = 0  # grid position
@@ -92,6 +94,7 @@ class PackedRows:
             known={name: frozen(parts[name]) for name in STATISTICS if name in parts},
             target=None if target is None else frozen(target).view(),
             feature_names=None if names is None else tuple(str(name) for name in names),
+            missing_count=None if parts.get("missing_count") is None else frozen(parts["missing_count"]),
             file=file,
         )
 
@@ -102,7 +105,7 @@ class PackedRows:
         arrays = {name: named[name] if name in named else getattr(self, name) for name in ARRAYS}
         order = {"row_seed": self.order.parts, "row_list": self.order.listed}
         scheme = {name: getattr(self.scheme, name) for name in SCHEME_PARTS}
-        along = {"target": self.target, "feature_names": self.feature_names}
+        along = {name: getattr(self, name) for name in ("target", "feature_names", "missing_count")}
         return arrays | {"shape": self.shape, "dtype": self.dtype} | scheme | order | along
 
     def whole_target(self):

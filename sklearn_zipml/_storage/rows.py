@@ -51,6 +51,7 @@ def join_rows(parts):
         known=known,
         target=_joined_target(parts),
         feature_names=_common_names(parts),
+        missing_count=_added_counts(parts),
         file=None,
     )
 
@@ -112,6 +113,11 @@ def _joined_target(parts):
                 "others: give all of them one with with_target, or none with with_target(None)."
             )
     return frozen(np.concatenate(targets))
+
+
+def _added_counts(parts):
+    counts = [part.missing_count for part in parts]
+    return None if any(count is None for count in counts) else frozen(sum(counts))
 
 
 def _common_names(parts):

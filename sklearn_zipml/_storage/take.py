@@ -49,6 +49,7 @@ def take(packed, rows):
         collision_probability=collisions,
         known=known,
         target=None if target is None else frozen(target[rows]).view(),
+        missing_count=None,
         file=None,
     )
 

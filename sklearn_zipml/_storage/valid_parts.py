@@ -13,7 +13,7 @@ from .._scheme import PLACEMENTS, SAMPLINGS, Scheme, draws_of
 DTYPES = ("float32", "float64")
 SCHEME_PARTS = ("sample_bits", "sampling", "levels", "n_draws")
 KIND = ("shape", "dtype", *SCHEME_PARTS, "row_seed")
-ALONG = ("row_list", "target", "feature_names")
+ALONG = ("row_list", "target", "feature_names", "missing_count")
 MOST = 1 << 62  # of anything that is counted
 HIGHEST_CODE_POINT = 0x10FFFF
 
@@ -47,6 +47,7 @@ def checked_parts(parts):
         "row_list": _row_list(parts.get("row_list"), kind["row_seed"]),
         "target": _target(parts.get("target"), kind["shape"][0]),
         "feature_names": _feature_names(parts.get("feature_names"), kind["shape"][1]),
+        "missing_count": _missing_count(parts.get("missing_count"), kind["shape"]),
     }
     _check_values(kind, arrays)
     return kind | arrays | along
@@ -178,6 +179,16 @@ def _feature_names(names, n_columns):
     if len(names) != n_columns:
         raise InvalidParts(f"its {len(names)} feature_names do not fit {n_columns} columns")
     return tuple(map(str, names))
+
+
+def _missing_count(count, shape):
+    """Values that were missing of every column, or None."""
+    if count is None:
+        return None
+    count = _array("missing_count", count, "i8", shape[1:])
+    if count.min(initial=0) < 0 or count.max(initial=0) > shape[0]:
+        raise InvalidParts("its columns miss more values than they have rows")
+    return count
 
 
 def is_text(array):
