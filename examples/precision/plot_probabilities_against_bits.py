@@ -2,11 +2,12 @@
 Probabilities against bits
 ==========================
 
-:class:`~sklearn_zipml.ZipMLLogisticRegression` gives probabilities. How good are they when each value of the training rows
-has only a few bits? Log loss and a calibration curve tell, both on rows that are not rounded.
+:class:`~sklearn_zipml.ZipMLLogisticRegression` gives probabilities. How good are they when each value of the training
+rows has only a few bits? Log loss and a calibration curve tell, both on rows that are not rounded.
 
-Rounding errors pull the coefficients of a model towards zero, so that its probabilities are too cautious; the less so the
-more bits there are. How large the errors are is known, and taken into account unless ``sampling="naive"`` is asked for.
+Rounding errors pull the coefficients of a model towards zero, so that its probabilities are too cautious; the less so
+the more bits there are. How large the errors are is known, and taken into account unless ``sampling="naive"`` is asked
+for.
 """
 
 import matplotlib.pyplot as plt
@@ -35,8 +36,8 @@ widths = [2, 3, 4, 8]
 models = {sampling: [fitted(bits, sampling) for bits in widths] for sampling in ("naive", "compensated")}
 
 # %%
-# Log loss above that of ``LogisticRegression`` on the rows as they are. At 4 bits nothing is left of it; at 2 bits it is a
-# small part of what naive rounding costs.
+# Log loss above that of ``LogisticRegression`` on the rows as they are. At 4 bits next to nothing is left of it; at 2
+# bits it is a small part of what naive rounding costs.
 reference = log_loss(y_test, plain.predict_proba(X_test))
 fig, (left, right) = plt.subplots(1, 2, figsize=(9, 4), layout="constrained")
 for sampling, row in models.items():
