@@ -3,9 +3,9 @@
 Run: python benchmarks/logistic.py [quality] [optimum] [time] [--scale 1.0]
 
 quality: test log loss and accuracy against LogisticRegression on float64, expected calibration error, mean of two
-seeds, C = 1000 / n on standardized columns. optimum: objectives at sample_bits=None. time: whole fits from float32
-arrays, runs of all taking turns, wall clock and processor seconds, with the log loss on the training rows; --scale
-makes them smaller.
+seeds, C = 1000 / n on standardized columns; ! marks what misses its bar. optimum: objectives at sample_bits=None. time:
+whole fits from float32 arrays, those of all models taking turns, wall clock and processor seconds, with the log loss on
+the training rows; --scale makes them smaller.
 """
 
 import argparse

@@ -128,7 +128,7 @@ class Scheme:
 
 def check_missing(owner, missing):
     """Refuse what is no way to treat missing values, for a function named `owner`."""
-    validate_parameter_constraints(MISSING, {"missing": missing}, caller_name=owner)
+    check_parameters(MISSING, {"missing": missing}, owner)
 
 
 def draws_of(sampling, n_draws=2):

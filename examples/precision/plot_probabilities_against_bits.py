@@ -36,8 +36,8 @@ widths = [2, 3, 4, 8]
 models = {sampling: [fitted(bits, sampling) for bits in widths] for sampling in ("naive", "compensated")}
 
 # %%
-# Log loss above that of ``LogisticRegression`` on the rows as they are. At 4 bits nothing is left of it; at 2 bits it
-# is a small part of what naive rounding costs.
+# Log loss above that of ``LogisticRegression`` on the rows as they are. At 4 bits next to nothing is left of it; at 2
+# bits it is a small part of what naive rounding costs.
 reference = log_loss(y_test, plain.predict_proba(X_test))
 fig, (left, right) = plt.subplots(1, 2, figsize=(9, 4), layout="constrained")
 for sampling, row in models.items():

@@ -8,14 +8,15 @@ The model that makes these likely is the one for rows that are not rounded. As t
 the objective is bounded below, whatever the width.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
+from scipy.optimize import minimize_scalar
 
 from .._kernels.threads import lapack
 from .compensation import in_units_of_noise, noise_ratio, noisy_columns
 from .factor import Factor, is_positive_definite
-from .softmax import pair_curvatures
+from .softmax import log_probabilities, pair_curvatures, probabilities
 
 PROBIT = np.pi / 8
 # tau is 1 - 8 R, R being noisy columns by rows: of fewer rows, noise is as good a penalty as any.
@@ -25,6 +26,8 @@ MOST_OF_RATIO = 0.9
 MOST_COLUMNS = 4096
 # What the inverse of the second moments may be off by, times the part of D in them, and rows a column at least.
 ERROR, LEAST_BY_COLUMN = 0.01, 16
+# Rows whose margins show what errors come to, margins drawn in all, and the least of open_part to do it for.
+SHOWN_ROWS, DRAWN_MARGINS, LEAST_OPEN = 512, 1 << 17, 0.02
 
 
 @dataclass(frozen=True)
@@ -54,6 +57,34 @@ class Calibration:
     def matrix(self):
         """I - G^-1 tau D, float64 (columns, columns)."""
         return np.eye(len(self.noise)) - self.factor.solve(np.diag(self.noise)).T
+
+    def covariance(self, models):
+        """That of the margins of models (outputs, columns), as far as packed rows leave them open."""
+        covariance = models @ (self.noise * self.apply(models)).T
+        return (covariance + covariance.T) / 2
+
+    def fitted_to(self, point):
+        """The same with the spread at which margins, divided, give the mean probabilities of margins with errors.
+
+        pi / 8 is for small errors, and pairs of classes tell the variance as if there were but two: of more, errors
+        partly cancel.
+        """
+        covariance = self.covariance(point.model[:, :-1])
+        open_part = float((self.spread * covariance).sum())
+        if not open_part > LEAST_OPEN:
+            return self
+        margins = point.margins[:, :SHOWN_ROWS]
+        draws = max(16, DRAWN_MARGINS // margins.size)
+        rng, root = np.random.default_rng(0), square_root(covariance)
+        mean = np.zeros((margins.shape[1], max(2, len(margins))))
+        for _ in range(draws):
+            mean += probabilities((margins + root @ rng.standard_normal(margins.shape)).T) / draws
+
+        def loss(share):
+            return -(mean * log_probabilities(margins.T / np.sqrt(1 + share * open_part))).sum()
+
+        share = minimize_scalar(loss, bounds=(0.1, 2.0), method="bounded", options={"xatol": 0.01}).x
+        return replace(self, spread=float(share) * self.spread)
 
 
 def calibration(problem, labels, slopes, curvature):
@@ -97,6 +128,12 @@ def _tiles_needed(problem, noise):
     share = np.divide(noise, problem.diagonal, out=np.zeros_like(noise), where=problem.diagonal > 0).max(initial=0)
     by_column = max(LEAST_BY_COLUMN, (share / ERROR) ** 2)
     return problem.sample_tiles(by_column=int(min(by_column, 1 + problem.n / max(1, problem.d))))
+
+
+def square_root(covariance):
+    """A matrix whose product with its transpose is a symmetric one, rounding below zero apart."""
+    values, vectors = np.linalg.eigh(covariance)
+    return vectors * np.sqrt(np.maximum(values, 0))
 
 
 def _jitter(gram):

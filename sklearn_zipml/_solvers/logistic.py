@@ -1,7 +1,6 @@
 """Fits logistic regression: first without calibration, then with what that tells of it."""
 
 from contextlib import nullcontext
-from dataclasses import replace
 
 import numpy as np
 
@@ -10,7 +9,8 @@ from . import softmax
 from .batches import pass_bytes
 from .calibration import calibration
 from .options import Result
-from .quasi_newton import descend
+from .quasi_newton import Descent, descend
+from .rescaling import rescaled
 
 # Where the first fit of two is near enough to its minimum to tell which rows decide.
 NEAR = 1e-2
@@ -40,35 +40,79 @@ def fit_logistic(objective, options, *, start=None, on_step=None):
 
 
 def _fitted(objective, options, start, on_step):
-    first, begin = None, objective.start()
+    stages = _Stages(objective, options, on_step)
     if objective.problem.variance.any():
         # from the same start whatever the caller's, so that the objective does not depend on that
-        first = descend(
-            objective, begin, NEAR, options.max_iter, lambda number, point: on_step(number, point.model, point.value)
+        found = stages.descend(objective.start(), NEAR)
+        curvature = softmax.curvatures(objective.labels, found.point.slopes)
+        stages.calibrate(calibration(objective.problem, objective.labels, found.point.slopes, curvature))
+        if stages.objective.calibration is not None and not stages.is_over:
+            found = stages.descend(found.point.model, NEAR)
+            stages.calibrate(stages.objective.calibration.fitted_to(found.point))
+        begin = found.point.model
+    else:
+        begin = objective.start()
+    if stages.is_over:
+        found = stages.stay(begin)
+    else:
+        found = stages.descend(begin if start is None else start, options.tol)
+    return _centred(stages.objective, rescaled(stages.objective, found.point)), stages.result(found)
+
+
+class _Stages:
+    """Descents one after the other, each with what the ones before told of the calibration.
+
+    Attributes
+    ----------
+    objective : LogisticObjective, of the next one
+    is_over : bool, whether there may be none: no steps are left, or the caller ended it
+    """
+
+    def __init__(self, objective, options, on_step):
+        self.objective, self.options, self.on_step = objective, options, on_step
+        self.n_iter, self.is_over, self._values, self._passes = 0, False, [], []
+
+    def calibrate(self, found):
+        """Have the objective calibrated from now on."""
+        self.objective = self.objective.calibrated(found)
+
+    def descend(self, model, tol):
+        """The Descent from a model."""
+        done = self.n_iter
+        found = descend(
+            self.objective,
+            model,
+            tol,
+            self.options.max_iter - done,
+            lambda number, point: self.on_step(done + number, point.model, point.value),
         )
-        curvature = softmax.curvatures(objective.labels, first.point.slopes)
-        found = calibration(objective.problem, objective.labels, first.point.slopes, curvature)
-        objective = objective.calibrated(found)
-        begin = first.point.model
-    done = first.n_iter if first is not None else 0
-    if first is not None and (first.stopped or done == options.max_iter):
-        found = _of_calibrated(objective, first)
-        return _centred(objective, found.point.model), _result(objective, options, None, found)
-    begin = begin if start is None else start
-    found = descend(
-        objective,
-        begin,
-        options.tol,
-        options.max_iter - done,
-        lambda number, point: on_step(done + number, point.model, point.value),
-    )
-    return _centred(objective, found.point.model), _result(objective, options, first, found)
+        self.n_iter += found.n_iter
+        before = self._passes[-1] if self._passes else 0
+        self._values[-1:] = found.values
+        self._passes[-1:] = [before + count for count in found.passes]
+        self.is_over = found.stopped or self.n_iter == self.options.max_iter
+        return found
 
+    def stay(self, model):
+        """The Descent that went no further, of a model whose value was that of another calibration."""
+        found = Descent(self.objective.at(model), stopped=self.n_iter < self.options.max_iter)
+        self._values[-1:] = [found.point.value]
+        return found
 
-def _of_calibrated(objective, first):
-    """A descent that may not go on, with the value that its model has by an objective that is calibrated."""
-    point = objective.at(first.point.model)
-    return replace(first, point=point, gap=np.inf, values=[*first.values[:-1], point.value])
+    def result(self, found):
+        """What is told of the fit, found by the last descent."""
+        size = pass_bytes(self.objective.problem.tiles)
+        return Result(
+            np.zeros((1, 0)),
+            self.n_iter,
+            "newton",
+            np.array([found.point.value]),
+            np.array([found.gap]),
+            losses=[np.array([value]) for value in self._values],
+            bytes_read=[0, *(count * size for count in self._passes[1:])],
+            stopped=found.stopped,
+            tol=self.options.tol,
+        )
 
 
 def _centred(objective, model):
@@ -80,21 +124,3 @@ def _centred(objective, model):
     if not objective.ridge.any():
         model[:, :-1] -= model[:, :-1].mean(axis=0)
     return model
-
-
-def _result(objective, options, first, found):
-    values = [*(first.values[:-1] if first is not None else []), *found.values]
-    before = first.passes[-1] if first is not None else 0
-    passes = [*(first.passes[:-1] if first is not None else []), *(before + count for count in found.passes)]
-    size = pass_bytes(objective.problem.tiles)
-    result = Result(
-        np.zeros((1, 0)),
-        found.n_iter + (first.n_iter if first is not None else 0),
-        "newton",
-        np.array([found.point.value]),
-        np.array([found.gap]),
-        losses=[np.array([value]) for value in values],
-        bytes_read=[0, *(count * size for count in passes[1:])],
-        tol=options.tol,
-    )
-    return replace(result, stopped=found.stopped)

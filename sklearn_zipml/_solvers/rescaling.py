@@ -1,0 +1,84 @@
+"""The size of a calibrated model: a penalty weighs more against packed rows, which tell less than the rows before.
+
+The direction of a model hardly suffers, but where margins are large little is known of their size, and the penalty
+makes the model smaller than it would be with exact rows. So its size and intercepts are found anew: first those that
+make the labels most likely without the penalty; then those at which the penalty would leave a model of exact rows,
+whose labels are as likely as that says. Exact margins are drawn from what packed rows leave open of them.
+"""
+
+import numpy as np
+from scipy.optimize import minimize
+
+from . import softmax
+from .calibration import square_root
+
+# Margins that are enough to tell two or so numbers, and variance, times pi / 8, below which there is nothing to do.
+MOST_MARGINS, LEAST_ROWS, NOTHING = 1 << 17, 2048, 1e-3
+# A size that is not found within these bounds is not known.
+BOUNDS = (0.25, 8.0)
+
+
+def rescaled(objective, point):
+    """The model of a Point of a calibrated LogisticObjective, of the size that exact rows would give it.
+
+    Parameters
+    ----------
+    objective : LogisticObjective
+    point : Point, at its minimum
+
+    Returns
+    -------
+    float64 (outputs, columns + 1)
+    """
+    open_part = 1 / point.scale**2 - 1
+    if objective.calibration is None or open_part < NOTHING:
+        return point.model
+    coef, intercept, labels = point.model[:, :-1], point.model[:, -1], objective.labels
+    n = min(objective.n, max(LEAST_ROWS, MOST_MARGINS // len(coef)))
+    weights = labels.weights[:n] if len(labels.weights) else np.ones(n)
+    some = softmax.Labels(labels.numbers[:n], labels.n_outputs, weights / weights.mean(), labels.threads)
+    margins = point.margins[:, :n] - intercept[:, None]
+    likely = _most_likely(some, margins, intercept, open_part, objective.has_intercept)
+    root = square_root(objective.calibration.covariance(coef))
+    exact = margins + root @ np.random.default_rng(0).standard_normal(margins.shape)
+    penalty = float(objective.ridge @ (coef**2).sum(axis=0))
+    size, intercept = _penalised(some, exact, likely, penalty, objective.has_intercept)
+    return np.column_stack([size * coef, intercept])
+
+
+def _most_likely(labels, margins, intercept, open_part, has_intercept):
+    """Size and intercepts of the least loss without a penalty."""
+    slopes = np.empty_like(margins)
+
+    def loss(unknown):
+        size, shift = unknown[0], unknown[1:]
+        scale = 1 / np.sqrt(1 + size**2 * open_part)
+        line = softmax.evaluate(labels, scale, size * margins + shift[:, None], slopes, margins)
+        by_size = scale * line.along_image - line.along_margins * size * open_part * scale**3
+        return line.loss, np.append(by_size, scale * slopes.mean(axis=1) * has_intercept)
+
+    return _minimum(loss, np.append(1.0, intercept))
+
+
+def _penalised(labels, margins, likely, penalty, has_intercept):
+    """Size and intercepts of the least penalised loss, of exact margins whose labels are as likely as given."""
+    truth = softmax.probabilities(likely[0] * margins.T + likely[1:]).T
+    weights = labels.weights
+
+    def loss(unknown):
+        size, shift = unknown[0], unknown[1:]
+        scores = size * margins.T + shift
+        logs = softmax.log_probabilities(scores).T
+        slopes = (np.exp(logs) - truth)[-len(margins) :] * weights
+        n = len(weights)
+        value = -(truth * logs).sum(axis=0) @ weights / n + size**2 * penalty / 2
+        by_size = (slopes * margins).sum() / n + size * penalty
+        return value, np.append(by_size, slopes.mean(axis=1) * has_intercept)
+
+    found = _minimum(loss, likely)
+    return found[0], found[1:]
+
+
+def _minimum(loss, start):
+    bounds = [BOUNDS] + [(None, None)] * (len(start) - 1)
+    return minimize(loss, start, jac=True, method="L-BFGS-B", bounds=bounds, options={"maxiter": 50}).x
