@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
+from numbers import Integral
 from typing import TYPE_CHECKING
 
 from numpy.typing import ArrayLike
@@ -33,6 +34,7 @@ class PackedCodes:
         values: ArrayLike | None = None,
         scale: ArrayLike | None = None,
         offset: ArrayLike | None = None,
+        missing_code: int | None = None,
         y: ArrayLike | None = None,
         feature_names: Sequence[str] | None = None,
         sample_bits: int | None = None,
@@ -58,6 +60,10 @@ class PackedCodes:
             A code stands for ``offset + scale * code``, if there are no ``values``; None is 1.
         offset : float or array-like of shape (n_features,), or None, default=None
             None is 0. Of a zero point z it is ``-scale * z``.
+        missing_code : int or None, default=None
+            The code of a missing value, which becomes the mean of its column: at 1 to 4 bits a level of its own, to
+            half of 1/254 of the range, at 5 to 8 bits the nearest level. Counted in ``missing_count``. Codes have to
+            stand for values in equal steps.
         y : array-like of shape (n_samples,) or (n_samples, n_targets), or None, default=None
             Targets to take along.
         feature_names : sequence of str or None, default=None
@@ -100,8 +106,9 @@ class PackedCodes:
 
         if values is not None and not (scale is None and offset is None):
             raise ValueError("Give values, or scale and offset, not both.")
-        constraints = {"sample_bits": [*CONSTRAINTS["sample_bits"], None]}
-        validate_parameter_constraints(constraints, {"sample_bits": sample_bits}, caller_name="PackedMatrix.from_codes")
+        constraints = {"sample_bits": [*CONSTRAINTS["sample_bits"], None], "missing_code": [Integral, None]}
+        settings = {"sample_bits": sample_bits, "missing_code": missing_code}
+        validate_parameter_constraints(constraints, settings, caller_name="PackedMatrix.from_codes")
         given = Codes.checked(codes, bits, bitorder, n_features)
         if values is None:
             places = partial(
@@ -113,5 +120,7 @@ class PackedCodes:
             raise ValueError(f"feature_names has {len(feature_names)} names for {given.n_columns} columns.")
         target = None if y is None else owned(check_target(y, len(given.array)))
         seed = draw_seed(check_random_state(random_state))
-        rows = pack_codes(given, places, sample_bits, seed, n_jobs=n_jobs).named(feature_names)
+        rows = pack_codes(given, places, sample_bits, seed, missing_code=missing_code, n_jobs=n_jobs).named(
+            feature_names
+        )
         return cls._of(replace(rows, target=target))

@@ -17,8 +17,11 @@ from .._underflow import underflow_is_zero
 from . import integers
 from .encoder import assemble
 from .levels import constant_step
+from .missing import Absent, with_means
 
 FIELD_BITS = (1, 2, 4)
+ROWS_AT_ONCE = 256  # that are looked at for missing codes
+MOST = 1 << 62
 OF_FIELDS = np.uint8
 
 
@@ -75,13 +78,27 @@ class Codes:
             return np.zeros(self.n_columns), np.full(self.n_columns, 2.0**self.bits - 1)
         parts = integers.ranges(self.array, None, n_jobs)
         low, high = np.min([low for low, _ in parts], axis=0), np.max([high for _, high in parts], axis=0)
-        wide = np.flatnonzero(high - low > MAX_STEPS)
-        if wide.size:
-            raise ValueError(
-                f"Column {wide[0]} has codes from {low[wide[0]]:.0f} to {high[wide[0]]:.0f}, more than the "
-                f"{MAX_STEPS + 1} that 8 bits hold: from_chunks rounds such integers."
-            )
         return low, high
+
+    def known(self, missing, n_jobs):
+        """Range of the codes that are not missing, how many are, and the sum of the others, of every column."""
+
+        def of_rows(first, last):
+            low, high = np.full(self.n_columns, MOST), np.full(self.n_columns, -MOST)
+            count, total = np.zeros((2, self.n_columns), dtype=np.int64)
+            for start in range(first, last, ROWS_AT_ONCE):
+                poll()
+                block = self.block(start, min(last, start + ROWS_AT_ONCE))
+                absent, block = block == missing, block.astype(np.int64)
+                low = np.minimum(low, np.where(absent, MOST, block).min(axis=0))
+                high = np.maximum(high, np.where(absent, -MOST, block).max(axis=0))
+                count += absent.sum(axis=0)
+                total += np.where(absent, 0, block).sum(axis=0)
+            return low, high, count, total
+
+        parts = in_threads(of_rows, len(self.array), ROWS_AT_ONCE, n_jobs)
+        low, high, count, total = (np.array(own) for own in zip(*parts, strict=True))
+        return low.min(axis=0).astype(float), high.max(axis=0).astype(float), count.sum(axis=0), total.sum(axis=0)
 
     def block(self, first, last):
         """Codes of some rows, one integer each."""
@@ -198,7 +215,7 @@ def _lattice(values):
 
 
 @underflow_is_zero
-def pack_codes(codes, places_of, sample_bits, seed, *, n_jobs=None):
+def pack_codes(codes, places_of, sample_bits, seed, *, missing_code=None, n_jobs=None):
     """Pack codes as they are.
 
     Parameters
@@ -207,6 +224,7 @@ def pack_codes(codes, places_of, sample_bits, seed, *, n_jobs=None):
     places_of : callable(low, high) -> Places
     sample_bits : int, or None for the fewest that hold them
     seed : int, 64 bits: decides the order of the rows
+    missing_code : int or None, the code of missing values, which become the means of their columns
     n_jobs : int or None, threads
 
     Returns
@@ -215,33 +233,78 @@ def pack_codes(codes, places_of, sample_bits, seed, *, n_jobs=None):
     """
     check_n_jobs(n_jobs, "PackedMatrix.from_codes")
     n, d = len(codes.array), codes.n_columns
-    places = places_of(*codes.range(n_jobs))
+    absent = None
+    if missing_code is None:
+        places = _checked(places_of, *codes.range(n_jobs))
+    else:
+        low, high, count, total = codes.known(missing_code, n_jobs)
+        Absent(count, total, n).require_values()
+        places = _checked(places_of, low, high)
+        absent = Absent(count, (n - count) * places.offset + places.step * (total - (n - count) * places.low), n)
     if sample_bits is None:
-        sample_bits = next(bits for bits in (1, 2, 4, 8) if places.n_levels <= 1 << bits)
+        needed = places.n_levels + bool(absent is not None and absent.count.any())
+        sample_bits = next((bits for bits in (1, 2, 4) if needed <= 1 << bits), 8)
     scheme = Scheme.of(sample_bits, "compensated", "optimal")
     grid, order = places.grid(scheme), RowOrder(n, Stream.ROW_ORDER.of(seed))
-    tiles, of_code = aligned_tiles(n, d, scheme.width), _columns(codes, places, grid)
+    tiles, missing = aligned_tiles(n, d, scheme.width), None
+    if absent is not None:
+        grid, missing = _with_missing(grid, absent, places)
+    of_code = _columns(codes, places, grid, missing_code)
 
     def write(first, last):
         for start in range(first, last, size):
             stop = min(last, start + size)
             poll()
             slots = order.slots(np.arange(start, stop))
-            if codes.bits == scheme.width and places.table is None:
+            if codes.bits == scheme.width and places.table is None and absent is None:
                 block = np.ascontiguousarray(codes.array[start:stop])
                 kernels.encode_fields(block, d, codes.bits, codes.high_first, tiles, slots)
             else:
-                block, *settings = of_code(start, stop)
-                kernels.encode_integers(block, *settings, scheme.width, tiles, slots)
+                block, *settings, absent_bits = of_code(start, stop)
+                places_of_missing = None if missing is None else (absent_bits, *missing)
+                kernels.encode_integers(block, *settings, scheme.width, tiles, slots, places_of_missing)
 
     size = block_rows(d, OF_FIELDS if codes.bits else codes.array.dtype)
     in_threads(write, n, size, n_jobs)
     turn_rows(tiles, d, scheme.width, n_jobs)
-    return assemble(grid, tiles, without_errors(grid), (n, d), np.float64, order.seed)
+    count = None if absent is None else absent.count
+    return assemble(grid, tiles, without_errors(grid), (n, d), np.float64, order.seed, missing_count=count)
 
 
-def _columns(codes, places, grid):
-    """A callable(first, last) -> rows of unsigned integers, their (low, top), stride and sign for the kernel."""
+def _checked(places_of, low, high):
+    """The places of a range that 8 bits hold."""
+    wide = np.flatnonzero(high - low > MAX_STEPS)
+    if wide.size:
+        raise ValueError(
+            f"Column {wide[0]} has codes from {low[wide[0]]:.0f} to {high[wide[0]]:.0f}, more than the "
+            f"{MAX_STEPS + 1} that 8 bits hold: from_chunks rounds such integers."
+        )
+    return places_of(low, high)
+
+
+def _with_missing(grid, absent, places):
+    """A grid with levels at the means of columns; for the kernel, the places of missing values and what comes after."""
+    if places.table is not None:
+        raise ValueError("missing_code needs values in equal steps: decode the codes, and use from_chunks.")
+    is_table = grid.scheme.width < 8  # else codes are positions, and a missing value shares the nearest
+    full = np.flatnonzero((absent.count > 0) & (grid.used > 1) & (grid.used == grid.scheme.n_levels))
+    if is_table and full.size:
+        raise ValueError(
+            f"sample_bits={grid.scheme.sample_bits} has {grid.scheme.n_levels} levels, all of which the codes of "
+            f"column {full[0]} take: missing values need one more; use more bits."
+        )
+    wider = with_means(grid, absent, refine=is_table)
+    place = np.rint((wider.missing - wider.offset) / wider.step)
+    after = np.full(len(place), 255, dtype=OF_FIELDS)
+    if is_table:
+        place = np.array([np.searchsorted(row, at) for row, at in zip(wider.levels, place, strict=True)])
+        inserted = wider.used > grid.used
+        after[inserted] = place[inserted]
+    return wider, (place.astype(OF_FIELDS), after)
+
+
+def _columns(codes, places, grid, missing_code):
+    """A callable(first, last) -> rows of unsigned integers, their (low, top), stride, sign and missing one."""
     d, every = codes.n_columns, places.positions is not None and grid.scheme.width == 8
     if places.table is not None:
         ends = np.zeros(d, dtype=OF_FIELDS), np.full(d, 255, dtype=OF_FIELDS)
@@ -252,7 +315,7 @@ def _columns(codes, places, grid):
 
         def of_table(first, last):
             block = codes.block(first, last)
-            return (table[0][block] if len(table) == 1 else table[np.arange(d), block]), ends, 1, False
+            return (table[0][block] if len(table) == 1 else table[np.arange(d), block]), ends, 1, False, 0
 
         return of_table
     dtype = np.dtype(OF_FIELDS) if codes.bits else codes.array.dtype
@@ -262,10 +325,13 @@ def _columns(codes, places, grid):
     is_wide = not codes.bits and not is_narrow(codes.array.dtype)
     low = places.low * (not is_wide) + ((1 << (8 * dtype.itemsize - 1)) if is_signed else 0)
     ends = low.astype(unsigned), places.top.astype(unsigned)
+    most = (1 << (8 * dtype.itemsize)) - 1
+    absent_bits = most if is_wide else (missing_code or 0) & most
 
     def of_scale(first, last):
         block = codes.block(first, last)
-        block = (block - places.low).astype(dtype) if is_wide else block
-        return np.ascontiguousarray(block).view(unsigned), ends, 1, is_signed
+        if is_wide:
+            block = np.where(block == missing_code, absent_bits, block - places.low).astype(dtype)
+        return np.ascontiguousarray(block).view(unsigned), ends, 1, is_signed, absent_bits
 
     return of_scale

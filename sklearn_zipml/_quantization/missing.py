@@ -72,10 +72,10 @@ def present(sample):
     return sample
 
 
-def with_means(grid, absent):
+def with_means(grid, absent, refine=True):
     """A grid with a level at the mean of every column that has missing values, and what replaces those of any.
 
-    The steps of a column become as fine as there are positions for, and the level is at the nearest.
+    The steps of a column become, with `refine`, as fine as there are positions for, and the level is at the nearest.
     """
     scheme, levels, used, step = grid.scheme, grid.levels.astype(np.int64), grid.used.copy(), grid.step.copy()
     every = scheme.width == 8 and not scheme.stores_levels  # position is a level
@@ -83,7 +83,7 @@ def with_means(grid, absent):
     means = absent.means(grid.offset, high)
     for j in np.flatnonzero((absent.count > 0) & (used > 1)):
         own = levels[j, : used[j]] // scheme.stride
-        parts = MAX_STEPS // scheme.stride // own[-1]
+        parts = MAX_STEPS // scheme.stride // own[-1] if refine else 1
         step[j] = grid.step[j] / parts
         place = int(np.rint((means[j] - grid.offset[j]) / (step[j] * scheme.stride)))
         own = np.arange(own[-1] * parts + 1) if every else np.union1d(own * parts, place)

@@ -137,6 +137,49 @@ def test_models():
     assert rows_of(packed).used[3] == 2
 
 
+@pytest.mark.parametrize("kernels", dispatch.available_kernels())
+@pytest.mark.parametrize("sample_bits", [None, 2, 3, 4, 6, 8])
+@pytest.mark.parametrize(("dtype", "missing"), [(np.int8, -9), (np.uint8, 255), (np.int16, -1), (np.int64, -9)])
+def test_missing_codes(kernels, sample_bits, dtype, missing):
+    """Of genotypes become the means of their variants, the others stay what they are."""
+    rng = np.random.default_rng(0)
+    genotypes, absent = rng.integers(0, 3, size=(N, 23)), rng.uniform(size=(N, 23)) < 0.1
+    genotypes[:, 4], absent[:, 5] = 2, False
+    codes = np.where(absent, missing, genotypes).astype(dtype)
+    with dispatch.kernels(kernels):
+        packed = PackedMatrix.from_codes(
+            codes, scale=2.0, missing_code=missing, sample_bits=sample_bits, random_state=0
+        )
+    assert packed.sample_bits == (sample_bits or 2)
+    np.testing.assert_array_equal(packed.missing_count, absent.sum(axis=0))
+    values = np.asarray(packed)
+    np.testing.assert_allclose(values[~absent], 2.0 * genotypes[~absent], atol=1e-12)
+    means = 2.0 * np.nanmean(np.where(absent, np.nan, genotypes), axis=0)
+    reach = 4 / 254 if packed.sample_bits <= 4 else 1.0
+    np.testing.assert_allclose(values[absent], np.broadcast_to(means, values.shape)[absent], atol=reach)
+    if packed.sample_bits <= 4 and dtype == np.uint8:
+        floats = PackedMatrix.from_chunks(
+            np.where(absent, np.nan, 2.0 * genotypes), sample_bits=packed.sample_bits, missing="mean", random_state=0
+        )
+        np.testing.assert_allclose(np.asarray(floats), values, atol=1e-12)
+
+
+def test_missing_fields():
+    """Of 2 bits, the last one missing; and none missing at all."""
+    rng = np.random.default_rng(0)
+    codes = rng.integers(0, 4, size=(N, 9))
+    for bits in (2, 4):
+        fields = fields_of(codes, bits, "little")
+        settings = {"bits": bits, "bitorder": "little", "n_features": 9, "random_state": 0}
+        packed = PackedMatrix.from_codes(fields, missing_code=3, **settings)
+        assert packed.sample_bits == 2
+        np.testing.assert_array_equal(packed.missing_count, (codes == 3).sum(axis=0))
+        np.testing.assert_allclose(np.asarray(packed)[codes < 3], codes[codes < 3], atol=1e-12)
+    whole = PackedMatrix.from_codes(codes, missing_code=-1, random_state=0)
+    assert whole.sample_bits == 2 and not whole.missing_count.any()
+    np.testing.assert_array_equal(np.asarray(whole), codes)
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
@@ -159,6 +202,13 @@ def test_models():
         ({"codes": np.array([[0], [1]]), "values": [0, np.inf]}, "finite numbers"),
         ({"codes": np.array([[0], [1]]), "values": [0, 1], "scale": 2}, "not both"),
         ({"codes": np.array([[0], [1]]), "feature_names": ["a", "b"]}, "2 names for 1 columns"),
+        ({"codes": np.array([[7], [7]]), "missing_code": 7}, "Column 0 of X has no values"),
+        (
+            {"codes": np.array([[0], [1], [2]]), "missing_code": 2, "sample_bits": 1},
+            "all of which the codes of column 0 take",
+        ),
+        ({"codes": np.array([[0], [1], [2]]), "missing_code": 2, "values": [1, 0]}, "values in equal steps"),
+        ({"codes": np.array([[0], [1]]), "missing_code": 1.5}, "missing_code"),
         ({"codes": np.array([[0], [1]]), "y": [1, 2, 3]}, "does not fit 2 rows"),
     ],
 )
