@@ -5,7 +5,7 @@ from contextlib import contextmanager
 
 
 @contextmanager
-def progress(source, show, passes=2):
+def progress_bar(source, show, passes=2, needed=False):
     """Count the rows that a source gives, each once, in a bar on stderr with speed and time left.
 
     Parameters
@@ -13,8 +13,14 @@ def progress(source, show, passes=2):
     source : Source, changed for the time of the context
     show : bool
     passes : int, how often the source will be read
+    needed : bool, whether it is an error if there can be none
+
+    Raises
+    ------
+    ImportError
+        If it is needed, and tqdm is missing.
     """
-    bar = _bar(source.n_rows) if show else None
+    bar = _bar(source.n_rows, needed) if show else None
     if bar is None:
         yield
         return
@@ -33,11 +39,13 @@ def progress(source, show, passes=2):
         bar.close()
 
 
-def _bar(total):
-    if not sys.stderr.isatty():
+def _bar(total, needed):
+    if not needed and not sys.stderr.isatty():
         return None
     try:
         from tqdm import tqdm
-    except ImportError:
+    except ImportError as error:
+        if needed:
+            raise ImportError("progress=True needs tqdm: pip install 'sklearn_zipml[cli]'") from error
         return None
     return tqdm(total=total, unit="row", unit_scale=True, desc="packing", dynamic_ncols=True)

@@ -13,7 +13,7 @@ from sklearn.metrics import r2_score
 
 from sklearn_zipml import PackedMatrix, ZipMLRegressor
 from sklearn_zipml._cli import main
-from sklearn_zipml._progress import progress
+from sklearn_zipml._progress import progress_bar
 from sklearn_zipml._sources.source import open_source
 
 pytest.importorskip("pyarrow")
@@ -323,11 +323,11 @@ def test_progress(monkeypatch, capsys):
     monkeypatch.setattr(sys.stderr, "isatty", lambda: True, raising=False)
     source = open_source([np.ones((30, 2))])
     source.n_rows = 30
-    with progress(source, True):
+    with progress_bar(source, True):
         for _ in range(2):
             list(source.chunks())
     assert "30/30" in capsys.readouterr().err.replace("30.0", "30")
     monkeypatch.setitem(sys.modules, "tqdm", None)
-    with progress(source, True):
+    with progress_bar(source, True):
         list(source.chunks())
     assert capsys.readouterr().err == ""

@@ -6,7 +6,7 @@ import time
 from pathlib import Path
 
 from .._packed_matrix import PackedMatrix
-from .._progress import progress
+from .._progress import progress_bar
 from .._storage.packed_rows import rows_of
 from .rows import names_of, source_of, target_of
 
@@ -25,7 +25,7 @@ def pack(options):
     source = source_of(options, columns, target_of(options))
     _check_space(options.output, source, (PACKING | given)["bits"])
     start = time.perf_counter()
-    with progress(source, not (options.json or options.no_progress), passes=1 if options.append else 2):
+    with progress_bar(source, not (options.json or options.no_progress), passes=1 if options.append else 2):
         if options.append:
             packed = PackedMatrix.append(options.output, source, random_state=options.seed, n_jobs=options.jobs)
         else:

@@ -29,6 +29,7 @@ class PackedFiles:
         columns: list | None = None,
         header: bool | None = None,
         delimiter: str | None = None,
+        transform: object = None,
         sample_bits: int = 4,
         sampling: Sampling = "compensated",
         levels: Levels = "optimal",
@@ -37,6 +38,7 @@ class PackedFiles:
         quantizer: object = None,
         random_state: RandomState = None,
         n_jobs: int | None = None,
+        progress: bool = False,
     ) -> PackedMatrix:
         """Pack data that does not fit in memory, a chunk of rows at a time.
 
@@ -58,7 +60,7 @@ class PackedFiles:
               (``"2024-*.parquet"``), or a list of paths. The files have to have the same columns; folders named like
               ``year=2024`` add a column. Columns of strings and times are refused, and the index of a data frame is
               left out with a warning.
-            - A pyarrow table, dataset or Parquet file; a pandas or polars data frame.
+            - A pyarrow table, dataset or Parquet file; a pandas or polars data frame, a polars LazyFrame.
             - A PackedMatrix, whose rounding errors add to the new ones, and whose target and names come along; to round
               it to fewer bits, ``requantize`` is the shorter way.
             - An iterable of chunks, each one of the above or a pair of it and its target, or a callable that returns
@@ -74,6 +76,10 @@ class PackedFiles:
             names, and is an error where it looks like a row of numbers.
         delimiter : str or None, default=None
             Between the values of CSV files; None for a comma.
+        transform : fitted transformer or None, default=None
+            Makes features of the columns to pack, a chunk at a time: imputing, encoding, scaling, in a Pipeline or a
+            ColumnTransformer that was fitted on some of the rows. Tables are given to it as pandas frames, and may then
+            hold strings and missing values. Its output has to be dense.
         sample_bits : int from 1 to 8, default=4
             Bits stored for each value.
         sampling : {"compensated", "double", "naive", "nearest"}, default="compensated"
@@ -90,6 +96,8 @@ class PackedFiles:
             Decides the rounding and the order of rows inside.
         n_jobs : int or None, default=None
             Threads that pack, see :class:`DoubleSamplingQuantizer`. The result does not depend on it.
+        progress : bool, default=False
+            Whether to show a progress bar, on stderr; needs tqdm (``pip install "sklearn_zipml[cli]"``).
 
         Returns
         -------
@@ -103,7 +111,7 @@ class PackedFiles:
         TypeError
             For a source that cannot be read in chunks.
         ImportError
-            If the source needs pyarrow and it is missing.
+            If the source needs pyarrow, or the progress bar tqdm, and it is missing.
 
         Warns
         -----
@@ -124,16 +132,20 @@ class PackedFiles:
         >>> packed.shape, packed.target.shape
         ((5000, 8), (5000,))
         """
+        from .._progress import progress_bar
         from .._quantization.streaming import pack_chunks
         from .._sources.source import open_source
 
-        source = open_source(source, y, target=target, columns=columns, header=header, delimiter=delimiter)
+        names = {"target": target, "columns": columns}
+        source = open_source(source, y, **names, header=header, delimiter=delimiter, transform=transform)
         scheme = None
         if quantizer is None:
             kind = {"sample_bits": sample_bits, "sampling": sampling, "levels": levels, "n_draws": n_draws}
             scheme = Scheme.checked("PackedMatrix.from_chunks", **kind)
             check_missing("PackedMatrix.from_chunks", missing)
-        return cls._of(pack_chunks(source, scheme, quantizer, random_state, n_jobs, missing == "mean"))
+        passes = 2 if quantizer is None and source.repeatable else 1
+        with progress_bar(source, progress, passes, needed=True):
+            return cls._of(pack_chunks(source, scheme, quantizer, random_state, n_jobs, missing == "mean"))
 
     def save(self, path: str | PathLike) -> None:
         """Write the matrix to a file, with its target and names; the format is told in doc/file_format.rst.

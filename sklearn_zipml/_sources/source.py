@@ -1,9 +1,7 @@
 """Rows of anything, a chunk at a time: arrays, memory maps, data frames, files that pyarrow reads, iterables."""
 
-from collections import Counter
-from collections.abc import Callable, Hashable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from difflib import get_close_matches
 from itertools import chain
 from os import PathLike
 from typing import NamedTuple
@@ -12,13 +10,21 @@ import numpy as np
 from scipy.sparse import issparse
 
 from .._feature_names import Expected, compare_names, string_names
-from .._parameters import is_integer
 from .._storage.blocks import is_real
 from .._storage.decoded_rows import warn_of_decoded
-from .._warnings import warn
+from .columns import Columns
 from .csv_header import has_header
 from .files import TableFile, files_of, open_files, targets_beside
-from .tables import is_arrow, is_csv_dataset, is_frame, known_rows, read_arrow, read_frame
+from .tables import (
+    batches_of_lazy_frame,
+    is_arrow,
+    is_csv_dataset,
+    is_frame,
+    is_lazy_frame,
+    known_rows,
+    read_arrow,
+    read_frame,
+)
 from .vector import vector_of
 
 CHUNK_BYTES = 1 << 25
@@ -74,7 +80,7 @@ class Source:
             yield chunk
 
 
-def open_source(data, y=None, *, target=None, columns=None, header=None, delimiter=None):
+def open_source(data, y=None, *, target=None, columns=None, header=None, delimiter=None, transform=None):
     """A Source of rows.
 
     Parameters
@@ -85,6 +91,7 @@ def open_source(data, y=None, *, target=None, columns=None, header=None, delimit
     columns : list of column names or indices, or None: columns of the data that are features, None for the others
     header : bool or None, whether CSV files begin with names
     delimiter : str or None, between the values of CSV files
+    transform : fitted transformer of the features, or None
 
     Returns
     -------
@@ -100,7 +107,7 @@ def open_source(data, y=None, *, target=None, columns=None, header=None, delimit
     if y is not None and target is not None:
         raise ValueError("Give y or target, not both.")
     y = vector_of(y) if isinstance(y, str | PathLike) else None if y is None else _rows_of(y)
-    pick = Columns(target, columns, header, delimiter)
+    pick = Columns(target, columns, header, delimiter, transform)
     files = files_of(data)
     if files is not None:
         data = _Tables(open_files(files, pick))
@@ -116,78 +123,6 @@ class _Tables(list):
     """Tables that are read one after another."""
 
 
-@dataclass
-class Columns:
-    """Which columns of the data are the target, and which are features; and whether CSV files begin with names."""
-
-    target: object
-    columns: list | None
-    header: bool | None = None
-    delimiter: str | None = None
-
-    def __post_init__(self):
-        if self.columns is not None:
-            self.columns = _labels(self.columns, "columns")
-        if isinstance(self.target, list | tuple | np.ndarray):
-            self.target = _labels(self.target, "target")
-        elif not isinstance(self.target, Hashable):
-            raise TypeError(f"target={self.target!r} must be a name, an index, a list of them, or None.")
-        self.single = self.target is not None and not isinstance(self.target, (list, tuple))
-        self._has_warned = self.found_decoded = False
-        self.targets = [] if self.target is None else [self.target] if self.single else list(self.target)
-
-    def split(self, available, index=(), where=""):
-        """Labels of features and targets among those available.
-
-        Columns of `index`, which are the index of a data frame, are left out unless they are asked for, with a warning;
-        where tells, for messages, what the data is.
-        """
-        numbered = isinstance(available, range)
-        asked = [*self.targets, *(self.columns or [])]
-        # of arrays neither 1.0 nor True is a column, though both equal one
-        missing = [name for name in asked if name not in available or (numbered and not is_integer(name))]
-        if missing:
-            near = get_close_matches(str(missing[0]), [str(name) for name in available], 1)
-            hint = f"did you mean {near[0]!r}? It" if near else "it"
-            raise ValueError(f"The data has no column {missing[0]!r}; {hint} has {_some(available)}.")
-        if self.columns is not None:
-            return self._checked([name for name in self.columns if name not in self.targets], available)
-        left_out = [name for name in index if name not in self.targets]
-        if left_out and not self._has_warned:
-            self._has_warned = True
-            warn(
-                f"Column(s) {_some(left_out)}{where} are left out, as they are the index of a data frame; name them in "
-                "`columns` to pack them."
-            )
-        apart = {*self.targets, *left_out}
-        return self._checked([name for name in available if name not in apart], available)
-
-    def _checked(self, features, available):
-        """Features and targets; an error if there are none to pack, or columns that are not known from their name."""
-        if not features:
-            raise ValueError(
-                f"The data has {_some(available)}, of which target={self.target!r} and columns={self.columns!r} leave "
-                "no features to pack; at least one is needed."
-            )
-        numbered = isinstance(available, range)
-        there = Counter([] if numbered else available)
-        picked = Counter(self.targets if numbered and self.columns is None else [*features, *self.targets])
-        repeated = [name for name in picked if max(picked[name], there[name]) > 1]
-        if repeated:
-            raise ValueError(
-                f"Column {repeated[0]!r} is there, or is asked for, more than once: give every column its own name, "
-                "and name each once in `target` and `columns`."
-            )
-        return features, self.targets
-
-    def of_array(self, block):
-        """Features and target of rows (rows, columns)."""
-        features, targets = self.split(range(block.shape[1]))
-        y = None if not targets else block[:, targets[0]] if self.single else block[:, targets]
-        X = block if len(features) == block.shape[1] else block[:, features]
-        return X, y
-
-
 def _source_of(data, pick):
     if isinstance(data, Source):
         return data
@@ -195,6 +130,8 @@ def _source_of(data, pick):
         return Source(lambda: _chunks_of_all(_called(data), pick))
     if issparse(data):
         raise TypeError("Sparse matrices are not supported; the data has to be dense. Try X.toarray() on chunks of it.")
+    if is_lazy_frame(data):
+        return Source(lambda: _chunks_of_all(batches_of_lazy_frame(data), pick))
     if isinstance(data, _Tables) or is_arrow(data) or is_frame(data) or _is_array(data):
         return Source(lambda: _chunks_of(data, pick), n_rows=_known_rows(data))
     if not isinstance(data, Iterable):
@@ -223,15 +160,6 @@ def _rows_of(y):
     if not len(y.shape):
         raise ValueError(f"y={y!r} is one value; a target has one for each row.")
     return y
-
-
-def _labels(given, parameter):
-    """Names or indices of columns as a list."""
-    is_list = isinstance(given, Iterable) and not isinstance(given, str | bytes | dict | set)
-    labels = list(given) if is_list and getattr(given, "ndim", 1) == 1 else None
-    if labels is None or not all(isinstance(label, Hashable) for label in labels):
-        raise TypeError(f"{parameter}={given!r} must be a list of names or indices of columns.")
-    return labels
 
 
 def _known_rows(data):
@@ -305,6 +233,8 @@ def _rows_at_once(array):
 
 def _read_packed(packed, pick):
     """Rows of a PackedMatrix, decoded, with its target unless others are asked for."""
+    if pick.transform is not None:
+        raise ValueError("Packed rows take no transform: their rounding errors would no longer be known.")
     names = packed.feature_names
     by_name = names is not None and any(isinstance(key, str) for key in [*pick.targets, *(pick.columns or [])])
     features, targets = pick.split(names if by_name else range(packed.shape[1]))
@@ -334,7 +264,9 @@ def _read_array(array, pick):
     if stored and isinstance(stored[0], int) and stored[0] < rows:
         rows -= rows % stored[0]
     for start in range(0, array.shape[0], rows):
-        yield (*pick.of_array(_plain(array[start : start + rows])), None)
+        X, y = pick.of_array(_plain(array[start : start + rows]))
+        X, labels = pick.transformed(X, None)
+        yield X, y, labels
 
 
 def _plain(values):
@@ -367,12 +299,3 @@ def _check_chunk(chunk):
         raise ValueError(f"A chunk has dtype {X.dtype}; give numbers (integers, floats or booleans).")
     if y is not None and len(y) != len(X):
         raise ValueError(f"A chunk has {len(X)} rows and a target of {len(y)}.")
-
-
-def _some(names):
-    if not len(names):
-        return "no columns"
-    if isinstance(names, range):
-        return f"columns 0 to {len(names) - 1}"
-    shown = [repr(name) for name in names[:8]]
-    return ", ".join(shown) + (", ..." if len(names) > 8 else "")

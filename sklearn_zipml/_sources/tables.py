@@ -25,6 +25,19 @@ def is_frame(data):
     return hasattr(data, "columns") and hasattr(data, "to_numpy") and hasattr(data, "__getitem__")
 
 
+def is_lazy_frame(data):
+    """Whether data is a lazy frame of polars, which gives its rows in batches."""
+    return hasattr(data, "collect_schema") and hasattr(data, "collect")
+
+
+def batches_of_lazy_frame(data):
+    """Frames of some rows each of a lazy frame, in order."""
+    if not hasattr(data, "collect_batches"):
+        raise TypeError("This version of polars gives no batches of a LazyFrame: upgrade polars, or collect() it.")
+    width = max(1, len(data.collect_schema().names()))
+    yield from data.collect_batches(chunk_size=max(64, BATCH_BYTES // (8 * width)))
+
+
 def known_rows(data):
     """Rows of an Arrow dataset or Parquet file, where their metadata tell; else None."""
     if hasattr(data, "n_rows"):
@@ -40,11 +53,25 @@ def read_arrow(data, pick):
     where, labels = getattr(data, "where", ""), getattr(data, "labels", schema.names)
     features, targets = pick.split(labels, getattr(data, "index", index_columns(schema)), where)
     names, own = [str(label) for label in features], [str(label) for label in targets]
-    for name in names:
+    for name in names if pick.transform is None else ():
         _check_type(name, schema.field(name).type, where)
     for batch in _batches(data, schema, [*names, *own]):
-        if batch.num_rows:
-            yield _numbers(batch, names, where), _target_of(batch, own, pick.single, where), tuple(features)
+        if not batch.num_rows:
+            continue
+        target = _target_of(batch, own, pick.single, where)
+        if pick.transform is None:
+            yield _numbers(batch, names, where), target, tuple(features)
+        else:
+            X, made = pick.transformed(_pandas_of(batch, names), None)
+            yield X, target, made
+
+
+def _pandas_of(batch, names):
+    """Columns of a batch as transformers take them."""
+    try:
+        return batch.select(names).to_pandas()
+    except ImportError as error:
+        raise ImportError("A transform of tables needs pandas: pip install pandas") from error
 
 
 def index_columns(schema):
@@ -124,6 +151,10 @@ def read_frame(frame, pick):
     """One chunk (X, y, names) of a data frame."""
     columns = list(frame.columns)
     features, targets = pick.split(columns)
+    if pick.transform is not None:
+        X, made = pick.transformed(frame[features], None)
+        yield X, _frame_target(frame, targets, pick.single), made
+        return
     X = frame[features].to_numpy()
     if X.dtype.kind not in "biuf":  # mixed extension types, one by one
         X = np.stack([_frame_column(name, frame[name]) for name in features], axis=1)
