@@ -19,7 +19,7 @@ from .._scheme import CONSTRAINTS, check_draws
 from .._seeds import draw_seed
 from .._solvers import softmax
 from .._solvers.logistic import fit_logistic
-from .._solvers.logistic_objective import LogisticObjective
+from .._solvers.logistic_objective import LogisticObjective, limbs_of
 from .._solvers.options import Options
 from .._solvers.problem import Problem
 from .._state import StableState
@@ -252,7 +252,8 @@ class ZipMLLogisticRegression(
         n_outputs = n_classes if n_classes > 2 else 1
         row_weights = problem.weights[: problem.n].astype(np.float64, copy=False)
         labels = softmax.Labels(slots[0, : problem.n].astype(np.intp), n_outputs, row_weights, threads)
-        return LogisticObjective(problem, labels, 1 / (self.C * total) / unit)
+        limbs = limbs_of(problem.n, self.tol)
+        return LogisticObjective(problem, labels, 1 / (self.C * total) / unit, limbs)
 
     def _minimum(self, objective, start, task, dtype):
         """Coefficients and intercepts at the minimum, float64, and the attributes that tell how the fit went."""
@@ -291,7 +292,7 @@ class ZipMLLogisticRegression(
         return self.coef_.astype(np.float64), self.intercept_.astype(np.float64)
 
     def decision_function(self, X: Samples) -> np.ndarray:
-        """Log odds of the second of two classes, or unnormalised logarithms of the probabilities of more.
+        """Predict log odds of the second of two classes, or the scores that a softmax takes of more.
 
         Parameters
         ----------
@@ -321,7 +322,7 @@ class ZipMLLogisticRegression(
         return self.classes_[chosen]
 
     def predict_proba(self, X: Samples) -> np.ndarray:
-        """Probabilities of the classes.
+        """Predict probabilities of the classes.
 
         Parameters
         ----------
@@ -331,11 +332,21 @@ class ZipMLLogisticRegression(
         Returns
         -------
         array of shape (n_samples, n_classes), in the order of ``classes_``
+
+        Examples
+        --------
+        >>> from sklearn.datasets import load_breast_cancer
+        >>> from sklearn_zipml import ZipMLLogisticRegression
+        >>> X, y = load_breast_cancer(return_X_y=True)
+        >>> model = ZipMLLogisticRegression(8, C=0.1, random_state=0).fit(X, y)
+        >>> p = model.predict_proba(X)
+        >>> p.shape, bool(abs(p.sum(axis=1) - 1).max() < 1e-12)
+        ((569, 2), True)
         """
         return softmax.probabilities(self._decisions(X)).astype(self.coef_.dtype, copy=False)
 
     def predict_log_proba(self, X: Samples) -> np.ndarray:
-        """Logarithms of the probabilities of the classes, finite where those are zero in floating point.
+        """Predict logarithms of the probabilities, finite where those are zero in floating point.
 
         Parameters
         ----------
@@ -345,6 +356,15 @@ class ZipMLLogisticRegression(
         Returns
         -------
         array of shape (n_samples, n_classes), in the order of ``classes_``
+
+        Examples
+        --------
+        >>> from sklearn.datasets import load_breast_cancer
+        >>> from sklearn_zipml import ZipMLLogisticRegression
+        >>> X, y = load_breast_cancer(return_X_y=True)
+        >>> model = ZipMLLogisticRegression(8, C=0.1, random_state=0).fit(X, y)
+        >>> bool(model.predict_log_proba(1000 * X).min() > -float("inf"))
+        True
         """
         return softmax.log_probabilities(self._decisions(X)).astype(self.coef_.dtype, copy=False)
 

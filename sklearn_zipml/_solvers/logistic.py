@@ -40,7 +40,7 @@ def fit_logistic(objective, options, *, start=None, on_step=None):
 
 
 def _fitted(objective, options, start, on_step):
-    stages = _Stages(objective, options, on_step)
+    stages, metric = _Stages(objective, options, on_step), None
     if objective.problem.variance.any():
         # from the same start whatever the caller's, so that the objective does not depend on that
         found = stages.descend(objective.start(), NEAR)
@@ -49,13 +49,14 @@ def _fitted(objective, options, start, on_step):
         if stages.objective.calibration is not None and not stages.is_over:
             found = stages.descend(found.point.model, NEAR)
             stages.calibrate(stages.objective.calibration.fitted_to(found.point))
+            metric = found.metric
         begin = found.point.model
     else:
         begin = objective.start()
     if stages.is_over:
         found = stages.stay(begin)
     else:
-        found = stages.descend(begin if start is None else start, options.tol)
+        found = stages.descend(begin if start is None else start, options.tol, metric)
     return _centred(stages.objective, rescaled(stages.objective, found.point)), stages.result(found)
 
 
@@ -76,8 +77,8 @@ class _Stages:
         """Have the objective calibrated from now on."""
         self.objective = self.objective.calibrated(found)
 
-    def descend(self, model, tol):
-        """The Descent from a model."""
+    def descend(self, model, tol, metric=None):
+        """The Descent from a model, with a metric to begin with."""
         done = self.n_iter
         found = descend(
             self.objective,
@@ -85,6 +86,7 @@ class _Stages:
             tol,
             self.options.max_iter - done,
             lambda number, point: self.on_step(done + number, point.model, point.value),
+            metric,
         )
         self.n_iter += found.n_iter
         before = self._passes[-1] if self._passes else 0

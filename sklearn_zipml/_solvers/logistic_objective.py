@@ -10,8 +10,14 @@ import numpy as np
 from . import evaluation, softmax
 from .objective import MOST_RIDGE
 
-# 16-bit parts of vectors in products: 31 bits of the largest component.
-LIMBS = 2
+# 16-bit parts of vectors in products: 31 bits of the largest component; one part where many rows average its rounding
+# and the objective need not be known better.
+LIMBS, FEW_LIMBS, ROUGH, MANY_ROWS = 2, 1, 1e-5, 4096
+
+
+def limbs_of(n_rows, tol):
+    """The parts that vectors are taken in for a tolerance."""
+    return FEW_LIMBS if tol >= ROUGH and n_rows >= MANY_ROWS else LIMBS
 
 
 @dataclass(frozen=True)
@@ -44,6 +50,7 @@ class LogisticObjective:
     problem : Problem
     labels : Labels
     alpha : float
+    limbs : int, 16-bit parts of vectors in products
     calibration : Calibration or None
 
     Attributes
@@ -52,12 +59,12 @@ class LogisticObjective:
     ridge : float64 (columns,)
     """
 
-    def __init__(self, problem, labels, alpha, calibration=None):
+    def __init__(self, problem, labels, alpha, limbs=LIMBS, calibration=None):
         with np.errstate(over="ignore", divide="ignore"):
             ridge = (np.sqrt(alpha) * problem.unit / problem.step) ** 2 if alpha > 0 else np.zeros(problem.d)
         self.problem = problem.without(ridge > MOST_RIDGE * (problem.diagonal.sum() or 1.0))
         self.ridge = np.where(self.problem.unit > 0, ridge, 0.0)
-        self.labels, self.calibration = labels, calibration
+        self.labels, self.limbs, self.calibration = labels, limbs, calibration
         self.n, self.d = problem.n, problem.d
 
     def calibrated(self, calibration):
@@ -107,7 +114,7 @@ class LogisticObjective:
             coef = self.calibration.apply(coef)
         if not coef.any():
             return np.repeat(model[:, -1:], self.n, axis=1)
-        margins = evaluation.images(self.problem, coef * self.problem.unit, LIMBS)
+        margins = evaluation.images(self.problem, coef * self.problem.unit, self.limbs)
         margins += model[:, -1:]
         return margins
 
@@ -124,7 +131,7 @@ class LogisticObjective:
     def gradient(self, point):
         """Gradient at a point, float64 (outputs, columns + 1)."""
         out, coef = np.zeros_like(point.model), point.model[:, :-1]
-        gradient = evaluation.row_combinations(self.problem, point.slopes, LIMBS) * self.problem.unit
+        gradient = evaluation.row_combinations(self.problem, point.slopes, self.limbs) * self.problem.unit
         if self.calibration is not None:
             gradient = point.scale * self.calibration.adjoint(gradient)
             gradient -= point.along * point.scale**3 * self._spread_of(coef)

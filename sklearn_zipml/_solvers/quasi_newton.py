@@ -35,10 +35,12 @@ class Descent:
     values : list of float, the objective before the first and after every step
     passes : list of int, passes over the rows by then
     stopped : bool, whether the caller ended it
+    metric : the last one, callable
     """
 
     point: object
     gap: float = np.inf
+    metric: object = None
     n_iter: int = 0
     values: list = field(default_factory=list)
     passes: list = field(default_factory=list)
@@ -69,7 +71,7 @@ class Memory:
         return q
 
 
-def descend(objective, model, tol, max_iter, on_step=lambda number, point: False):
+def descend(objective, model, tol, max_iter, on_step=lambda number, point: False, metric=None):
     """Minimise a LogisticObjective from a model, to within a part tol of its minimum.
 
     Parameters
@@ -79,6 +81,7 @@ def descend(objective, model, tol, max_iter, on_step=lambda number, point: False
     tol : float
     max_iter : int
     on_step : callable(number of steps, Point) -> bool; True ends the descent
+    metric : callable or None, to begin with: that of another objective which differs but little
 
     Returns
     -------
@@ -86,12 +89,14 @@ def descend(objective, model, tol, max_iter, on_step=lambda number, point: False
     """
     point = objective.at(model)
     found = Descent(point, values=[point.value], passes=[1])
-    gradient, memory, age, passes = objective.gradient(point), None, 0, 2
+    gradient, age, passes = objective.gradient(point), 0, 2
+    memory = None if metric is None else Memory(metric)
     gained = np.inf
     while True:
         if memory is None or (age >= REFRESH and gained > SAFETY * tol * found.point.value):
             memory, age = Memory(inverse_curvature(objective, found.point)), 0
             passes += 1
+        found.metric = memory.metric
         move = -memory(gradient)
         slope = float((gradient * move).sum())
         found.gap = _gap(objective, memory, found.point, gradient, slope, gained)
