@@ -1,5 +1,6 @@
 """Input checks shared by the estimators: scikit-learn's own, without its float copy of X, and PackedMatrix as it is."""
 
+from inspect import signature
 from numbers import Real
 
 import numpy as np
@@ -15,6 +16,8 @@ from .._storage.decoded_rows import warn_of_decoded
 from .._storage.finite import check_finite
 
 MOST_EXPONENT = 300  # of two, of weights that are taken as they are
+# Before scikit-learn 1.8 there was no such check.
+_ALL_ZERO = {"allow_all_zero_weights": True} if "allow_all_zero" in str(signature(_check_sample_weight)) else {}
 
 
 def check_samples(estimator, X, reset):
@@ -115,18 +118,30 @@ def target_of(estimator, X, y):
     return y
 
 
+def check_target_part(estimator, y, **y_params):
+    """The target of some of the rows, at least one, without these; y_params as for `check_samples_and_target`."""
+    _require_numpy(estimator, y=y)
+    _refuse_masked(y=y)
+    return _known_target(_check_y(y, estimator=estimator, **y_params), **y_params)
+
+
 def check_weights(sample_weight, X):
     """Row weights as float64, or None if they are all the same; at least one is positive."""
+    weights = check_weights_part(sample_weight, X)
+    if weights is not None and not weights.any():
+        raise ValueError("sample_weight: all weights are zero; at least one row must have a positive weight.")
+    return weights
+
+
+def check_weights_part(sample_weight, X):
+    """Weights of some of the rows, which may all be zero; None of None."""
     if sample_weight is None:
         return None
     _refuse_masked(sample_weight=sample_weight)
     dtype = getattr(sample_weight, "dtype", None)
     if isinstance(dtype, np.dtype) and dtype.kind in "mM":
         raise ValueError(f"sample_weight has dtype {dtype}; give real numbers.")
-    weights = _check_sample_weight(sample_weight, X, dtype=np.float64, ensure_non_negative=True)
-    if not weights.any():
-        raise ValueError("sample_weight: all weights are zero; at least one row must have a positive weight.")
-    return weights
+    return _check_sample_weight(sample_weight, X, dtype=np.float64, ensure_non_negative=True, **_ALL_ZERO)
 
 
 def weights_of_classes(class_weight, y, weights):
