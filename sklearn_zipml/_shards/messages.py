@@ -1,8 +1,8 @@
 """Vectors on their way between the parts and whoever leads them: a few bits a number, rounded stochastically.
 
-A message is a header, the largest magnitude of each vector, and codes. b bits have 2^b - 1 values, evenly spaced between
-minus and plus that magnitude, zero among them. The mean of what is decoded over all seeds is what was encoded. Small
-numbers are the most, so codes get a Huffman code where that is shorter.
+A message is a header, the largest magnitude of each vector, and codes. b bits have 2^b - 1 values, evenly spaced
+between minus and plus that magnitude, zero among them. The mean of what is decoded over all seeds is what was encoded.
+Small numbers are the most, so codes get a Huffman code where that is shorter.
 """
 
 import struct

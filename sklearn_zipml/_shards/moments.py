@@ -1,8 +1,9 @@
 """One round: exact second moments of the parts, which add up to those of all rows, whatever the parts."""
 
+import numpy as np
+
 from .._solvers.normal_equations import NormalEquations
 from .._underflow import underflow_is_zero
-import numpy as np
 
 
 @underflow_is_zero

@@ -49,8 +49,8 @@ class Rounds:
 
     Parameters
     ----------
-    ridge, compensated : float64 (columns,), diagonals that are added to the second moments in the exchanged coordinates,
-        and taken off
+    ridge, compensated : float64 (columns,), diagonals that are added to the second moments in the exchanged
+        coordinates, and taken off
     n_outputs, n_sites : int
     bits : (model_bits, gradient_bits)
     seed : int, 64 bits
@@ -165,7 +165,6 @@ class Rounds:
         target.step *= np.clip(length, 1 / STEP_CHANGE, STEP_CHANGE)
         target.gains.append(gain)
         return gain
-
 
     def _fail(self, target, model, slope):
         """Begin anew from a move that showed no curvature: by rounding errors, or where too much was compensated."""

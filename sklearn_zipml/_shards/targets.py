@@ -51,9 +51,7 @@ def joined_reports(reports):
         labels, where = np.unique(np.concatenate([report.labels for report in reports]), return_inverse=True)
         counts = np.bincount(where, np.concatenate([report.counts for report in reports])).astype(np.int64)
     n_rows, n_used = (sum(getattr(report, name) for report in reports) for name in ("n_rows", "n_used"))
-    return TargetReport(
-        n_rows, n_used, max(report.heaviest for report in reports), shapes.pop(), labels, counts
-    )
+    return TargetReport(n_rows, n_used, max(report.heaviest for report in reports), shapes.pop(), labels, counts)
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,7 @@
 """The estimators on Dask: rows are packed where they lie, and what is exchanged is small.
 
-Needs the extra ``dask``: ``pip install "sklearn_zipml[dask]"``. Dask starts, schedules and moves everything; nothing here
-opens a connection or a thread.
+Needs the extra ``dask``: ``pip install "sklearn_zipml[dask]"``. Dask starts, schedules and moves everything; nothing
+here opens a connection or a thread.
 """
 
 try:

@@ -1,4 +1,4 @@
-"""What the Dask estimators share: parameters, the way from collections to a plain fitted estimator, lazy predictions."""
+"""What the Dask estimators share: parameters, the way from collections to a fitted estimator, lazy predictions."""
 
 from copy import deepcopy
 from numbers import Integral, Real
@@ -73,7 +73,9 @@ class DaskZipMLModel(StableState, BaseEstimator):
         plain = self._unfitted()
         if isinstance(X, DaskPackedMatrix):
             if y is not None or sample_weight is not None:
-                raise ValueError("X is a DaskPackedMatrix, which has its targets and weights: leave y and sample_weight.")
+                raise ValueError(
+                    "X is a DaskPackedMatrix, which has targets and weights of its own: leave out y and sample_weight."
+                )
             client, shards, common, has_weights = X.__zipml_shards__()
             refuse_narrow(self.sample_bits, X.sample_bits)
             with Engine(client) as engine:

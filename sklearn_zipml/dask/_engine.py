@@ -2,6 +2,7 @@
 
 import time
 from concurrent.futures import CancelledError
+from contextlib import contextmanager, suppress
 
 from dask import delayed
 from distributed import Client, get_client, get_worker, rejoin, secede, wait
@@ -32,8 +33,8 @@ class Engine:
         return self
 
     def __exit__(self, *_):
-        futures, self._futures = self._futures, []
-        self.client.cancel(futures)
+        # released, not cancelled: what nobody else wants is then forgotten, running or not
+        self.release(self._futures)
         if self._has_left:
             rejoin()
 
@@ -51,39 +52,47 @@ class Engine:
 
     def results(self, futures):
         """What futures came to, a list; the error of the first one that failed."""
-        try:
-            self._wait(futures)
+        self.wait(futures)
+        with self._clear_errors():
             return self.client.gather(futures)
-        except CancelledError as error:
-            raise RuntimeError(
-                "The fit was cancelled, or a worker died with data that Dask cannot make again: give X, y and "
-                f"sample_weight by collections that are read from their source, not scattered. Dask says: {error}"
-            ) from error
 
     def result(self, future):
         """The same of one."""
         return self.results([future])[0]
 
-    def _wait(self, futures):
-        """Until all are done, or one has failed; not for ever where there are no workers."""
+    def wait(self, futures):
+        """Until all are done, or one has failed, whose error is raised; not for ever where there are no workers."""
         alone_since = None
         while True:
-            try:
-                wait(futures, timeout=LOOK, return_when="FIRST_COMPLETED" if len(futures) == 1 else "ALL_COMPLETED")
-                return
-            except TimeoutError:
-                if any(future.status in ("error", "cancelled", "lost") for future in futures):
-                    return
+            with self._clear_errors(), suppress(TimeoutError):
+                wait(futures, timeout=LOOK)
+                break
+            if any(future.status in ("error", "cancelled", "lost") for future in futures):
+                break
             if self.client.scheduler_info(n_workers=-1)["workers"]:
                 alone_since = None
                 continue
             alone_since = alone_since or time.monotonic()
             if time.monotonic() - alone_since > NO_WORKERS:
                 raise RuntimeError(f"client: its cluster has had no workers for {NO_WORKERS} seconds; start some.")
+        failed = [future for future in futures if future.status != "finished"]
+        if failed:
+            with self._clear_errors():
+                self.client.gather(failed)
+
+    @contextmanager
+    def _clear_errors(self):
+        try:
+            yield
+        except CancelledError as error:
+            raise RuntimeError(
+                "The fit was cancelled, or a worker died with data that Dask cannot make again: give X, y and "
+                f"sample_weight by collections that are read from their source, not scattered. Dask says: {error}"
+            ) from error
 
     def release(self, futures):
         """Let go of futures that are not needed any more."""
-        gone = {future.key for future in futures}
+        futures, gone = list(futures), {future.key for future in futures}
         self._futures = [future for future in self._futures if future.key not in gone]
         for future in futures:
             future.release()

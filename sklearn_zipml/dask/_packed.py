@@ -262,4 +262,3 @@ def target_report(engine, shards, of_labels):
     """The TargetReport of shards that were packed before."""
     futures = [engine.submit(_tasks.label_report, shard, of_labels) for shard in shards]
     return joined_reports(engine.results(futures))
-

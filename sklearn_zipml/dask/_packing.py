@@ -88,14 +88,10 @@ def _levels(engine, placed, packing):
         return grid, None if names is None else tuple(names), seed
     sketch = task(partial(_tasks.sketch, checks=packing.checks, seed=packing.seed))
     futures = engine.compute([sketch(*part, place=place, number=number) for number, part, place in placed])
-    future = engine.merged([engine.submit(_tasks.join_sketches, [one]) for one in futures], _joined)
+    future = engine.merged(futures, _tasks.join_sketches)
     found, names = engine.result(future)
     engine.release([*futures, future])
     return found.grid(packing.scheme, names), names, packing.seed
-
-
-def _joined(parts):
-    return _tasks.join_sketches(parts)
 
 
 def _codes(engine, placed, checks, grid, names, seed):
@@ -109,6 +105,6 @@ def _codes(engine, placed, checks, grid, names, seed):
     common = statistics(report, grid[0])
     finish = partial(_tasks.finish, common=common, dtype=report.dtype, names=names)
     shards = [engine.submit(finish, pair) for pair in pairs]
-    engine.results([engine.submit(len, shard) for shard in shards])
+    engine.wait(shards)
     engine.release(pairs)
     return shards
