@@ -20,8 +20,8 @@ MEMORY = 4  # moves that the lowest point is looked for among
 WINDOW = 3  # rounds whose gains tell what is still to be gained
 LEAST_CURVATURE = 1e-3  # of the largest in the plane of the moves: below, there is only rounding
 STEP_CHANGE = 4.0
-CLEAR = 0.1  # of the gradient that may be rounding errors; above, the parts look again
-MOST_LOOKS = 4
+CLEAR = 0.2  # of the gradient that may be rounding errors; above, the parts look again
+MOST_LOOKS = 8
 MOST_FAILED = 4  # moves without curvature, after which less is compensated
 
 
@@ -101,18 +101,23 @@ class Rounds:
         self._count(messages)
         self.told = self.told + sum(decoded(message) for message in messages)
         self.n_rounds += 1
-        error = np.sqrt(sum(rounding_error(message) ** 2 for message in messages))
-        slope = np.linalg.norm(self.told + self.penalty * self.known, axis=1)
         self.n_looks += 1
-        self.is_blurred = self.n_looks < MOST_LOOKS and bool(np.any(error > CLEAR * slope))
+        error = np.sqrt(sum(rounding_error(message) ** 2 for message in messages))
+        if self.targets is None:
+            slopes = np.linalg.norm(self.told, axis=1)
+            self.is_blurred = self.n_looks < MOST_LOOKS and bool(np.any(error > CLEAR * slopes))
+            if not self.is_blurred:
+                self.targets, self.n_looks = [_Target(*there) for there in zip(self.known, self.told, strict=True)], 0
+            return
+        plans = [self._plan(target, *there) for target, *there in zip(self.targets, self.known, self.told, strict=True)]
+        self.is_blurred = self.n_looks < MOST_LOOKS and any(
+            plan.is_blurred_by(one) for plan, one in zip(plans, error, strict=True)
+        )
         if self.is_blurred:
             return
         self.n_looks = 0
-        if self.targets is None:
-            self.targets = [_Target(model.copy(), slope) for model, slope in zip(self.known, self.told, strict=True)]
-            return
-        pairs = zip(self.targets, self.known, self.told, strict=True)
-        gained = np.array([self._descend(target, *there) for target, *there in pairs])
+        pairs = zip(self.targets, plans, self.known, self.told, strict=True)
+        gained = np.array([self._follow(target, plan, *there) for target, plan, *there in pairs])
         self.objective.append(self.objective[-1] - gained)
 
     @property
@@ -145,33 +150,61 @@ class Rounds:
                 direction = direction - ((direction @ bend) / curvature) * move
         return direction
 
-    def _descend(self, target, model, slope):
-        """Go to the lowest point of the plane of the last moves; what the objective falls by."""
+    def _plan(self, target, model, slope):
+        """The _Plan for a target whose gradient is known at a model."""
         move, change = model - target.point, slope - target.slope
         curvature = move @ (change + self.penalty * move)
-        if not move.any():
-            target.gains.append(0.0)
-            return 0.0
         if curvature <= 0:
-            self._fail(target, model, slope)
-            return 0.0
-        target.moves = [*target.moves, (move, change)][-MEMORY:]
-        moves, changes = (np.stack(part) for part in zip(*target.moves, strict=True))
+            return _Plan(bool(move.any()))
+        pairs = [*target.moves, (move, change)][-MEMORY:]
+        moves, changes = (np.stack(part) for part in zip(*pairs, strict=True))
         full = self._full_slope(target)
         shares, gain = _lowest(moves, changes + self.penalty * moves, full)
-        target.point = target.point + shares @ moves
-        target.slope = target.slope + shares @ changes
-        length = -(move @ full) / curvature
-        target.step *= np.clip(length, 1 / STEP_CHANGE, STEP_CHANGE)
-        target.gains.append(gain)
-        return gain
+        there = target.point + shares @ moves, target.slope + shares @ changes
+        left = np.linalg.norm(there[1] + self.penalty * there[0])
+        return _Plan(False, pairs, *there, abs(shares[-1]), left, gain, -(move @ full) / curvature)
 
-    def _fail(self, target, model, slope):
-        """Begin anew from a move that showed no curvature: by rounding errors, or where too much was compensated."""
-        self.n_failed += 1
-        target.point, target.slope, target.moves, target.step = model, slope, [], target.step / STEP_CHANGE
-        if self.n_failed % MOST_FAILED == 0:
-            self.compensated = self.compensated / 2
+    def _follow(self, target, plan, model, slope):
+        """Go where a plan leads; what the objective falls by."""
+        if plan.is_lost:  # by rounding errors, or where too much was compensated
+            self.n_failed += 1
+            target.point, target.slope, target.moves, target.step = model, slope, [], target.step / STEP_CHANGE
+            if self.n_failed % MOST_FAILED == 0:
+                self.compensated = self.compensated / 2
+            return 0.0
+        target.gains.append(plan.gain)
+        if plan.pairs:
+            target.moves, target.point, target.slope = plan.pairs, plan.point, plan.slope
+            target.step *= np.clip(plan.length, 1 / STEP_CHANGE, STEP_CHANGE)
+        return plan.gain
+
+
+@dataclass
+class _Plan:
+    """Where to go from a target's point.
+
+    Attributes
+    ----------
+    is_lost : bool, whether the last move showed no curvature
+    pairs : list, the target's moves with the last one; empty without a move
+    point, slope : float64 (columns,), where they lead, and the gradient of the mean loss there
+    share : float, of the last move in the way there
+    left : float, length of the gradient there, penalty included
+    gain, length : float, what the objective falls by, and how many times the last move should have been as long
+    """
+
+    is_lost: bool
+    pairs: list = field(default_factory=list)
+    point: np.ndarray | None = None
+    slope: np.ndarray | None = None
+    share: float = 0.0
+    left: float = 0.0
+    gain: float = 0.0
+    length: float = 1.0
+
+    def is_blurred_by(self, error):
+        """Whether a gradient that is off by so much had better be looked at again."""
+        return self.is_lost or self.share * error > CLEAR * self.left
 
 
 def _lowest(moves, bends, slope):
