@@ -109,11 +109,13 @@ class Answer:
     model : float64 (outputs, columns), the sum of all moves
     told : float64 (outputs, columns), the sum of all that it has told of its gradient
     message : bytes, what it tells now
+    losses : float64 (outputs,), its share of the mean loss, which is told as it is
     """
 
     model: np.ndarray
     told: np.ndarray
     message: bytes
+    losses: np.ndarray
 
     def __sizeof__(self):
         return self.model.nbytes + self.told.nbytes + len(self.message)
@@ -131,7 +133,7 @@ def answer(shards, code, frame, before, move, rounding):
     code : TargetCode
     frame : Frame
     before : Answer of the round before, or None
-    move : bytes, message of the move of the model, or None if it stays
+    move : list of bytes, messages whose sum is the move of the model
     rounding : (bits, seed), of the message
 
     Returns
@@ -139,29 +141,30 @@ def answer(shards, code, frame, before, move, rounding):
     Answer
     """
     if before is None:
-        before = Answer(*np.zeros((2, len(frame.target_mean), len(frame.centre))), b"")
-    model, told = before.model if move is None else before.model + decoded(move), before.told
-    share = sum(_gradient(shard, code, frame, model) for shard in shards)
-    message = encoded(share - told, *rounding)
-    return Answer(model, told + decoded(message), message)
+        before = Answer(*np.zeros((2, len(frame.target_mean), len(frame.centre))), b"", np.zeros(0))
+    model, told = sum(map(decoded, move), before.model), before.told
+    shares, losses = zip(*(_gradient(shard, code, frame, model) for shard in shards), strict=True)
+    message = encoded(sum(shares) - told, *rounding)
+    return Answer(model, told + decoded(message), message, sum(losses))
 
 
 def _gradient(shard, code, frame, model):
-    """The share of a part in the gradient of the mean loss, float64 (outputs, columns)."""
+    """The share of a part in the gradient of the mean loss, float64 (outputs, columns), and in that, (outputs,)."""
     targets, weights = code(shard)
     rows, tiles, z = shard.rows, shard.rows.tiles, model * frame.unit
     n_slots, n = tiles.n_tiles * kernels.TILE_ROWS, len(targets)
     targets = rows.order.to_slots(((targets - frame.target_mean) / frame.target_scale).T, n_slots, np.float64)
     weights = rows.order.to_slots(np.ones(n) if weights is None else weights, n_slots, np.float64)
-    shift, out = z @ frame.centre, np.zeros(z.shape)
+    shift, out, losses = z @ frame.centre, np.zeros(z.shape), np.zeros(len(z))
     for first in range(0, tiles.n_tiles, SPAN_TILES):
         last = min(tiles.n_tiles, first + SPAN_TILES)
         slots = slice(first * kernels.TILE_ROWS, last * kernels.TILE_ROWS)
         residuals = _images(tiles, z, first, last) - shift[:, None] - targets[:, slots]
-        residuals *= weights[slots]
-        sums, totals = _sums(tiles, residuals, first, last)
+        weighted = residuals * weights[slots]
+        losses += np.einsum("ki,ki->k", weighted, residuals) / 2
+        sums, totals = _sums(tiles, weighted, first, last)
         out += sums - totals[:, None] * frame.centre
-    return out * (frame.unit / frame.weight)
+    return out * (frame.unit / frame.weight), losses / frame.weight
 
 
 def _images(tiles, z, first, last):

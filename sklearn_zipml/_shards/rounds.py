@@ -21,7 +21,9 @@ WINDOW = 3  # rounds whose gains tell what is still to be gained
 LEAST_CURVATURE = 1e-3  # of the largest in the plane of the moves: below, there is only rounding
 STEP_CHANGE = 4.0
 CLEAR = 0.2  # of the gradient that may be rounding errors; above, the parts look again
-MOST_LOOKS = 8
+MOST_LOOKS = 4
+FINE_BITS, MOVE_MESSAGES = 8, 2
+_ALL = (1 << 64) - 1
 MOST_FAILED = 4  # moves without curvature, after which less is compensated
 
 
@@ -32,7 +34,7 @@ class _Target:
     Attributes
     ----------
     point, slope : float64 (columns,), where it stands, and the gradient of the mean loss there
-    moves : list of (move, change of the slope), the latest last
+    moves : list of (move, change of the slope, its error), the latest last
     step : float, how far to go along the gradient
     gains : list of float, what the objective fell by in each round
     """
@@ -60,7 +62,7 @@ class Rounds:
     ----------
     n_rounds : int
     bytes_sent, float32_bytes : int, of all messages, and what they would take in float32
-    objective : list of float64 (outputs,), of standardized targets: 1/2 at the model of zero
+    objective : list of float64 (outputs,), of standardized targets, where the parts were in each round
     """
 
     def __init__(self, ridge, compensated, n_outputs, n_sites, bits, seed, tol):
@@ -69,7 +71,7 @@ class Rounds:
         shape = n_outputs, len(ridge)
         self.known, self.told = np.zeros(shape), np.zeros(shape)  # model and gradient as the parts know them
         self.targets = None
-        self.objective, self.n_rounds, self.bytes_sent = [np.full(n_outputs, 0.5)], 0, 0
+        self.objective, self.n_rounds, self.bytes_sent = [], 0, 0
         self.float32_bytes = self.n_failed = self.n_looks = 0
         self.is_blurred = False
 
@@ -79,46 +81,50 @@ class Rounds:
         return self.ridge - self.compensated
 
     def move(self):
-        """The message for all parts, bytes: how the model moves; None if they are to look again where it stands."""
+        """The messages for all parts, a list: how the model moves; none if they are to look again where it stands."""
         if self.targets is None or self.is_blurred:
-            return None
+            return []
         aim = np.stack([target.point + target.step * self._direction(target) for target in self.targets])
-        message = encoded(aim - self.known, self.bits[0], mix(self.seed, 2 * self.n_rounds))
-        self.known = self.known + decoded(message)
-        self._count([message] * self.n_sites)
-        return message
+        messages = []
+        for k in range(MOVE_MESSAGES if self.bits[0] < FINE_BITS else 1):
+            messages.append(encoded(aim - self.known, self.bits[0], mix(self.seed, MOVE_MESSAGES * self.n_rounds + k)))
+            self.known = self.known + decoded(messages[-1])
+        self._count(messages * self.n_sites)
+        return messages
 
     def _count(self, messages):
-        self.bytes_sent += sum(len(message) for message in messages)
+        self.bytes_sent += sum(map(len, messages))
         self.float32_bytes += len(messages) * float32_bytes(*self.known.shape)
 
     def rounding(self, site):
         """Bits and seed of the answer of a part."""
-        return self.bits[1], mix(mix(self.seed, 2 * self.n_rounds + 1), site)
+        return self.bits[1], mix(mix(self.seed, ~self.n_rounds & _ALL), site)
 
-    def take(self, messages):
-        """The answers of all parts."""
+    def take(self, messages, losses):
+        """The answers of all parts: their messages, and their shares of the mean loss."""
         self._count(messages)
         self.told = self.told + sum(decoded(message) for message in messages)
+        self.objective.append(sum(losses) + (self.penalty * self.known**2).sum(axis=1) / 2)
         self.n_rounds += 1
         self.n_looks += 1
         error = np.sqrt(sum(rounding_error(message) ** 2 for message in messages))
         if self.targets is None:
-            slopes = np.linalg.norm(self.told, axis=1)
-            self.is_blurred = self.n_looks < MOST_LOOKS and bool(np.any(error > CLEAR * slopes))
+            self.is_blurred = self._may_look and bool(np.any(error > CLEAR * np.linalg.norm(self.told, axis=1)))
             if not self.is_blurred:
                 self.targets, self.n_looks = [_Target(*there) for there in zip(self.known, self.told, strict=True)], 0
             return
-        plans = [self._plan(target, *there) for target, *there in zip(self.targets, self.known, self.told, strict=True)]
-        self.is_blurred = self.n_looks < MOST_LOOKS and any(
-            plan.is_blurred_by(one) for plan, one in zip(plans, error, strict=True)
-        )
+        there = list(zip(self.targets, self.known, self.told, error, strict=True))
+        plans = [self._plan(*one) for one in there]
+        self.is_blurred = self._may_look and any(plan.is_lost or plan.is_blurred for plan in plans)
         if self.is_blurred:
             return
         self.n_looks = 0
-        pairs = zip(self.targets, plans, self.known, self.told, strict=True)
-        gained = np.array([self._follow(target, plan, *there) for target, plan, *there in pairs])
-        self.objective.append(self.objective[-1] - gained)
+        for (target, *model, _), plan in zip(there, plans, strict=True):
+            self._follow(target, plan, *model)
+
+    @property
+    def _may_look(self):
+        return self.n_looks < MOST_LOOKS
 
     @property
     def model(self):
@@ -135,7 +141,7 @@ class Rounds:
     @property
     def is_done(self):
         """Whether that is within the tolerance."""
-        return bool(np.all(self.gap <= self.tol * np.maximum(self.objective[-1], 0)))
+        return bool(self.objective and np.all(self.gap <= self.tol * np.abs(self.objective[-1])))
 
     def _full_slope(self, target):
         return target.slope + self.penalty * target.point
@@ -143,40 +149,45 @@ class Rounds:
     def _direction(self, target):
         """Down the gradient, conjugate to the moves."""
         direction = -self._full_slope(target)
-        for move, change in reversed(target.moves):
+        for move, change, _ in reversed(target.moves):
             bend = change + self.penalty * move
             curvature = move @ bend
             if curvature > 0:
                 direction = direction - ((direction @ bend) / curvature) * move
         return direction
 
-    def _plan(self, target, model, slope):
-        """The _Plan for a target whose gradient is known at a model."""
+    def _plan(self, target, model, slope, error):
+        """The _Plan for a target whose gradient is known at a model, but for an error."""
         move, change = model - target.point, slope - target.slope
-        curvature = move @ (change + self.penalty * move)
-        if curvature <= 0:
+        bend = change + self.penalty * move
+        if move @ bend <= 0:
             return _Plan(bool(move.any()))
-        pairs = [*target.moves, (move, change)][-MEMORY:]
-        moves, changes = (np.stack(part) for part in zip(*pairs, strict=True))
-        full = self._full_slope(target)
-        shares, gain = _lowest(moves, changes + self.penalty * moves, full)
-        there = target.point + shares @ moves, target.slope + shares @ changes
-        left = np.linalg.norm(there[1] + self.penalty * there[0])
-        return _Plan(False, pairs, *there, abs(shares[-1]), left, gain, -(move @ full) / curvature)
+        length = -(move @ self._full_slope(target)) / (move @ bend)
+        last = (move, change, error)
+        plan = self._plan_among(target, [*target.moves, last][-MEMORY:], length)
+        # errors of old moves count more as the gradient gets smaller
+        return self._plan_among(target, [last], length) if plan.is_blurred and target.moves else plan
+
+    def _plan_among(self, target, pairs, length):
+        moves, changes, errors = (np.stack(part) for part in zip(*pairs, strict=True))
+        shares, gain = _lowest(moves, changes + self.penalty * moves, self._full_slope(target))
+        point, slope = target.point + shares @ moves, target.slope + shares @ changes
+        left = np.linalg.norm(slope + self.penalty * point)
+        return _Plan(False, pairs, point, slope, np.linalg.norm(shares * errors) > CLEAR * left, gain, length)
 
     def _follow(self, target, plan, model, slope):
-        """Go where a plan leads; what the objective falls by."""
+        """Go where a plan leads."""
         if plan.is_lost:  # by rounding errors, or where too much was compensated
             self.n_failed += 1
-            target.point, target.slope, target.moves, target.step = model, slope, [], target.step / STEP_CHANGE
+            target.point, target.slope, target.step = model, slope, target.step / STEP_CHANGE
+            target.moves, target.gains = [], []
             if self.n_failed % MOST_FAILED == 0:
                 self.compensated = self.compensated / 2
-            return 0.0
+            return
         target.gains.append(plan.gain)
         if plan.pairs:
             target.moves, target.point, target.slope = plan.pairs, plan.point, plan.slope
             target.step *= np.clip(plan.length, 1 / STEP_CHANGE, STEP_CHANGE)
-        return plan.gain
 
 
 @dataclass
@@ -188,8 +199,7 @@ class _Plan:
     is_lost : bool, whether the last move showed no curvature
     pairs : list, the target's moves with the last one; empty without a move
     point, slope : float64 (columns,), where they lead, and the gradient of the mean loss there
-    share : float, of the last move in the way there
-    left : float, length of the gradient there, penalty included
+    is_blurred : bool, whether too much of that may be rounding errors
     gain, length : float, what the objective falls by, and how many times the last move should have been as long
     """
 
@@ -197,14 +207,9 @@ class _Plan:
     pairs: list = field(default_factory=list)
     point: np.ndarray | None = None
     slope: np.ndarray | None = None
-    share: float = 0.0
-    left: float = 0.0
+    is_blurred: bool = False
     gain: float = 0.0
     length: float = 1.0
-
-    def is_blurred_by(self, error):
-        """Whether a gradient that is off by so much had better be looked at again."""
-        return self.is_lost or self.share * error > CLEAR * self.left
 
 
 def _lowest(moves, bends, slope):

@@ -119,7 +119,8 @@ def _round(engine, sites, given, before, rounds):
         for site, one, rounding in zip(sites, before, map(rounds.rounding, range(len(sites))), strict=True)
     ]
     messages = [engine.submit(_tasks.message_of, answer) for answer in answers]
-    rounds.take(engine.results(messages))
+    told = engine.results(messages)
+    rounds.take([message for message, _ in told], [losses for _, losses in told])
     engine.release([*messages, *(one for one in before if one is not None)])
     return answers
 

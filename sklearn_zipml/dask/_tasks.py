@@ -127,5 +127,5 @@ def load(path):
 
 
 def message_of(answer):
-    """The message of an Answer."""
-    return answer.message
+    """The message of an Answer, and its losses."""
+    return answer.message, answer.losses
