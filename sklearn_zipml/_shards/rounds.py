@@ -22,9 +22,10 @@ LEAST_CURVATURE = 1e-3  # of the largest in the plane of the moves: below, there
 STEP_CHANGE = 4.0
 CLEAR = 0.2  # of the gradient that may be rounding errors; above, the parts look again
 MOST_LOOKS = 4
-FINE_BITS, MOVE_MESSAGES = 8, 2
+FINE_BITS, MOVE_MESSAGES = 8, 2  # moves of fewer bits may need a second message, of what the first has left
+SHORT = 0.2
 _ALL = (1 << 64) - 1
-MOST_FAILED = 4  # moves without curvature, after which less is compensated
+MOST_INDEFINITE = 4  # moves without curvature, after which less is compensated
 
 
 @dataclass
@@ -61,7 +62,7 @@ class Rounds:
     Attributes
     ----------
     n_rounds : int
-    bytes_sent, float32_bytes : int, of all messages, and what they would take in float32
+    bytes_sent, float32_bytes : int, of all messages, and of models and gradients as often in float32
     objective : list of float64 (outputs,), of standardized targets, where the parts were in each round
     """
 
@@ -72,8 +73,8 @@ class Rounds:
         self.known, self.told = np.zeros(shape), np.zeros(shape)  # model and gradient as the parts know them
         self.targets = None
         self.objective, self.n_rounds, self.bytes_sent = [], 0, 0
-        self.float32_bytes = self.n_failed = self.n_looks = 0
-        self.is_blurred = False
+        self.float32_bytes = self.n_indefinite = self.n_looks = 0
+        self.is_blurred = self.is_fine = False
 
     @property
     def penalty(self):
@@ -86,15 +87,15 @@ class Rounds:
             return []
         aim = np.stack([target.point + target.step * self._direction(target) for target in self.targets])
         messages = []
-        for k in range(MOVE_MESSAGES if self.bits[0] < FINE_BITS else 1):
+        for k in range(MOVE_MESSAGES if self.is_fine else 1):
             messages.append(encoded(aim - self.known, self.bits[0], mix(self.seed, MOVE_MESSAGES * self.n_rounds + k)))
             self.known = self.known + decoded(messages[-1])
-        self._count(messages * self.n_sites)
+        self._count(messages * self.n_sites, self.n_sites)
         return messages
 
-    def _count(self, messages):
+    def _count(self, messages, n_vectors):
         self.bytes_sent += sum(map(len, messages))
-        self.float32_bytes += len(messages) * float32_bytes(*self.known.shape)
+        self.float32_bytes += n_vectors * float32_bytes(*self.known.shape)
 
     def rounding(self, site):
         """Bits and seed of the answer of a part."""
@@ -102,7 +103,7 @@ class Rounds:
 
     def take(self, messages, losses):
         """The answers of all parts: their messages, and their shares of the mean loss."""
-        self._count(messages)
+        self._count(messages, len(messages))
         self.told = self.told + sum(decoded(message) for message in messages)
         self.objective.append(sum(losses) + (self.penalty * self.known**2).sum(axis=1) / 2)
         self.n_rounds += 1
@@ -160,9 +161,10 @@ class Rounds:
         """The _Plan for a target whose gradient is known at a model, but for an error."""
         move, change = model - target.point, slope - target.slope
         bend = change + self.penalty * move
-        if move @ bend <= 0:
-            return _Plan(bool(move.any()))
-        length = -(move @ self._full_slope(target)) / (move @ bend)
+        curvature = move @ bend
+        if curvature <= 0:
+            return _Plan(bool(move.any()), curvature < -error * np.linalg.norm(move))
+        length = -(move @ self._full_slope(target)) / curvature
         last = (move, change, error)
         plan = self._plan_among(target, [*target.moves, last][-MEMORY:], length)
         # errors of old moves count more as the gradient gets smaller
@@ -173,15 +175,17 @@ class Rounds:
         shares, gain = _lowest(moves, changes + self.penalty * moves, self._full_slope(target))
         point, slope = target.point + shares @ moves, target.slope + shares @ changes
         left = np.linalg.norm(slope + self.penalty * point)
-        return _Plan(False, pairs, point, slope, np.linalg.norm(shares * errors) > CLEAR * left, gain, length)
+        return _Plan(False, False, pairs, point, slope, np.linalg.norm(shares * errors) > CLEAR * left, gain, length)
 
     def _follow(self, target, plan, model, slope):
         """Go where a plan leads."""
-        if plan.is_lost:  # by rounding errors, or where too much was compensated
-            self.n_failed += 1
-            target.point, target.slope, target.step = model, slope, target.step / STEP_CHANGE
+        # what rounding leaves of a move can bend more than the move itself
+        self.is_fine |= self.bits[0] < FINE_BITS and (plan.is_lost or plan.length < SHORT)
+        if plan.is_lost:
+            target.point, target.slope, target.step = model, slope, 1.0
             target.moves, target.gains = [], []
-            if self.n_failed % MOST_FAILED == 0:
+            self.n_indefinite += plan.is_indefinite
+            if plan.is_indefinite and self.n_indefinite % MOST_INDEFINITE == 0:
                 self.compensated = self.compensated / 2
             return
         target.gains.append(plan.gain)
@@ -197,6 +201,7 @@ class _Plan:
     Attributes
     ----------
     is_lost : bool, whether the last move showed no curvature
+    is_indefinite : bool, whether that is not by rounding errors, but for too much compensation
     pairs : list, the target's moves with the last one; empty without a move
     point, slope : float64 (columns,), where they lead, and the gradient of the mean loss there
     is_blurred : bool, whether too much of that may be rounding errors
@@ -204,6 +209,7 @@ class _Plan:
     """
 
     is_lost: bool
+    is_indefinite: bool = False
     pairs: list = field(default_factory=list)
     point: np.ndarray | None = None
     slope: np.ndarray | None = None

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from sklearn_zipml import PackedMatrix, ZipMLRegressor
+from sklearn_zipml._packed_matrix import matrix_of
 from sklearn_zipml._quantization.encoder import pack
 from sklearn_zipml._scheme import Scheme
 from sklearn_zipml._seeds import draw_seed
@@ -52,8 +53,6 @@ def test_codes_and_statistics(bits, sampling, n):
     whole = pack(X, scheme, SEED)
     shards, spans, report = packed_apart(X, y, scheme, 7)
     assert report.n_rows == n
-    from sklearn_zipml._packed_matrix import matrix_of
-
     decoded = np.asarray(matrix_of(whole))
     for shard, span in zip(shards, spans, strict=True):
         np.testing.assert_array_equal(np.asarray(matrix_of(shard.rows)), decoded[span])
