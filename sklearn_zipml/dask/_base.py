@@ -133,7 +133,7 @@ class DaskZipMLModel(StableState, BaseEstimator):
         >>> from dask import array as da
         >>> from distributed import Client
         >>> from sklearn_zipml.dask import DaskZipMLRegressor
-        >>> client = Client(processes=False, dashboard_address=None)
+        >>> client = Client(processes=False, dashboard_address=":0")
         >>> X = da.random.default_rng(0).normal(size=(1000, 4), chunks=(250, 4))
         >>> DaskZipMLRegressor(random_state=0).fit(X, X.sum(axis=1)).to_local()
         ZipMLRegressor(random_state=0)

@@ -96,7 +96,7 @@ class DaskZipMLLSSVC(ClassifierMixin, DaskZipMLModel):
     >>> from dask import array as da
     >>> from distributed import Client
     >>> from sklearn_zipml.dask import DaskZipMLLSSVC
-    >>> client = Client(processes=False, dashboard_address=None)
+    >>> client = Client(processes=False, dashboard_address=":0")
     >>> X = da.random.default_rng(0).normal(size=(10_000, 8), chunks=(1000, 8))
     >>> y = X.sum(axis=1) > 0
     >>> model = DaskZipMLLSSVC(random_state=0, client=client).fit(X, y)
@@ -212,6 +212,18 @@ class DaskZipMLLSSVC(ClassifierMixin, DaskZipMLModel):
         Returns
         -------
         float
+
+        Examples
+        --------
+        >>> from dask import array as da
+        >>> from distributed import Client
+        >>> from sklearn_zipml.dask import DaskZipMLLSSVC
+        >>> client = Client(processes=False, dashboard_address=":0")
+        >>> X = da.random.default_rng(0).normal(size=(1000, 4), chunks=(250, 4))
+        >>> y = X.sum(axis=1) > 0
+        >>> DaskZipMLLSSVC(random_state=0).fit(X, y).score(X, y) > 0.9
+        True
+        >>> client.close()
         """
         predicted, y, sample_weight = self._truth(X, y, sample_weight)
         return accuracy_score(y, predicted, sample_weight=sample_weight)

@@ -134,7 +134,7 @@ class DaskPackedMatrix:
         >>> from dask import array as da
         >>> from distributed import Client
         >>> from sklearn_zipml.dask import DaskPackedMatrix, DaskZipMLRegressor
-        >>> client = Client(processes=False, dashboard_address=None)
+        >>> client = Client(processes=False, dashboard_address=":0")
         >>> X = da.random.default_rng(0).normal(size=(10_000, 8), chunks=(1000, 8))
         >>> packed = DaskPackedMatrix.pack(X, X.sum(axis=1), random_state=0)
         >>> packed.shape, packed.npartitions
@@ -166,11 +166,20 @@ class DaskPackedMatrix:
 
         Examples
         --------
-        See :meth:`load`.
-
+        >>> import tempfile
+        >>> from pathlib import Path
+        >>> from dask import array as da
+        >>> from distributed import Client
         >>> from sklearn_zipml.dask import DaskPackedMatrix
-        >>> hasattr(DaskPackedMatrix, "save")
-        True
+        >>> client = Client(processes=False, dashboard_address=":0")
+        >>> X = da.random.default_rng(0).normal(size=(1000, 8), chunks=(500, 8))
+        >>> packed = DaskPackedMatrix.pack(X, X.sum(axis=1), random_state=0)
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     packed.save(folder)
+        ...     print(sorted(path.name for path in Path(folder).iterdir()))
+        ['part-00000.zq', 'part-00001.zq', 'shards.json']
+        >>> packed.release()
+        >>> client.close()
         """
         folder = Path(folder).absolute()
         folder.mkdir(parents=True, exist_ok=True)
@@ -210,7 +219,7 @@ class DaskPackedMatrix:
         >>> from dask import array as da
         >>> from distributed import Client
         >>> from sklearn_zipml.dask import DaskPackedMatrix
-        >>> client = Client(processes=False, dashboard_address=None)
+        >>> client = Client(processes=False, dashboard_address=":0")
         >>> X = da.random.default_rng(0).normal(size=(1000, 8), chunks=(250, 8))
         >>> with tempfile.TemporaryDirectory() as folder:
         ...     DaskPackedMatrix.pack(X, X.sum(axis=1), random_state=0).save(folder)
@@ -241,11 +250,16 @@ class DaskPackedMatrix:
 
         Examples
         --------
-        See :meth:`pack`.
-
+        >>> from dask import array as da
+        >>> from distributed import Client
         >>> from sklearn_zipml.dask import DaskPackedMatrix
-        >>> hasattr(DaskPackedMatrix, "release")
-        True
+        >>> client = Client(processes=False, dashboard_address=":0")
+        >>> X = da.random.default_rng(0).normal(size=(1000, 8), chunks=(500, 8))
+        >>> packed = DaskPackedMatrix.pack(X, X.sum(axis=1), random_state=0)
+        >>> packed.release()
+        >>> packed.npartitions
+        0
+        >>> client.close()
         """
         for future in self._shards:
             future.release()

@@ -93,7 +93,7 @@ class DaskZipMLRegressor(RegressorMixin, DaskZipMLModel):
     >>> from dask import array as da
     >>> from distributed import Client
     >>> from sklearn_zipml.dask import DaskZipMLRegressor
-    >>> client = Client(processes=False, dashboard_address=None)
+    >>> client = Client(processes=False, dashboard_address=":0")
     >>> X = da.random.default_rng(0).normal(size=(10_000, 8), chunks=(1000, 8))
     >>> y = X.sum(axis=1)
     >>> model = DaskZipMLRegressor(random_state=0, client=client).fit(X, y)
@@ -191,6 +191,18 @@ class DaskZipMLRegressor(RegressorMixin, DaskZipMLModel):
         Returns
         -------
         float
+
+        Examples
+        --------
+        >>> from dask import array as da
+        >>> from distributed import Client
+        >>> from sklearn_zipml.dask import DaskZipMLRegressor
+        >>> client = Client(processes=False, dashboard_address=":0")
+        >>> X = da.random.default_rng(0).normal(size=(1000, 4), chunks=(250, 4))
+        >>> y = X.sum(axis=1)
+        >>> DaskZipMLRegressor(random_state=0).fit(X, y).score(X, y) > 0.9
+        True
+        >>> client.close()
         """
         predicted, y, sample_weight = self._truth(X, y, sample_weight)
         return r2_score(y, predicted, sample_weight=sample_weight)

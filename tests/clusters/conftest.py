@@ -15,7 +15,7 @@ except ImportError:  # what needs it is not collected
 def cluster():
     """Two worker processes of one thread, each watched by a nanny."""
     with distributed.LocalCluster(
-        n_workers=2, threads_per_worker=1, processes=True, dashboard_address=None, silence_logs=50
+        n_workers=2, threads_per_worker=1, processes=True, dashboard_address=":0", silence_logs=50
     ) as cluster:
         yield cluster
 
