@@ -17,7 +17,7 @@ from contextlib import contextmanager
 
 import numpy as np
 from dask import array as da
-from dask import delayed
+from dask import config, delayed
 from distributed import Client, LocalCluster, wait
 from distributed.protocol import serialize_bytelist, to_serialize
 
@@ -31,8 +31,10 @@ WORKERS = (2, 8, 16, 64, 256)
 @contextmanager
 def cluster(workers):
     """A client of so many processes of one thread."""
-    settings = {"threads_per_worker": 1, "processes": True, "dashboard_address": ":0", "silence_logs": 50}
-    with LocalCluster(n_workers=workers, memory_limit=0, **settings) as started, Client(started) as client:
+    settings = {"threads_per_worker": 1, "processes": True, "dashboard_address": ":0", "silence_logs": 30}
+    # a busy machine takes longer to start a worker anew than the cluster would wait before it gives it up
+    waiting = config.set({"distributed.deploy.lost-worker-timeout": "120s"})
+    with waiting, LocalCluster(n_workers=workers, memory_limit=0, **settings) as started, Client(started) as client:
         client.wait_for_workers(workers)
         client.run(__import__, "sklearn_zipml.dask")
         yield client
@@ -131,13 +133,14 @@ def quality(_rows, _columns, _repeats):
             X = rng.standard_normal((n, d)) * np.arange(1, d + 1) ** -decay
             y = X @ rng.standard_normal(d) / np.sqrt((X**2).sum(axis=1).mean()) + 0.5 * rng.standard_normal(n)
             local = ZipMLRegressor(4, alpha=1e-3, random_state=0).fit(X, y).score(X, y)
-            dX, dy = da.from_array(X, chunks=(n // 6, d)), da.from_array(y, chunks=n // 6)
+            pieces = [client.scatter([X[k::6], y[k::6]]) for k in range(6)]
+            dX, dy = [piece[0] for piece in pieces], [piece[1] for piece in pieces]
             for bits in (16, 8, 4):
                 settings = {"alpha": 1e-3, "solver": "rounds", "model_bits": bits, "gradient_bits": bits}
                 model = DaskZipMLRegressor(4, random_state=0, client=client, **settings).fit(dX, dy)
                 share = model.bytes_sent_ / model.float32_bytes_
                 message = encoded(rng.standard_normal((1, d)), bits, 0)
-                wire = wire_bytes(message) / wire_bytes(np.zeros(d, np.float32))
+                wire = wire_bytes(message) / wire_bytes(rng.standard_normal(d).astype(np.float32))
                 print(
                     f"{name:9} {n} x {d}, {bits:2} bits: "
                     f"R² {local - model.score(X, y):+.5f} below local ({local:.4f}), "

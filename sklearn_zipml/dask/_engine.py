@@ -8,8 +8,9 @@ from dask import delayed
 from distributed import Client, get_client, get_worker, rejoin, secede, wait
 
 FAN_IN = 8  # results that are merged at a time
-NO_WORKERS = 30  # seconds that a fit waits for a worker when there is none
+NO_WORKERS = 45  # seconds that a fit waits for a worker when there is none
 LOOK = 2
+FETCH = 30
 
 
 class Engine:
@@ -52,9 +53,13 @@ class Engine:
 
     def results(self, futures):
         """What futures came to, a list; the error of the first one that failed."""
-        self.wait(futures)
-        with self._clear_errors():
-            return self.client.gather(futures)
+        patience = FETCH
+        while True:
+            self.wait(futures)
+            # not for ever: a worker may die between the two, and be the last
+            with self._clear_errors(), suppress(TimeoutError):
+                return [future.result(timeout=patience) for future in futures]
+            patience *= 2  # there may be much to fetch
 
     def result(self, future):
         """The same of one."""
@@ -66,19 +71,19 @@ class Engine:
         while True:
             with self._clear_errors(), suppress(TimeoutError):
                 wait(futures, timeout=LOOK)
-                break
-            if any(future.status in ("error", "cancelled", "lost") for future in futures):
-                break
+            failed = [future for future in futures if future.status in ("error", "cancelled")]
+            if failed:
+                with self._clear_errors():
+                    self.client.gather(failed)
+            # a result that was there is lost, and pending again, when its worker has died since
+            if all(future.status == "finished" for future in futures):
+                return
             if self.client.scheduler_info(n_workers=-1)["workers"]:
                 alone_since = None
                 continue
             alone_since = alone_since or time.monotonic()
             if time.monotonic() - alone_since > NO_WORKERS:
                 raise RuntimeError(f"client: its cluster has had no workers for {NO_WORKERS} seconds; start some.")
-        failed = [future for future in futures if future.status != "finished"]
-        if failed:
-            with self._clear_errors():
-                self.client.gather(failed)
 
     @contextmanager
     def _clear_errors(self):

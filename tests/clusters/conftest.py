@@ -5,6 +5,7 @@ import time
 import pytest
 
 try:
+    import dask
     import distributed
 except ImportError:  # what needs it is not collected
     distributed = None
@@ -14,9 +15,13 @@ except ImportError:  # what needs it is not collected
 @pytest.fixture(scope="package")
 def cluster():
     """Two worker processes of one thread, each watched by a nanny."""
-    with distributed.LocalCluster(
-        n_workers=2, threads_per_worker=1, processes=True, dashboard_address=":0", silence_logs=50
-    ) as cluster:
+    # a busy machine takes longer to start a worker anew than the cluster would wait before it gives it up
+    with (
+        dask.config.set({"distributed.deploy.lost-worker-timeout": "120s"}),
+        distributed.LocalCluster(
+            n_workers=2, threads_per_worker=1, processes=True, dashboard_address=":0", silence_logs=50
+        ) as cluster,
+    ):
         yield cluster
 
 
