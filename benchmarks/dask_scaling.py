@@ -116,7 +116,7 @@ def speed(rows, columns, repeats):
 
 def wire_bytes(thing):
     """Bytes that Dask sends for a thing, its headers included."""
-    return sum(len(frame) for frame in serialize_bytelist(to_serialize(thing)))
+    return sum(memoryview(frame).nbytes for frame in serialize_bytelist(to_serialize(thing)))
 
 
 def quality(_rows, _columns, _repeats):
