@@ -193,18 +193,15 @@ def kills(_rows, _columns, _repeats):
         *map(np.concatenate, zip(*(slow(k, 0) for k in range(8)), strict=True))
     )
     rng = np.random.default_rng(0)
-    with cluster(2) as client:
-        for number in range(10):
-            client.wait_for_workers(2, timeout=120)
-            pairs = [delayed(slow, pure=False)(k, 0.25) for k in range(8)]
+    for number in range(10):
+        with cluster(2) as client:
+            pairs = [tuple(delayed(slow, pure=False, nout=2)(k, 0.25)) for k in range(8)]
             moment = rng.uniform(0.1, 4)
             timer = threading.Timer(moment, kill, [client, number])
             timer.start()
             start = time.perf_counter()
             try:
-                model = DaskZipMLRegressor(random_state=0, client=client).fit(
-                    [p[0] for p in pairs], [p[1] for p in pairs]
-                )
+                model = DaskZipMLRegressor(random_state=0, client=client).fit(*map(list, zip(*pairs, strict=True)))
                 what = "the same bits" if np.array_equal(model.coef_, expected.coef_) else "OTHER COEFFICIENTS"
             except Exception as error:  # what it is told is the result
                 what = f"{type(error).__name__}: {error}"
