@@ -11,6 +11,7 @@ from sklearn.base import ClassifierMixin, RegressorMixin, TransformerMixin
 from sphinx.util import logging
 
 import sklearn_zipml
+import sklearn_zipml.dask
 
 logger = logging.getLogger(__name__)
 
@@ -22,6 +23,18 @@ API reference
 
 Every public name, as imported from ``sklearn_zipml``. Methods that scikit-learn's base classes bring along, such as
 ``get_params``, ``score``, ``set_output`` and ``set_fit_request``, do what scikit-learn documents and are not repeated.
+"""
+
+ON_DASK = """\
+On Dask
+-------
+
+.. currentmodule:: sklearn_zipml.dask
+
+From ``sklearn_zipml.dask``, with the extra ``dask``; :doc:`clusters` tells how they are used.
+
+.. autosummary::
+   :toctree: generated
 """
 
 GROUPS = (
@@ -62,6 +75,7 @@ def api_page():
         if names:
             lines += [title, "-" * len(title), "", ".. autosummary::", "   :toctree: generated", ""]
             lines += [f"   {name}" for name in names] + [""]
+    lines += [ON_DASK, *(f"   {name}" for name in sorted(sklearn_zipml.dask.__all__)), ""]
     return "\n".join(lines)
 
 
@@ -76,10 +90,15 @@ def write_api_page(app, config):
 USUAL = {"fit", "predict", "decision_function", "transform", "fit_transform", "plot", "size", "get_metadata_routing"}
 
 
+def public_things():
+    """Dotted names and objects."""
+    yield from ((name, getattr(sklearn_zipml, name)) for name in sklearn_zipml.__all__)
+    yield from ((f"dask.{name}", getattr(sklearn_zipml.dask, name)) for name in sklearn_zipml.dask.__all__)
+
+
 def described():
     """Dotted names and objects on the pages of the reference: public names, and their own methods and properties."""
-    for name in sklearn_zipml.__all__:
-        thing = getattr(sklearn_zipml, name)
+    for name, thing in public_things():
         yield name, thing
         if inspect.isclass(thing):
             for member in sorted({*own_members(thing)["properties"], *own_members(thing)["methods"]} - USUAL):
@@ -103,6 +122,6 @@ def setup(app):
     """Register with Sphinx; the page has to be there before autosummary looks for pages (builder-inited)."""
     app.connect("config-inited", write_api_page)
     app.connect("builder-inited", check_examples)
-    classes = [name for name in sklearn_zipml.__all__ if inspect.isclass(getattr(sklearn_zipml, name))]
-    app.config.autosummary_context = {"own": {name: own_members(getattr(sklearn_zipml, name)) for name in classes}}
+    classes = {thing.__name__: own_members(thing) for _, thing in public_things() if inspect.isclass(thing)}
+    app.config.autosummary_context = {"own": classes}
     return {"parallel_read_safe": True}

@@ -17,6 +17,7 @@ from .base import ZipMLModel
 from .callbacks import FitTask
 from .export import plain_regressor
 from .guard import all_or_nothing
+from .handed_over import in_shape
 from .score import ScoreOfOwnTarget
 from .validation import check_samples_and_target, check_weights, in_units
 
@@ -352,6 +353,4 @@ def _coefficient_dtype(X):
 
 def _attributes(y, coef, intercept, dtype):
     """Fitted attributes in the shape of y."""
-    if y.ndim == 1:
-        return {"coef_": coef[0].astype(dtype), "intercept_": dtype(intercept[0])}
-    return {"coef_": coef.astype(dtype), "intercept_": intercept.astype(dtype)}
+    return in_shape(coef, intercept, y.ndim == 1, dtype)

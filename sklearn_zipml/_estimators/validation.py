@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 from contextlib import contextmanager
+from inspect import signature
 from numbers import Real
 from types import NoneType
 
@@ -19,6 +20,8 @@ from .._storage.decoded_rows import warn_of_decoded
 from .._storage.finite import check_finite
 
 MOST_EXPONENT = 300  # of two, of weights that are taken as they are
+# Before scikit-learn 1.8 there was no such check.
+_ALL_ZERO = {"allow_all_zero_weights": True} if "allow_all_zero" in str(signature(_check_sample_weight)) else {}
 
 
 def check_samples(estimator, X, reset, allow_nan=False):
@@ -162,8 +165,23 @@ def target_of(estimator, X, y):
     return y
 
 
+def check_target_part(estimator, y, **y_params):
+    """The target of some of the rows, at least one, without these; y_params as for `check_samples_and_target`."""
+    _require_numpy(estimator, y=y)
+    _refuse_masked(y=y)
+    return _known_target(_check_y(y, estimator=estimator, **y_params), **y_params)
+
+
 def check_weights(sample_weight, X):
     """Row weights as float64, or None if they are all the same; at least one is positive."""
+    weights = check_weights_part(sample_weight, X)
+    if weights is not None and not weights.any():
+        raise ValueError("sample_weight: all weights are zero; at least one row must have a positive weight.")
+    return weights
+
+
+def check_weights_part(sample_weight, X):
+    """Weights of some of the rows, which may all be zero; None of None."""
     if sample_weight is None:
         return None
     _refuse_masked(sample_weight=sample_weight)
@@ -173,10 +191,8 @@ def check_weights(sample_weight, X):
     if isinstance(sample_weight, complex):  # of one number scikit-learn drops the imaginary part
         raise ValueError("sample_weight is complex; give real numbers.")
     with in_range("sample_weight"):
-        weights = _check_sample_weight(sample_weight, X, dtype=np.float64, ensure_non_negative=True)
+        weights = _check_sample_weight(sample_weight, X, dtype=np.float64, ensure_non_negative=True, **_ALL_ZERO)
     assert_all_finite(weights, input_name="sample_weight")  # of a single number it looks at the sign
-    if not weights.any():
-        raise ValueError("sample_weight: all weights are zero; at least one row must have a positive weight.")
     return weights
 
 

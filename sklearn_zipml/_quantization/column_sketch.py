@@ -21,6 +21,7 @@ class ColumnSketch:
     n_columns : int
     seed : int, 64 bits: that of packing
     expected : int or None, rows that will come, where their number is known
+    first : int, number of the first of them: sketches of parts of the rows are `joined`
     missing : bool, whether values may be missing
 
     Attributes
@@ -30,12 +31,12 @@ class ColumnSketch:
 
     absent = None
 
-    def __init__(self, n_columns, seed, expected=None, missing=False):
+    def __init__(self, n_columns, seed, expected=None, first=0, missing=False):
         self.n_columns, self.dtype = n_columns, None
         if missing:
             self.absent = Absent(np.zeros(n_columns, dtype=np.int64), np.zeros(n_columns), 0)
         self.low, self.high = np.full(n_columns, np.inf), np.full(n_columns, -np.inf)
-        self.sample = RowSample(sample_size(n_columns), Stream.LEVELS_SAMPLE.of(seed), expected)
+        self.sample = RowSample(sample_size(n_columns), Stream.LEVELS_SAMPLE.of(seed), expected, first)
 
     @property
     def n_rows(self):
@@ -47,6 +48,14 @@ class ColumnSketch:
         other = copy(self)
         other.sample = self.sample.copy()
         return other
+
+    def joined(self, other):
+        """The sketch of the rows of both, in any order."""
+        out = copy(self)
+        out.low, out.high = np.minimum(self.low, other.low), np.maximum(self.high, other.high)
+        out.dtype = common_dtype(self.dtype, other.dtype)
+        out.sample = self.sample.joined(other.sample)
+        return out
 
     def update(self, X, n_jobs=None, column_names=None):
         """Take the next rows into account; scikit-learn's error for NaN and infinity, leaving nothing changed."""

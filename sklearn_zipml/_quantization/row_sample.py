@@ -41,17 +41,18 @@ class RowSample:
     size : int, most rows kept
     seed : int, 64 bits
     expected : int or None, how many rows will be offered, where that is known: then few are copied in vain
+    first : int, number of the first row that will be offered: samples of parts of the rows are `joined`
 
     Attributes
     ----------
-    n_seen : int, rows offered so far
+    n_seen : int, rows offered so far, or before the first
     """
 
     _limit = HIGHEST  # of pickles that have none
     _shared = False
 
-    def __init__(self, size, seed, expected=None):
-        self.size, self.seed, self.n_seen = size, seed, 0
+    def __init__(self, size, seed, expected=None, first=0):
+        self.size, self.seed, self.n_seen = size, seed, first
         self._limit = HIGHEST if expected is None else enough(expected, size)
         self._rows = np.empty(0, dtype=np.int64)
         self._keys = np.empty(0, dtype=np.uint64)
@@ -63,6 +64,22 @@ class RowSample:
         other = copy(self)
         other._shared = True
         return other
+
+    def joined(self, other):
+        """The sample of the rows of both, those of two samples of the same size and seed."""
+        out = copy(self)
+        out._rows, out._keys, out._values = (
+            np.concatenate([mine[: self._count], others[: other._count]])
+            for mine, others in (
+                (self._rows, other._rows),
+                (self._keys, other._keys),
+                (self._values, other._values),
+            )
+        )
+        out._count, out._shared = self._count + other._count, False
+        out.n_seen = max(self.n_seen, other.n_seen)
+        out._compact()
+        return out
 
     def offer(self, X):
         """Take the next rows, an array (rows, columns), into account."""

@@ -95,7 +95,7 @@ def sketch_of(chunks, seed, expected=None, n_jobs=None, missing=False):
     """The ColumnSketch of the rows of some chunks, as many as expected if that is known."""
     sketch = None
     for chunk in chunks:
-        sketch = sketch or ColumnSketch(chunk.X.shape[1], seed, expected, missing)
+        sketch = sketch or ColumnSketch(chunk.X.shape[1], seed, expected, missing=missing)
         sketch.update(chunk.X, n_jobs, chunk.names)
     if sketch is None or sketch.n_rows == 0:
         raise ValueError("The source has no rows: at least one is needed.")
@@ -215,14 +215,17 @@ class Packer:
 
     def warn_outside(self, column_names=None):
         """Warn of columns whose values exceed the grid by more than a fixed-point step: they are biased."""
-        if self.low is None:
-            return
-        grid = self.grid
-        slack, end = grid.step / encoder_kernels.GRID_FRACTION, grid.offset + grid.step * grid.top
-        outside = np.flatnonzero((self.low < grid.offset - slack) | (self.high > end + slack))
-        if outside.size:
-            warn(
-                f"Values of column(s) {listed(outside, column_names)} lie outside the range that the levels were found "
-                "for, and were moved to its ends, which biases them. Find the levels from all rows: pass a source that "
-                "can be read twice, or a DoubleSamplingQuantizer that has seen all chunks in partial_fit.",
-            )
+        if self.low is not None:
+            warn_outside(self.grid, self.low, self.high, column_names)
+
+
+def warn_outside(grid, low, high, column_names=None):
+    """Warn of columns whose range exceeds the grid by more than a fixed-point step: they are biased."""
+    slack, end = grid.step / encoder_kernels.GRID_FRACTION, grid.offset + grid.step * grid.top
+    outside = np.flatnonzero((low < grid.offset - slack) | (high > end + slack))
+    if outside.size:
+        warn(
+            f"Values of column(s) {listed(outside, column_names)} lie outside the range that the levels were found "
+            "for, and were moved to its ends, which biases them. Find the levels from all rows: pass a source that "
+            "can be read twice, or a DoubleSamplingQuantizer that has seen all chunks in partial_fit.",
+        )

@@ -171,6 +171,11 @@ class NormalEquations:
         return self._settled if self._sums is None else self._settled.joined(self._grid.float_moments(self._sums))
 
     @property
+    def nbytes(self):
+        """Memory of the moments."""
+        return self._settled.scatter.nbytes + (0 if self._sums is None else self._sums.nbytes)
+
+    @property
     def n_rows(self):
         """Number of rows."""
         return self._settled.n_rows + (0 if self._sums is None else self._sums.n_rows)

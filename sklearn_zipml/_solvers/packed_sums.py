@@ -116,6 +116,13 @@ class PackedSums:
         return self.combined(other, -1)
 
     @property
+    def nbytes(self):
+        """Memory of the integers."""
+        planes = [part.nbytes for plane in self.planes.values() for part in (plane.products, plane.counts)]
+        exact = (self.cross, self.squares, self.squared_weights)
+        return sum(planes) + self.noise_products.nbytes + sum(p.nbytes for sums in exact for p in sums.planes.values())
+
+    @property
     def is_full(self):
         """Whether the integers may not hold many more rows."""
         return any(plane.total > MOST_TOTAL // 2 for plane in self.planes.values())

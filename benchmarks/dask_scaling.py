@@ -1,0 +1,233 @@
+"""What training on Dask costs: workers, rounds, bytes, and workers that die.
+
+    python benchmarks/dask_scaling.py speed     one worker and two, and what peers take and hold (dask-ml if installed)
+    python benchmarks/dask_scaling.py quality   rounds of few bits beside the local fit, and bytes on the wire
+    python benchmarks/dask_scaling.py rounds    the cost of a round here, and of 64 workers on paper
+    python benchmarks/dask_scaling.py kills     a worker killed at random moments of ten fits
+
+Options: --rows, --columns (of speed), --repeats.
+"""
+
+import argparse
+import os
+import signal
+import threading
+import time
+from contextlib import contextmanager
+
+import numpy as np
+from dask import array as da
+from dask import config, delayed
+from distributed import Client, LocalCluster, wait
+from distributed.protocol import serialize_bytelist, to_serialize
+
+from sklearn_zipml import ZipMLRegressor
+from sklearn_zipml.dask import DaskPackedMatrix, DaskZipMLRegressor
+
+BANDWIDTH, LATENCY = 10e9 / 8, 1e-3  # of the paper cluster: 10 Gbit/s at the leader, a millisecond a message
+WORKERS = (2, 8, 16, 64, 256)
+
+
+@contextmanager
+def cluster(workers):
+    """A client of so many processes of one thread."""
+    settings = {"threads_per_worker": 1, "processes": True, "dashboard_address": ":0", "silence_logs": 30}
+    # a busy machine takes longer to start a worker anew than the cluster would wait before it gives it up
+    waiting = config.set({"distributed.deploy.lost-worker-timeout": "120s"})
+    with waiting, LocalCluster(n_workers=workers, memory_limit=0, **settings) as started, Client(started) as client:
+        client.wait_for_workers(workers)
+        client.run(__import__, "sklearn_zipml.dask")
+        yield client
+
+
+def chunk(number, rows, columns):
+    """Rows of a partition, float32, and their targets."""
+    rng = np.random.default_rng(number)
+    X = rng.standard_normal((rows, columns), dtype=np.float32)
+    X += 0.3 * X[:, :1]
+    return X, X @ np.linspace(-1, 1, columns, dtype=np.float32) + rng.standard_normal(rows, dtype=np.float32)
+
+
+def collection(client, rows, columns, parts):
+    """X and y, persisted in equal partitions."""
+    size = rows // parts
+    pairs = [delayed(chunk, pure=False)(number, size, columns) for number in range(parts)]
+    X = da.concatenate([da.from_delayed(pair[0], (size, columns), np.float32) for pair in pairs])
+    y = da.concatenate([da.from_delayed(pair[1], (size,), np.float32) for pair in pairs])
+    X, y = client.persist([X, y])
+    wait([X, y])
+    return X, y
+
+
+def normal_equations(X, y):
+    """Ridge regression by Dask's own products, in float32, centred by the means."""
+    gram, cross, mean, level = da.compute(X.T @ X, X.T @ y, X.mean(axis=0), y.mean())
+    n = len(X)
+    gram = gram.astype(float) / n - np.outer(mean, mean) + 1e-4 * np.eye(len(gram))
+    return np.linalg.solve(gram, cross / n - mean * level)
+
+
+def dask_ml_fit(X, y):
+    """LinearRegression of dask-ml, with its defaults but for the ridge penalty."""
+    from dask_ml.linear_model import LinearRegression
+
+    return LinearRegression(penalty="l2", C=1 / (1e-4 * len(X))).fit(X, y).coef_
+
+
+def packed_bytes(client, X, y):
+    """Memory of the shards, and the time of a fit that finds them there."""
+    packed = DaskPackedMatrix.pack(X, y, client=client, random_state=0)
+    start = time.perf_counter()
+    DaskZipMLRegressor(client=client).fit(packed)
+    took, size = time.perf_counter() - start, packed.nbytes
+    packed.release()
+    return took, size
+
+
+def speed(rows, columns, repeats):
+    """Times of one worker and two, interleaved with those of peers."""
+    peers = {"plain Dask normal equations, float32": normal_equations}
+    try:
+        __import__("dask_ml.linear_model")
+        peers["dask-ml LinearRegression"] = dask_ml_fit
+    except Exception as error:  # it may be there and not fit the Dask that is
+        print(f"dask-ml is left out: {type(error).__name__}: {error}")
+    for workers in (1, 2):
+        with cluster(workers) as client:
+            X, y = collection(client, rows, columns, 16)
+            times = {}
+            for _ in range(repeats):
+                start = time.perf_counter()
+                DaskZipMLRegressor(random_state=0, client=client).fit(X, y)
+                times.setdefault("DaskZipMLRegressor, packing included", []).append(time.perf_counter() - start)
+                took, size = packed_bytes(client, X, y)
+                times.setdefault("DaskZipMLRegressor, of packed shards", []).append(took)
+                for name, fit in peers.items():
+                    start = time.perf_counter()
+                    fit(X, y)
+                    times.setdefault(name, []).append(time.perf_counter() - start)
+            print(
+                f"{workers} worker(s), {rows} x {columns}: "
+                f"float32 rows {X.nbytes / 1e6:.0f} MB, shards {size / 1e6:.0f}"
+            )
+            for name, taken in times.items():
+                print(f"  {name:40} {min(taken):7.2f} s  (all: {' '.join(f'{t:.2f}' for t in taken)})")
+
+
+def wire_bytes(thing):
+    """Bytes that Dask sends for a thing, its headers included."""
+    return sum(memoryview(frame).nbytes for frame in serialize_bytelist(to_serialize(thing)))
+
+
+def quality(_rows, _columns, _repeats):
+    """R² of rounds below that of the local fit, and bytes against float32."""
+    from sklearn_zipml._shards.messages import encoded
+
+    rng = np.random.default_rng(0)
+    with cluster(2) as client:
+        for name, n, d, decay in (
+            ("Gaussian", 12_000, 1000, 0.0),
+            ("decaying", 12_000, 1200, 1.0),
+            ("wide", 3000, 5000, 0.5),
+        ):
+            X = rng.standard_normal((n, d)) * np.arange(1, d + 1) ** -decay
+            y = X @ rng.standard_normal(d) / np.sqrt((X**2).sum(axis=1).mean()) + 0.5 * rng.standard_normal(n)
+            local = ZipMLRegressor(4, alpha=1e-3, random_state=0).fit(X, y).score(X, y)
+            pieces = [client.scatter([X[k::6], y[k::6]]) for k in range(6)]
+            dX, dy = [piece[0] for piece in pieces], [piece[1] for piece in pieces]
+            for bits in (16, 8, 4):
+                settings = {"alpha": 1e-3, "solver": "rounds", "model_bits": bits, "gradient_bits": bits}
+                model = DaskZipMLRegressor(4, random_state=0, client=client, **settings).fit(dX, dy)
+                share = model.bytes_sent_ / model.float32_bytes_
+                message = encoded(rng.standard_normal((1, d)), bits, 0)
+                wire = wire_bytes(message) / wire_bytes(rng.standard_normal(d).astype(np.float32))
+                print(
+                    f"{name:9} {n} x {d}, {bits:2} bits: "
+                    f"R² {local - model.score(X, y):+.5f} below local ({local:.4f}), "
+                    f"{model.n_iter_} rounds, bytes {share:.3f} of float32, of one message on the wire {wire:.3f}"
+                )
+
+
+def rounds(_rows, _columns, repeats):
+    """The parts of a round, measured, and what they come to with more workers."""
+    from sklearn_zipml._shards.messages import decoded, encoded
+
+    with cluster(2) as client:
+        for d in (1000, 10_000, 100_000):
+            n = 40_000_000 // d
+            X, y = collection(client, n, d, 4)
+            packed = DaskPackedMatrix.pack(X, y, client=client, random_state=0)
+            del X, y
+            found = []
+            for most in (2, 12):
+                start = time.perf_counter()
+                settings = {"solver": "rounds", "max_iter": most, "tol": 1e-15}
+                DaskZipMLRegressor(client=client, **settings).fit(packed)
+                found.append(time.perf_counter() - start)
+            vector = np.random.default_rng(0).standard_normal((1, d))
+            start = time.perf_counter()
+            for k in range(repeats):
+                message = encoded(vector, 8, k)
+                decoded(message)
+            code = (time.perf_counter() - start) / repeats
+            print(f"{d} columns, {n} rows, 2 workers: {(found[1] - found[0]) / 10 * 1e3:.1f} ms a round")
+            paper(d, len(message), code)
+            packed.release()
+
+
+def paper(d, size, code):
+    """Bytes and seconds that the leader of a cluster spends on a round, with messages of `size` bytes or of float32."""
+    for workers in WORKERS:
+        ours, floats = (LATENCY * 2 + 2 * workers * n / BANDWIDTH for n in (size, 4 * d + 7))
+        print(
+            f"    on paper {workers:4} workers: "
+            f"{2 * workers * size / 1e6:8.2f} MB and {(ours + workers * code) * 1e3:8.1f} "
+            f"ms (of these {workers * code * 1e3:.1f} coding), float32 {2 * workers * 4 * d / 1e6:8.2f} MB and "
+            f"{floats * 1e3:8.1f} ms"
+        )
+
+
+def kills(_rows, _columns, _repeats):
+    """Fits of slow partitions, a worker of which is killed at a random moment."""
+    expected = ZipMLRegressor(random_state=0).partial_fit(
+        *map(np.concatenate, zip(*(slow(k, 0) for k in range(8)), strict=True))
+    )
+    rng = np.random.default_rng(0)
+    for number in range(10):
+        with cluster(2) as client:
+            pairs = [tuple(delayed(slow, pure=False, nout=2)(k, 0.25)) for k in range(8)]
+            moment = rng.uniform(0.1, 4)
+            timer = threading.Timer(moment, kill, [client, number])
+            timer.start()
+            start = time.perf_counter()
+            try:
+                model = DaskZipMLRegressor(random_state=0, client=client).fit(*map(list, zip(*pairs, strict=True)))
+                what = "the same bits" if np.array_equal(model.coef_, expected.coef_) else "OTHER COEFFICIENTS"
+            except Exception as error:  # what it is told is the result
+                what = f"{type(error).__name__}: {error}"
+            took = time.perf_counter() - start
+            timer.join()
+            print(f"killed after {moment:.2f} s: {what} after {took:.1f} s", flush=True)
+
+
+def slow(number, seconds):
+    """A partition that takes a while."""
+    time.sleep(seconds)
+    X, y = chunk(number, 2000, 20)
+    return X.astype(float), y.astype(float)
+
+
+def kill(client, number):
+    """Kill a worker process."""
+    pids = sorted(client.run(os.getpid).values())
+    os.kill(pids[number % len(pids)], signal.SIGKILL)
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("what", choices=["speed", "quality", "rounds", "kills"])
+    parser.add_argument("--rows", type=int, default=2_000_000)
+    parser.add_argument("--columns", type=int, default=200)
+    parser.add_argument("--repeats", type=int, default=3)
+    chosen = parser.parse_args()
+    globals()[chosen.what](chosen.rows, chosen.columns, chosen.repeats)

@@ -1,0 +1,240 @@
+"""Rounds: the model goes out to the parts and the gradient comes back, both in few bits, until nothing is to be gained.
+
+Out goes how the model moves, back comes how the gradient differs from all that was told of it. Both vanish as the model
+comes to rest, and their rounding errors with them: the end is that of full precision. (The anchor of variance-reduced
+steps is here the last round. Gorbunov, Hanzely and Richtarik, A unified theory of SGD, AISTATS 2020, tell of such
+methods; Mishchenko et al., arXiv:1901.09269, of the exchange.)
+
+The leader keeps a point of its own, the lowest one in the plane of the last moves, which it knows how the gradient
+changes along. From there it goes down the gradient made conjugate to these moves.
+"""
+
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from .._kernels.row_order import mix
+from .messages import decoded, encoded, float32_bytes, rounding_error
+
+MEMORY = 4  # moves that the lowest point is looked for among
+WINDOW = 3  # rounds whose gains tell what is still to be gained
+LEAST_CURVATURE = 1e-3  # of the largest in the plane of the moves: below, there is only rounding
+STEP_CHANGE = 4.0
+CLEAR = 0.2  # of the gradient that may be rounding errors; above, the parts look again
+MOST_LOOKS = 4
+FINE_BITS, MOVE_MESSAGES = 8, 2  # moves of fewer bits may need a second message, of what the first has left
+SHORT = 0.2
+_ALL = (1 << 64) - 1
+MOST_INDEFINITE = 4  # moves without curvature, after which less is compensated
+
+
+@dataclass
+class _Target:
+    """The descent of one output.
+
+    Attributes
+    ----------
+    point, slope : float64 (columns,), where it stands, and the gradient of the mean loss there
+    moves : list of (move, change of the slope, its error), the latest last
+    step : float, how far to go along the gradient
+    gains : list of float, what the objective fell by in each round
+    """
+
+    point: np.ndarray
+    slope: np.ndarray
+    moves: list = field(default_factory=list)
+    step: float = 1.0
+    gains: list = field(default_factory=list)
+
+
+class Rounds:
+    """The leader's side of the exchange.
+
+    Parameters
+    ----------
+    ridge, compensated : float64 (columns,), diagonals that are added to the second moments in the exchanged
+        coordinates, and taken off
+    n_outputs, n_sites : int
+    bits : (model_bits, gradient_bits)
+    seed : int, 64 bits
+    tol : float, part of the objective that its minimum may still lie below
+
+    Attributes
+    ----------
+    n_rounds : int
+    bytes_sent, float32_bytes : int, of all messages, and of models and gradients as often in float32
+    objective : list of float64 (outputs,), of standardized targets, where the parts were in each round
+    """
+
+    def __init__(self, ridge, compensated, n_outputs, n_sites, bits, seed, tol):
+        self.ridge, self.compensated = ridge, compensated
+        self.n_sites, self.bits, self.seed, self.tol = n_sites, bits, seed, tol
+        shape = n_outputs, len(ridge)
+        self.known, self.told = np.zeros(shape), np.zeros(shape)  # model and gradient as the parts know them
+        self.targets = None
+        self.objective, self.n_rounds, self.bytes_sent = [], 0, 0
+        self.float32_bytes = self.n_indefinite = self.n_looks = 0
+        self.is_blurred = self.is_fine = False
+
+    @property
+    def penalty(self):
+        """What is added to the second moments, less what is taken off."""
+        return self.ridge - self.compensated
+
+    def move(self):
+        """The messages for all parts, a list: how the model moves; none if they are to look again where it stands."""
+        if self.targets is None or self.is_blurred:
+            return []
+        aim = np.stack([target.point + target.step * self._direction(target) for target in self.targets])
+        messages = []
+        for k in range(MOVE_MESSAGES if self.is_fine else 1):
+            messages.append(encoded(aim - self.known, self.bits[0], mix(self.seed, MOVE_MESSAGES * self.n_rounds + k)))
+            self.known = self.known + decoded(messages[-1])
+        self._count(messages * self.n_sites, self.n_sites)
+        return messages
+
+    def _count(self, messages, n_vectors):
+        self.bytes_sent += sum(map(len, messages))
+        self.float32_bytes += n_vectors * float32_bytes(*self.known.shape)
+
+    def rounding(self, site):
+        """Bits and seed of the answer of a part."""
+        return self.bits[1], mix(mix(self.seed, ~self.n_rounds & _ALL), site)
+
+    def take(self, messages, losses):
+        """The answers of all parts: their messages, and their shares of the mean loss."""
+        self._count(messages, len(messages))
+        self.told = self.told + sum(decoded(message) for message in messages)
+        self.objective.append(sum(losses) + (self.penalty * self.known**2).sum(axis=1) / 2)
+        self.n_rounds += 1
+        self.n_looks += 1
+        error = np.sqrt(sum(rounding_error(message) ** 2 for message in messages))
+        if self.targets is None:
+            self.is_blurred = self._may_look and bool(np.any(error > CLEAR * np.linalg.norm(self.told, axis=1)))
+            if not self.is_blurred:
+                self.targets, self.n_looks = [_Target(*there) for there in zip(self.known, self.told, strict=True)], 0
+            return
+        there = list(zip(self.targets, self.known, self.told, error, strict=True))
+        plans = [self._plan(*one) for one in there]
+        self.is_blurred = self._may_look and any(plan.is_lost or plan.is_blurred for plan in plans)
+        if self.is_blurred:
+            return
+        self.n_looks = 0
+        for (target, *model, _), plan in zip(there, plans, strict=True):
+            self._follow(target, plan, *model)
+
+    @property
+    def _may_look(self):
+        return self.n_looks < MOST_LOOKS
+
+    @property
+    def model(self):
+        """The model where the leader stands, float64 (outputs, columns)."""
+        return np.stack([target.point for target in self.targets])
+
+    @property
+    def gap(self):
+        """What the objective may still fall by, float64 (outputs,); extrapolated from the gains of the last rounds."""
+        if self.targets is None:
+            return np.full(len(self.known), np.inf)
+        return np.array([_still_to_gain(target.gains) for target in self.targets])
+
+    @property
+    def is_done(self):
+        """Whether that is within the tolerance."""
+        return bool(self.objective and np.all(self.gap <= self.tol * np.abs(self.objective[-1])))
+
+    def _full_slope(self, target):
+        return target.slope + self.penalty * target.point
+
+    def _direction(self, target):
+        """Down the gradient, conjugate to the moves."""
+        direction = -self._full_slope(target)
+        for move, change, _ in reversed(target.moves):
+            bend = change + self.penalty * move
+            curvature = move @ bend
+            if curvature > 0:
+                direction = direction - ((direction @ bend) / curvature) * move
+        return direction
+
+    def _plan(self, target, model, slope, error):
+        """The _Plan for a target whose gradient is known at a model, but for an error."""
+        move, change = model - target.point, slope - target.slope
+        bend = change + self.penalty * move
+        curvature = move @ bend
+        if curvature <= 0:
+            return _Plan(bool(move.any()), curvature < -error * np.linalg.norm(move))
+        length = -(move @ self._full_slope(target)) / curvature
+        last = (move, change, error)
+        plan = self._plan_among(target, [*target.moves, last][-MEMORY:], length)
+        # errors of old moves count more as the gradient gets smaller
+        return self._plan_among(target, [last], length) if plan.is_blurred and target.moves else plan
+
+    def _plan_among(self, target, pairs, length):
+        moves, changes, errors = (np.stack(part) for part in zip(*pairs, strict=True))
+        shares, gain = _lowest(moves, changes + self.penalty * moves, self._full_slope(target))
+        point, slope = target.point + shares @ moves, target.slope + shares @ changes
+        left = np.linalg.norm(slope + self.penalty * point)
+        return _Plan(False, False, pairs, point, slope, np.linalg.norm(shares * errors) > CLEAR * left, gain, length)
+
+    def _follow(self, target, plan, model, slope):
+        """Go where a plan leads."""
+        # what rounding leaves of a move can bend more than the move itself
+        self.is_fine |= self.bits[0] < FINE_BITS and (plan.is_lost or plan.length < SHORT)
+        if plan.is_lost:
+            target.point, target.slope, target.step = model, slope, 1.0
+            target.moves, target.gains = [], []
+            self.n_indefinite += plan.is_indefinite
+            if plan.is_indefinite and self.n_indefinite % MOST_INDEFINITE == 0:
+                self.compensated = self.compensated / 2
+            return
+        target.gains.append(plan.gain)
+        if plan.pairs:
+            target.moves, target.point, target.slope = plan.pairs, plan.point, plan.slope
+            target.step *= np.clip(plan.length, 1 / STEP_CHANGE, STEP_CHANGE)
+
+
+@dataclass
+class _Plan:
+    """Where to go from a target's point.
+
+    Attributes
+    ----------
+    is_lost : bool, whether the last move showed no curvature
+    is_indefinite : bool, whether that is not by rounding errors, but for too much compensation
+    pairs : list, the target's moves with the last one; empty without a move
+    point, slope : float64 (columns,), where they lead, and the gradient of the mean loss there
+    is_blurred : bool, whether too much of that may be rounding errors
+    gain, length : float, what the objective falls by, and how many times the last move should have been as long
+    """
+
+    is_lost: bool
+    is_indefinite: bool = False
+    pairs: list = field(default_factory=list)
+    point: np.ndarray | None = None
+    slope: np.ndarray | None = None
+    is_blurred: bool = False
+    gain: float = 0.0
+    length: float = 1.0
+
+
+def _lowest(moves, bends, slope):
+    """Shares of moves that lead to the lowest point of their plane, and how far below it is."""
+    size = np.sqrt((moves * bends).sum(axis=1).clip(np.finfo(float).tiny))
+    moves, bends = moves / size[:, None], bends / size[:, None]
+    matrix = moves @ bends.T
+    values, vectors = np.linalg.eigh((matrix + matrix.T) / 2)
+    kept = values > LEAST_CURVATURE * values[-1]
+    along = vectors[:, kept].T @ (moves @ slope)
+    return -(vectors[:, kept] @ (along / values[kept])) / size, float((along**2 / values[kept]).sum() / 2)
+
+
+def _still_to_gain(gains):
+    """The sum of a geometric series that the last gains seem to be of."""
+    late, early = sum(gains[-WINDOW:]), sum(gains[-2 * WINDOW : -WINDOW])
+    if len(gains) < 2 * WINDOW or late >= early > 0:
+        return np.inf
+    if late <= 0:
+        return 0.0
+    share = late / early
+    return late * share / (1 - share)
