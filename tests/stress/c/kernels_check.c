@@ -151,6 +151,7 @@ static void check_encoder(const zml_kernels *kernels, zml_sampling sampling, int
   static uint8_t rows[2][192 * PADDED], tiles[2][192 * PADDED], back[2][192 * PADDED];
   static uint64_t sums[2][2][PADDED];
   static uint8_t taken[2][64 * PADDED], columns[2][64 * PADDED], chosen[40];
+  static uint8_t coded[2][ROWS * PADDED];
   static uint32_t halves[2][COLUMNS];
   fill(multipliers, sizeof multipliers);
   fill(draw_keys, sizeof draw_keys);
@@ -214,6 +215,8 @@ static void check_encoder(const zml_kernels *kernels, zml_sampling sampling, int
     both[k]->encoding->take_columns(tiles[k], width, picked, 5, 3, columns[k]);
     static uint16_t low[PADDED], top[PADDED];
     static uint8_t missing[PADDED];
+    for (size_t i = 0; i < ROWS; i++)
+      row[i] = coded[k] + i * size;
     memset(top, 7, sizeof top);
     const zml_integers map = {.n_columns = COLUMNS,
                               .width = width,
@@ -243,6 +246,7 @@ static void check_encoder(const zml_kernels *kernels, zml_sampling sampling, int
       }
   }
   expect_same(kernels->name, "rows of width", width, rows[0], rows[1], sizeof rows[0]);
+  expect_same(kernels->name, "rows of codes of width", width, coded[0], coded[1], sizeof coded[0]);
   expect_same(kernels->name, "halves beside width", width, halves[0], halves[1], sizeof halves[0]);
   expect_same(kernels->name, "tiles of width", width, tiles[0], tiles[1], sizeof tiles[0]);
   expect_same(kernels->name, "rows out of tiles of width", width, back[0], rows[1], sizeof rows[1]);
