@@ -1,11 +1,11 @@
 """What training on Dask costs: workers, rounds, bytes, and workers that die.
 
-    python benchmarks/dask_scaling.py speed     one worker and two, and what peers take and hold (dask-ml if installed)
+    python benchmarks/dask_scaling.py speed     one worker and two, and what peers take and hold
     python benchmarks/dask_scaling.py quality   rounds of few bits beside the local fit, and bytes on the wire
     python benchmarks/dask_scaling.py rounds    the cost of a round here, and of 64 workers on paper
     python benchmarks/dask_scaling.py kills     a worker killed at random moments of ten fits
 
-Options: --rows, --columns (of speed), --repeats.
+Options: --rows, --columns and --dask-ml (of speed), --repeats.
 """
 
 import argparse
@@ -84,14 +84,22 @@ def packed_bytes(client, X, y):
     return took, size
 
 
-def speed(rows, columns, repeats):
-    """Times of one worker and two, interleaved with those of peers."""
+def peers_here(with_dask_ml):
+    """Names of peers, and their fits."""
     peers = {"plain Dask normal equations, float32": normal_equations}
+    if not with_dask_ml:
+        return peers
     try:
         __import__("dask_ml.linear_model")
         peers["dask-ml LinearRegression"] = dask_ml_fit
     except Exception as error:  # it may be there and not fit the Dask that is
         print(f"dask-ml is left out: {type(error).__name__}: {error}")
+    return peers
+
+
+def speed(rows, columns, repeats, with_dask_ml=False):
+    """Times of one worker and two, interleaved with those of peers."""
+    peers = peers_here(with_dask_ml)
     for workers in (1, 2):
         with cluster(workers) as client:
             X, y = collection(client, rows, columns, 16)
@@ -229,5 +237,7 @@ if __name__ == "__main__":
     parser.add_argument("--rows", type=int, default=2_000_000)
     parser.add_argument("--columns", type=int, default=200)
     parser.add_argument("--repeats", type=int, default=3)
+    parser.add_argument("--dask-ml", action="store_true", help="take minutes more, for dask-ml's LinearRegression")
     chosen = parser.parse_args()
-    globals()[chosen.what](chosen.rows, chosen.columns, chosen.repeats)
+    extra = {"with_dask_ml": chosen.dask_ml} if chosen.what == "speed" else {}
+    globals()[chosen.what](chosen.rows, chosen.columns, chosen.repeats, **extra)

@@ -71,7 +71,7 @@ class DaskZipMLLSSVC(ClassifierMixin, DaskZipMLModel):
         Intercepts.
     n_features_in_ : int
         Number of columns.
-    feature_names_in_ : array of shape (n_features_in_,)
+    feature_names_in_ : array of shape (n_features,)
         Names of the columns, if all are strings.
     n_iter_ : int
         Rounds.

@@ -42,6 +42,19 @@ class DaskPackedMatrix:
     sample_bits : int
     npartitions : int
     nbytes : int, memory of all shards
+
+    Examples
+    --------
+    >>> from dask import array as da
+    >>> from distributed import Client
+    >>> from sklearn_zipml.dask import DaskPackedMatrix
+    >>> client = Client(processes=False, dashboard_address=":0")
+    >>> X = da.random.default_rng(0).normal(size=(1000, 8), chunks=(500, 8))
+    >>> packed = DaskPackedMatrix.pack(X, X.sum(axis=1), sample_bits=2, random_state=0)
+    >>> packed.shape, len(packed)
+    ((1000, 8), 1000)
+    >>> packed.release()
+    >>> client.close()
     """
 
     def __init__(self) -> None:
@@ -64,12 +77,40 @@ class DaskPackedMatrix:
 
     @property
     def sample_bits(self) -> int:
-        """Bits stored for each value."""
+        """Bits stored for each value.
+
+        Examples
+        --------
+        >>> from dask import array as da
+        >>> from distributed import Client
+        >>> from sklearn_zipml.dask import DaskPackedMatrix
+        >>> client = Client(processes=False, dashboard_address=":0")
+        >>> X = da.random.default_rng(0).normal(size=(1000, 8), chunks=(500, 8))
+        >>> packed = DaskPackedMatrix.pack(X, X.sum(axis=1), sample_bits=2, random_state=0)
+        >>> packed.sample_bits
+        2
+        >>> packed.release()
+        >>> client.close()
+        """
         return self._common.scheme.sample_bits
 
     @property
     def npartitions(self) -> int:
-        """Number of shards; partitions without rows have none."""
+        """Number of shards; partitions without rows have none.
+
+        Examples
+        --------
+        >>> from dask import array as da
+        >>> from distributed import Client
+        >>> from sklearn_zipml.dask import DaskPackedMatrix
+        >>> client = Client(processes=False, dashboard_address=":0")
+        >>> X = da.random.default_rng(0).normal(size=(1000, 8), chunks=(500, 8))
+        >>> packed = DaskPackedMatrix.pack(X, X.sum(axis=1), sample_bits=2, random_state=0)
+        >>> packed.npartitions
+        2
+        >>> packed.release()
+        >>> client.close()
+        """
         return len(self._shards)
 
     def __len__(self) -> int:
