@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from .base import DEFAULT_BITS
+from .training_rows import DEFAULT_BITS
 
 
 def handed_over(estimator, attributes, n_rows, total_weight):

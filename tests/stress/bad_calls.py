@@ -15,6 +15,7 @@ plt.switch_backend("agg")
 ESTIMATORS = {
     "ZipMLRegressor": {"max_iter": 3, "tol": 1.0},
     "ZipMLLSSVC": {"max_iter": 3, "tol": 1.0},
+    "ZipMLLogisticRegression": {"max_iter": 3, "tol": 1.0},
     "ZipMLRegressorCV": {"alphas": (0.1, 1.0), "cv": 2},
     "ZipMLLSSVCCV": {"Cs": (0.1, 1.0), "cv": 2},
     "DoubleSamplingQuantizer": {},
@@ -85,7 +86,7 @@ def estimator(name, fitted, settings=None):
     """A new estimator, fitted to good data before its settings are made bad."""
     model = getattr(zipml, name)(**ESTIMATORS[name]).set_params(random_state=0)
     if fitted:
-        model.fit(*data("SVC" in name))
+        model.fit(*data("SVC" in name or "Logistic" in name))
     return model.set_params(**settings or {})
 
 
@@ -93,7 +94,7 @@ def estimator_calls():
     """Methods of estimators with bad data, and fits with bad settings, before and after a good fit."""
     for name in ESTIMATORS:
         cls = getattr(zipml, name)
-        X, y = data("SVC" in name)
+        X, y = data("SVC" in name or "Logistic" in name)
         good = {"X": X, "y": y, "sample_weight": np.ones(40), "classes": np.array([0, 1])}
         if name == "DoubleSamplingQuantizer":
             good["y"] = None  # ignored
