@@ -370,3 +370,11 @@ def test_widths_that_are_none(bits):
     packed = PackedMatrix.from_chunks(np.eye(5), random_state=0)
     with pytest.raises(ValueError, match=f"'sample_bits' parameter of PackedMatrix.requantize .* Got {bits!r}"):
         packed.requantize(bits)
+
+
+def test_parts_by_their_names_in_files():
+    """Scripts for earlier versions read them; no other name is made up, and none of an object that is not set up."""
+    packed = PackedMatrix.from_chunks(np.random.default_rng(0).normal(size=(100, 3)), sample_bits=2, random_state=0)
+    np.testing.assert_array_equal(packed._used, rows_of(packed).parts()["used"])
+    assert not any(hasattr(packed, name) for name in ("mean", "_mean", "__len_hint__"))
+    assert not hasattr(PackedMatrix.__new__(PackedMatrix), "_used")

@@ -98,6 +98,14 @@ class PackedMatrix(PackedFiles, PackedCodes, PackedJoins):
         """The PackedRows that are shown, for the rest of this package."""
         return self._rows
 
+    def __getattr__(self, name):
+        """A part of the rows by its name in files behind an underscore, as scripts for earlier versions read it."""
+        if name.startswith("_") and not name.startswith("__") and name != "_rows":
+            parts = self._rows.parts()
+            if name[1:] in parts:
+                return parts[name[1:]]
+        raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
+
     def __setattr__(self, name, value):
         raise AttributeError(f"PackedMatrix is immutable: cannot set {name!r}")
 
