@@ -376,5 +376,5 @@ def test_parts_by_their_names_in_files():
     """Scripts for earlier versions read them; no other name is made up, and none of an object that is not set up."""
     packed = PackedMatrix.from_chunks(np.random.default_rng(0).normal(size=(100, 3)), sample_bits=2, random_state=0)
     np.testing.assert_array_equal(packed._used, rows_of(packed).parts()["used"])
-    assert not any(hasattr(packed, name) for name in ("mean", "_mean", "__len_hint__"))
+    assert not any(hasattr(packed, name) for name in ("xmean", "_xmean", "__len_hint__"))
     assert not hasattr(PackedMatrix.__new__(PackedMatrix), "_used")

@@ -29,17 +29,17 @@ from .callbacks import CallbackSupportMixin, FitTask
 from .convergence import not_converged
 from .doc_link import DocumentationLink
 from .export import logistic_regression
-from .guard import all_or_nothing
+from .guard import CheckedParameters, all_or_nothing
 from .labels import choose
 from .predict import linear_predictions
 from .score import ScoreOfOwnTarget
 from .training_rows import training_rows
 from .validation import check_samples, check_samples_and_target, check_weights, in_units, weights_of_classes
 
+_Base = (ScoreOfOwnTarget, ClassifierMixin, StableState, CheckedParameters, DocumentationLink, CallbackSupportMixin)
 
-class ZipMLLogisticRegression(
-    ScoreOfOwnTarget, ClassifierMixin, StableState, DocumentationLink, CallbackSupportMixin, BaseEstimator
-):
+
+class ZipMLLogisticRegression(*_Base, BaseEstimator):
     """Logistic regression trained on samples of 1 to 8 bits.
 
     Minimises the objective of :class:`~sklearn.linear_model.LogisticRegression`, over coefficients w and intercept b::
@@ -252,7 +252,7 @@ class ZipMLLogisticRegression(
         n_outputs = n_classes if n_classes > 2 else 1
         row_weights = problem.weights[: problem.n].astype(np.float64, copy=False)
         labels = softmax.Labels(slots[0, : problem.n].astype(np.intp), n_outputs, row_weights, threads)
-        limbs = limbs_of(problem.n, self.tol)
+        limbs = limbs_of(problem.n, float(self.tol))
         return LogisticObjective(problem, labels, 1 / (self.C * total) / unit, limbs)
 
     def _minimum(self, objective, start, task, dtype):
@@ -265,7 +265,7 @@ class ZipMLLogisticRegression(
             return task.end_epoch(number, lambda: coefficients(model))
 
         task.begin_epoch()
-        options = Options(max_iter=self.max_iter, tol=self.tol)
+        options = Options(max_iter=self.max_iter, tol=float(self.tol))
         begin = None if start is None else objective.model(*start)
         model, result = fit_logistic(objective, options, start=begin, on_step=on_step)
         if not result.converged:

@@ -47,5 +47,8 @@ class ScoreOfOwnTarget:
         y = target_of(self, X, y)
         if is_classifier(self):
             check_labels(y)
-        with in_range("y or sample_weight"):
-            return super().score(X, y, sample_weight)
+        try:
+            with in_range("y or sample_weight"):
+                return super().score(X, y, sample_weight)
+        except TypeError as error:  # of values that cannot be compared, in scikit-learn's metrics
+            raise TypeError(f"y or sample_weight cannot be used to score: {error}") from error

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from functools import partial
 from numbers import Integral
 from typing import TYPE_CHECKING
 
+import numpy as np
 from numpy.typing import ArrayLike
+from sklearn.utils._param_validation import Interval, Options, StrOptions
 
 from .._storage.constant import owned
 from .._storage.targets import check_target
@@ -16,6 +18,14 @@ from .._storage.targets import check_target
 if TYPE_CHECKING:
     from .._typing import RandomState
     from .matrix import PackedMatrix
+
+
+CODES = {
+    "bits": [Options(Integral, {1, 2, 4}), None],
+    "bitorder": [StrOptions({"big", "little"})],
+    "n_features": [Interval(Integral, 1, None, closed="left"), None],
+    "missing_code": [Integral, None],
+}
 
 
 class PackedCodes:
@@ -88,6 +98,7 @@ class PackedCodes:
         Examples
         --------
         >>> import numpy as np
+        from sklearn.utils._param_validation import Interval, Options, StrOptions
         >>> from sklearn_zipml import PackedMatrix
         >>> embeddings = np.random.default_rng(0).normal(size=(1000, 128))
         >>> bits = np.packbits(embeddings > 0, axis=1)
@@ -97,18 +108,24 @@ class PackedCodes:
         >>> bool(np.array_equal(packed, np.where(embeddings > 0, 1, -1)))
         True
         """
-        from sklearn.utils import check_random_state
-        from sklearn.utils._param_validation import validate_parameter_constraints
-
+        from .._kernels.threads import check_n_jobs
+        from .._parameters import check_parameters
         from .._quantization.codes import Codes, Places, pack_codes
         from .._scheme import CONSTRAINTS
-        from .._seeds import draw_seed
+        from .._seeds import seed_of
 
         if values is not None and not (scale is None and offset is None):
             raise ValueError("Give values, or scale and offset, not both.")
-        constraints = {"sample_bits": [*CONSTRAINTS["sample_bits"], None], "missing_code": [Integral, None]}
-        settings = {"sample_bits": sample_bits, "missing_code": missing_code}
-        validate_parameter_constraints(constraints, settings, caller_name="PackedMatrix.from_codes")
+        constraints = CODES | {"sample_bits": [*CONSTRAINTS["sample_bits"], None]}
+        settings = {"bits": bits, "bitorder": bitorder, "n_features": n_features, "missing_code": missing_code}
+        check_parameters(constraints, settings | {"sample_bits": sample_bits}, "PackedMatrix.from_codes")
+        check_n_jobs(n_jobs, "PackedMatrix.from_codes")
+        values, scale, offset = (
+            None if value is None else _numbers(value, name)
+            for name, value in (("values", values), ("scale", scale), ("offset", offset))
+        )
+        names = None if feature_names is None else _names(feature_names)
+        seed = seed_of(random_state, "PackedMatrix.from_codes")
         given = Codes.checked(codes, bits, bitorder, n_features)
         if values is None:
             places = partial(
@@ -116,11 +133,27 @@ class PackedCodes:
             )
         else:
             places = partial(Places.of_values, values=values)
-        if feature_names is not None and len(feature_names) != given.n_columns:
-            raise ValueError(f"feature_names has {len(feature_names)} names for {given.n_columns} columns.")
+        if names is not None and len(names) != given.n_columns:
+            raise ValueError(f"feature_names has {len(names)} names for {given.n_columns} columns.")
         target = None if y is None else owned(check_target(y, len(given.array)))
-        seed = draw_seed(check_random_state(random_state))
-        rows = pack_codes(given, places, sample_bits, seed, missing_code=missing_code, n_jobs=n_jobs).named(
-            feature_names
-        )
+        rows = pack_codes(given, places, sample_bits, seed, missing_code=missing_code, n_jobs=n_jobs).named(names)
         return cls._of(replace(rows, target=target))
+
+
+def _numbers(given, name):
+    """What is given as numbers, float64."""
+    try:
+        if np.ma.is_masked(given) or np.iscomplexobj(given):
+            raise TypeError("they are masked or complex")
+        return np.asarray(given, dtype=np.float64)
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"{name}={given!r} of PackedMatrix.from_codes must be real numbers: {error}") from None
+
+
+def _names(given):
+    """Names of columns as a list."""
+    is_list = isinstance(given, Iterable) and not isinstance(given, str) and getattr(given, "ndim", 1) == 1
+    names = list(given) if is_list else [None]
+    if not all(isinstance(name, str) for name in names):
+        raise TypeError(f"feature_names={given!r} of PackedMatrix.from_codes must be a list of strings, or None.")
+    return names

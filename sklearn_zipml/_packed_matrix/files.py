@@ -132,10 +132,12 @@ class PackedFiles:
         >>> packed.shape, packed.target.shape
         ((5000, 8), (5000,))
         """
+        from .._parameters import check_parameters
         from .._progress import progress_bar
         from .._quantization.streaming import pack_chunks
         from .._sources.source import open_source
 
+        check_parameters({"progress": ["boolean"]}, {"progress": progress}, "PackedMatrix.from_chunks")
         names = {"target": target, "columns": columns}
         source = open_source(source, y, **names, header=header, delimiter=delimiter, transform=transform)
         scheme = None

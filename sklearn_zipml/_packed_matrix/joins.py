@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -132,9 +132,11 @@ def _are_packed(matrices):
 
 
 def _rows_of_all(matrices, what):
+    if not isinstance(matrices, Iterable) or getattr(matrices, "ndim", 1) == 0:
+        raise TypeError(f"matrices={matrices!r} of PackedMatrix.{what} must be a list of packed matrices.")
     matrices = list(matrices)
     if not matrices:
-        raise ValueError(f"PackedMatrix.{what} needs at least one matrix, got none.")
+        raise ValueError(f"PackedMatrix.{what} needs at least one matrix, got matrices without any.")
     for k, matrix in enumerate(matrices):
         if not isinstance(matrix, PackedJoins):
             raise ValueError(

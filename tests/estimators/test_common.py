@@ -151,5 +151,7 @@ def test_classes_document_their_attributes(cls):
     X = pd.DataFrame(np.random.default_rng(0).normal(size=(80, 3)), columns=list("abc"))
     y = np.arange(80) % 2
     params = {"early_stopping": True} if "early_stopping" in inspect.signature(cls).parameters else {}
-    found = {name for name in vars(cls(**params).fit(X, y)) if name.endswith("_") and not name.startswith("_")}
+    properties = [name for name, value in vars(cls).items() if isinstance(value, property)]
+    names_of_fitted = [*vars(cls(**params).fit(X, y)), *properties]
+    found = {name for name in names_of_fitted if name.endswith("_") and not name.startswith("_")}
     assert documented == found

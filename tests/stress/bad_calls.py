@@ -23,7 +23,8 @@ ESTIMATORS = {
 # Methods whose parameters are tried as they are; those that train also with every bad setting.
 TRAINING = ("fit", "partial_fit", "fit_transform")
 METHODS = (
-    *TRAINING, "predict", "decision_function", "score", "transform", "quantize", "inverse_transform", "to_sklearn",
+    *TRAINING, "predict", "predict_proba", "predict_log_proba", "decision_function", "score",
+    "transform", "quantize", "inverse_transform", "to_sklearn",
 )  # fmt: skip
 # Public parameters that are not tried, and why.
 NOT_TRIED = {
@@ -78,7 +79,11 @@ def of_nothing(function, **given):
     """A Call of a function, or of a class method, of these arguments; all others are None at first."""
     defaults = {name: p.default for name, p in inspect.signature(function).parameters.items()}
     arguments = {name: given.get(name, defaults[name]) for name in parameters_of(function)}
-    name = function.__qualname__.replace("PackedFiles", "PackedMatrix")  # whose part it is
+    name = (
+        function.__qualname__.replace("PackedFiles", "PackedMatrix")
+        .replace("PackedCodes", "PackedMatrix")
+        .replace("PackedJoins", "PackedMatrix")
+    )
     return Call(name, lambda: None, lambda _, **bad: function(**bad), arguments)
 
 
@@ -121,6 +126,10 @@ def container_calls(folder):
     packed().save(path)
     cls = zipml.PackedMatrix
     yield of_nothing(cls.from_chunks, source=X, y=y)
+    codes = np.arange(120, dtype=np.uint8).reshape(40, 3) % 4
+    yield of_nothing(cls.from_codes, codes=codes, y=y)
+    yield of_nothing(cls.hstack, matrices=[packed(), packed()])
+    yield of_nothing(cls.vstack, matrices=[packed(), packed()])
     append = of_nothing(cls.append, path=path, source=X, y=y)
     append.files, append.subject = (path,), lambda: packed().save(path)  # which starts anew each time
     yield append
