@@ -2,9 +2,9 @@
 Quickstart
 ==========
 
-How far has a handwritten digit been turned? Ridge regression on random features of 60,000 pictures, its penalty chosen
-by cross-validation, at full precision and at 2 to 8 bits: memory, time and score. Then single fits, and small data, where
-few bits are of no use.
+How far has a handwritten digit been turned? Ridge regression on random features of 60,000 pictures, its penalty
+chosen by cross-validation, at full precision and at 2 to 8 bits: memory, time and score. Then single fits, and small
+data, where few bits are of no use.
 
 Run it with ``python examples/quickstart.py``.
 """
