@@ -21,7 +21,7 @@ class PackedJoins:
     __slots__ = ()
 
     def take(self, indices, axis: int = 0, out: None = None, mode: str = "raise") -> PackedMatrix | np.ndarray:
-        """Rows or columns, packed, as ``numpy.take`` does.
+        """Take rows or columns, packed, as ``numpy.take`` does.
 
         Parameters
         ----------
