@@ -98,7 +98,6 @@ class PackedCodes:
         Examples
         --------
         >>> import numpy as np
-        from sklearn.utils._param_validation import Interval, Options, StrOptions
         >>> from sklearn_zipml import PackedMatrix
         >>> embeddings = np.random.default_rng(0).normal(size=(1000, 128))
         >>> bits = np.packbits(embeddings > 0, axis=1)

@@ -130,11 +130,12 @@ class DaskZipMLModel(StableState, BaseEstimator):
 
         Examples
         --------
+        >>> import numpy as np
         >>> from dask import array as da
         >>> from distributed import Client
         >>> from sklearn_zipml.dask import DaskZipMLRegressor
         >>> client = Client(processes=False, dashboard_address=":0")
-        >>> X = da.random.default_rng(0).normal(size=(1000, 4), chunks=(250, 4))
+        >>> X = da.from_array(np.random.default_rng(0).normal(size=(1000, 4)), chunks=(250, 4))
         >>> DaskZipMLRegressor(random_state=0).fit(X, X.sum(axis=1)).to_local()
         ZipMLRegressor(random_state=0)
         >>> client.close()

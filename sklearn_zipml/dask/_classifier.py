@@ -93,11 +93,12 @@ class DaskZipMLLSSVC(ClassifierMixin, DaskZipMLModel):
 
     Examples
     --------
+    >>> import numpy as np
     >>> from dask import array as da
     >>> from distributed import Client
     >>> from sklearn_zipml.dask import DaskZipMLLSSVC
     >>> client = Client(processes=False, dashboard_address=":0")
-    >>> X = da.random.default_rng(0).normal(size=(10_000, 8), chunks=(1000, 8))
+    >>> X = da.from_array(np.random.default_rng(0).normal(size=(10_000, 8)), chunks=(1000, 8))
     >>> y = X.sum(axis=1) > 0
     >>> model = DaskZipMLLSSVC(random_state=0, client=client).fit(X, y)
     >>> model.score(X, y) > 0.95
@@ -215,11 +216,12 @@ class DaskZipMLLSSVC(ClassifierMixin, DaskZipMLModel):
 
         Examples
         --------
+        >>> import numpy as np
         >>> from dask import array as da
         >>> from distributed import Client
         >>> from sklearn_zipml.dask import DaskZipMLLSSVC
         >>> client = Client(processes=False, dashboard_address=":0")
-        >>> X = da.random.default_rng(0).normal(size=(1000, 4), chunks=(250, 4))
+        >>> X = da.from_array(np.random.default_rng(0).normal(size=(1000, 4)), chunks=(250, 4))
         >>> y = X.sum(axis=1) > 0
         >>> DaskZipMLLSSVC(random_state=0).fit(X, y).score(X, y) > 0.9
         True

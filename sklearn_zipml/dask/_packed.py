@@ -45,11 +45,12 @@ class DaskPackedMatrix:
 
     Examples
     --------
+    >>> import numpy as np
     >>> from dask import array as da
     >>> from distributed import Client
     >>> from sklearn_zipml.dask import DaskPackedMatrix
     >>> client = Client(processes=False, dashboard_address=":0")
-    >>> X = da.random.default_rng(0).normal(size=(1000, 8), chunks=(500, 8))
+    >>> X = da.from_array(np.random.default_rng(0).normal(size=(1000, 8)), chunks=(500, 8))
     >>> packed = DaskPackedMatrix.pack(X, X.sum(axis=1), sample_bits=2, random_state=0)
     >>> packed.shape, len(packed)
     ((1000, 8), 1000)
@@ -81,11 +82,12 @@ class DaskPackedMatrix:
 
         Examples
         --------
+        >>> import numpy as np
         >>> from dask import array as da
         >>> from distributed import Client
         >>> from sklearn_zipml.dask import DaskPackedMatrix
         >>> client = Client(processes=False, dashboard_address=":0")
-        >>> X = da.random.default_rng(0).normal(size=(1000, 8), chunks=(500, 8))
+        >>> X = da.from_array(np.random.default_rng(0).normal(size=(1000, 8)), chunks=(500, 8))
         >>> packed = DaskPackedMatrix.pack(X, X.sum(axis=1), sample_bits=2, random_state=0)
         >>> packed.sample_bits
         2
@@ -100,11 +102,12 @@ class DaskPackedMatrix:
 
         Examples
         --------
+        >>> import numpy as np
         >>> from dask import array as da
         >>> from distributed import Client
         >>> from sklearn_zipml.dask import DaskPackedMatrix
         >>> client = Client(processes=False, dashboard_address=":0")
-        >>> X = da.random.default_rng(0).normal(size=(1000, 8), chunks=(500, 8))
+        >>> X = da.from_array(np.random.default_rng(0).normal(size=(1000, 8)), chunks=(500, 8))
         >>> packed = DaskPackedMatrix.pack(X, X.sum(axis=1), sample_bits=2, random_state=0)
         >>> packed.npartitions
         2
@@ -172,11 +175,12 @@ class DaskPackedMatrix:
 
         Examples
         --------
+        >>> import numpy as np
         >>> from dask import array as da
         >>> from distributed import Client
         >>> from sklearn_zipml.dask import DaskPackedMatrix, DaskZipMLRegressor
         >>> client = Client(processes=False, dashboard_address=":0")
-        >>> X = da.random.default_rng(0).normal(size=(10_000, 8), chunks=(1000, 8))
+        >>> X = da.from_array(np.random.default_rng(0).normal(size=(10_000, 8)), chunks=(1000, 8))
         >>> packed = DaskPackedMatrix.pack(X, X.sum(axis=1), random_state=0)
         >>> packed.shape, packed.npartitions
         ((10000, 8), 10)
@@ -209,11 +213,12 @@ class DaskPackedMatrix:
         --------
         >>> import tempfile
         >>> from pathlib import Path
+        >>> import numpy as np
         >>> from dask import array as da
         >>> from distributed import Client
         >>> from sklearn_zipml.dask import DaskPackedMatrix
         >>> client = Client(processes=False, dashboard_address=":0")
-        >>> X = da.random.default_rng(0).normal(size=(1000, 8), chunks=(500, 8))
+        >>> X = da.from_array(np.random.default_rng(0).normal(size=(1000, 8)), chunks=(500, 8))
         >>> packed = DaskPackedMatrix.pack(X, X.sum(axis=1), random_state=0)
         >>> with tempfile.TemporaryDirectory() as folder:
         ...     packed.save(folder)
@@ -257,11 +262,12 @@ class DaskPackedMatrix:
         Examples
         --------
         >>> import tempfile
+        >>> import numpy as np
         >>> from dask import array as da
         >>> from distributed import Client
         >>> from sklearn_zipml.dask import DaskPackedMatrix
         >>> client = Client(processes=False, dashboard_address=":0")
-        >>> X = da.random.default_rng(0).normal(size=(1000, 8), chunks=(250, 8))
+        >>> X = da.from_array(np.random.default_rng(0).normal(size=(1000, 8)), chunks=(250, 8))
         >>> with tempfile.TemporaryDirectory() as folder:
         ...     DaskPackedMatrix.pack(X, X.sum(axis=1), random_state=0).save(folder)
         ...     packed = DaskPackedMatrix.load(folder)
@@ -291,11 +297,12 @@ class DaskPackedMatrix:
 
         Examples
         --------
+        >>> import numpy as np
         >>> from dask import array as da
         >>> from distributed import Client
         >>> from sklearn_zipml.dask import DaskPackedMatrix
         >>> client = Client(processes=False, dashboard_address=":0")
-        >>> X = da.random.default_rng(0).normal(size=(1000, 8), chunks=(500, 8))
+        >>> X = da.from_array(np.random.default_rng(0).normal(size=(1000, 8)), chunks=(500, 8))
         >>> packed = DaskPackedMatrix.pack(X, X.sum(axis=1), random_state=0)
         >>> packed.release()
         >>> packed.npartitions
