@@ -162,6 +162,31 @@ def test_predict_classes(tmp_path, table, capsys):
     assert answer(capsys)["accuracy"] == pytest.approx(accuracy)
 
 
+def test_labels_are_not_cut(tmp_path, table, capsys):
+    """A label that begins like one that the model knows is another; several outputs have a name each in a CSV file."""
+    packed, model = tmp_path / "data.zq", tmp_path / "model.json"
+    assert run("pack", table, "--target", "kind", "--columns", "a,b,c,d", "-o", packed) == 0
+    assert run("fit", packed, "-o", model) == 0
+    frame = pd.read_parquet(table)
+    frame["kind"] = frame["kind"].replace("high", "higher")
+    frame.to_parquet(tmp_path / "other.parquet")
+    out = tmp_path / "out.csv"
+    assert run("predict", model, tmp_path / "other.parquet", "-o", out) == 0
+    capsys.readouterr()
+    assert run("score", model, tmp_path / "other.parquet", "--target", "kind", "--json") == 0
+    right = np.mean(pd.read_csv(out)["prediction"] == frame["kind"])
+    assert answer(capsys)["accuracy"] == pytest.approx(right, abs=1e-6)
+    arguments = ["--target", "a", "--target", "price", "--columns", "b,c,d", "-o", packed]
+    assert run("pack", table, *arguments) == run("fit", packed, "--seed", 0, "-o", model) == 0
+    assert run("predict", model, packed, "-o", out) == 0
+    loaded = PackedMatrix.load(packed)
+    expected = ZipMLRegressor(random_state=0).fit(loaded).predict(pd.DataFrame(loaded, columns=list("bcd")))
+    assert list(pd.read_csv(out)) == ["prediction_0", "prediction_1"]
+    np.testing.assert_allclose(pd.read_csv(out), expected, rtol=1e-4, atol=1e-5)
+    assert run("predict", model, packed, "-o", tmp_path / "out.txt") == 1
+    assert "has to end in" in capsys.readouterr().err
+
+
 def test_held_out_rows_and_weights(tmp_path, table, capsys):
     """A part of the rows, or another file, is scored; weights of zero leave rows out."""
     packed, weights = tmp_path / "data.zq", tmp_path / "weights.npy"

@@ -5,6 +5,8 @@ from pathlib import Path
 
 import numpy as np
 
+from .._estimators.labels import choose
+from .._estimators.predict import linear_predictions
 from .._version import __version__
 
 
@@ -45,13 +47,10 @@ class LinearModel:
             raise ValueError(f"{path} is not a model that `fit -o` wrote: {type(error).__name__} {error}") from None
 
     def predict(self, X):
-        """Predictions of rows (rows, columns): numbers, or classes."""
-        X = np.asarray(X, dtype=np.float64)
+        """Predictions of rows, an array or PackedMatrix (rows, columns): numbers, or classes."""
         if X.shape[1] != self.coef.shape[-1]:
             raise ValueError(f"The rows have {X.shape[1]} columns, and the model {self.coef.shape[-1]}.")
-        scores = X @ self.coef.T + self.intercept
-        if self.task == "regression":
-            return scores
-        if scores.ndim == 1 or scores.shape[1] == 1:
-            return self.classes[(np.ravel(scores) > 0).astype(int)]
-        return self.classes[np.argmax(scores, axis=1)]
+        scores = linear_predictions(X, np.atleast_2d(self.coef), np.ravel(self.intercept))
+        if self.task == "classification":
+            return self.classes[choose(scores)]
+        return scores[:, 0] if self.coef.ndim == 1 else scores

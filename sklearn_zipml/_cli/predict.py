@@ -13,23 +13,24 @@ from .rows import chunks_to_predict
 
 def predict(options):
     """Predictions of rows, to a .npy or .csv file, or a line each on stdout."""
+    path = None if options.output is None else Path(options.output)
+    if path is not None and path.suffix not in (".npy", ".csv"):
+        raise ValueError(f"-o {path} has to end in .npy or .csv.")
     model = LinearModel(options.model)
     found = (model.predict(X) for X, _ in chunks_to_predict(options, model.feature_names))
-    if options.output is None:
+    if path is None:
         if not options.json:
             for values in found:
                 csv.writer(sys.stdout, lineterminator="\n").writerows(np.reshape(values, (len(values), -1)).tolist())
             return None
         return {"predictions": np.concatenate(list(found)).tolist()}
     values = np.concatenate(list(found))
-    path = Path(options.output)
     if path.suffix == ".npy":
         np.save(path, values)
-    elif path.suffix == ".csv":
-        with path.open("w", newline="") as file:
-            csv.writer(file).writerows([["prediction"], *np.reshape(values, (len(values), -1)).tolist()])
     else:
-        raise ValueError(f"-o {path} has to end in .npy or .csv.")
+        names = ["prediction"] if values.ndim == 1 else [f"prediction_{k}" for k in range(values.shape[1])]
+        with path.open("w", newline="") as file:
+            csv.writer(file).writerows([names, *np.reshape(values, (len(values), -1)).tolist()])
     return {"model": options.model, "rows": len(values), "output": str(path)}
 
 
@@ -45,5 +46,5 @@ def score(options):
     if model.task == "regression":
         measured = {"r2": round(float(r2_score(y, found)), 6)}
     else:
-        measured = {"accuracy": round(float(accuracy_score(y.astype(found.dtype), found)), 6)}
+        measured = {"accuracy": round(float(accuracy_score(y, found)), 6)}
     return {"model": options.model, "rows": len(y)} | measured

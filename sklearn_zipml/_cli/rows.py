@@ -5,8 +5,6 @@ from .._sources.files import files_of
 from .._sources.source import open_source
 from .._storage.file_reader import is_packed_file
 
-ROWS_AT_ONCE = 4096
-
 
 def source_of(options, columns=None, target=None):
     """A Source of the files that the options name."""
@@ -26,11 +24,15 @@ def target_of(options):
     return names[0] if names is not None and len(names) == 1 else names
 
 
+def have_names(options):
+    """Whether the columns of the files have names: those of arrays have none."""
+    kinds = {file.path.suffix for file in files_of(options.source)}
+    return options.header is not False and bool(kinds - {".npy", ".npz"})
+
+
 def names_of(texts, options):
     """Names of columns; those of an array, and of a CSV file without names, are numbers."""
-    if options.header is not False and any(
-        file.path.suffix not in (".npy", ".npz") for file in files_of(options.source)
-    ):
+    if have_names(options):
         return texts
     for text in texts:
         if not text.isdigit():
@@ -39,7 +41,7 @@ def names_of(texts, options):
 
 
 def chunks_to_predict(options, columns):
-    """(rows, target or None) pairs, float arrays, of the columns of a model, in its order.
+    """(rows, target or None) pairs, arrays or a PackedMatrix, of the columns of a model, in its order.
 
     Parameters
     ----------
@@ -58,16 +60,11 @@ def _of_packed(packed, options, columns):
     names = None if packed.feature_names is None else list(packed.feature_names)
     if columns is not None and names is not None and names != columns:
         raise ValueError(f"{options.source[0]} has the columns {names[:5]} ..., and the model {columns[:5]} ...")
-    for first in range(0, len(packed), ROWS_AT_ONCE):
-        rows = packed[first : first + ROWS_AT_ONCE]
-        yield rows.__array__(), rows.target
+    yield packed, packed.target
 
 
 def _of_tables(options, columns):
-    is_named = options.header is not False and not any(
-        file.path.suffix in (".npy", ".npz") for file in files_of(options.source)
-    )
-    picked = columns if is_named else None
+    picked = columns if have_names(options) else None
     target = target_of(options) if getattr(options, "target", None) is not None else None
     for chunk in source_of(options, picked, target).chunks():
         yield chunk.X, chunk.y
