@@ -24,7 +24,7 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import LinearRegression, Ridge, SGDRegressor
 from sklearn.model_selection import GridSearchCV
 from sklearn.preprocessing import StandardScaler
-from threadpoolctl import threadpool_info, threadpool_limits
+from threadpoolctl import threadpool_limits
 
 import sklearn_zipml
 from sklearn_zipml import DoubleSamplingQuantizer, ZipMLRegressor
@@ -192,8 +192,7 @@ def searches(X, y, repeats):
 def machine():
     """What the figures depend on."""
     versions = {"sklearn_zipml": sklearn_zipml.__version__, "scikit-learn": sklearn.__version__}
-    blas = [info.get("architecture") for info in threadpool_info() if info["user_api"] == "blas"]
-    own = {"cpu": cpu_name(), "kernels": available_kernels()[0], "BLAS kernels": blas[0] if blas else "unknown"}
+    own = {"cpu": cpu_name(), "kernels": available_kernels()[0], "BLAS kernels": shapes.blas_kernels()}
     return own | {"python": platform.python_version()} | versions
 
 

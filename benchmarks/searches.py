@@ -9,24 +9,14 @@ import os
 import time
 
 import numpy as np
+from shapes import blas_kernels, gaussian
 from sklearn.linear_model import Ridge, RidgeCV
 from sklearn.model_selection import GridSearchCV, train_test_split
-from threadpoolctl import threadpool_info
 
 from sklearn_zipml import ZipMLRegressorCV
 
 ALPHAS = np.geomspace(1e-6, 1e2, 20)
 WIDTHS = (1, 2, 4, 8)
-
-
-def rows(n, d, targets, seed=0):
-    """Correlated columns, float32, and noisy targets."""
-    rng = np.random.default_rng(seed)
-    X = rng.standard_normal((n, d), dtype=np.float32)
-    X += 0.5 * rng.standard_normal((n, 1), dtype=np.float32)
-    y = X @ rng.standard_normal((d, targets)).astype(np.float32) / np.sqrt(d)
-    y += rng.standard_normal(y.shape, dtype=np.float32)
-    return X, y[:, 0] if targets == 1 else y
 
 
 def seconds(model, X, y, repeats):
@@ -41,7 +31,7 @@ def seconds(model, X, y, repeats):
 
 def compare(name, peer, n, d, targets, repeats):
     """One line of the table."""
-    X, y = rows(n + 10_000, d, targets)
+    X, y = gaussian(n + 10_000, d, targets)
     X, X_test, y, y_test = train_test_split(X, y, test_size=10_000, random_state=0)
     ours = ZipMLRegressorCV(ALPHAS, WIDTHS, cv=5, random_state=0)
     took, peers = seconds(ours, X, y, repeats), seconds(peer, X, y, repeats)
@@ -58,9 +48,9 @@ def main():
     parser.add_argument("--rows", type=int, default=100_000)
     parser.add_argument("--repeats", type=int, default=2)
     arguments = parser.parse_args()
-    blas = {info.get("architecture") for info in threadpool_info() if info["user_api"] == "blas"}
     print(
-        f"BLAS kernels: {blas}, {os.cpu_count()} processors; {len(ALPHAS)} alphas, 5 folds; here {WIDTHS} bits as well"
+        f"BLAS kernels: {blas_kernels()}, {os.cpu_count()} processors; {len(ALPHAS)} alphas, 5 folds; "
+        f"here {WIDTHS} bits as well"
     )
     n, repeats = arguments.rows, arguments.repeats
     grid = GridSearchCV(Ridge(solver="cholesky"), {"alpha": ALPHAS * n * 0.8}, cv=5)

@@ -24,6 +24,13 @@ ALPHA = 1e-4
 ENOUGH = 0.002  # a solver of the peer counts if its score is that near to the best
 
 
+def blas_kernels():
+    """Of which processor the kernels of NumPy's BLAS are."""
+    return ", ".join(
+        sorted({str(info.get("architecture")) for info in threadpool_info() if info["user_api"] == "blas"})
+    )
+
+
 def gaussian(n, d, targets=1, seed=0):
     """Columns that share some of their variance, and noisy targets."""
     rng = np.random.default_rng(seed)
@@ -147,8 +154,9 @@ def main():
     parser.add_argument("--cpu", action="store_true", help="processor time, where others use the machine")
     options = parser.parse_args()
     clock = time.process_time if options.cpu else time.perf_counter
-    blas = {info.get("architecture") for info in threadpool_info() if info["user_api"] == "blas"}
-    print(f"BLAS kernels: {blas}, {os.cpu_count()} processors, {'processor' if options.cpu else 'elapsed'} time")
+    print(
+        f"BLAS kernels: {blas_kernels()}, {os.cpu_count()} processors, {'processor' if options.cpu else 'elapsed'} time"
+    )
     for name, (data, least) in SHAPES.items():
         if options.only in name:
             row = compare(name, data, options.repeats, options.seconds, clock)

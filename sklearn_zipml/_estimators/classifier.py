@@ -17,7 +17,7 @@ from .base import ZipMLModel
 from .callbacks import FitTask
 from .export import plain_classifier
 from .guard import all_or_nothing
-from .labels import choose, coded
+from .labels import check_warm_classes, choose, coded
 from .score import ScoreOfOwnTarget
 from .validation import check_labels, check_samples_and_target, check_weights, in_units, weights_of_classes
 
@@ -233,7 +233,7 @@ class ZipMLLSSVC(ScoreOfOwnTarget, ClassifierMixin, ZipMLModel):
         weights = check_weights(sample_weight, X)
         classes, labels = np.unique(y, return_inverse=True)
         weights, unit = in_units(weights_of_classes(self.class_weight, y, weights), len(y))
-        self._check_warm_classes(classes)
+        check_warm_classes(self, classes)
         targets = coded(labels, len(classes))
         dtype = np.float32 if X.dtype.type is np.float32 else np.float64
 
@@ -328,13 +328,6 @@ class ZipMLLSSVC(ScoreOfOwnTarget, ClassifierMixin, ZipMLModel):
         if len(classes) < 2:
             raise ValueError(f"{type(self).__name__} needs at least 2 classes, got classes={classes}.")
         return classes
-
-    def _check_warm_classes(self, classes):
-        if self.warm_start and hasattr(self, "coef_") and not np.array_equal(self.classes_, classes):
-            raise ValueError(
-                f"warm_start=True: the previous fit had the classes {self.classes_}, this one has {classes}; "
-                "set warm_start=False."
-            )
 
     def decision_function(self, X: Samples) -> np.ndarray:
         """Signed values of the hyperplanes.

@@ -12,6 +12,15 @@ def coded(labels, n_classes):
     return np.stack([np.where(labels == k, 1.0, -1.0) for k in positive], axis=1)
 
 
+def check_warm_classes(estimator, classes):
+    """Refuse a warm start from a fit of other classes."""
+    if estimator.warm_start and hasattr(estimator, "coef_") and not np.array_equal(estimator.classes_, classes):
+        raise ValueError(
+            f"warm_start=True: the previous fit had the classes {estimator.classes_}, this one has {classes}; "
+            "set warm_start=False."
+        )
+
+
 def choose(values):
     """Numbers of the classes that values of hyperplanes, or targets, stand for."""
     return (values[:, 0] > 0).astype(int) if values.shape[1] == 1 else values.argmax(axis=1)

@@ -30,7 +30,7 @@ from .convergence import not_converged
 from .doc_link import DocumentationLink
 from .export import logistic_regression
 from .guard import CheckedParameters, all_or_nothing
-from .labels import choose
+from .labels import check_warm_classes, choose
 from .predict import linear_predictions
 from .score import ScoreOfOwnTarget
 from .training_rows import training_rows
@@ -279,11 +279,7 @@ class ZipMLLogisticRegression(*_Base, BaseEstimator):
         """Coefficients and intercepts of the last fit if warm_start, else None."""
         if not self.warm_start or not hasattr(self, "coef_"):
             return None
-        if not np.array_equal(self.classes_, classes):
-            raise ValueError(
-                f"warm_start=True: the previous fit had the classes {self.classes_}, this one has {classes}; "
-                "set warm_start=False."
-            )
+        check_warm_classes(self, classes)
         if self.coef_.shape[1] != n_features:
             raise ValueError(
                 f"warm_start=True: the previous fit had {self.coef_.shape[1]} features, this one has {n_features}; "

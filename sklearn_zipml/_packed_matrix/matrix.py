@@ -14,7 +14,7 @@ from .._storage.constant import kept, owned
 from .._storage.decode import decode, decode_for_others, positions_by_row
 from .._storage.indexing import indices_of, is_whole, pairs, split_key
 from .._storage.mapped_file import received
-from .._storage.packed_rows import PackedRows
+from .._storage.packed_rows import ARRAYS, PackedRows
 from .._storage.take import take
 from .._storage.targets import check_target
 from .._storage.valid_parts import SCHEME_PARTS, InvalidParts, checked_parts
@@ -100,10 +100,8 @@ class PackedMatrix(PackedFiles, PackedCodes, PackedJoins):
 
     def __getattr__(self, name):
         """A part of the rows by its name in files behind an underscore, as scripts for earlier versions read it."""
-        if name.startswith("_") and not name.startswith("__") and name != "_rows":
-            parts = self._rows.parts()
-            if name[1:] in parts:
-                return parts[name[1:]]
+        if name[:1] == "_" and name[1:] in ARRAYS and hasattr(self, "_rows"):
+            return self._rows.parts()[name[1:]]
         raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
 
     def __setattr__(self, name, value):

@@ -94,9 +94,9 @@ class Columns:
         X = block if len(features) == block.shape[1] else block[:, features]
         return X, y
 
-    def transformed(self, X, labels):
-        """Features after the transformer, and their labels; as they are, without one."""
-        return (X, labels) if self.transform is None else transformed(self.transform, X)
+    def transformed(self, X):
+        """Features after the transformer and their labels or None; as they are, without a transformer."""
+        return (X, None) if self.transform is None else transformed(self.transform, X)
 
 
 def _labels(given, parameter):

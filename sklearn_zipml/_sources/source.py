@@ -265,7 +265,7 @@ def _read_array(array, pick):
         rows -= rows % stored[0]
     for start in range(0, array.shape[0], rows):
         X, y = pick.of_array(_plain(array[start : start + rows]))
-        X, labels = pick.transformed(X, None)
+        X, labels = pick.transformed(X)
         yield X, y, labels
 
 

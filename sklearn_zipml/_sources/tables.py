@@ -7,6 +7,11 @@ from .._storage.blocks import block_dtype, is_narrow
 BATCH_BYTES = 1 << 25
 
 
+def _rows_at_once(columns):
+    """Rows of so many columns that make a batch."""
+    return max(64, BATCH_BYTES // (8 * max(1, len(columns))))
+
+
 def is_arrow(data):
     """Whether data is a pyarrow table, record batch, dataset, Parquet file or opened TableFile."""
     if not hasattr(data, "schema"):
@@ -34,8 +39,7 @@ def batches_of_lazy_frame(data):
     """Frames of some rows each of a lazy frame, in order."""
     if not hasattr(data, "collect_batches"):
         raise TypeError("This version of polars gives no batches of a LazyFrame: upgrade polars, or collect() it.")
-    width = max(1, len(data.collect_schema().names()))
-    yield from data.collect_batches(chunk_size=max(64, BATCH_BYTES // (8 * width)))
+    yield from data.collect_batches(chunk_size=_rows_at_once(data.collect_schema().names()))
 
 
 def known_rows(data):
@@ -62,7 +66,7 @@ def read_arrow(data, pick):
         if pick.transform is None:
             yield _numbers(batch, names, where), target, tuple(features)
         else:
-            X, made = pick.transformed(_pandas_of(batch, names), None)
+            X, made = pick.transformed(_pandas_of(batch, names))
             yield X, target, made
 
 
@@ -81,7 +85,7 @@ def index_columns(schema):
 
 
 def _batches(data, schema, names):
-    rows = max(64, BATCH_BYTES // (8 * max(1, len(names))))
+    rows = _rows_at_once(names)
     if hasattr(data, "iter_batches"):
         return data.iter_batches(batch_size=rows, columns=names)
     if hasattr(data, "to_table"):  # a dataset; the default read-ahead holds dozens of batches
@@ -148,12 +152,15 @@ def _target_of(batch, targets, single, where):
 
 
 def read_frame(frame, pick):
-    """One chunk (X, y, names) of a data frame."""
+    """Chunks (X, y, names) of a data frame: one, or what a transformer makes of some rows at a time."""
     columns = list(frame.columns)
     features, targets = pick.split(columns)
     if pick.transform is not None:
-        X, made = pick.transformed(frame[features], None)
-        yield X, _frame_target(frame, targets, pick.single), made
+        rows = _rows_at_once(features)
+        for start in range(0, len(frame), rows):
+            part = frame[start : start + rows]
+            X, made = pick.transformed(part[features])
+            yield X, _frame_target(part, targets, pick.single), made
         return
     X = frame[features].to_numpy()
     if X.dtype.kind not in "biuf":  # mixed extension types, one by one

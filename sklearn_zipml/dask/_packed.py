@@ -7,12 +7,10 @@ from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
-from sklearn.utils import check_random_state
-
 from .._estimators.regressor import ZipMLRegressor
 from .._packed_matrix import readable_bytes
 from .._scheme import Scheme
-from .._seeds import draw_seed
+from .._seeds import seed_of
 from .._shards.targets import joined_reports
 from . import _tasks
 from ._engine import Engine
@@ -191,7 +189,7 @@ class DaskPackedMatrix:
         """
         kind = {"sample_bits": sample_bits, "sampling": sampling, "levels": levels, "n_draws": n_draws}
         scheme = Scheme.checked("DaskPackedMatrix.pack", **kind)
-        seed = draw_seed(check_random_state(random_state))
+        seed = seed_of(random_state, "DaskPackedMatrix.pack")
         with Engine(client) as engine:
             checks = _tasks.Checks(ZipMLRegressor(), None)
             packed = pack(engine, X, y, sample_weight, Packing(checks, scheme, seed, quantizer))
