@@ -28,7 +28,7 @@ def training_rows(estimator, X, rows, bits, seed):
         return _requantized(estimator, rows_of(X if rows is None else X[rows]), bits, seed)
     names = getattr(estimator, "feature_names_in_", None)
     if bits is None:
-        return FloatRows(X, seed, rows, names)
+        return FloatRows(X, seed, rows, names, estimator.n_jobs)
     scheme = Scheme.of(bits, estimator.sampling, estimator.levels, estimator.n_draws)
     return pack(X, scheme, seed, rows=rows, column_names=names, n_jobs=estimator.n_jobs)
 

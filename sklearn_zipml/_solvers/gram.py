@@ -112,11 +112,15 @@ def row_gram(tiles, centre, unit, dtype=np.float64, threads=1):
     columns = max(16, ROW_BLOCK_VALUES // max(1, n) // 16 * 16)
     for first in range(0, d if n else 0, columns):
         block = _scaled_columns(tiles, slice(first, min(d, first + columns)), centre, unit, dtype, threads)
-        # the lower triangle, some rows of it at a time: NumPy's product lets other threads and signals come between
+        # the lower triangle, some rows of it at a time: NumPy's product lets other threads and signals come between,
+        # and makes half of one that is symmetric
         for start in range(0, n, ROW_BLOCK):
-            stop = min(n, start + ROW_BLOCK)
-            out[start:stop, :stop] += block[start:stop] @ block[:stop].T
+            rows, before = slice(start, min(n, start + ROW_BLOCK)), slice(start)
+            out[rows, rows] += block[rows] @ block[rows].T
             poll()
+            if start:
+                out[rows, before] += block[rows] @ block[before].T
+                poll()
     matmul.mirror(out.view(np.int64))
     return out
 
@@ -124,16 +128,17 @@ def row_gram(tiles, centre, unit, dtype=np.float64, threads=1):
 def _scaled_columns(tiles, columns, centre, unit, dtype, threads):
     """(g - centre) * unit of some columns, (n_rows, columns)."""
     centre, unit = centre[columns].astype(dtype), unit[columns].astype(dtype)
-    if tiles.width == kernels.FLOAT_WIDTH:
-        rows = tiles.floats[:, columns].transpose(0, 2, 1).reshape(-1, len(centre))[: tiles.n_rows].astype(dtype)
-        rows -= centre
-        rows *= unit
-        return rows
     rows = np.empty((tiles.n_rows, len(centre)), dtype=dtype)
 
     def scale(first, last):
         part = rows[first * kernels.TILE_ROWS : last * kernels.TILE_ROWS]
-        matmul.scaled_rows(tiles, first, last, columns.start, centre, unit, part)
+        if tiles.width != kernels.FLOAT_WIDTH:
+            matmul.scaled_rows(tiles, first, last, columns.start, centre, unit, part)
+            return
+        for k, tile in enumerate(tiles.floats[first:last, columns]):
+            of_tile = part[k * kernels.TILE_ROWS : (k + 1) * kernels.TILE_ROWS]
+            np.subtract(tile.T[: len(of_tile)], centre, out=of_tile, casting="same_kind")
+            of_tile *= unit
 
     in_threads(scale, -(-tiles.n_rows // kernels.TILE_ROWS), 1, threads)
     return rows
