@@ -48,7 +48,7 @@ else:
     # "address,undefined" or "thread": tests/stress/sanitize builds with them.
     if sanitizers := os.environ.get("SKLEARN_ZIPML_SANITIZE"):
         LINK_ARGS += [f"-fsanitize={sanitizers}"]
-        COMPILE_ARGS += [*LINK_ARGS, "-fno-sanitize-recover=all", "-g", "-O1", "-fno-omit-frame-pointer"]
+        COMPILE_ARGS += [*LINK_ARGS, "-fno-sanitize-recover=all", "-g1", "-O1", "-fno-omit-frame-pointer"]
 
 
 def extension(name, *c_sources):

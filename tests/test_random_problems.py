@@ -23,7 +23,7 @@ ALIKE = (5001, 5023, 5056, 5162)
 # Gaps that were asked of epochs were estimated far too low.
 EPOCHS_GAP = (841, 1236, 1357)
 # Products of rows lost what their orthogonal factors keep.
-SQUARED = (224, 1223, 1354, 1361, 1784, 2136, 2162, 2564)
+SQUARED = (1223, 1354, 1361, 1784, 2136, 2162, 2564)
 
 
 @pytest.mark.parametrize("seed", EPOCHS + ALIKE + EPOCHS_GAP + SQUARED)

@@ -15,10 +15,14 @@
 #if ZML_HAS_X86
 /* __builtin_cpu_supports also asks XCR0, that is whether the operating system saves the registers. */
 static int runs_avx512(void) {
+#ifdef ZML_EMULATED_AVX512
+  return 1;
+#else
   return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
          __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512vnni") &&
          __builtin_cpu_supports("avx512vbmi") && __builtin_cpu_supports("avx512bitalg") &&
          __builtin_cpu_supports("gfni");
+#endif
 }
 #endif
 

@@ -253,6 +253,7 @@ def pipeline_reference(head, labels, kind):
 @pytest.mark.parametrize("cached", [False, True], ids=["", "memory"])
 @pytest.mark.parametrize("quantizer", [[], [DoubleSamplingQuantizer(random_state=0)]], ids=["", "quantizer"])
 @pytest.mark.parametrize("head", HEADS)
+@pytest.mark.filterwarnings("ignore:Persisting input arguments took")  # of joblib, on a busy machine
 def test_pipelines(head, quantizer, cached, labels, kind, log, tmp_path):
     """Scores as with Ridge at the end; what the model trains on is packed if a quantizer is in front."""
     X, y = data(labels)

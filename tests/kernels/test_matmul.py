@@ -35,6 +35,12 @@ def positions_of(tiles, first=0, last=None):
     return tiles.positions(first, tiles.n_tiles if last is None else last).astype(np.int64)
 
 
+def product(one, other):
+    """one' @ other of integers, exact, by BLAS: in float64 as long as the sums are below 2^53."""
+    assert len(one) * np.abs(one).max(initial=0).astype(float) * np.abs(other).max(initial=0) < 2**53
+    return (one.T.astype(np.float64) @ other.astype(np.float64)).astype(np.int64)
+
+
 @pytest.mark.parametrize("width", WIDTHS)
 @pytest.mark.parametrize(("n", "d"), SHAPES)
 def test_position_sums(force, n, d, width):
@@ -42,7 +48,7 @@ def test_position_sums(force, n, d, width):
     positions = positions_of(tiles)
     sums, totals = gram.position_sums(tiles, 0, tiles.n_tiles, 1)
     assert sums.dtype == totals.dtype == np.int64
-    np.testing.assert_array_equal(sums, positions.T @ positions)
+    np.testing.assert_array_equal(sums, product(positions, positions))
     np.testing.assert_array_equal(totals, positions.sum(axis=0))
 
 
@@ -58,12 +64,12 @@ def test_weighted_position_sums(force, n, d, width):
     own = weights[:n, None].astype(np.int64)
     for threads in (1, 3):
         sums, totals = gram.position_sums(tiles, 0, tiles.n_tiles, threads, weights)
-        np.testing.assert_array_equal(sums, positions.T @ (own * positions))
+        np.testing.assert_array_equal(sums, product(positions, own * positions))
         np.testing.assert_array_equal(totals, (own * positions).sum(axis=0))
     first = tiles.n_tiles // 2
     rows = slice(64 * first, None)
     sums = gram.position_sums(tiles, first, tiles.n_tiles, 1, weights)[0]
-    np.testing.assert_array_equal(sums, positions[rows].T @ (own[rows] * positions[rows]))
+    np.testing.assert_array_equal(sums, product(positions[rows], own[rows] * positions[rows]))
 
 
 @pytest.mark.parametrize("n_draws", [2, 3])
@@ -79,7 +85,7 @@ def test_position_sums_of_packed_rows(force, bits, n_draws):
     tiles = pack(X, scheme, 0).tiles
     positions = positions_of(tiles)
     assert tiles.width == scheme.width
-    np.testing.assert_array_equal(gram.position_sums(tiles, 0, tiles.n_tiles, 1)[0], positions.T @ positions)
+    np.testing.assert_array_equal(gram.position_sums(tiles, 0, tiles.n_tiles, 1)[0], product(positions, positions))
 
 
 @pytest.mark.parametrize("block", [32, 64, 512])
@@ -92,7 +98,7 @@ def test_blocks_of_columns(force, d, block, monkeypatch):
     positions = positions_of(tiles)
     for threads in (1, 2, 5):
         sums, totals = gram.position_sums(tiles, 0, tiles.n_tiles, threads)
-        np.testing.assert_array_equal(sums, positions.T @ positions)
+        np.testing.assert_array_equal(sums, product(positions, positions))
         np.testing.assert_array_equal(totals, positions.sum(axis=0))
 
 

@@ -65,7 +65,7 @@ def key_of_rows(key):
     return parts[0] if len(parts) == 2 else key[0]
 
 
-@settings(max_examples=1000, deadline=None)
+@settings(max_examples=400, deadline=None)
 @given(KEYS)
 def test_any_key(key):
     """The same values, dtype and shape, or an IndexError where NumPy raises one."""

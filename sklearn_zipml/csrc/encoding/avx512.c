@@ -23,7 +23,7 @@ ZML_TARGET_INLINE __m512i set(uint32_t value) { return _mm512_set1_epi32((int)va
 /* A constant that stays in a register: compilers would make it anew, from a general register, wherever it is used. */
 ZML_TARGET_INLINE __m512i kept(uint32_t value) {
   __m512i x = set(value);
-  __asm__("" : "+v"(x));
+  ZML_KEEP(x);
   return x;
 }
 

@@ -26,6 +26,14 @@
  * for which one, is defined by the file that includes them. */
 #define ZML_TARGET_INLINE ZML_INLINE ZML_TARGET
 
+/* Keeps x in a register of 512 bits, and the compiler from knowing what it is; there are none where tests emulate them.
+ */
+#ifdef ZML_EMULATED_AVX512
+#define ZML_KEEP(x) ((void)0)
+#else
+#define ZML_KEEP(x) __asm__("" : "+v"(x))
+#endif
+
 /* Bytes of a tile are taken as parts of words. */
 #if defined(__BYTE_ORDER__) && __BYTE_ORDER__ == __ORDER_BIG_ENDIAN__
 #error "sklearn_zipml needs a little-endian processor"

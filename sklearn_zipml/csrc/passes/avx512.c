@@ -19,7 +19,7 @@
 
 /* Keeps a compiler from reading what is used twice from memory twice. */
 ZML_TARGET_INLINE __m512i read_once(__m512i v) {
-  __asm__("" : "+v"(v));
+  ZML_KEEP(v);
   return v;
 }
 

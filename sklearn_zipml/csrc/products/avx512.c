@@ -67,9 +67,7 @@ ZML_TARGET_INLINE void add_sixteen(int64_t *sums, __m512i sixteen, int scale, in
 
 /* A sum in a register of its own: compilers copy them otherwise, twice for every product. */
 ZML_TARGET_INLINE __m512i in_place(__m512i sum) {
-#ifndef EMULATED_AVX512
-  __asm__("" : "+v"(sum));
-#endif
+  ZML_KEEP(sum);
   return sum;
 }
 

@@ -1,7 +1,6 @@
 /* Compares the products with many vectors of every instruction set that runs here with sums in plain C.
  *
- * tests/stress/neon_check.sh runs it under emulation; tests/stress/c/avx512_check.sh compiles it with EMULATED_AVX512,
- * against intrinsics written in C, for machines without AVX-512. */
+ * tests/stress/neon_check.sh runs it under emulation. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -184,13 +183,9 @@ static void check(const char *name, const zml_matmul *by) {
 }
 
 int main(void) {
-#ifdef EMULATED_AVX512
-  check("avx512", &zml_matmul_avx512);
-#else
   const zml_kernels *kernels;
   for (int k = 0; (kernels = zml_available_kernels(k)); k++)
     check(kernels->name, kernels->matmul);
-#endif
   printf(failures ? "%d differences\n" : "no differences\n", failures);
   return failures != 0;
 }
