@@ -12,7 +12,8 @@ from .._storage.tiles import aligned_tiles
 from .._warnings import warn
 from .levels import column_range, constant_step
 
-CENTRE_ROWS = 256
+# Rows whose median is the centre, and that tell of outliers.
+CENTRE_ROWS, CROWDED_ROWS = 1024, 256
 # Part of a column's range below which differences are warned of.
 CROWDED = 1e-6
 
@@ -31,9 +32,7 @@ class FloatRows:
         self.offset, self.step = _column_scale(sample, low, high)
         self.low, self.high = (low - self.offset) / self.step, (high - self.offset) / self.step
         varies = low < high
-        sample -= self.offset
-        sample /= self.step
-        _warn_outliers(np.where(varies, sample, 0), column_names)
+        _warn_outliers(np.where(varies, (sample[:CROWDED_ROWS] - self.offset) / self.step, 0), column_names)
         codes = aligned_tiles(n, d, kernels.FLOAT_WIDTH)
         total, square = self._fill(codes.view(np.float32).reshape(len(codes), -1, kernels.TILE_ROWS), X, rows, n_jobs)
         self.deviation = np.where(varies, np.sqrt(np.maximum(0, square / n - (total / n) ** 2)), 0.0)
