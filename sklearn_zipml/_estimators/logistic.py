@@ -72,7 +72,7 @@ class ZipMLLogisticRegression(*_Base, BaseEstimator):
     max_iter : int, default=100
         Largest number of steps; each reads the packed rows twice.
     tol : float, default=1e-4
-        How far above its minimum the objective may be, in parts of itself.
+        How far above its minimum the objective may be, in parts of itself, and by 1e-13 of that of the zero model.
     warm_start : bool, default=False
         Start from the previous solution.
     n_jobs : int or None, default=None

@@ -1,7 +1,7 @@
 """A second-moment matrix factored once, for all targets."""
 
 import numpy as np
-from scipy.linalg import solve_triangular
+from scipy.linalg import eigh, solve_triangular
 from scipy.linalg.lapack import dpocon, dpotrs
 
 from .._kernels.threads import lapack
@@ -50,7 +50,7 @@ class Factor:
 
     def _take_eigenvectors(self, scaled, weights):
         self._cholesky = None
-        values, vectors = lapack(np.linalg.eigh, scaled)
+        values, vectors = _eigenvectors(scaled)
         self.lowest = float(values[0])
         keep = values > 4 * len(values) * EPS * values[-1]
         self._values, self._vectors = values[keep], vectors[:, keep]
@@ -102,6 +102,14 @@ class Factor:
 def is_positive_definite(matrix):
     """Whether a symmetric matrix has a Cholesky factor in float64."""
     return _upper_cholesky(matrix) is not None
+
+
+def _eigenvectors(matrix):
+    """Eigenvalues and eigenvectors of a symmetric matrix; where divide and conquer fails, by QR steps."""
+    try:
+        return lapack(np.linalg.eigh, matrix)
+    except np.linalg.LinAlgError:
+        return lapack(eigh, matrix, driver="ev")
 
 
 def _upper_cholesky(matrix):

@@ -58,7 +58,7 @@ class Diagonal:
         self.diagonal[:, -1:] = mean
         self.diagonal[:, :-1][:, objective.problem.unit == 0] = np.inf
         self.diagonal[self.diagonal == 0] = np.inf
-        self.is_exact = False
+        self.is_exact, self.rcond = False, 1.0
 
     def __call__(self, gradient):
         return gradient / self.diagonal
@@ -79,6 +79,7 @@ class Weighted:
         matrix = np.zeros((problem.d + 1,) * 2)
         matrix[:-1, :-1], matrix[-1, :-1], matrix[:-1, -1], matrix[-1, -1] = gram, centre * mean, centre * mean, mean
         self.factor = finished(objective, matrix, point.scale)
+        self.rcond = self.factor.rcond
 
     def __call__(self, gradient):
         return self.factor.solve(gradient)
@@ -101,6 +102,7 @@ class ByDirection:
         matrix[:-1, :-1] = problem.dense_curvature(sample_tiles(objective))
         matrix[-1, -1] = 1.0
         self.factors = [(bins == k, finished(objective, matrix * BIN**k, point.scale)) for k in np.unique(bins)]
+        self.rcond = min(factor.rcond for _, factor in self.factors)
 
     def __call__(self, gradient):
         along = self.vectors.T @ gradient
@@ -143,6 +145,7 @@ class AllPairs:
             blocks[:, -1] = blocks[:, :, :, -1] = 0.0
         matrix = blocks.reshape(n_outputs * size, n_outputs * size)
         self.factor = Factor(matrix, np.ones(len(matrix)))
+        self.rcond = self.factor.rcond
 
     def __call__(self, gradient):
         return self.factor.solve(gradient.reshape(1, -1)).reshape(gradient.shape)

@@ -8,7 +8,7 @@ from .._kernels.threads import one_blas_thread
 from . import softmax
 from .batches import pass_bytes
 from .calibration import calibration
-from .options import Result
+from .options import PERFECT, Result
 from .quasi_newton import Descent, descend
 from .rescaling import rescaled
 
@@ -56,7 +56,7 @@ def _fitted(objective, options, start, on_step):
     if stages.is_over:
         found = stages.stay(begin)
     else:
-        found = stages.descend(begin if start is None else start, options.tol, metric)
+        found = stages.descend(begin if start is None else start, options.tol, metric, verify=True)
     return _centred(stages.objective, rescaled(stages.objective, found.point)), stages.result(found)
 
 
@@ -77,7 +77,7 @@ class _Stages:
         """Have the objective calibrated from now on."""
         self.objective = self.objective.calibrated(found)
 
-    def descend(self, model, tol, metric=None):
+    def descend(self, model, tol, metric=None, verify=False):
         """The Descent from a model, with a metric to begin with."""
         done = self.n_iter
         found = descend(
@@ -87,6 +87,7 @@ class _Stages:
             self.options.max_iter - done,
             lambda number, point: self.on_step(done + number, point.model, point.value),
             metric,
+            verify,
         )
         self.n_iter += found.n_iter
         before = self._passes[-1] if self._passes else 0
@@ -114,6 +115,7 @@ class _Stages:
             bytes_read=[0, *(count * size for count in self._passes[1:])],
             stopped=found.stopped,
             tol=self.options.tol,
+            rounding=PERFECT,
         )
 
 

@@ -8,6 +8,8 @@ import numpy as np
 HALVINGS = 30
 # Part of the first objective that rounding hides: residuals of some 1e-9 of the targets.
 ROUNDING = 1e-17
+# The same of a loss that falls towards zero for ever where classes are told apart perfectly.
+PERFECT = 1e-13
 
 
 @dataclass(frozen=True)
@@ -45,6 +47,7 @@ class Result:
     bytes_read : list of int, by then
     stopped : bool, whether the caller ended it
     tol : float, the part of the objective that the gap was to be within; 0 asks for nothing
+    rounding : float, the part of the first objective that counts for nothing
     """
 
     z: np.ndarray
@@ -57,6 +60,7 @@ class Result:
     bytes_read: list = field(default_factory=list)
     stopped: bool = False
     tol: float = 0.0
+    rounding: float = ROUNDING
 
     @property
     def converged(self):
@@ -65,7 +69,7 @@ class Result:
 
     def is_within(self, tol):
         """Whether every target's objective is within a part tol of its minimum, or of the rounding of its start."""
-        return bool(np.all(self.gap <= tol * np.abs(self.objective) + ROUNDING * np.abs(self.losses[0])))
+        return bool(np.all(self.gap <= tol * np.abs(self.objective) + self.rounding * np.abs(self.losses[0])))
 
 
 def step_size_of(options, automatic):

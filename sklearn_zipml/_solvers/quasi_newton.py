@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from .inverse_curvature import inverse_curvature
-from .options import ROUNDING
+from .options import PERFECT
 
 MEMORY = 10
 # Decrease that a step has at least, in parts of what its slope promises, and slope that is flat enough.
@@ -20,6 +20,11 @@ MOST_TRIALS, MOST_STRETCH = 30, 8.0
 REFRESH = 3
 # The metric of a sample, or of blocks, may be so many times as curved as the objective.
 SAFETY = 4.0
+# What a Newton step may change margins by at most for half its decrement to tell, about, what there is to gain.
+NEAR_MARGINS = 0.5
+# Reciprocal condition number of a metric below which what it holds along its flattest directions is rounding, and how
+# much smaller than it is the decrement may seem then.
+BLURRED, BLUR_SAFETY = 1e-10, 1e4
 NEXT_TO_NOTHING = 1e-15
 
 
@@ -71,8 +76,11 @@ class Memory:
         return q
 
 
-def descend(objective, model, tol, max_iter, on_step=lambda number, point: False, metric=None):
+def descend(objective, model, tol, max_iter, on_step=lambda number, point: False, metric=None, verify=True):
     """Minimise a LogisticObjective from a model, to within a part tol of its minimum.
+
+    Along the columns of rows that were decided meanwhile the objective curves much less than a metric of before says,
+    and the gradient is small however far its minimum is. So it is taken anew where the fit seems to be done.
 
     Parameters
     ----------
@@ -82,6 +90,7 @@ def descend(objective, model, tol, max_iter, on_step=lambda number, point: False
     max_iter : int
     on_step : callable(number of steps, Point) -> bool; True ends the descent
     metric : callable or None, to begin with: that of another objective which differs but little
+    verify : bool, whether the gap has to be that of a metric of the very point
 
     Returns
     -------
@@ -89,44 +98,75 @@ def descend(objective, model, tol, max_iter, on_step=lambda number, point: False
     """
     point = objective.at(model)
     found = Descent(point, values=[point.value], passes=[1])
-    gradient, age, passes = objective.gradient(point), 0, 2
-    memory = None if metric is None else Memory(metric)
-    gained = np.inf
+    path = _Path(objective, found, tol, metric, verify)
     while True:
-        if memory is None or (age >= REFRESH and gained > SAFETY * tol * found.point.value):
-            memory, age = Memory(inverse_curvature(objective, found.point)), 0
-            passes += 1
-        found.metric = memory.metric
-        move = -memory(gradient)
-        slope = float((gradient * move).sum())
-        found.gap = _gap(objective, memory, found.point, gradient, slope, gained)
-        if found.gap <= tol * found.point.value + ROUNDING * found.values[0] or found.n_iter == max_iter:
+        path.aim()
+        if path.is_at_its_end():
             return found
-        if not slope < 0:
-            if not memory.pairs:
-                return found
-            memory = None
+        if path.memory is None:
             continue
-        line = objective.line(found.point, move)
-        step = _search(line, found.point.value, slope)
-        if step is None:
-            if memory.pairs or age:
-                memory = None
-                continue
-            if -slope <= NEXT_TO_NOTHING * max(found.values[0], found.point.value):
-                found.gap = min(found.gap, -slope)
+        if found.n_iter == max_iter or not (path.step() or path.memory is None):
             return found
-        length, point = step
-        gained = found.point.value - point.value
-        found.point = line.moved(point, length)
-        before, gradient = gradient, objective.gradient(found.point)
-        memory.add(length * move, gradient - before)
-        passes, age, found.n_iter = passes + 2, age + 1, found.n_iter + 1
-        found.values.append(found.point.value)
-        found.passes.append(passes)
-        if on_step(found.n_iter, found.point):
+        if path.memory is not None and on_step(found.n_iter, found.point):
             found.stopped = True
             return found
+
+
+class _Path:
+    """A descent under way. Without a memory, a metric of the point it has come to is to be taken."""
+
+    def __init__(self, objective, found, tol, metric, verify):
+        self.objective, self.found, self.tol, self.verify = objective, found, tol, verify
+        self.gradient, self.passes, self.gained = objective.gradient(found.point), 2, np.inf
+        self.memory, self.age = (None, 0) if metric is None else (Memory(metric), 1)
+
+    def aim(self):
+        """Where to go from here, and what there is to gain."""
+        found = self.found
+        if self.memory is None or (self.age >= REFRESH and self.gained > SAFETY * self.tol * found.point.value):
+            self.memory, self.age = Memory(inverse_curvature(self.objective, found.point)), 0
+            self.passes += 1
+        found.metric = self.memory.metric
+        self.move = -self.memory(self.gradient)
+        self.slope = float((self.gradient * self.move).sum())
+        gap = _gap(self.objective, self.memory, found.point, self.gradient, self.slope, self.gained)
+        found.gap = min(gap, found.point.value)
+
+    def is_at_its_end(self):
+        """Whether the gap is small enough, by a metric of this very point if it has to be."""
+        found = self.found
+        least = PERFECT * found.values[0]
+        enough = self.tol * found.point.value + least
+        if found.gap > enough or not self.verify or found.point.value <= least:
+            return found.gap <= enough
+        if self.age:
+            self.memory = None
+            return False
+        self.passes += 1
+        gap = _verified(self.objective, self.memory.metric, found.gap, self.gradient, self.move, enough)
+        found.gap = min(gap, found.point.value)
+        return found.gap <= enough
+
+    def step(self):
+        """Go where the objective is lower, if it is: else either the metric is to blame, or rounding."""
+        found = self.found
+        line = self.objective.line(found.point, self.move) if self.slope < 0 else None
+        step = line and _search(line, found.point.value, self.slope)
+        if step is None:
+            if self.memory.pairs or (line and self.age):
+                self.memory = None
+            elif line and -self.slope <= NEXT_TO_NOTHING * max(found.values[0], found.point.value):
+                found.gap = min(found.gap, -self.slope)
+            return False
+        length, point = step
+        self.gained = found.point.value - point.value
+        found.point = line.moved(point, length)
+        before, self.gradient = self.gradient, self.objective.gradient(found.point)
+        self.memory.add(length * self.move, self.gradient - before)
+        self.passes, self.age, found.n_iter = self.passes + 2, self.age + 1, found.n_iter + 1
+        found.values.append(found.point.value)
+        found.passes.append(self.passes)
+        return True
 
 
 def _gap(objective, memory, point, gradient, slope, gained):
@@ -139,6 +179,25 @@ def _gap(objective, memory, point, gradient, slope, gained):
         return max(by_metric, 0.0)
     gap = SAFETY / 2 * max(by_metric, -slope) / point.scale**4
     return max(gap, min(gained, 10 * gap)) if np.isfinite(gained) else gap
+
+
+def _verified(objective, metric, gap, gradient, move, enough):
+    """The gap, where the objective is about quadratic from here to its minimum; else a bound that holds anywhere.
+
+    Far out, where rows are decided, margins change by as much with every Newton step, however little each gains.
+    """
+    blur = BLUR_SAFETY if metric.rcond < BLURRED else 1.0
+    if blur * gap <= enough and np.abs(objective.image(move)).max(initial=0) <= NEAR_MARGINS:
+        return gap
+    return max(gap, _by_penalty(objective, gradient))
+
+
+def _by_penalty(objective, gradient):
+    """A bound on what is left to gain by the curvature of the penalty alone, intercepts apart."""
+    slopes = gradient[:, :-1]
+    with np.errstate(divide="ignore", over="ignore"):
+        bounds = np.divide(slopes**2, 2 * objective.ridge, out=np.zeros_like(slopes), where=slopes != 0)
+    return float(bounds.sum())
 
 
 def _search(line, value, slope):

@@ -110,7 +110,7 @@ def test_separable(n_classes, bits):
     y = np.digitize(X[:, 0], [-0.5, 0.5][: n_classes - 1])
     X[:, 0] += 5 * y
     for C in (1e6, np.inf):
-        model = ZipMLLogisticRegression(bits, C=C, max_iter=20, random_state=0)
+        model = ZipMLLogisticRegression(bits, C=C, max_iter=5, random_state=0)
         if C == np.inf and bits is None:
             with pytest.warns(ConvergenceWarning, match="max_iter"):
                 model.fit(X, y)
