@@ -165,7 +165,7 @@ def _cv_results(param, settings, scores, seconds, nbytes, epochs, losses):
     for name, array in (("test_score", scores), ("fit_time", seconds), ("sample_nbytes", nbytes), ("n_iter", epochs)):
         results |= {f"mean_{name}": array.mean(axis=0), f"std_{name}": array.std(axis=0)}
     if not np.isnan(losses).any():  # logistic regression has none
-        results["mean_rounding_loss"] = losses.mean(axis=0)
+        results |= {"mean_rounding_loss": losses.mean(axis=0), "std_rounding_loss": losses.std(axis=0)}
     results |= {f"split{k}_test_score": row for k, row in enumerate(scores)}
     results["rank_test_score"] = rankdata(-results["mean_test_score"], method="min").astype(np.int32)
     return results
