@@ -137,7 +137,7 @@ class ZipMLLSSVC(ScoreOfOwnTarget, ClassifierMixin, ZipMLModel):
     ConvergenceWarning
         When max_iter epochs were not enough.
     RoundingWarning
-        When the samples have too few bits, see there.
+        When so few bits make the model worse on new rows; it names the width that would do.
 
     See Also
     --------
@@ -247,8 +247,7 @@ class ZipMLLSSVC(ScoreOfOwnTarget, ClassifierMixin, ZipMLModel):
 
         task = FitTask(self, X, y, sample_weight, self.max_iter, attributes)
         model = self._fit_linear(X, targets, weights, self._penalty_in(unit), task, dtype, stratify=labels)
-        vars(self).update(attributes(*model))
-        self.rounding_loss_ = number_of_one(self.rounding_loss_, len(self.coef_) == 1)
+        vars(self).update(attributes(*model), rounding_loss_=number_of_one(self.rounding_loss_, len(model[0]) == 1))
         task.end()
         return self
 

@@ -146,7 +146,7 @@ class ZipMLRegressor(ScoreOfOwnTarget, RegressorMixin, ZipMLModel):
     ConvergenceWarning
         When max_iter epochs were not enough.
     RoundingWarning
-        When the samples have too few bits, see there.
+        When so few bits make the model worse on new rows; it names the width that would do.
 
     See Also
     --------
