@@ -17,7 +17,7 @@ import numpy as np
 from claims_data import ALPHA, check, settings
 from sklearn.exceptions import ConvergenceWarning
 
-from sklearn_zipml import DoubleSamplingQuantizer
+from sklearn_zipml import DoubleSamplingQuantizer, RoundingWarning
 
 matplotlib.use("Agg")
 import matplotlib.pyplot as plt
@@ -244,6 +244,7 @@ def main():
         check()
         return
     warnings.simplefilter("ignore", ConvergenceWarning)
+    warnings.simplefilter("ignore", RoundingWarning)  # what it costs is in the tables
     found, missing = settings(options.data, options.fetch)
     cells = {}
     for name, claim in CLAIMS.items():

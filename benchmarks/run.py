@@ -27,7 +27,7 @@ from sklearn.preprocessing import StandardScaler
 from threadpoolctl import threadpool_limits
 
 import sklearn_zipml
-from sklearn_zipml import DoubleSamplingQuantizer, ZipMLRegressor
+from sklearn_zipml import DoubleSamplingQuantizer, RoundingWarning, ZipMLRegressor
 from sklearn_zipml._kernels.dispatch import available_kernels, cpu_name, kernels
 
 SIZES = {
@@ -334,6 +334,7 @@ def main():
     options = parser.parse_args()
     size, repeats = SIZES["small" if options.small else "full"], 1 if options.small else options.repeats
     warnings.simplefilter("ignore", ConvergenceWarning)
+    warnings.simplefilter("ignore", RoundingWarning)  # what it costs is in the tables
     results = {"machine": machine(), "shape": size["fit"], "rates": rates(size, repeats)}
     results["kernels"], results["threads"] = kernel_rates(size, repeats), thread_rates(size, repeats)
     results["fits"], results["memory"], results["searches"] = whole_fits(size, repeats)

@@ -23,6 +23,7 @@ from ._inspection.recommend_bits import recommend_bits
 from ._kernels.dispatch import show_versions
 from ._packed_matrix import PackedMatrix
 from ._version import __version__ as __version__
+from ._warnings import RoundingWarning
 
 __all__ = [
     "BitWidthCurveDisplay",
@@ -30,6 +31,7 @@ __all__ = [
     "DoubleSamplingQuantizer",
     "LevelsDisplay",
     "PackedMatrix",
+    "RoundingWarning",
     "ZipMLLSSVC",
     "ZipMLLSSVCCV",
     "ZipMLLogisticRegression",

@@ -9,6 +9,26 @@ _PACKAGE = str(Path(__file__).parent)
 _WRAPPERS = (str(Path("sklearn", "base.py")), str(Path("sklearn", "utils", "_set_output.py")))
 
 
+class RoundingWarning(UserWarning):
+    """Warns that samples of so few bits make a model worse on new rows.
+
+    Raised by ``fit`` where its ``rounding_loss_`` is above .01, and above the standard error that R² has on as many
+    rows. It names the loss, the width, and the width that would do.
+
+    Examples
+    --------
+    >>> import warnings
+    >>> import numpy as np
+    >>> from sklearn_zipml import RoundingWarning, ZipMLRegressor
+    >>> X = np.random.default_rng(0).normal(size=(2000, 50))
+    >>> with warnings.catch_warnings():
+    ...     warnings.simplefilter("ignore", RoundingWarning)
+    ...     model = ZipMLRegressor(2, random_state=0).fit(X, X.sum(axis=1))
+    >>> model.rounding_loss_ > 0.01
+    True
+    """
+
+
 def warn(message, category=UserWarning):
     """Warn as if the warning came from the first caller outside this package."""
     depth, frame = 1, sys._getframe(0)

@@ -19,6 +19,7 @@ from sklearn_zipml import (
     DoubleSamplingQuantizer,
     LevelsDisplay,
     PackedMatrix,
+    RoundingWarning,
     ZipMLLSSVC,
     ZipMLLSSVCCV,
     ZipMLLogisticRegression,
@@ -56,6 +57,7 @@ fewer: PackedMatrix = again.requantize(2, random_state=1)
 found = recommend_bits(X, y)
 register_onnx_converters()
 show_versions()
+category: type[UserWarning] = RoundingWarning
 BitWidthCurveDisplay.from_estimator(model, X, y)
 ConvergenceDisplay.from_estimator(model)
 LevelsDisplay.from_estimator(quantizer, X, column=1)

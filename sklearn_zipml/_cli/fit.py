@@ -36,6 +36,7 @@ def fit(options):
         "epochs": model.n_iter_,
         "seconds": round(seconds, 3),
         f"train_{measure}": round(model.score(train[0], train[0].target), 6),
+        "rounding_loss": round(float(np.max(model.rounding_loss_)), 6),
     }
     if test is not None:
         result |= {"test_rows": len(test), f"test_{measure}": round(model.score(test, test.target), 6)}

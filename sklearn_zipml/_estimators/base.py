@@ -23,6 +23,7 @@ from .._seeds import draw_seed
 from .._solvers.normal_equations import NormalEquations
 from .._solvers.objective import Quadratic
 from .._solvers.problem import Problem
+from .._solvers.rounding_loss import rounding_loss
 from .._solvers.solver import Options as SolverOptions
 from .._solvers.solver import objective_of, solve
 from .._state import StableState
@@ -33,6 +34,7 @@ from .convergence import not_converged
 from .doc_link import DocumentationLink
 from .guard import CheckedParameters
 from .predict import linear_predictions
+from .rounding import warn_of_rounding
 from .training_rows import training_rows
 from .validation import check_samples
 
@@ -144,6 +146,8 @@ class ZipMLModel(StableState, CheckedParameters, DocumentationLink, CallbackSupp
             warn(not_converged(self, result), ConvergenceWarning)
         self._n_rows, self._total_weight = len(targets), fit.total
         self._set_history(result, matrix, fit.scale, monitor)
+        self.rounding_loss_ = rounding_loss(fit.objective, result.z, result.objective)
+        warn_of_rounding(self, fit.objective, result.objective)
         coef, intercept = coefficients(result.z if monitor.best is None else monitor.best)
         if not (np.isfinite(coef).all() and np.isfinite(intercept).all()):
             raise ValueError("The coefficients exceed the range of float64: rescale X or y.")
@@ -215,14 +219,15 @@ class ZipMLModel(StableState, CheckedParameters, DocumentationLink, CallbackSupp
         some = (targets, weights) if rows is None else (targets[rows], weights[rows])
         moments.add(matrix, *some, threads_of(self.n_jobs))
         alpha = penalty(moments.total)
-        coef, intercept, loss = moments.minimum(alpha, self.fit_intercept, dtype)
+        found = moments.minimum(alpha, self.fit_intercept, dtype)
+        coef, intercept, loss = found.coef, found.intercept, found.objective
         if not (np.isfinite(coef).all() and np.isfinite(intercept).all()):
             raise ValueError("The coefficients exceed the range of float64: rescale X or y.")
         self._n_rows, self._total_weight = moments.n_rows, float(moments.total)
         self.n_iter_ = 1
         self.loss_curve_ = [loss] if self._moments is None else [*self.loss_curve_, loss]
         self.sample_bits_ = matrix.sample_bits if isinstance(matrix, PackedRows) else None
-        self._moments = moments
+        self._moments, self.rounding_loss_ = moments, found.rounding_loss()
         return coef, intercept
 
     def _split(self, n, weights, random_state, stratify):

@@ -18,6 +18,7 @@ from .callbacks import FitTask
 from .export import plain_classifier
 from .guard import all_or_nothing
 from .labels import check_warm_classes, choose, coded
+from .rounding import number_of_one
 from .score import ScoreOfOwnTarget
 from .validation import check_labels, check_samples_and_target, check_weights, in_units, weights_of_classes
 
@@ -119,6 +120,8 @@ class ZipMLLSSVC(ScoreOfOwnTarget, ClassifierMixin, ZipMLModel):
         Bits the training samples were stored in.
     sample_nbytes_ : int
         Memory of the training samples, in bytes.
+    rounding_loss_ : float or array of shape (n_classes,)
+        Estimated R² of decision values that rounding X has cost, see :class:`ZipMLRegressor`.
     n_features_in_ : int
         Number of features.
     feature_names_in_ : array of shape (n_features,)
@@ -133,6 +136,8 @@ class ZipMLLSSVC(ScoreOfOwnTarget, ClassifierMixin, ZipMLModel):
     -----
     ConvergenceWarning
         When max_iter epochs were not enough.
+    RoundingWarning
+        When so few bits make the model worse on new rows; it names the width that would do.
 
     See Also
     --------
@@ -242,7 +247,7 @@ class ZipMLLSSVC(ScoreOfOwnTarget, ClassifierMixin, ZipMLModel):
 
         task = FitTask(self, X, y, sample_weight, self.max_iter, attributes)
         model = self._fit_linear(X, targets, weights, self._penalty_in(unit), task, dtype, stratify=labels)
-        vars(self).update(attributes(*model))
+        vars(self).update(attributes(*model), rounding_loss_=number_of_one(self.rounding_loss_, len(model[0]) == 1))
         task.end()
         return self
 
@@ -309,6 +314,7 @@ class ZipMLLSSVC(ScoreOfOwnTarget, ClassifierMixin, ZipMLModel):
         coef, intercept = self._partial_fit_linear(X, targets, weights, self._penalty_in(unit), dtype)
         self.classes_, self._weight_unit = classes, unit
         self.coef_, self.intercept_ = coef.astype(dtype), intercept.astype(dtype)
+        self.rounding_loss_ = number_of_one(self.rounding_loss_, len(self.coef_) == 1)
         return self
 
     def _penalty_in(self, unit):

@@ -73,6 +73,8 @@ class ZipMLLSSVCCV(ScoreOfOwnTarget, ClassifierMixin, ZipMLSearch):
         to the same rows with the same integer random_state: to the bit.
     intercept_ : array of shape (1,) or (n_classes,)
         Intercepts of the same.
+    rounding_loss_ : float or array of shape (n_classes,)
+        Estimated R² of decision values that rounding has cost it, see :class:`ZipMLLSSVC`.
     n_features_in_ : int
         Number of features.
     feature_names_in_ : array of shape (n_features,)
@@ -171,7 +173,7 @@ class ZipMLLSSVCCV(ScoreOfOwnTarget, ClassifierMixin, ZipMLSearch):
         model = ZipMLLSSVC(plan.widths[width], C=Cs[best], random_state=plan.seed, **settings)
         model = self._refit(model, packed, data)
         self.C_, self.sample_bits_ = Cs[best], model.sample_bits_
-        self.coef_, self.intercept_ = model.coef_, model.intercept_
+        self.coef_, self.intercept_, self.rounding_loss_ = model.coef_, model.intercept_, model.rounding_loss_
         return self
 
     decision_function = ZipMLLSSVC.decision_function

@@ -13,6 +13,7 @@ from sklearn.base import RegressorMixin, _fit_context
 from .._typing import Levels, RandomState, Samples, Sampling
 from .guard import all_or_nothing
 from .regressor import ZipMLRegressor, _attributes, _coefficient_dtype
+from .rounding import number_of_one
 from .score import ScoreOfOwnTarget
 from .search import SHARED, Plan, SearchData, ZipMLSearch
 from .validation import check_samples_and_target, check_weights
@@ -73,6 +74,8 @@ class ZipMLRegressorCV(ScoreOfOwnTarget, RegressorMixin, ZipMLSearch):
         such fit for each alpha, to its targets.
     intercept_ : float or array of shape (n_targets,)
         Intercept of the same.
+    rounding_loss_ : float or array of shape (n_targets,)
+        Estimated R² that rounding has cost it, see :class:`ZipMLRegressor`.
     n_features_in_ : int
         Number of features.
     feature_names_in_ : array of shape (n_features,)
@@ -163,14 +166,16 @@ class ZipMLRegressorCV(ScoreOfOwnTarget, RegressorMixin, ZipMLSearch):
         best, width = self._best_of(plan, scores, per_target)
         settings = {name: getattr(self, name) for name in SHARED}
         coef, intercept = np.empty((targets.shape[1], X.shape[1])), np.empty(targets.shape[1])
+        losses = np.empty(targets.shape[1])
         chosen = np.broadcast_to(best, targets.shape[1])
         for a in np.unique(chosen):
             model = ZipMLRegressor(plan.widths[width], alpha=alphas[a], random_state=plan.seed, **settings)
             some = np.flatnonzero(chosen == a)
             model = self._refit(model, packed, replace(data, y=y if y.ndim == 1 else y[:, some]))
-            coef[some], intercept[some] = model.coef_, model.intercept_
+            coef[some], intercept[some], losses[some] = model.coef_, model.intercept_, model.rounding_loss_
         self.alpha_, self.sample_bits_ = np.asarray(alphas)[best] if per_target else alphas[best], model.sample_bits_
         vars(self).update(_attributes(y, coef, intercept, dtype))
+        self.rounding_loss_ = number_of_one(losses, y.ndim == 1)
         return self
 
     def _is_per_target(self, y):

@@ -14,6 +14,8 @@ from .._typing import Samples
 from .bit_widths import Steps, cross_validate_widths
 from .plotting import axes, byte_unit, plain, style
 
+# Name of the score that `rounding_loss_` is a part of
+R2 = "R²"
 # Parts of the height of the axes: bars of memory, room above them, and room for the legend
 BARS, GAP, LEGEND = 0.24, 0.05, 0.12
 
@@ -39,6 +41,8 @@ class BitWidthCurveDisplay:
         Name of the width.
     score_name : str, default="Score"
         Name of the score.
+    rounding_loss : array of shape (n_bits,) or None, default=None
+        Mean estimate of the R² lost, ``rounding_loss_`` of the fits.
 
     Attributes
     ----------
@@ -58,6 +62,8 @@ class BitWidthCurveDisplay:
         The same as error bars.
     bars_ : matplotlib BarContainer or None
         Memory, None without it.
+    estimate_lines_ : list of matplotlib Line2D or None
+        Full precision less the estimated loss, where the score is R² and the loss is known; else None.
 
     See Also
     --------
@@ -83,6 +89,7 @@ class BitWidthCurveDisplay:
         full_nbytes: float,
         param: str = "sample_bits",
         score_name: str = "Score",
+        rounding_loss: ArrayLike | None = None,
     ) -> None:
         check_parameters(
             {"score_name": [str], "param": [str]}, {"score_name": score_name, "param": param}, "BitWidthCurveDisplay"
@@ -94,6 +101,7 @@ class BitWidthCurveDisplay:
         self.full_nbytes = full_nbytes
         self.param = param
         self.score_name = score_name
+        self.rounding_loss = None if rounding_loss is None else np.asarray(rounding_loss)
 
     @classmethod
     def from_estimator(
@@ -164,7 +172,7 @@ class BitWidthCurveDisplay:
             Steps(estimator, param, X), X, y, bits=bits, cv=cv, scoring=scoring, n_jobs=n_jobs, groups=groups
         )
         if scoring is None:
-            name = "accuracy" if is_classifier(estimator) else "R²"
+            name = "accuracy" if is_classifier(estimator) else R2
         else:
             name = scoring if isinstance(scoring, str) else getattr(scoring, "__name__", "Score")
         return cls.from_cv_results(results, score_name=name, **plot_kw)
@@ -218,6 +226,7 @@ class BitWidthCurveDisplay:
             full_nbytes=float(cv_results["mean_sample_nbytes"][-1]),
             param=key.removeprefix("param_"),
             score_name=score_name,
+            rounding_loss=cv_results["mean_rounding_loss"][:-1] if "mean_rounding_loss" in known else None,
         )
         return display.plot(**plot_kw)
 
@@ -281,6 +290,7 @@ class BitWidthCurveDisplay:
         else:
             self._plot_line(bits, scores, line_kw, fill_between_kw, std_display_style)
         self._plot_full(sign * self.full_scores.mean(), full_kw)
+        self._plot_estimate(bits, order, sign)
         label = score_label(self.score_name, negate_score) if score_name is None else score_name
         self.ax_.set(xlabel=self.param, ylabel=label, xscale="linear", xticks=bits)
         if self.param == "sample_bits" if memory is None else memory:
@@ -317,6 +327,20 @@ class BitWidthCurveDisplay:
 
         full = {"color": "0.25", "linestyle": "--", "linewidth": 1.2, "label": "full precision"}
         self.full_line_ = self.ax_.axhline(score, **style(Line2D, full, full_kw))
+
+    def _plot_estimate(self, bits, order, sign):
+        """What the fits themselves say that scores will be: full precision less their estimated loss."""
+        self.estimate_lines_ = None
+        if self.score_name == R2 and self.param == "sample_bits" and self.rounding_loss is not None:
+            estimate = sign * (self.full_scores.mean() - self.rounding_loss[order])
+            line = {
+                "color": "0.25",
+                "linestyle": ":",
+                "marker": "x",
+                "linewidth": 1.2,
+                "label": "estimate from the fit",
+            }
+            self.estimate_lines_ = self.ax_.plot(bits, estimate, **line)
 
     def _plot_memory(self, bits, nbytes, bar_kw):
         """Bars below the scores, on an axis of their own; the score's axis makes room for them and for the legend."""

@@ -1,6 +1,7 @@
 """Cross-validated scores over bit widths: rows of a fold are packed once, at 8 bits, and requantized for a fit."""
 
 import time
+import warnings
 from collections.abc import Iterable
 
 import numpy as np
@@ -20,6 +21,7 @@ from .._kernels.threads import N_JOBS
 from .._packed_matrix import PackedMatrix
 from .._parameters import check_parameters, is_integer
 from .._scheme import draws_of
+from .._warnings import RoundingWarning
 
 WIDTHS = (1, 2, 3, 4, 8)
 CONSTRAINTS = {"scoring": [StrOptions(set(get_scorer_names())), callable, None], "cv": ["cv_object"], "n_jobs": N_JOBS}
@@ -48,8 +50,7 @@ def cross_validate_widths(steps, X, y, *, bits, cv, scoring, n_jobs, groups=None
     results = Parallel(n_jobs=n_jobs)(
         delayed(_score_fold)(steps, settings, scorer, X, y, train, test) for train, test in folds.split(X, y, groups)
     )
-    scores, seconds, nbytes, epochs = np.moveaxis(np.array(results), -1, 0)
-    return _cv_results(steps.param, settings, scores, seconds, nbytes, epochs)
+    return _cv_results(steps.param, settings, *np.moveaxis(np.array(results), -1, 0))
 
 
 def target_of(X, y):
@@ -140,26 +141,31 @@ class Steps:
 
 
 def _score_fold(steps, settings, scorer, X, y, train, test):
-    """Score, seconds of the fit, bytes of its samples, and epochs, for every setting."""
+    """Score, seconds of the fit, bytes of its samples, epochs, and estimated loss, for every setting."""
     (X, X_test), (y, y_test) = ([_safe_indexing(data, rows) for rows in (train, test)] for data in (X, y))
     floats, packed, X_test = steps.stored(*steps.transformed(X, X_test, y))
     rows = []
     for value in settings:
         model = steps.candidate(value)
         start = time.perf_counter()
-        model.fit(floats if model.sample_bits is None else packed, y)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", RoundingWarning)  # what it costs is what is being found out
+            model.fit(floats if model.sample_bits is None else packed, y)
         seconds = time.perf_counter() - start
-        rows.append((scorer(model, X_test, y_test), seconds, model.sample_nbytes_, model.n_iter_))
+        loss = np.mean(getattr(model, "rounding_loss_", np.nan))
+        rows.append((scorer(model, X_test, y_test), seconds, model.sample_nbytes_, model.n_iter_, loss))
     return rows
 
 
-def _cv_results(param, settings, scores, seconds, nbytes, epochs):
+def _cv_results(param, settings, scores, seconds, nbytes, epochs, losses):
     """Arrays (folds, settings) under the names that searches use."""
     values = np.empty(len(settings), dtype=object)
     values[:] = settings
     results = {f"param_{param}": values, "params": [{param: value} for value in settings]}
     for name, array in (("test_score", scores), ("fit_time", seconds), ("sample_nbytes", nbytes), ("n_iter", epochs)):
         results |= {f"mean_{name}": array.mean(axis=0), f"std_{name}": array.std(axis=0)}
+    if not np.isnan(losses).any():  # logistic regression has none
+        results |= {"mean_rounding_loss": losses.mean(axis=0), "std_rounding_loss": losses.std(axis=0)}
     results |= {f"split{k}_test_score": row for k, row in enumerate(scores)}
     results["rank_test_score"] = rankdata(-results["mean_test_score"], method="min").astype(np.int32)
     return results

@@ -65,7 +65,9 @@ def recommend_bits(
         ``sample_bits``, the recommended width (None, or the width of a PackedMatrix, if no smaller one is good
         enough), ``tolerance`` as given, and ``cv_results_``, the evidence, a dict in the form searches use:
         ``param_sample_bits``, ``mean_test_score``, ``std_test_score``, ``split0_test_score`` and so on,
-        ``mean_sample_nbytes``, ``mean_n_iter``, ``mean_fit_time``; the last entry is full precision.
+        ``mean_sample_nbytes``, ``mean_n_iter``, ``mean_fit_time``, and of least squares ``mean_rounding_loss``, the
+        estimate ``rounding_loss_`` of the fits, which unlike a score does not depend on the test rows; the last entry
+        is full precision.
         ``BitWidthCurveDisplay.from_cv_results`` draws it.
 
     Raises

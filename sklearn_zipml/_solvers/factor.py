@@ -66,6 +66,11 @@ class Factor:
         """Whether directions were left out."""
         return self._free is not None
 
+    @property
+    def n_left_out(self):
+        """Number of these directions."""
+        return self._free.shape[1] if self.is_singular else 0
+
     def solve(self, right):
         """The solution for right sides (targets, columns), of the same shape."""
         right = right * self.inverse

@@ -16,7 +16,8 @@ from .compensation import Compensation, dense_compensation, dense_ratio, noisy_c
 from .factor import Factor
 from .float_moments import FloatMoments
 from .packed_sums import NOISE_STEPS, PackedSums, noise_by_code
-from .problem import is_dense_cheap
+from .problem import DENSE_COLUMNS, is_dense_cheap
+from .rounding_loss import FittedMoments, SolvedInverse, WholeInverse, part_of
 
 MOST_COLUMNS = 8192
 # Exponent of two of weights beyond which their squares, and products, leave the range of float64: rows of these are
@@ -81,6 +82,56 @@ class SumsGrid:
             spread = float(size @ sums.noise_products @ size) / sums.n_rows / count**2
         own = 1 / sums.effective_rows
         return count * max(1.0, spread) * (own + (1 - own) * self.collision_probability)
+
+
+@dataclass(frozen=True)
+class Fitted:
+    """What the minimum was found from, in columns scaled to about one.
+
+    Attributes
+    ----------
+    matrix : float64 (columns, columns), second moments with ridge, less the compensation
+    ridge : float64 (columns,)
+    taken : Compensation
+    rows : float, independent ones
+    models : float64 (outputs, columns)
+    residual, squares, variance : float64 (outputs,), of the targets, mean squares of what is left of them, and theirs
+    """
+
+    matrix: np.ndarray
+    ridge: np.ndarray
+    taken: Compensation
+    rows: float
+    models: np.ndarray
+    residual: np.ndarray
+    squares: np.ndarray
+    variance: np.ndarray
+
+
+@dataclass(frozen=True)
+class Solution:
+    """Coefficients (outputs, features), intercepts, and their objective summed over outputs."""
+
+    coef: np.ndarray
+    intercept: np.ndarray
+    objective: float
+    fitted: Fitted
+
+    def rounding_loss(self):
+        """See `rounding_loss.rounding_loss`."""
+        fitted, noise = self.fitted, self.fitted.taken.noise
+        loss = np.zeros(len(self.coef))
+        if noise.any():
+            models, d = fitted.models, len(noise)
+            if fitted.rows <= d + 1:
+                loss = models**2 @ noise
+            else:
+                matrix, lift = fitted.matrix, fitted.taken.lift
+                whole = d <= DENSE_COLUMNS or lift.size
+                inverse = WholeInverse(matrix) if whole else SolvedInverse(matrix.__matmul__, np.diag(matrix))
+                moments = FittedMoments(inverse, noise, fitted.ridge, fitted.taken.tau, lift, fitted.rows)
+                loss = moments.loss(models, np.maximum(0, fitted.residual))
+        return part_of(loss, fitted.variance, fitted.squares)
 
 
 class NormalEquations:
@@ -196,7 +247,7 @@ class NormalEquations:
 
         Returns
         -------
-        coef (outputs, features), intercept (outputs,), objective summed over outputs
+        Solution
         """
         seen = self._seen()
         self._check_range(seen)
@@ -223,7 +274,10 @@ class NormalEquations:
         with np.errstate(over="ignore", invalid="ignore"):
             quadratic = (in_scale * (scaled @ in_scale)).sum()
             loss = float(np.trace(square) - 2 * (coef * cross).sum() + quadratic) / 2
-        return coef.T, intercept, loss if np.isfinite(loss) else np.finfo(np.float64).max
+            residual = np.diag(square) - 2 * (coef * cross).sum(axis=0) + ((gram @ coef) * coef).sum(axis=0)
+        targets = np.diag(square), np.diag(seen.scatter)[self.d :] / seen.total
+        fitted = Fitted(scaled, ridge, taken, _independent_rows(seen, noise), in_scale.T, residual, *targets)
+        return Solution(coef.T, intercept, loss if np.isfinite(loss) else np.finfo(np.float64).max, fitted)
 
     def _check_range(self, seen):
         """Refuse columns whose squares leave the range of float64, which is known when all rows are."""
@@ -245,6 +299,12 @@ def _compensation(curvature, noise, seen):
     if ratio < 0.25 and is_dense_cheap(seen.n_rows, len(noise)):
         return dense_compensation(curvature, noise, noisy, ratio)
     return Compensation.even(tau_of(ratio, lambda: dense_ratio(curvature, noise, noisy)), noise)
+
+
+def _independent_rows(seen, noise):
+    """Rows, less what repeated ones and heavy tails take off them: those of the ratio that the compensation goes by."""
+    count = noisy_columns(noise).sum()
+    return seen.n_rows if not count else min(seen.n_rows, count * seen.n_rows**2 / seen.noisy_rows)
 
 
 Moments = NormalEquations  # their name in pickles of older versions

@@ -83,9 +83,9 @@ def _in_one_round(engine, sites, common, task):
     equations = engine.result(future)
     engine.release([*sums, future])
     total = equations.total
-    model = equations.minimum(task.penalty(total), task.settings.fit_intercept, common.dtype)
+    found = equations.minimum(task.penalty(total), task.settings.fit_intercept, common.dtype)
     sent = len(sites) * equations.nbytes
-    return Fitted(*model[:2], total, "gram", 1, sent, sent // 2, [model[2]])
+    return Fitted(found.coef, found.intercept, total, "gram", 1, sent, sent // 2, [found.objective])
 
 
 def _in_rounds(engine, sites, common, task):

@@ -83,7 +83,15 @@ def test_scikit_learn_checks(estimator, check):
         warnings.filterwarnings("ignore", message=".* did not converge", category=ConvergenceWarning)
         # before 1.8 one has four rows of a class for five folds
         warnings.filterwarnings("ignore", message="The least populated class", category=UserWarning)
+        if not has_few_bits(estimator):  # rounding to the default costs nothing that is worth a word
+            warnings.simplefilter("error", sklearn_zipml.RoundingWarning)
         check(estimator)
+
+
+def has_few_bits(estimator):
+    """Whether a model stores, or tries, fewer bits than the default, or spends them on two draws."""
+    bits = np.ravel(getattr(estimator, "sample_bits", 4)).tolist()
+    return min((b for b in bits if b is not None), default=8) < 4 or getattr(estimator, "sampling", "") == "double"
 
 
 def test_expected_failures_are_no_more_than_those_of_sgd_regressor():

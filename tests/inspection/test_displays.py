@@ -67,7 +67,8 @@ def test_bit_width_curve():
     assert (display.ax_.get_xlabel(), display.ax_.get_ylabel()) == ("sample_bits", "R²")
     assert display.ax_.get_xscale() == "linear" and list(display.ax_.get_xticks()) == [1, 4, 8]
     names = [text.get_text() for text in display.ax_.get_legend().get_texts()]
-    assert names == ["test folds, mean ± std", "full precision"]
+    assert names == ["test folds, mean ± std", "full precision", "estimate from the fit"]
+    assert_allclose(display.estimate_lines_[0].get_ydata(), display.full_scores.mean() - display.rounding_loss[order])
 
 
 def test_bars_of_memory_stay_below_the_scores():
@@ -120,7 +121,7 @@ def test_bit_width_curve_spread_and_sign():
     assert line.get_color() == "green" and len(caps) == 2
     assert_allclose(line.get_ydata(), -display.test_scores.mean(axis=1))
     assert display.full_line_.get_ydata()[0] > 0
-    assert display.ax_.get_ylabel() == "Mean squared error"
+    assert display.ax_.get_ylabel() == "Mean squared error" and display.estimate_lines_ is None  # that is of R²
     display.plot(std_display_style=None, score_name="loss")
     assert display.fill_between_ is None and display.errorbar_ is None and len(display.lines_) == 1
     assert display.ax_.get_ylabel() == "loss"

@@ -9,7 +9,14 @@ from sklearn.model_selection import GroupKFold, KFold, cross_val_score
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from sklearn_zipml import DoubleSamplingQuantizer, PackedMatrix, ZipMLLSSVC, ZipMLRegressor, recommend_bits
+from sklearn_zipml import (
+    DoubleSamplingQuantizer,
+    PackedMatrix,
+    ZipMLLogisticRegression,
+    ZipMLLSSVC,
+    ZipMLRegressor,
+    recommend_bits,
+)
 from sklearn_zipml._inspection.bit_widths import Steps, cross_validate_widths
 
 
@@ -31,6 +38,19 @@ def test_smallest_width_within_the_tolerance():
         assert found.sample_bits == (min(good) if good else None)
         chosen.append(found.sample_bits or 32)
     assert chosen == sorted(chosen, reverse=True) and chosen[-1] == 1 and chosen[0] > 2
+
+
+@pytest.mark.filterwarnings("error::sklearn_zipml.RoundingWarning")
+def test_estimated_losses_are_told():
+    """Those of the fits of every width, without warnings; they are near what the scores lose."""
+    X, y = data(3000, 30)
+    results = recommend_bits(X, y, bits=[2, 3, 8], cv=3).cv_results_
+    estimated, scores = results["mean_rounding_loss"], results["mean_test_score"]
+    assert estimated[-1] == 0 and np.all(np.diff(estimated) < 0) and results["std_rounding_loss"].shape == (4,)
+    lost = scores[-1] - scores
+    assert lost[0] / 2 < estimated[0] < 2 * lost[0]
+    logistic = recommend_bits(X, y > 0, bits=[2], cv=3, estimator=ZipMLLogisticRegression(random_state=0)).cv_results_
+    assert "mean_rounding_loss" not in logistic
 
 
 def test_lossless_columns_need_one_bit():

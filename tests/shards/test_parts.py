@@ -68,9 +68,9 @@ def test_moments(parts):
     local = ZipMLRegressor(random_state=0).partial_fit(X, y)
     for order in (shards, shards[::-1]):
         sums = moments.merged([moments.moments([shard], TargetCode(), SEED) for shard in order])
-        coef, intercept, _ = sums.minimum(1e-4, True, np.float64)
-        np.testing.assert_array_equal(coef[0], local.coef_)
-        assert intercept[0] == local.intercept_
+        found = sums.minimum(1e-4, True, np.float64)
+        np.testing.assert_array_equal(found.coef[0], local.coef_)
+        assert found.intercept[0] == local.intercept_
     assert sums.nbytes > 5 * 5 * 8
 
 

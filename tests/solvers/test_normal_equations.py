@@ -108,7 +108,8 @@ def test_merge():
         return equations
 
     def minimum(equations):
-        return equations.minimum(0.1, True, np.float64)
+        found = equations.minimum(0.1, True, np.float64)
+        return found.coef, found.intercept, found.objective
 
     parts = np.array_split(np.random.default_rng(1).permutation(3000), 4)
     whole, shares = minimum(seen((packed, np.arange(3000)))), [seen((packed, rows)) for rows in parts]

@@ -200,7 +200,7 @@ def public_parameters():
         public = getattr(zipml, name)
         members = inspect.getmembers(public, callable) if inspect.isclass(public) else [("", public)]
         for member, function in members:
-            if member.startswith("_") or not function.__module__.startswith("sklearn_zipml"):
+            if member.startswith("_") or not (getattr(function, "__module__", "") or "").startswith("sklearn_zipml"):
                 continue
             found |= {(".".join(filter(None, (name, member))), parameter) for parameter in parameters_of(function)}
         if name in ESTIMATORS:
