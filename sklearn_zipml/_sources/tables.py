@@ -143,9 +143,12 @@ def _target_of(batch, targets, single, where):
     values = []
     for name in targets:
         column = batch.column(name)
-        _refuse_nulls(name, column, where)
         if hasattr(column.type, "value_type") and hasattr(column.type, "index_type"):
             column = column.cast(column.type.value_type)
+        if kind_of_type(column.type) == "number" and column.null_count:
+            column = column.cast("float64", safe=False)  # in which nulls are NaN
+        else:
+            _refuse_nulls(name, column, where)
         value = column.to_numpy(zero_copy_only=False)
         values.append(value.astype(np.str_) if value.dtype == object else value)
     return None if not values else values[0] if single else np.stack(values, axis=1)
