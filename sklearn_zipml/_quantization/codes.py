@@ -248,7 +248,7 @@ def pack_codes(codes, places_of, sample_bits, seed, *, missing_code=None, n_jobs
     grid, order = places.grid(scheme), RowOrder(n, Stream.ROW_ORDER.of(seed))
     tiles, missing = aligned_tiles(n, d, scheme.width), None
     if absent is not None:
-        grid, missing = _with_missing(grid, absent, places)
+        grid, missing = with_missing(grid, absent, places)
     of_code = _columns(codes, places, grid, missing_code)
 
     def write(first, last):
@@ -282,7 +282,7 @@ def _checked(places_of, low, high):
     return places_of(low, high)
 
 
-def _with_missing(grid, absent, places):
+def with_missing(grid, absent, places):
     """A grid with levels at the means of columns; for the kernel, the places of missing values and what comes after."""
     if places.table is not None:
         raise ValueError("missing_code needs values in equal steps: decode the codes, and use from_chunks.")
@@ -297,7 +297,7 @@ def _with_missing(grid, absent, places):
     place = np.rint((wider.missing - wider.offset) / wider.step)
     after = np.full(len(place), 255, dtype=OF_FIELDS)
     if is_table:
-        place = np.array([np.searchsorted(row, at) for row, at in zip(wider.levels, place, strict=True)])
+        place = (wider.levels < place[:, None]).sum(axis=1)
         inserted = wider.used > grid.used
         after[inserted] = place[inserted]
     return wider, (place.astype(OF_FIELDS), after)

@@ -6,7 +6,6 @@ import numpy as np
 
 from .._storage.packed_rows import PackedRows
 from .._storage.take import take
-from .normal_equations import NormalEquations
 
 
 class MomentsByTarget:

@@ -188,13 +188,13 @@ def test_what_is_missing(data, kind):
 
 def test_errors(data):
     """An output of which nothing is known, by name; a wrong parameter; infinity, text and a search."""
-    X, Y, weights = data
+    X, Y, _ = data
     nothing = np.where(np.arange(OUTPUTS) == 3, np.nan, Y)
     with pytest.raises(ValueError, match="Output 3 of y has no value that is known: leave it out"):
         model().fit(X, nothing)
     with pytest.raises(ValueError, match="Output 'd' of y has no value"):
         model().fit(X, pd.DataFrame(nothing, columns=list("abcde")))
-    with pytest.raises(ValueError, match="^y has no value that is known: leave it out"):
+    with pytest.raises(ValueError, match=r"^y has no value that is known: leave it out"):
         model().fit(X, nothing[:, 3])
     with pytest.raises(ValueError, match="Output 0 of y has no value that is known in rows of positive weight"):
         model().fit(X, Y, np.isnan(Y[:, 0]).astype(float))

@@ -345,6 +345,6 @@ def test_nulls_of_a_target(tmp_path, kind):
     pq.write_table(table, tmp_path / "data.parquet")
     for source in (table, tmp_path / "data.parquet"):
         packed = PackedMatrix.from_chunks(source, columns=["a"], target="y")
-        assert_array_equal(packed.target, [0, np.nan, 1, 0])
+        np.testing.assert_array_equal(packed.target, [0, np.nan, 1, 0])
         with pytest.raises(ValueError, match="Column 'label' holds 1 null"):
             PackedMatrix.from_chunks(source, columns=["a"], target="label")
