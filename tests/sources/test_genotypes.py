@@ -164,6 +164,16 @@ def test_quantizers_transforms_and_appended_rows(tmp_path):
     np.testing.assert_array_equal(longer, np.concatenate([genotypes(600, 12, share=0)] * 2))
 
 
+def test_chromosomes_side_by_side(tmp_path):
+    """Files of the same samples, packed by themselves."""
+    parts = [genotypes(150, d, seed=d) for d in (70, 9)]
+    paths = [written(tmp_path, G, f"{k}.bed", sid=[f"{k}:{j}" for j in range(G.shape[1])]) for k, G in enumerate(parts)]
+    packed = [PackedMatrix.from_chunks(path, sample_bits=2, missing="mean", random_state=0) for path in paths]
+    joined, known = PackedMatrix.hstack(packed), np.hstack(parts) != MISSING
+    np.testing.assert_array_equal(np.asarray(joined)[known], np.hstack(parts)[known])
+    assert joined.feature_names[-1] == "1:8"
+
+
 def test_padding_is_not_read(tmp_path):
     """Bits behind the last sample may be anything."""
     G = genotypes(5, 3, share=0)
