@@ -22,16 +22,16 @@ cdef enum:
     WORD_COLUMNS = 32  # that a word of codes of any width has at most
 
 
-def encode_integers(const integer[:, :] block, tuple columns, int stride, bint is_signed, int width,
-                    uint8_t[:, ::1] tiles, const int64_t[::1] slots, tuple missing=None, tuple within=None, int pair=-1):
+def encode_integers(const integer[:, :] block, tuple columns, int width, uint8_t[:, ::1] tiles,
+                    const int64_t[::1] slots, tuple missing=None, tuple within=None, int pair=-1):
     """Write rows of integers as packed rows into the slots of `tiles`.
 
-    columns are (low, top) of the integers' type: a code is `stride` times the distance from `low`, between 0 and `top`.
-    The elements of a row have to be contiguous. Signed integers are given as the unsigned ones of their bits, but `low`
-    with the sign bit turned around. missing is (integer, code, after), uint8 (columns,) each but the first: that
-    integer, of the same bits, has a place of its own, and distances from `after` on are one more. within is (first,
-    columns) where the block is columns from `first` on of rows of so many. With pair, 0 to 3, the integers are those two
-    bits of the bytes, from the lowest on.
+    columns are (low, top, stride, whether there is a sign), the first two of the integers' type: a code is `stride`
+    times the distance from `low`, between 0 and `top`. The elements of a row have to be contiguous. Signed integers are
+    given as the unsigned ones of their bits, but `low` with the sign bit turned around. missing is (integer, code,
+    after), uint8 (columns,) each but the first: that integer, of the same bits, has a place of its own, and distances
+    from `after` on are one more. within is (first, columns) where the block is columns from `first` on of rows of so
+    many. With pair, 0 to 3, the integers are those two bits of the bytes, from the lowest on.
     """
     cdef const integer[::1] low = columns[0], top = columns[1]
     cdef const uint8_t[::1] code = NONE, after = NONE
@@ -50,7 +50,7 @@ def encode_integers(const integer[:, :] block, tuple columns, int stride, bint i
     require(n <= 1 or d == 1 or block.strides[1] == sizeof(integer), "rows of a block are not contiguous")
     require(<size_t> slots.shape[0] == n, "rows without a slot")
     require_rows(slots, tiles.shape[0] * tiles.shape[1] // size)
-    map.n_columns, map.width, map.stride, map.is_signed = d, width, stride, is_signed
+    map.n_columns, map.width, map.stride, map.is_signed = d, width, columns[2], columns[3]
     map.low, map.top, map.has_missing, map.missing = <const void *> &low[0], <const void *> &top[0], 0, 0
     require(-1 <= pair <= 3 and (pair < 0 or integer is uint8_t), "no such bits")
     map.pair = pair

@@ -65,10 +65,10 @@ def pack_genotypes(bed, scheme, seed, *, missing=False, n_jobs=None, advance=lam
             own = slice(column + begin, column + begin + block.shape[1])
             absent = None if of_missing is None else (MISSING, of_missing[0][own], of_missing[1][own])
             # two copies are 3, which goes to the highest place, two
-            columns, within = (ends[0][own], ends[1][own]), (own.start, d)
+            columns, within = (ends[0][own], ends[1][own], 1, False), (own.start, d)
             for pair in range(4):
-                rows = block[: len(slots[pair])], columns, 1, False, width, tiles, slots[pair], absent, within
-                kernels.encode_integers(*rows, pair=pair)
+                rows = block[: len(slots[pair])]
+                kernels.encode_integers(rows, columns, width, tiles, slots[pair], absent, within, pair)
 
     size = max(LEAST_COLUMNS, min(MOST_COLUMNS, BLOCK_BYTES // -(-n // 4) // LEAST_COLUMNS * LEAST_COLUMNS))
     in_threads(write, d, size, n_jobs)
