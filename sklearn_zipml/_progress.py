@@ -24,18 +24,18 @@ def progress_bar(source, show, passes=2, needed=False):
     if bar is None:
         yield
         return
-    read = source.read
+    read, advance = source.read, source.advance
 
     def counted():
         for chunk in read():
             yield chunk
             bar.update(len(chunk.X) if passes == 1 else len(chunk.X) / passes)
 
-    source.read = counted
+    source.read, source.advance = counted, lambda share: bar.update(share * source.n_rows)
     try:
         yield
     finally:
-        source.read = read
+        source.read, source.advance = read, advance
         bar.close()
 
 

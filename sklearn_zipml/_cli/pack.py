@@ -10,7 +10,8 @@ from .._progress import progress_bar
 from .._storage.packed_rows import rows_of
 from .rows import names_of, source_of, target_of
 
-PACKING = {"bits": 4, "sampling": "compensated", "levels": "optimal", "draws": 2}
+PACKING = {"bits": 4, "sampling": "compensated", "levels": "optimal", "draws": 2, "missing": "error"}
+GENOTYPE_BITS = 2
 # A table of levels and statistics, a column at most; and what a file has besides.
 BYTES_BY_COLUMN, BYTES_BY_FILE = 4096, 1 << 16
 
@@ -23,14 +24,15 @@ def pack(options):
         _check_settings(options.output, given)
     columns = None if options.columns is None else names_of(options.columns.split(","), options)
     source = source_of(options, columns, target_of(options))
-    _check_space(options.output, source, (PACKING | given)["bits"])
+    defaults = PACKING if source.genotypes is None else PACKING | {"bits": GENOTYPE_BITS}
+    _check_space(options.output, source, (defaults | given)["bits"])
     start = time.perf_counter()
     with progress_bar(source, not (options.json or options.no_progress), passes=1 if options.append else 2):
         if options.append:
             packed = PackedMatrix.append(options.output, source, random_state=options.seed, n_jobs=options.jobs)
         else:
-            names = ("sample_bits", "sampling", "levels", "n_draws")
-            settings = dict(zip(names, (PACKING | given).values(), strict=True))
+            names = ("sample_bits", "sampling", "levels", "n_draws", "missing")
+            settings = dict(zip(names, (defaults | given).values(), strict=True))
             packed = PackedMatrix.from_chunks(source, **settings, random_state=options.seed, n_jobs=options.jobs)
             packed.save(options.output)
     return described(packed, options.output) | {"seconds": round(time.perf_counter() - start, 3)}
@@ -57,6 +59,7 @@ def described(packed, path):
         "dtype": packed.dtype.name,
         "times_smaller_than_float32": round(4 * n * d / size, 2),
         "target": None if target is None else f"{target.dtype}, shape {target.shape}",
+        "missing": None if packed.missing_count is None else int(packed.missing_count.sum()),
         "parts": len(rows_of(packed).order.parts),
         "feature_names": None if packed.feature_names is None else list(packed.feature_names),
     }
@@ -77,10 +80,8 @@ def _check_space(path, source, bits):
     """Refuse a disk that is too small, where the number of rows is known."""
     if source.n_rows is None or not source.repeatable:
         return
-    first = next(iter(source.chunks()), None)
-    if first is None:
-        return
-    needed = source.n_rows * first.X.shape[1] * bits // 8 + first.X.shape[1] * BYTES_BY_COLUMN + BYTES_BY_FILE
+    n_columns = _columns_of(source)
+    needed = source.n_rows * n_columns * bits // 8 + n_columns * BYTES_BY_COLUMN + BYTES_BY_FILE
     free = shutil.disk_usage(Path(path).parent).free
     if needed > free:
         raise OSError(
@@ -89,10 +90,19 @@ def _check_space(path, source, bits):
         )
 
 
+def _columns_of(source):
+    """Number of columns; none of a source without rows."""
+    if source.genotypes is not None:
+        return source.genotypes.n_columns
+    first = next(iter(source.chunks()), None)
+    return 0 if first is None else first.X.shape[1]
+
+
 def _check_settings(path, given):
     """Refuse settings of packing that are not those of the file that rows are appended to."""
     packed = PackedMatrix.load(path)
     own = {"bits": packed.sample_bits, "sampling": packed.sampling, "levels": packed.levels}
+    own["missing"] = "error"
     own["draws"] = max(2, packed.n_draws)  # what stands for one draw in the settings of packing
     for name, value in given.items():
         if value != own[name]:

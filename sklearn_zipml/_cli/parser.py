@@ -9,7 +9,7 @@ from .fit import fit
 from .pack import info, pack
 from .predict import predict, score
 
-SOURCES = ".npy, .npz, .parquet, .feather, .arrow or .csv files, a folder of them, or a pattern"
+SOURCES = ".npy, .npz, .parquet, .feather, .arrow, .csv or .bed files, a folder of them, or a pattern"
 
 
 def parser():
@@ -66,10 +66,13 @@ def _add_pack(command):
     _add_target(command)
     command.add_argument("--columns", help="columns to pack, separated by commas; default: all but the target")
     _add_csv(command)
-    command.add_argument("--bits", type=int, help="bits a value, 1 to 8 (default 4)")
+    command.add_argument("--bits", type=int, help="bits a value, 1 to 8 (default 4; 2 for genotypes in a .bed file)")
     command.add_argument("--sampling", choices=SAMPLINGS, help="default: compensated")
     command.add_argument("--levels", choices=PLACEMENTS, help="default: optimal")
     command.add_argument("--draws", type=int, help="draws of a value with --sampling double (default 2)")
+    command.add_argument(
+        "--missing", choices=("error", "mean"), help="what missing values are: an error (default), or column means"
+    )
     command.add_argument(
         "--append", action="store_true", help="add rows to the output file, on the levels it has, with its settings"
     )

@@ -15,6 +15,7 @@ def source_of(options, columns=None, target=None):
         columns=columns,
         header=options.header,
         delimiter=options.delimiter,
+        missing=getattr(options, "missing", None) == "mean",
     )
 
 

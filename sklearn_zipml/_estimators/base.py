@@ -20,6 +20,7 @@ from .._packed_matrix import PackedMatrix
 from .._quantization.levels import column_range
 from .._scheme import CONSTRAINTS, check_draws
 from .._seeds import draw_seed
+from .._solvers.moments_by_target import MomentsByTarget
 from .._solvers.normal_equations import NormalEquations
 from .._solvers.objective import Quadratic
 from .._solvers.problem import Problem
@@ -33,6 +34,7 @@ from .callbacks import CallbackSupportMixin
 from .convergence import not_converged
 from .doc_link import DocumentationLink
 from .guard import CheckedParameters
+from .missing_targets import known_rows
 from .predict import linear_predictions
 from .rounding import warn_of_rounding
 from .training_rows import training_rows
@@ -209,8 +211,10 @@ class ZipMLModel(StableState, CheckedParameters, DocumentationLink, CallbackSupp
             moments = NormalEquations(X.shape[1], targets.shape[1], draw_seed(check_random_state(self.random_state)))
         # the first chunk is packed as by fit; later ones get draws of their own
         seed = order_kernels.mix(moments.seed, moments.n_chunks) if moments.n_chunks else moments.seed
-        weights = np.ones(len(targets)) if weights is None else weights
-        rows = None if weights.all() else np.flatnonzero(weights)
+        weights, counts = (np.ones(len(targets)), True) if weights is None else (weights, weights > 0)
+        if getattr(self, "missing_target", "error") == "drop":
+            moments, counts = MomentsByTarget.of(moments), counts & known_rows(targets)
+        rows = None if np.all(counts) else np.flatnonzero(counts)
         if self.sample_bits is None and not isinstance(X, PackedMatrix):
             column_range(X, rows, getattr(self, "feature_names_in_", None))  # raises for NaN and infinity
             matrix = X if rows is None else X[rows]
@@ -223,7 +227,7 @@ class ZipMLModel(StableState, CheckedParameters, DocumentationLink, CallbackSupp
         coef, intercept, loss = found.coef, found.intercept, found.objective
         if not (np.isfinite(coef).all() and np.isfinite(intercept).all()):
             raise ValueError("The coefficients exceed the range of float64: rescale X or y.")
-        self._n_rows, self._total_weight = moments.n_rows, float(moments.total)
+        self._n_rows, self._total_weight = moments.n_rows, moments.total
         self.n_iter_ = 1
         self.loss_curve_ = [loss] if self._moments is None else [*self.loss_curve_, loss]
         self.sample_bits_ = matrix.sample_bits if isinstance(matrix, PackedRows) else None

@@ -26,7 +26,9 @@ def plain_regressor(model):
     if model.alpha == 0:
         plain = LinearRegression(**shared)
     elif model.l1_ratio == 0:
-        plain = Ridge(alpha=model.alpha * model._total_weight, **shared)
+        total = np.unique(model._total_weight)  # one, or those of targets that had rows of their own
+        alpha = model.alpha * (float(total[0]) if len(total) == 1 else model._total_weight)
+        plain = Ridge(alpha=alpha, **shared)
     elif model.l1_ratio == 1:
         plain = Lasso(alpha=model.alpha, **shared)
     else:

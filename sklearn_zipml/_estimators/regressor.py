@@ -10,14 +10,16 @@ from numpy.typing import ArrayLike
 from sklearn.base import RegressorMixin, _fit_context
 from sklearn.linear_model import ElasticNet, LinearRegression, Ridge
 from sklearn.metrics import r2_score
-from sklearn.utils._param_validation import Interval
+from sklearn.utils._param_validation import Interval, StrOptions
 
 from .._typing import Levels, RandomState, Samples, Sampling, Schedule
 from .base import ZipMLModel
 from .callbacks import FitTask
 from .export import plain_regressor
+from .fits_by_group import fit_by_groups
 from .guard import all_or_nothing
 from .handed_over import in_shape
+from .missing_targets import groups_of
 from .rounding import number_of_one
 from .score import ScoreOfOwnTarget
 from .validation import check_samples_and_target, check_weights, in_units
@@ -98,6 +100,10 @@ class ZipMLRegressor(ScoreOfOwnTarget, RegressorMixin, ZipMLModel):
         Epochs without improvement that end training with early stopping.
     warm_start : bool, default=False
         Start from the previous solution.
+    missing_target : {"error", "drop"}, default="error"
+        What values of y that are missing do (NaN, None, NA of pandas, masked). "drop" trains every target on the rows
+        where it is known, as a fit of it alone on these would: targets that are known of the same rows together, in
+        one fit for each set of rows. ``score`` leaves them out likewise.
     n_jobs : int or None, default=None
         Threads that pack the rows, train and predict from packed rows, where there are enough of them for it to pay.
         None means as many as scikit-learn's own compiled loops take (OpenMP's; ``threadpoolctl`` limits them, and
@@ -167,6 +173,7 @@ class ZipMLRegressor(ScoreOfOwnTarget, RegressorMixin, ZipMLModel):
     _parameter_constraints: dict = {
         **ZipMLModel._parameter_constraints,
         "alpha": [Interval(Real, 0, None, closed="left")],
+        "missing_target": [StrOptions({"error", "drop"})],
     }
 
     def __init__(
@@ -193,6 +200,7 @@ class ZipMLRegressor(ScoreOfOwnTarget, RegressorMixin, ZipMLModel):
         validation_fraction: float = 0.1,
         n_iter_no_change: int = 5,
         warm_start: bool = False,
+        missing_target: Literal["error", "drop"] = "error",
         n_jobs: int | None = None,
         random_state: RandomState = None,
         verbose: int = 0,
@@ -218,6 +226,7 @@ class ZipMLRegressor(ScoreOfOwnTarget, RegressorMixin, ZipMLModel):
         self.validation_fraction = validation_fraction
         self.n_iter_no_change = n_iter_no_change
         self.warm_start = warm_start
+        self.missing_target = missing_target
         self.n_jobs = n_jobs
         self.random_state = random_state
         self.verbose = verbose
@@ -240,10 +249,19 @@ class ZipMLRegressor(ScoreOfOwnTarget, RegressorMixin, ZipMLModel):
         -------
         self
         """
+        names = getattr(y, "columns", None)
         X, y = check_samples_and_target(self, X, y, multi_output=True, y_numeric=True)
         weights, unit = in_units(check_weights(sample_weight, X), len(y))
         targets = np.asarray(y, dtype=np.float64, order="C").reshape(len(y), -1)
         dtype = _coefficient_dtype(X)
+        if self.missing_target == "drop":
+            groups = groups_of(targets, weights, None if y.ndim == 1 else names)
+            if len(groups) > 1:
+                coef, intercept, attributes = fit_by_groups(self, X, targets, weights, groups)
+                vars(self).update(attributes | _attributes(y, coef, intercept, dtype))
+                self._total_weight *= unit
+                return self
+            weights, targets = groups[0].weights(weights, len(y)), groups[0].targets(targets)
         task = FitTask(self, X, y, sample_weight, self.max_iter, lambda *model: _attributes(y, *model, dtype))
         model = self._fit_linear(X, targets, weights, lambda total: self.alpha, task, dtype)
         vars(self).update(_attributes(y, *model, dtype))

@@ -7,6 +7,7 @@ from sklearn.base import is_classifier
 
 from .._typing import Samples
 from .._underflow import underflow_is_zero
+from .missing_targets import has_missing, numbers_or_nan, r2_of_known, refuse_missing
 from .validation import check_labels, in_range, target_of
 
 
@@ -18,7 +19,8 @@ class ScoreOfOwnTarget:
         """Score the predictions: R² of a regressor, accuracy of a classifier.
 
         The searches and cross-validations of scikit-learn call it without y where they were given none, so a
-        PackedMatrix with a target is all that they need. A scorer that is asked for by name (``scoring="r2"``) is
+        PackedMatrix with a target is all that they need. With ``missing_target="drop"`` it is the mean over targets of
+        the R² on the rows where each is known. A scorer that is asked for by name (``scoring="r2"``) is
         called without y, too, and fails; give them ``packed.target`` then.
 
         Parameters
@@ -47,6 +49,10 @@ class ScoreOfOwnTarget:
         y = target_of(self, X, y)
         if is_classifier(self):
             check_labels(y)
+        if hasattr(self, "missing_target") and has_missing(y):
+            if self.missing_target == "error":
+                refuse_missing(y, self)
+            return r2_of_known(numbers_or_nan(y, self), self.predict(X), sample_weight)
         try:
             with in_range("y or sample_weight"):
                 return super().score(X, y, sample_weight)

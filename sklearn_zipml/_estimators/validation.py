@@ -18,6 +18,7 @@ from .._packed_matrix import PackedMatrix
 from .._storage.blocks import is_foreign, is_real
 from .._storage.decoded_rows import warn_of_decoded
 from .._storage.finite import check_finite
+from .missing_targets import has_missing, numbers_or_nan, refuse_missing
 
 MOST_EXPONENT = 300  # of two, of weights that are taken as they are
 # Before scikit-learn 1.8 there was no such check.
@@ -33,11 +34,22 @@ def check_samples(estimator, X, reset, allow_nan=False):
 
 
 def check_samples_and_target(estimator, X, y, reset=True, **y_params):
-    """The same with a target, which a PackedMatrix may bring along; y_params as for validate_data."""
+    """The same with a target, which a PackedMatrix may bring along; y_params as for validate_data.
+
+    Of an estimator with missing_target="drop", values of the target may be missing, and are NaN then.
+    """
     y = target_of(estimator, X, y)
     _require_numpy(estimator, X=X, y=y)
-    _refuse_masked(y=y)
+    drops = getattr(estimator, "missing_target", "error") == "drop"
+    if not drops:
+        _refuse_masked(y=y)
     X = _validated(estimator, X, reset)
+    if hasattr(estimator, "missing_target") and has_missing(y):
+        if not drops:
+            refuse_missing(y, estimator)
+        y = _known_target(numbers_or_nan(y, estimator))
+        check_consistent_length(X, y)
+        return X, y
     if y_params.get("y_numeric", False):  # None is missing, and found as NaN
         _refuse_objects(y, "y", (str, bytes, Real, np.generic, NoneType), "give real numbers")
     else:

@@ -98,6 +98,7 @@ cdef extern from "encoding/encode.h" nogil:
         uint32_t missing
         const uint8_t *missing_code
         const uint8_t *after_missing
+        int pair
     ctypedef void zml_encode_u8(
         const uint8_t *block, ptrdiff_t row_stride, size_t n_rows, const zml_integers *map, uint8_t **rows)
     ctypedef void zml_encode_u16(
@@ -123,6 +124,7 @@ cdef extern from "encoding/encode.h" nogil:
         zml_take_rows *take_rows
         zml_take_columns *take_columns
         zml_encode_u8 *encode_u8
+        zml_encode_u8 *encode_pairs
         zml_encode_u16 *encode_u16
         zml_encode_fields *encode_fields
         zml_widen_f16 *widen_f16

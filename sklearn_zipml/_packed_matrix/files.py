@@ -60,13 +60,17 @@ class PackedFiles:
               (``"2024-*.parquet"``), or a list of paths. The files have to have the same columns; folders named like
               ``year=2024`` add a column. Columns of strings and times are refused, and the index of a data frame is
               left out with a warning.
+            - The path of a ``.bed`` file of PLINK, with ``.bim`` and ``.fam`` beside it (with bed-reader): samples are
+              rows, columns count a variant's first allele. ``sample_bits=2`` holds them without loss. Phenotypes of the
+              ``.fam`` file are the target, where there are some and ``y`` brings no others.
             - A pyarrow table, dataset or Parquet file; a pandas or polars data frame, a polars LazyFrame.
             - A PackedMatrix, whose rounding errors add to the new ones, and whose target and names come along; to round
               it to fewer bits, ``requantize`` is the shorter way.
             - An iterable of chunks, each one of the above or a pair of it and its target, or a callable that returns
               such an iterable and can be called twice.
         y : array-like of shape (n_samples,) or (n_samples, n_targets), path or None, default=None
-            Target that is not in the source, to take along; or the path of a ``.npy`` file or a table of it.
+            Target that is not in the source, to take along; or the path of a ``.npy`` file or a table of it. For
+            genotypes a text file with a column ``IID`` is matched to the samples by their ids.
         target : str, int, list or None, default=None
             Column or columns of the source that are the target, by name or, in arrays, by index.
         columns : list or None, default=None
@@ -89,7 +93,7 @@ class PackedFiles:
         n_draws : int from 2 to 255, default=2
             Draws of ``sampling="double"``, see :class:`DoubleSamplingQuantizer`.
         missing : {"error", "mean"}, default="error"
-            What NaN is, see :class:`DoubleSamplingQuantizer`.
+            What NaN is, and nulls of tables and missing genotypes, see :class:`DoubleSamplingQuantizer`.
         quantizer : DoubleSamplingQuantizer or None, default=None
             Fitted, by ``fit`` or ``partial_fit``: pack on its levels with its settings, in one pass.
         random_state : int, RandomState instance or None, default=None
@@ -111,7 +115,7 @@ class PackedFiles:
         TypeError
             For a source that cannot be read in chunks.
         ImportError
-            If the source needs pyarrow, or the progress bar tqdm, and it is missing.
+            If the source needs pyarrow or bed-reader, or the progress bar tqdm, and it is missing.
 
         Warns
         -----
@@ -139,7 +143,9 @@ class PackedFiles:
 
         check_parameters({"progress": ["boolean"]}, {"progress": progress}, "PackedMatrix.from_chunks")
         names = {"target": target, "columns": columns}
-        source = open_source(source, y, **names, header=header, delimiter=delimiter, transform=transform)
+        fills = "mean" in (missing, getattr(quantizer, "missing", None))
+        reading = {"header": header, "delimiter": delimiter, "transform": transform, "missing": fills}
+        source = open_source(source, y, **names, **reading)
         scheme = None
         if quantizer is None:
             kind = {"sample_bits": sample_bits, "sampling": sampling, "levels": levels, "n_draws": n_draws}

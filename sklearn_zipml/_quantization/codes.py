@@ -248,7 +248,7 @@ def pack_codes(codes, places_of, sample_bits, seed, *, missing_code=None, n_jobs
     grid, order = places.grid(scheme), RowOrder(n, Stream.ROW_ORDER.of(seed))
     tiles, missing = aligned_tiles(n, d, scheme.width), None
     if absent is not None:
-        grid, missing = _with_missing(grid, absent, places)
+        grid, missing = with_missing(grid, absent, places)
     of_code = _columns(codes, places, grid, missing_code)
 
     def write(first, last):
@@ -260,9 +260,9 @@ def pack_codes(codes, places_of, sample_bits, seed, *, missing_code=None, n_jobs
                 block = np.ascontiguousarray(codes.array[start:stop])
                 kernels.encode_fields(block, d, codes.bits, codes.high_first, tiles, slots)
             else:
-                block, *settings, absent_bits = of_code(start, stop)
+                block, columns, absent_bits = of_code(start, stop)
                 places_of_missing = None if missing is None else (absent_bits, *missing)
-                kernels.encode_integers(block, *settings, scheme.width, tiles, slots, places_of_missing)
+                kernels.encode_integers(block, columns, scheme.width, tiles, slots, places_of_missing)
 
     size = block_rows(d, OF_FIELDS if codes.bits else codes.array.dtype)
     in_threads(write, n, size, n_jobs)
@@ -282,7 +282,7 @@ def _checked(places_of, low, high):
     return places_of(low, high)
 
 
-def _with_missing(grid, absent, places):
+def with_missing(grid, absent, places):
     """A grid with levels at the means of columns; for the kernel, the places of missing values and what comes after."""
     if places.table is not None:
         raise ValueError("missing_code needs values in equal steps: decode the codes, and use from_chunks.")
@@ -297,17 +297,17 @@ def _with_missing(grid, absent, places):
     place = np.rint((wider.missing - wider.offset) / wider.step)
     after = np.full(len(place), 255, dtype=OF_FIELDS)
     if is_table:
-        place = np.array([np.searchsorted(row, at) for row, at in zip(wider.levels, place, strict=True)])
+        place = (wider.levels < place[:, None]).sum(axis=1)
         inserted = wider.used > grid.used
         after[inserted] = place[inserted]
     return wider, (place.astype(OF_FIELDS), after)
 
 
 def _columns(codes, places, grid, missing_code):
-    """A callable(first, last) -> rows of unsigned integers, their (low, top), stride, sign and missing one."""
+    """A callable(first, last) -> rows of unsigned integers, what the kernel needs of their columns, and missing one."""
     d, every = codes.n_columns, places.positions is not None and grid.scheme.width == 8
     if places.table is not None:
-        ends = np.zeros(d, dtype=OF_FIELDS), np.full(d, 255, dtype=OF_FIELDS)
+        ends = np.zeros(d, dtype=OF_FIELDS), np.full(d, 255, dtype=OF_FIELDS), 1, False
         positions = (
             np.take_along_axis(places.positions, places.table.astype(np.int64), axis=1) if every else places.table
         )
@@ -315,7 +315,7 @@ def _columns(codes, places, grid, missing_code):
 
         def of_table(first, last):
             block = codes.block(first, last)
-            return (table[0][block] if len(table) == 1 else table[np.arange(d), block]), ends, 1, False, 0
+            return (table[0][block] if len(table) == 1 else table[np.arange(d), block]), ends, 0
 
         return of_table
     dtype = np.dtype(OF_FIELDS) if codes.bits else codes.array.dtype
@@ -324,7 +324,7 @@ def _columns(codes, places, grid, missing_code):
     unsigned, is_signed = np.dtype(f"u{dtype.itemsize}"), dtype.kind == "i"
     is_wide = not codes.bits and not is_narrow(codes.array.dtype)
     low = places.low * (not is_wide) + ((1 << (8 * dtype.itemsize - 1)) if is_signed else 0)
-    ends = low.astype(unsigned), places.top.astype(unsigned)
+    ends = low.astype(unsigned), places.top.astype(unsigned), 1, is_signed
     most = (1 << (8 * dtype.itemsize)) - 1
     absent_bits = most if is_wide else (missing_code or 0) & most
 
@@ -332,6 +332,6 @@ def _columns(codes, places, grid, missing_code):
         block = codes.block(first, last)
         if is_wide:
             block = np.where(block == missing_code, absent_bits, block - places.low).astype(dtype)
-        return np.ascontiguousarray(block).view(unsigned), ends, 1, is_signed, absent_bits
+        return np.ascontiguousarray(block).view(unsigned), ends, absent_bits
 
     return of_scale

@@ -78,7 +78,7 @@ class IntegerCodes:
                 block = X[some] if rows is None else X[rows[some]]
                 block = np.ascontiguousarray(block).view(unsigned)
                 places = slots(np.arange(first + some.start, first + some.stop))
-                kernels.encode_integers(block, (low, top), self.stride, is_signed, self.width, codes, places)
+                kernels.encode_integers(block, (low, top, self.stride, is_signed), self.width, codes, places)
 
         size = block_rows(X.shape[1], X.dtype)
         in_threads(encode, X.shape[0] if rows is None else len(rows), size, self.n_jobs)

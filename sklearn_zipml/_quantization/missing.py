@@ -78,19 +78,27 @@ def with_means(grid, absent, refine=True):
     The steps of a column become, with `refine`, as fine as there are positions for, and the level is at the nearest.
     """
     scheme, levels, used, step = grid.scheme, grid.levels.astype(np.int64), grid.used.copy(), grid.step.copy()
-    every = scheme.width == 8 and not scheme.stores_levels  # position is a level
-    high = grid.offset + grid.step * grid.top
-    means = absent.means(grid.offset, high)
-    for j in np.flatnonzero((absent.count > 0) & (used > 1)):
-        own = levels[j, : used[j]] // scheme.stride
-        parts = MAX_STEPS // scheme.stride // own[-1] if refine else 1
-        step[j] = grid.step[j] / parts
-        place = int(np.rint((means[j] - grid.offset[j]) / (step[j] * scheme.stride)))
-        own = np.arange(own[-1] * parts + 1) if every else np.union1d(own * parts, place)
-        used[j] = len(own)
-        levels[j] = np.pad(own, (0, scheme.n_levels - len(own)), mode="edge") * scheme.stride
-        means[j] = grid.offset[j] + step[j] * scheme.stride * place
+    means = absent.means(grid.offset, grid.offset + grid.step * grid.top)
+    some = np.flatnonzero((absent.count > 0) & (used > 1))
+    top, stride = grid.top[some].astype(np.int64) // scheme.stride, scheme.stride
+    parts = MAX_STEPS // stride // top if refine else np.ones_like(top)
+    step[some] /= parts
+    place = np.rint((means[some] - grid.offset[some]) / (step[some] * stride)).astype(np.int64)
+    if scheme.width == 8 and not scheme.stores_levels:  # position is a level
+        chosen, used[some] = np.minimum(np.arange(scheme.n_levels), (top * parts)[:, None]), top * parts + 1
+    else:
+        chosen, is_new = _with_place(levels[some] // stride * parts[:, None], place)
+        used[some] += is_new
+    levels[some] = chosen * stride
+    means[some] = grid.offset[some] + step[some] * stride * place
     return replace(grid, levels=levels.astype(np.uint8), used=used, step=step, missing=means)
+
+
+def _with_place(positions, place):
+    """Ascending positions (columns, levels), unused ones repeating the last, with one more; whether it was none yet."""
+    is_new = (positions != place[:, None]).all(axis=1)
+    joined = np.concatenate([positions, np.where(is_new, place, positions[:, -1])[:, None]], axis=1)
+    return np.sort(joined, axis=1)[:, :-1], is_new
 
 
 def check_levels(scheme, absent):

@@ -20,6 +20,7 @@ from .._warnings import warn
 from .carried_noise import CarriedNoise
 from .column_sketch import ColumnSketch
 from .encoder import RowEncoder, assemble, decoded_dtype
+from .genotypes import pack_genotypes
 from .levels import block_ranges
 from .row_sample import RowSample, sample_size
 
@@ -69,6 +70,11 @@ def pack_source(source, scheme, seed, *, grid=None, n_jobs=None, missing=False):
         When values lie outside a grid that was found without them, and went to its ends.
     """
     check_n_jobs(n_jobs, "PackedMatrix.from_chunks")
+    if grid is None and source.genotypes is not None:
+        settings = {"missing": missing, "n_jobs": n_jobs, "advance": source.advance}
+        packed = pack_genotypes(source.genotypes, scheme, seed, **settings)
+        if packed is not None:
+            return packed
     if grid is None and source.repeatable:
         sketch = sketch_of(source.chunks(), seed, source.n_rows, n_jobs, missing)
         if not sketch.sample.whole:

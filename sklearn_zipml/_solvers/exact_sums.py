@@ -90,6 +90,10 @@ class ExactSums:
             planes[place] = planes[place] + sign * pair if place in planes else sign * pair
         return ExactSums(planes)
 
+    def of_some(self, which):
+        """The sums of some of the numbers, an index array."""
+        return ExactSums({place: pair[:, which] for place, pair in self.planes.items()})
+
     def values(self, shape):
         """The sums, float64; of no numbers at all of a shape."""
         return self._valued(self.planes, shape)

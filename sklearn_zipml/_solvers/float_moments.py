@@ -1,6 +1,6 @@
 """Means and scatter of features and targets in float64, in units of X: those of chunks can be joined, to rounding."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -72,6 +72,11 @@ class FloatMoments:
             self.noise + other.noise,
             self.noisy_rows + other.noisy_rows,
         )
+
+    def of_outputs(self, n_columns, outputs):
+        """Those of some of the targets, an index array."""
+        kept = np.concatenate([np.arange(n_columns), n_columns + outputs])
+        return replace(self, mean=self.mean[kept], scatter=self.scatter[np.ix_(kept, kept)])
 
     def scaled(self, weight):
         """Those of the same rows with so many times their weight."""

@@ -212,6 +212,13 @@ class NormalEquations:
             out._add_sums(other._grid, other._sums)
         return out
 
+    def of_outputs(self, outputs):
+        """The normal equations of some of the targets, an index array."""
+        out = copy(self)
+        out._settled = self._settled.of_outputs(self.d, outputs)
+        out._sums = None if self._sums is None else self._sums.of_outputs(outputs)
+        return out
+
     def _add_sums(self, grid, sums):
         if self._sums is not None and (self._grid.digest != grid.digest or self._sums.is_full):
             self._settled, self._sums = self._seen(), None
@@ -234,7 +241,12 @@ class NormalEquations:
     @property
     def total(self):
         """Sum of their weights."""
-        return self._settled.total + (0.0 if self._sums is None else self._sums.weight)
+        return float(self._settled.total + (0.0 if self._sums is None else self._sums.weight))
+
+    @property
+    def n_outputs(self):
+        """Number of targets."""
+        return len(self._settled.mean) - self.d
 
     def minimum(self, alpha, centred, dtype):
         """The minimum of the objective.

@@ -1,5 +1,6 @@
 """Second moments of packed rows and their targets as sums of integers: those of chunks or folds add up, exactly."""
 
+from copy import copy
 from dataclasses import dataclass
 
 import numpy as np
@@ -107,6 +108,12 @@ class PackedSums:
             if mine is None:
                 mine = WeightedSums(*(0 * part for part in vars(plane).values()))
             out.planes[place] = mine.combined(plane, sign)
+        return out
+
+    def of_outputs(self, outputs):
+        """Sums of some of the targets, an index array; the others are shared."""
+        out = copy(self)
+        out.n_outputs, out.cross, out.squares = len(outputs), self.cross.of_some(outputs), self.squares.of_some(outputs)
         return out
 
     def __add__(self, other):

@@ -22,6 +22,7 @@ class Columns:
     columns : list of labels or None
     header, delimiter : see `open_source`
     transform : fitted transformer of the features, or None
+    missing : bool, whether features may have nulls, which become NaN
     """
 
     target: object
@@ -29,6 +30,7 @@ class Columns:
     header: bool | None = None
     delimiter: str | None = None
     transform: object = None
+    missing: bool = False
 
     def __post_init__(self):
         if self.transform is not None:

@@ -10,7 +10,9 @@ from urllib.parse import unquote
 
 import numpy as np
 
+from .._parameters import is_integer
 from .csv_header import first_line, has_header
+from .genotypes import BedFile
 from .tables import index_columns, kind_of_type
 
 BUFFER_BYTES = 1 << 16
@@ -65,15 +67,15 @@ def _is_hidden(path):
 
 
 def format_of(path):
-    """The format of a file by its name: "npy", "npz", "parquet", "ipc", "csv", or None."""
+    """The format of a file by its name: "npy", "npz", "bed", "parquet", "ipc", "csv", or None."""
     suffix = path.suffixes[-2] if path.suffix in COMPRESSED and len(path.suffixes) > 1 else path.suffix
-    return path.suffix[1:] if path.suffix in (".npy", ".npz") else FORMATS.get(suffix.lower())
+    return path.suffix[1:] if path.suffix in (".npy", ".npz", ".bed") else FORMATS.get(suffix.lower())
 
 
 def _unknown(path):
     return ValueError(
-        f"Cannot tell what {path} holds: files end in .npy, .npz, {', '.join(FORMATS)} (or .csv.gz). Open HDF5 and "
-        "Zarr arrays with their own libraries and pass the array."
+        f"Cannot tell what {path} holds: files end in .npy, .npz, .bed, {', '.join(FORMATS)} (or .csv.gz). Open HDF5 "
+        "and Zarr arrays with their own libraries and pass the array."
     )
 
 
@@ -100,6 +102,8 @@ def open_files(files, pick):
             raise ValueError(f"{name}={value!r} is for CSV files, which {files[0].path} is not; leave it out.")
     if format in ("npy", "npz"):
         return _open_arrays(files)
+    if format == "bed":
+        return [_open_genotypes(files, pick)]
     constants = _constants(files)
     tables = [
         TableFile(file.path, format, own, pick.header, pick.delimiter)
@@ -110,6 +114,24 @@ def open_files(files, pick):
         _check_schema(table, tables[0], pick)
         table.labels, table.index = tables[0].labels, tables[0].index  # and their order
     return tables
+
+
+def _open_genotypes(files, pick):
+    """One BedFile, its columns picked."""
+    if len(files) > 1:
+        raise ValueError(
+            f"{len(files)} .bed files, such as {files[0].path}: pack each by itself, and put variants of the same "
+            "samples side by side with PackedMatrix.hstack."
+        )
+    bed = BedFile(files[0].path)
+    if pick.targets:
+        raise ValueError(f"target={pick.target!r}: the columns of {bed.path} are genotypes; give phenotypes as y.")
+    if pick.columns is not None:
+        by_number = all(is_integer(column) for column in pick.columns)
+        features, _ = pick.split(range(len(bed.labels)) if by_number else bed.labels)
+        place = {label: j for j, label in enumerate(bed.labels)}
+        bed.variants = np.array(features if by_number else [place[label] for label in features])
+    return bed
 
 
 def _open_arrays(files):

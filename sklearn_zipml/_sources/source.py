@@ -15,6 +15,8 @@ from .._storage.decoded_rows import warn_of_decoded
 from .columns import Columns
 from .csv_header import has_header
 from .files import TableFile, files_of, open_files, targets_beside
+from .genotypes import BedFile
+from .phenotypes import has_ids, phenotypes_of
 from .tables import (
     batches_of_lazy_frame,
     is_arrow,
@@ -28,6 +30,7 @@ from .tables import (
 from .vector import vector_of
 
 CHUNK_BYTES = 1 << 25
+LEAST_SAMPLES = 512  # of a chunk of genotypes, for which all of the file is gone through
 
 
 class Chunk(NamedTuple):
@@ -53,6 +56,8 @@ class Source:
     n_rows : int or None, where it is known beforehand
     names : tuple of str or None, known from the first chunk on
     expected : Expected or None, what these are to be
+    genotypes : BedFile or None, the file that all of it is from, which can be packed as it is
+    advance : callable(share), which is told of each part of a work that reads no chunks
     """
 
     read: Callable[[], Iterable[Chunk]]
@@ -60,6 +65,8 @@ class Source:
     n_rows: int | None = None
     names: tuple | None = None
     expected: Expected | None = None
+    genotypes: BedFile | None = None
+    advance: Callable[[float], None] = lambda share: None
 
     def chunks(self) -> Iterator[Chunk]:
         """The chunks of one pass, checked to agree with each other."""
@@ -80,7 +87,7 @@ class Source:
             yield chunk
 
 
-def open_source(data, y=None, *, target=None, columns=None, header=None, delimiter=None, transform=None):
+def open_source(data, y=None, *, target=None, columns=None, header=None, delimiter=None, transform=None, missing=False):
     """A Source of rows.
 
     Parameters
@@ -92,6 +99,7 @@ def open_source(data, y=None, *, target=None, columns=None, header=None, delimit
     header : bool or None, whether CSV files begin with names
     delimiter : str or None, between the values of CSV files
     transform : fitted transformer of the features, or None
+    missing : bool, whether tables may have nulls in features, which become NaN
 
     Returns
     -------
@@ -106,15 +114,19 @@ def open_source(data, y=None, *, target=None, columns=None, header=None, delimit
     """
     if y is not None and target is not None:
         raise ValueError("Give y or target, not both.")
-    y = vector_of(y) if isinstance(y, str | PathLike) else None if y is None else _rows_of(y)
-    pick = Columns(target, columns, header, delimiter, transform)
+    path, y = (y, None) if isinstance(y, str | PathLike) else (None, y)
+    y = None if y is None else _rows_of(y)
+    pick = Columns(target, columns, header, delimiter, transform, missing)
     files = files_of(data)
     if files is not None:
         data = _Tables(open_files(files, pick))
-        if y is None and target is None:
+        if path is not None and isinstance(data[0], BedFile) and has_ids(path):
+            path, y = None, phenotypes_of(path, data[0].samples)
+        if y is None and path is None and target is None:
             y = targets_beside(files)
     elif is_csv_dataset(data):
         has_header(data.schema.names, "the dataset", header)
+    y = y if path is None else vector_of(path)
     source = _source_of(data, pick)
     return source if y is None else _with_target(source, y)
 
@@ -132,6 +144,9 @@ def _source_of(data, pick):
         raise TypeError("Sparse matrices are not supported; the data has to be dense. Try X.toarray() on chunks of it.")
     if is_lazy_frame(data):
         return Source(lambda: _chunks_of_all(batches_of_lazy_frame(data), pick))
+    if isinstance(data, _Tables) and isinstance(data[0], BedFile):
+        bed = data[0] if pick.transform is None else None
+        return Source(lambda: _chunks_of(data, pick), n_rows=data[0].n_rows, genotypes=bed)
     if isinstance(data, _Tables) or is_arrow(data) or is_frame(data) or _is_array(data):
         return Source(lambda: _chunks_of(data, pick), n_rows=_known_rows(data))
     if not isinstance(data, Iterable):
@@ -219,6 +234,8 @@ def _read(table, pick):
     for name, value in (("header", pick.header), ("delimiter", pick.delimiter)):
         if value is not None and not (isinstance(table, TableFile) or (name == "header" and is_csv_dataset(table))):
             raise ValueError(f"{name}={value!r} is for CSV files, and not for data of type {type(table).__name__}.")
+    if isinstance(table, BedFile):
+        return _read_genotypes(table, pick)
     if is_arrow(table):
         return read_arrow(table, pick)
     if _is_packed(table):
@@ -246,6 +263,15 @@ def _read_packed(packed, pick):
         values = np.asarray(rows)
         y = rows.target if not targets else values[:, targets[0]] if pick.single else values[:, targets]
         yield values[:, features], y, own, (rows, np.array(features))
+
+
+def _read_genotypes(bed, pick):
+    start = 0
+    for block in bed.read(max(LEAST_SAMPLES, CHUNK_BYTES // (8 * bed.n_columns))):
+        X, labels = pick.transformed(block)
+        y = None if bed.target is None else bed.target[start : start + len(block)]
+        start += len(block)
+        yield X, y, bed.names if pick.transform is None else labels
 
 
 def _watched(read, pick):
@@ -278,6 +304,11 @@ def _plain(values):
 
 def _with_target(source, y):
     """The source with targets from elsewhere."""
+    if source.genotypes is not None:
+        if y.shape[0] != source.n_rows:
+            raise ValueError(f"The data has {source.n_rows} rows and y has {y.shape[0]}.")
+        source.genotypes.target = _plain(y[: source.n_rows])
+        return source
 
     def read():
         start = 0

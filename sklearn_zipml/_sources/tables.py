@@ -1,5 +1,7 @@
 """Tables as chunks of numbers: Arrow data and files through pyarrow, data frames by what they can do."""
 
+from numbers import Real
+
 import numpy as np
 
 from .._storage.blocks import block_dtype, is_narrow
@@ -64,7 +66,7 @@ def read_arrow(data, pick):
             continue
         target = _target_of(batch, own, pick.single, where)
         if pick.transform is None:
-            yield _numbers(batch, names, where), target, tuple(features)
+            yield _numbers(batch, names, where, pick.missing), target, tuple(features)
         else:
             X, made = pick.transformed(_pandas_of(batch, names))
             yield X, target, made
@@ -119,9 +121,11 @@ def _check_type(name, kind, where):
     )
 
 
-def _numbers(batch, features, where):
+def _numbers(batch, features, where, missing):
     """The features of a batch, in column order: as narrow integers, or float32, if those hold them all."""
     columns = [batch.column(name) for name in features]
+    if missing:
+        columns = [_with_nan(column) for column in columns]
     for name, column in zip(features, columns, strict=True):
         _refuse_nulls(name, column, where)
     dtype = np.result_type(*(column.type.to_pandas_dtype() for column in columns))
@@ -129,6 +133,14 @@ def _numbers(batch, features, where):
     for row, column in zip(out, columns, strict=True):
         row[:] = column.to_numpy(zero_copy_only=False)
     return out.T
+
+
+def _with_nan(column):
+    """A column of numbers with NaN in place of nulls, as floats that hold them."""
+    if not column.null_count:
+        return column
+    dtype = block_dtype(np.dtype(column.type.to_pandas_dtype()))
+    return column.cast("float32" if dtype is np.float32 else "float64", safe=False).fill_null(float("nan"))
 
 
 def _refuse_nulls(name, column, where):
@@ -143,9 +155,12 @@ def _target_of(batch, targets, single, where):
     values = []
     for name in targets:
         column = batch.column(name)
-        _refuse_nulls(name, column, where)
         if hasattr(column.type, "value_type") and hasattr(column.type, "index_type"):
             column = column.cast(column.type.value_type)
+        if kind_of_type(column.type) == "number" and column.null_count:
+            column = column.cast("float64", safe=False).fill_null(float("nan"))
+        else:
+            _refuse_nulls(name, column, where)
         value = column.to_numpy(zero_copy_only=False)
         values.append(value.astype(np.str_) if value.dtype == object else value)
     return None if not values else values[0] if single else np.stack(values, axis=1)
@@ -164,12 +179,18 @@ def read_frame(frame, pick):
         return
     X = frame[features].to_numpy()
     if X.dtype.kind not in "biuf":  # mixed extension types, one by one
-        X = np.stack([_frame_column(name, frame[name]) for name in features], axis=1)
+        X = np.stack([_frame_column(name, frame[name], pick.missing) for name in features], axis=1)
     yield X, _frame_target(frame, targets, pick.single), tuple(features)
 
 
-def _frame_column(name, series):
+def _frame_column(name, series, missing):
     values = np.asarray(series.to_numpy())
+    if missing and values.dtype.kind == "O":  # None, or NA of pandas
+        absent = np.array([value is None or type(value).__name__ == "NAType" for value in values])
+        known = values[~absent]
+        if all(isinstance(value, Real | np.bool_) for value in known):
+            values = np.full(len(values), np.nan)
+            values[~absent] = known
     if values.dtype.kind not in "biuf":
         raise ValueError(
             f"Column {name!r} is of type {series.dtype}, which is not a number without missing values: encode it (for "

@@ -188,7 +188,7 @@ def test_fields(kernels_name, bits, d):
     expected, out = aligned_tiles(130, d, bits), {}
     with dispatch.kernels("portable"):
         low, top = np.zeros(d, np.uint8), np.full(d, 2**bits - 1, np.uint8)
-        kernels.encode_integers(codes[:, :d], (low, top), 1, False, bits, expected, slots)
+        kernels.encode_integers(codes[:, :d], (low, top, 1, False), bits, expected, slots)
     for high_first in (True, False):
         fields = codes.reshape(130, -1, 8 // bits)
         shifts = np.arange(0, 8, bits)[:: -1 if high_first else 1].astype(np.uint8)
@@ -203,23 +203,61 @@ def test_fields(kernels_name, bits, d):
         np.testing.assert_array_equal(out, expected)
 
 
+@pytest.mark.parametrize("kernels_name", dispatch.available_kernels())
+@pytest.mark.parametrize("bits", [2, 4, 8])
+@pytest.mark.parametrize("d", [3, 64, 97, 1100])
+def test_pairs_of_bits_and_parts_of_columns(kernels_name, bits, d):
+    """Two bits of four rows to a byte, a block of columns at a time, as integers of whole rows; some are missing."""
+    rng = np.random.default_rng(d)
+    codes, slots = rng.integers(0, 4, size=(36, d)).astype(np.uint8), rng.permutation(36)
+    low, top = rng.integers(0, 2, size=d).astype(np.uint8), rng.integers(1, 3, size=d).astype(np.uint8)
+    place, after = rng.integers(0, 3, size=d).astype(np.uint8), rng.integers(0, 3, size=d).astype(np.uint8)
+    expected, out = aligned_tiles(36, d, bits), aligned_tiles(36, d, bits)
+    with dispatch.kernels("portable"):
+        kernels.encode_integers(codes, (low, top, 1, False), bits, expected, slots, (3, place, after))
+    value = np.clip(codes.astype(int) - low, 0, top)
+    value = np.where(codes == 3, place, value + (value >= after))
+    packed = codes[0::4] | codes[1::4] << 2 | codes[2::4] << 4 | codes[3::4] << 6
+    with dispatch.kernels(kernels_name):
+        for first in range(0, d, 64):
+            some = slice(first, min(d, first + 64))
+            for pair in range(4):
+                rows, columns = np.ascontiguousarray(slots[pair::4]), (low[some], top[some], 1, False)
+                missing = 3, place[some], after[some]
+                kernels.encode_integers(packed[:, some], columns, bits, out, rows, missing, (first, d), pair)
+    np.testing.assert_array_equal(out, expected)
+    if bits == 8:  # a byte each: column 4 k + c of a row is where it stands
+        rows = out.reshape(-1)[: 36 * bytes_of_row(d)].reshape(36, -1)
+        assert sorted(rows[slots[0]][:d]) == sorted(value[0])
+
+
+def bytes_of_row(d):
+    """Bytes of a packed row of 8 bits."""
+    return -(-d // 16) * 16
+
+
 def test_kernels_check_sizes():
     """What does not fit is refused before anything is written."""
     codes, out, slots = np.zeros((4, 3), np.uint8), aligned_tiles(4, 3, 2), np.arange(4)
     ends = np.zeros(3, np.uint8)
     for call in (
-        lambda: kernels.encode_integers(codes, (ends[:2], ends), 1, False, 2, out, slots),
-        lambda: kernels.encode_integers(codes, (ends, ends), 1, False, 3, out, slots),
-        lambda: kernels.encode_integers(codes, (ends, ends), 1, False, 2, out, slots[:3]),
-        lambda: kernels.encode_integers(codes, (ends, ends), 1, False, 2, out, slots + 61),
-        lambda: kernels.encode_integers(np.asfortranarray(codes), (ends, ends), 1, False, 2, out, slots),
+        lambda: kernels.encode_integers(codes, (ends[:2], ends, 1, False), 2, out, slots),
+        lambda: kernels.encode_integers(codes, (ends, ends, 1, False), 3, out, slots),
+        lambda: kernels.encode_integers(codes, (ends, ends, 1, False), 2, out, slots[:3]),
+        lambda: kernels.encode_integers(codes, (ends, ends, 1, False), 2, out, slots + 61),
+        lambda: kernels.encode_integers(np.asfortranarray(codes), (ends, ends, 1, False), 2, out, slots),
+        lambda: kernels.encode_integers(codes, (ends, ends, 1, False), 2, out, slots, None, (16, 64)),
+        lambda: kernels.encode_integers(codes, (ends, ends, 1, False), 2, out, slots, None, (32, 34)),
+        lambda: kernels.encode_integers(codes, (ends, ends, 1, False), 2, out, slots, None, (0, 64)),
+        lambda: kernels.encode_integers(codes, (ends, ends, 1, False), 2, out, slots, None, None, 4),
         lambda: kernels.encode_fields(codes, 13, 2, True, out, slots),
         lambda: kernels.encode_fields(codes, 3, 8, True, out, slots),
         lambda: kernels.encode_fields(codes, 3, 2, True, out, slots - 1),
         lambda: kernels.widen_halves(np.zeros(3, np.uint16), np.zeros(2, np.uint32)),
     ):
         with pytest.raises(
-            ValueError, match=r"no (such|room)|of another|fewer|not contiguous|there are not|without a slot"
+            ValueError,
+            match=r"no (such|room)|of another|fewer|not contiguous|there are not|without a slot|inside a word",
         ):
             call()
 

@@ -1,6 +1,11 @@
 """Missing values: means of their columns, on levels of their own, counted."""
 
+import json
+
 import numpy as np
+import pandas as pd
+import polars as pl
+import pyarrow as pa
 import pytest
 from packing import assert_same_parts
 from sklearn.impute import SimpleImputer
@@ -8,6 +13,7 @@ from sklearn.linear_model import Ridge
 from sklearn.pipeline import make_pipeline
 
 from sklearn_zipml import DoubleSamplingQuantizer, PackedMatrix, ZipMLRegressor
+from sklearn_zipml._cli import main
 from sklearn_zipml._kernels import dispatch
 from sklearn_zipml._storage.packed_rows import rows_of
 
@@ -136,3 +142,76 @@ def test_what_is_refused():
         PackedMatrix.from_chunks(X, missing="median")
     packed = DoubleSamplingQuantizer(4, random_state=0).fit_transform(np.nan_to_num(X))
     assert packed.missing_count is None and rows_of(packed).missing_count is None
+
+
+def tables(X, folder):
+    """Rows with holes as tables that have nulls, or NA, in columns of integers, booleans and floats."""
+    absent = np.isnan(X)
+    frame = pd.DataFrame(
+        {
+            "whole": pd.array(np.where(absent[:, 0], 0, X[:, 0]).astype(int), dtype="Int8"),
+            "flag": pd.array(X[:, 2] > 0, dtype="boolean"),
+            "wide": pd.array(np.where(absent[:, 3], 0, X[:, 3]).astype(int), dtype="Int64"),
+            "real": pd.array(X[:, 4], dtype="Float64"),
+        }
+    )
+    for name, column in zip(frame, (0, 2, 3, 4), strict=True):
+        frame.loc[absent[:, column], name] = pd.NA
+    frame.to_parquet(folder / "rows.parquet")
+    numbers = frame.astype("Float64")
+    return {
+        "pandas": frame,
+        "numbers": numbers,
+        "polars": pl.from_pandas(frame),
+        "arrow": pa.Table.from_pandas(frame),
+        "parquet": folder / "rows.parquet",
+        "chunks": [frame[:1000], frame[1000:]],
+    }
+
+
+@pytest.mark.parametrize("kind", ["pandas", "numbers", "polars", "arrow", "parquet", "chunks"])
+def test_nulls_of_tables(kind, tmp_path):
+    """They are NaN where that may be; a quantizer takes them likewise, and so do its levels."""
+    X, absent = data("whole")
+    source = tables(X, tmp_path)[kind]
+    expected = np.where(absent, np.nan, X)[:, [0, 2, 3, 4]]
+    expected[:, 1] = np.where(absent[:, 2], np.nan, X[:, 2] > 0)
+    packed = PackedMatrix.from_chunks(source, sample_bits=4, missing="mean", random_state=0)
+    gone = np.isnan(expected)
+    np.testing.assert_array_equal(packed.missing_count, gone.sum(axis=0))
+    np.testing.assert_array_equal(np.asarray(packed)[~gone], expected[~gone])
+    np.testing.assert_allclose(np.asarray(packed).mean(axis=0), np.nanmean(expected, axis=0), atol=0.001)
+    assert packed.feature_names == ("whole", "flag", "wide", "real")
+    quantizer = DoubleSamplingQuantizer(4, missing="mean", random_state=0).fit(
+        pd.DataFrame(expected, columns=[*"abcd"])
+    )
+    if kind in ("pandas", "polars"):
+        again = DoubleSamplingQuantizer(4, missing="mean", random_state=0).fit_transform(source)
+        np.testing.assert_array_equal(again.missing_count, gone.sum(axis=0))
+        np.testing.assert_array_equal(np.asarray(again)[~gone], expected[~gone])
+    quantizer.feature_names_in_ = np.array(packed.feature_names, dtype=object)
+    on_levels = PackedMatrix.from_chunks(source, quantizer=quantizer)
+    np.testing.assert_array_equal(np.asarray(on_levels)[~gone], expected[~gone])
+    with pytest.raises(ValueError, match=r"null|NaN|missing values"):
+        PackedMatrix.from_chunks(source, sample_bits=4)
+
+
+def test_text_is_no_missing_value(tmp_path):
+    """A column of labels stays refused."""
+    frame = pd.DataFrame({"a": [1.0, 2.0, 3.0], "b": ["x", None, "y"]})
+    with pytest.raises(ValueError, match="Column 'b'"):
+        PackedMatrix.from_chunks(frame, missing="mean", sample_bits=4)
+
+
+def test_on_the_command_line(tmp_path, capsys):
+    """--missing mean, and what info tells of it; an append takes none."""
+    X, absent = data("whole")
+    pd.DataFrame(X, columns=list("abcdefg")).to_csv(tmp_path / "rows.csv", index=False)
+    pack = ["pack", str(tmp_path / "rows.csv"), "-o", str(tmp_path / "out.zml"), "--bits", "2", "--json"]
+    assert main(pack) == 1
+    assert "null" in capsys.readouterr().err
+    assert main([*pack, "--missing", "mean", "--seed", "0"]) == 0
+    assert json.loads(capsys.readouterr().out)["missing"] == absent.sum()
+    np.testing.assert_array_equal(PackedMatrix.load(tmp_path / "out.zml").missing_count, absent.sum(axis=0))
+    assert main([*pack[:4], "--append", "--missing", "mean"]) == 1
+    assert "--missing mean does not go with --append" in capsys.readouterr().err

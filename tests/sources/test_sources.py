@@ -331,3 +331,20 @@ def test_names_that_occur_twice(tmp_path):
             PackedMatrix.from_chunks(X, columns=columns)
     with pytest.raises(ValueError, match="more than once"):
         PackedMatrix.from_chunks(X, target=[3, 3])
+
+
+@pytest.mark.parametrize("kind", ["int64", "float32", "bool"])
+def test_nulls_of_a_target(tmp_path, kind):
+    """A number that is not known is NaN, which a fit drops if it is asked to; a label has to be known."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    values = np.array([0, 1, 1, 0]).astype(kind)
+    numbers = pa.array(values, mask=np.array([False, True, False, False]))
+    table = pa.table({"a": [1.0, 2.0, 3.0, 4.0], "y": numbers, "label": ["a", None, "b", "c"]})
+    pq.write_table(table, tmp_path / "data.parquet")
+    for source in (table, tmp_path / "data.parquet"):
+        packed = PackedMatrix.from_chunks(source, columns=["a"], target="y")
+        np.testing.assert_array_equal(packed.target, [0, np.nan, 1, 0])
+        with pytest.raises(ValueError, match="Column 'label' holds 1 null"):
+            PackedMatrix.from_chunks(source, columns=["a"], target="label")

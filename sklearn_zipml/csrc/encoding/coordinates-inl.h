@@ -30,13 +30,16 @@ ZML_TARGET_INLINE void add_content(const uint32_t *pair, const zml_codebook *boo
         ZML_ALIGNED uint32_t square[WORDS][WORDS];                                                                     \
         for (size_t i = 0; i < WORDS; i++) {                                                                           \
           const real *row = block + (ptrdiff_t)(first + i) * stride + j;                                               \
-          real full[2 * WORDS] = {0};                                                                                  \
+          real full[2 * WORDS];                                                                                        \
           uint16_t shorts[2 * WORDS] = {0};                                                                            \
           if (first + i >= n_rows) {                                                                                   \
             memset(square[i], 0, sizeof square[i]);                                                                    \
             continue;                                                                                                  \
           }                                                                                                            \
+          ZML_PREFETCH(row + 2 * WORDS); /* more rows than processors follow */                                        \
+          ZML_PREFETCH(row + 3 * WORDS);                                                                               \
           if (columns < 2 * WORDS) {                                                                                   \
+            memset(full, 0, sizeof full); /* not of every row: that takes long */                                      \
             memcpy(full, row, columns * sizeof *row);                                                                  \
             row = full;                                                                                                \
           }                                                                                                            \

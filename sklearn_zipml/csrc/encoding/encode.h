@@ -106,13 +106,15 @@ typedef void zml_contents_f64(const double *block, ptrdiff_t row_stride, ptrdiff
 
 /* Integers whose distance from the lowest one of their column, `stride` times, is their code. low and top, the largest
  * distance, are of the integers' type, unsigned: signed ones have their sign bit turned around. With has_missing the
- * integer `missing` takes the place missing_code, and places from after_missing on are one higher. */
+ * integer `missing` takes the place missing_code, and places from after_missing on are one higher. encode_pairs takes
+ * for an integer the two bits `pair`, 0 to 3, of its byte. */
 typedef struct {
   size_t n_columns;
   int width, stride, is_signed, has_missing;
   const void *low, *top;
   uint32_t missing;
   const uint8_t *missing_code, *after_missing;
+  int pair;
 } zml_integers;
 
 /* Writes each row of a block of such integers, or of fields of 1, 2 or 4 bits that are codes, as a packed row. */
@@ -212,7 +214,7 @@ typedef struct zml_encoding {
   zml_rows_of_tile *rows_of_tile;
   zml_take_rows *take_rows;
   zml_take_columns *take_columns;
-  zml_encode_u8 *encode_u8;
+  zml_encode_u8 *encode_u8, *encode_pairs;
   zml_encode_u16 *encode_u16;
   zml_encode_fields *encode_fields;
   zml_widen_f16 *widen_f16;

@@ -39,22 +39,27 @@ ZML_TARGET_INLINE size_t words_of(size_t n_columns, int width, int *half) {
   return (bytes + 3) / 4;
 }
 
-#define DEFINE_ENCODE_INTEGERS(name, integer)                                                                          \
+/* PICK makes the integer of an element of the block. */
+#define DEFINE_ENCODE_INTEGERS(name, integer, PICK)                                                                    \
   ZML_TARGET_INLINE void name##_strip(const integer *row, const zml_integers *map, size_t first, size_t n,             \
                                       uint8_t *codes) {                                                                \
     const integer *low = (const integer *)map->low + first, *top = (const integer *)map->top + first;                  \
     const integer sign = (integer)(map->is_signed << (8 * sizeof sign - 1)), absent = (integer)map->missing;           \
     const uint8_t *missing = map->missing_code + first, *after = map->after_missing + first;                           \
+    const int stride = map->stride;                                                                                    \
     for (size_t j = 0; j < n; j++) {                                                                                   \
-      const integer value = (integer)(row[j] ^ sign), above = (integer)((value > low[j] ? value : low[j]) - low[j]);   \
+      const integer value = (integer)((integer)PICK(row[j]) ^ sign);                                                   \
+      const integer above = (integer)((value > low[j] ? value : low[j]) - low[j]);                                     \
       codes[j] = (uint8_t)(above < top[j] ? above : top[j]);                                                           \
     }                                                                                                                  \
-    for (size_t j = 0; map->has_missing && j < n; j++) {                                                               \
-      const uint8_t code = (uint8_t)(codes[j] + (codes[j] >= after[j]));                                               \
-      codes[j] = row[j] == absent ? missing[j] : code;                                                                 \
-    }                                                                                                                  \
-    for (size_t j = 0; map->stride > 1 && j < n; j++)                                                                  \
-      codes[j] = (uint8_t)(codes[j] * map->stride);                                                                    \
+    if (map->has_missing)                                                                                              \
+      for (size_t j = 0; j < n; j++) {                                                                                 \
+        const uint8_t code = (uint8_t)(codes[j] + (codes[j] >= after[j])), own = missing[j];                           \
+        codes[j] = (integer)PICK(row[j]) == absent ? own : code;                                                       \
+      }                                                                                                                \
+    if (stride > 1)                                                                                                    \
+      for (size_t j = 0; j < n; j++)                                                                                   \
+        codes[j] = (uint8_t)(codes[j] * stride);                                                                       \
   }                                                                                                                    \
   ZML_TARGET static void name(const integer *block, ptrdiff_t row_stride, size_t n_rows, const zml_integers *map,      \
                               uint8_t *const *rows) {                                                                  \
@@ -74,8 +79,23 @@ ZML_TARGET_INLINE size_t words_of(size_t n_columns, int width, int *half) {
       }                                                                                                                \
     }                                                                                                                  \
   }
-DEFINE_ENCODE_INTEGERS(encode_u8, uint8_t)
-DEFINE_ENCODE_INTEGERS(encode_u16, uint16_t)
+#define ITSELF(x) (x)
+#define PAIR_0(x) ((x) & 3)
+#define PAIR_1(x) ((x) >> 2 & 3)
+#define PAIR_2(x) ((x) >> 4 & 3)
+#define PAIR_3(x) ((x) >> 6)
+DEFINE_ENCODE_INTEGERS(encode_u8, uint8_t, ITSELF)
+DEFINE_ENCODE_INTEGERS(encode_u16, uint16_t, ITSELF)
+DEFINE_ENCODE_INTEGERS(encode_pair_0, uint8_t, PAIR_0)
+DEFINE_ENCODE_INTEGERS(encode_pair_1, uint8_t, PAIR_1)
+DEFINE_ENCODE_INTEGERS(encode_pair_2, uint8_t, PAIR_2)
+DEFINE_ENCODE_INTEGERS(encode_pair_3, uint8_t, PAIR_3)
+
+ZML_TARGET static void encode_pairs(const uint8_t *block, ptrdiff_t row_stride, size_t n_rows, const zml_integers *map,
+                                    uint8_t *const *rows) {
+  zml_encode_u8 *const encode[4] = {encode_pair_0, encode_pair_1, encode_pair_2, encode_pair_3};
+  encode[map->pair](block, row_stride, n_rows, map, rows);
+}
 
 /* Exchanges the bits of a mask with those `distance` above them. */
 ZML_TARGET_INLINE uint32_t swap_bits(uint32_t x, int distance, uint32_t mask) {

@@ -227,11 +227,13 @@ static void check_encoder(const zml_kernels *kernels, zml_sampling sampling, int
                               .top = top,
                               .missing = 3,
                               .missing_code = missing,
-                              .after_missing = missing};
+                              .after_missing = missing,
+                              .pair = 1 + width % 3};
     both[k]->encoding->encode_u16((const uint16_t *)values, COLUMNS, 64, &map, row);
     both[k]->encoding->encode_u8((const uint8_t *)values, COLUMNS, 64, &map, row + 64);
     if (width < 8)
       both[k]->encoding->encode_fields((const uint8_t *)values, COLUMNS, 20, COLUMNS - 1, width, 1, row + 128);
+    both[k]->encoding->encode_pairs((const uint8_t *)values, COLUMNS, ROWS - 148, &map, row + 148);
     both[k]->encoding->widen_f16((const uint16_t *)values, COLUMNS - 3, halves[k]);
     const uint8_t *const tile[3] = {tiles[k], tiles[k] + 64 * size, tiles[k] + 128 * size};
     both[k]->encoding->count_tiles(tile, 3, width, 0, PADDED / 4, counts[k]);
