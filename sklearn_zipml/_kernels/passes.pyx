@@ -15,11 +15,22 @@ from sklearn_zipml._kernels.active cimport (
 )
 from sklearn_zipml._kernels.checks cimport require
 from sklearn_zipml._kernels.tiles cimport (
-    ZML_FLOAT_WIDTH, ZML_GROUP_COLUMNS, ZML_PLANE_ROWS, ZML_TILE_ROWS, Tiles, int8_t, int32_t, int64_t, uint8_t,
+    ZML_FLOAT_WIDTH, ZML_GROUP_COLUMNS, ZML_OUTLIER_COLUMNS, ZML_PLANE_ROWS, ZML_TILE_ROWS, Tiles, int8_t, int32_t, int64_t,
+    uint8_t, uint32_t, zml_outlier_column, zml_outlier_row, zml_outlier_span, zml_outliers, zml_outliers_in,
 )
 
 cdef extern from "format/tile.h" nogil:
     void zml_unpack_group(const uint8_t *tile, size_t group, int width, uint8_t *codes)
+
+cdef extern from "passes/outliers.h" nogil:
+    ctypedef struct zml_batch_outliers:
+        const zml_outliers *outliers
+        size_t tile
+        size_t first_column
+        size_t columns
+        int first
+        int last
+    void zml_add_outlier_products(const zml_batch_outliers *b, const zml_digits *vector, double scale, double *products)
 
 cdef extern from "passes/row_norms.h" nogil:
     void zml_add_squares_of_bytes(const uint8_t *tile, size_t padded_columns, const float *centre, const float *unit,
@@ -93,6 +104,7 @@ cdef class Vector:
         cdef const uint8_t *tile = tiles.tile(t)
         cdef zml_samples x
         cdef zml_digits digits
+        cdef zml_batch_outliers outliers
         cdef int i
         cdef double shift = self.centre_sum
         if not self.packed:
@@ -112,6 +124,10 @@ cdef class Vector:
             self.kernels.dot[tiles.width](&x, &digits, &sums[0][0])
             self.kernels.add_products(&sums[0][0], self.n_digits, first, last, self.scale, shift, out)
             shift = 0
+            if tiles.apart.starts != NULL:
+                outliers.outliers, outliers.tile, outliers.first, outliers.last = &tiles.apart, t, first, last
+                outliers.first_column, outliers.columns = column, x.columns
+                zml_add_outlier_products(&outliers, &digits, self.scale, out)
             column += x.columns
 
 
@@ -177,6 +193,18 @@ cdef class TileSum:
                 for j in range(x.columns):
                     out[column + j] += self.float_sums[j]
             column += BLOCK
+        if tiles.apart.starts != NULL:
+            self.add_outliers(tiles, t, out)
+
+    cdef void add_outliers(self, Tiles tiles, size_t t, double *out) noexcept nogil:
+        cdef zml_outlier_span span
+        cdef size_t block
+        cdef uint32_t e
+        for block in range(tiles.apart.n_blocks):
+            span = zml_outliers_in(&tiles.apart, t, block, 0, 4)
+            for e in range(span.first, span.last):
+                out[block * ZML_OUTLIER_COLUMNS + zml_outlier_column(tiles.places[e])] += (
+                    tiles.differences[e] * self.kept(<int> zml_outlier_row(tiles.places[e])))
 
 
 def products(Tiles tiles, const double[::1] z, size_t first, size_t last, int limbs=2):
@@ -255,7 +283,7 @@ def row_sums(Tiles tiles, const double[::1] weights, size_t first, size_t last, 
 def row_norms(Tiles tiles, const float[::1] centre, const float[::1] unit, size_t first, size_t last):
     """Squared norms of the rows (g_ij - centre_j) * unit_j of tiles first..last-1 of bytes or floats, float32.
 
-    centre and unit have an element for every padded column.
+    centre and unit have an element for every padded column. Outliers count as what their codes stand for.
     """
     cdef size_t t
     out = np.zeros((last - first) * TILE, dtype=np.float32)

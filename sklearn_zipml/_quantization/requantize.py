@@ -12,6 +12,7 @@ from .._parameters import check_parameters
 from .._seeds import Stream
 from .._storage.duplicates import of_requantized
 from .._storage.grid import Grid
+from .._storage.outliers import parts_of
 from .._storage.statistics import code_noise
 from .._storage.tiles import aligned_tiles
 from .._underflow import underflow_is_zero
@@ -48,7 +49,7 @@ class Requantizing:
     def __init__(self, packed, scheme, n_jobs):
         self.packed, self.scheme, self.n_jobs = packed, scheme, n_jobs
         # of rows that were taken this may have to be counted, which copies them
-        self.rounding_variance = packed.rounding_variance
+        self.rounding_variance, self.outliers = packed.rounding_variance, packed.samples.outliers
         selection, chosen = packed.samples.selection, _sample_tiles(len(packed))
         # rows that were taken, and of which nothing has been asked, are requantized as they are taken
         if selection is None:
@@ -74,13 +75,15 @@ class Requantizing:
         levels = self.kernel.levels, self.kernel.used
         grid = Grid(self.scheme, packed.offset, packed.step, *levels, np.float64)
         along = {"target": packed.target, "feature_names": packed.feature_names, "row_list": packed.order.listed}
+        along |= parts_of(self.outliers)  # the first and the last level stay, and with them the differences
         return assemble(grid, codes, statistics, packed.shape, packed.dtype, packed.order.parts, **along)
 
     def _statistics(self, sums):
         """Parts of PackedRows: the noise drawn now and the noise that the codes carried add up."""
         n = max(1, len(self.packed))
-        mean = sums[0] / n
-        deviation = np.sqrt(np.maximum(0, sums[1] / n - mean**2))
+        beyond = self.outliers.moments(self.packed.top) if self.outliers is not None else (0.0, 0.0)
+        mean = (sums[0] + beyond[0]) / n
+        deviation = np.sqrt(np.maximum(0, (sums[1] + beyond[1]) / n - mean**2))
         variance = np.zeros(len(mean))
         if self.scheme.is_compensated:
             variance = sums[2] / n + self.rounding_variance
