@@ -341,7 +341,7 @@ class DoubleSamplingQuantizer(
         self._seed = draw_seed(check_random_state(self.random_state))
         self._sketch = None
         if isinstance(X, PackedMatrix):
-            rows = requantize(rows_of(X), self.sample_bits, self._seed, self.n_jobs)
+            rows = requantize(rows_of(X), self.sample_bits, self._seed, self.n_jobs, self.outliers)
             X = X if rows is rows_of(X) else matrix_of(rows)
             self._set_grid(grid_of(rows))
         else:
@@ -387,7 +387,7 @@ class DoubleSamplingQuantizer(
 
     def _pack(self, X, is_unseen=False):
         if isinstance(X, PackedMatrix):
-            rows = requantize(rows_of(X), self.sample_bits, self._seed, self.n_jobs)
+            rows = requantize(rows_of(X), self.sample_bits, self._seed, self.n_jobs, self.outliers)
             return X if rows is rows_of(X) else matrix_of(rows)
         grid = self._grid.watching_all() if is_unseen and self._grid.scheme.keeps_outliers else self._grid
         rows = pack_on_grid(X, grid, self._seed, n_jobs=self.n_jobs)

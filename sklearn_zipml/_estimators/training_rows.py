@@ -50,4 +50,4 @@ def _requantized(estimator, packed, bits, seed):
         return packed
     from .._quantization.requantize import requantize
 
-    return requantize(packed, bits, seed, estimator.n_jobs)
+    return requantize(packed, bits, seed, estimator.n_jobs, estimator.outliers)

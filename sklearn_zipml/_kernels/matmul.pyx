@@ -10,7 +10,7 @@ cimport cython
 from sklearn_zipml._kernels.active cimport active_kernels
 from sklearn_zipml._kernels.checks cimport require
 from sklearn_zipml._kernels.tiles cimport (
-    ZML_OUTLIER_COLUMNS, ZML_TILE_ROWS, Tiles, int32_t, int64_t, uint8_t, uint32_t, zml_outlier_column, zml_outlier_row,
+    ZML_OUTLIER_COLUMNS, ZML_TILE_ROWS, Tiles, int32_t, int64_t, uint8_t, uint32_t, zml_outlier_column, zml_outlier_difference, zml_outlier_row,
     zml_outlier_span, zml_outliers, zml_outliers_in, zml_table_codes,
 )
 
@@ -438,10 +438,10 @@ def scaled_rows(Tiles tiles, size_t first, size_t last, size_t column, const rea
                 for block in range(column // ZML_OUTLIER_COLUMNS, tiles.apart.n_blocks):
                     span = zml_outliers_in(&tiles.apart, t, block, 0, 4)
                     for e in range(span.first, span.last):
-                        j = block * ZML_OUTLIER_COLUMNS + zml_outlier_column(tiles.places[e])
+                        j = block * ZML_OUTLIER_COLUMNS + zml_outlier_column(tiles.entries[e])
                         if column <= j < column + count:
-                            out[start + zml_outlier_row(tiles.places[e]), j - column] += (
-                                tiles.differences[e] * unit[j - column])
+                            out[start + zml_outlier_row(tiles.entries[e]), j - column] += (
+                                zml_outlier_difference(tiles.entries[e]) * unit[j - column])
             if t % SCALED_TILES == 0:
                 with gil:
                     tiles.look()

@@ -16,7 +16,7 @@ from sklearn_zipml._kernels.active cimport (
 from sklearn_zipml._kernels.checks cimport require
 from sklearn_zipml._kernels.tiles cimport (
     ZML_FLOAT_WIDTH, ZML_GROUP_COLUMNS, ZML_OUTLIER_COLUMNS, ZML_PLANE_ROWS, ZML_TILE_ROWS, Tiles, int8_t, int32_t, int64_t,
-    uint8_t, uint32_t, zml_outlier_column, zml_outlier_row, zml_outlier_span, zml_outliers, zml_outliers_in,
+    uint8_t, uint32_t, zml_outlier_column, zml_outlier_difference, zml_outlier_row, zml_outlier_span, zml_outliers, zml_outliers_in,
 )
 
 cdef extern from "format/tile.h" nogil:
@@ -203,8 +203,8 @@ cdef class TileSum:
         for block in range(tiles.apart.n_blocks):
             span = zml_outliers_in(&tiles.apart, t, block, 0, 4)
             for e in range(span.first, span.last):
-                out[block * ZML_OUTLIER_COLUMNS + zml_outlier_column(tiles.places[e])] += (
-                    tiles.differences[e] * self.kept(<int> zml_outlier_row(tiles.places[e])))
+                out[block * ZML_OUTLIER_COLUMNS + zml_outlier_column(tiles.entries[e])] += (
+                    zml_outlier_difference(tiles.entries[e]) * self.kept(<int> zml_outlier_row(tiles.entries[e])))
 
 
 def products(Tiles tiles, const double[::1] z, size_t first, size_t last, int limbs=2):

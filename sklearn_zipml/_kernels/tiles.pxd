@@ -1,4 +1,4 @@
-from libc.stdint cimport int8_t, int16_t, int32_t, int64_t, uint8_t, uint16_t, uint32_t, uint64_t
+from libc.stdint cimport int8_t, int32_t, int64_t, uint8_t, uint16_t, uint32_t, uint64_t
 
 cdef extern from "format/tile.h" nogil:
     enum:
@@ -16,15 +16,15 @@ cdef extern from "format/outliers.h" nogil:
         ZML_OUTLIER_COLUMNS
     ctypedef struct zml_outliers:
         const uint32_t *starts
-        const uint16_t *places
-        const int16_t *differences
+        const uint32_t *entries
         size_t n_blocks
     ctypedef struct zml_outlier_span:
         uint32_t first
         uint32_t last
     zml_outlier_span zml_outliers_in(const zml_outliers *o, size_t tile, size_t block, int first, int last)
-    size_t zml_outlier_column(uint16_t place)
-    size_t zml_outlier_row(uint16_t place)
+    size_t zml_outlier_column(uint32_t entry)
+    size_t zml_outlier_row(uint32_t entry)
+    int32_t zml_outlier_difference(uint32_t entry)
 
 cdef class Tiles:
     # What a pass needs to know of a tiled matrix: pointers and sizes, kept alive by the arrays beside them.
@@ -36,9 +36,7 @@ cdef class Tiles:
     # Values that lie apart: arrays, or None, and pointers to these.
     cdef readonly object outliers
     cdef zml_outliers apart
-    cdef const uint32_t[::1] starts
-    cdef const uint16_t[::1] places
-    cdef const int16_t[::1] differences
+    cdef const uint32_t[::1] starts, entries
     # What a pass does before it reads, and then every few milliseconds: signals are handled, and a mapped file that was
     # cut is noticed. `look_in_time` is called for every tile, and counts them in `left`, which is 1 at first.
     cdef int look(self) except -1

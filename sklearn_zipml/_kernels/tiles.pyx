@@ -74,15 +74,13 @@ cdef class Tiles:
             self.point_to(outliers)
 
     cdef int point_to(self, outliers) except -1:
-        self.starts, self.places, self.differences = outliers.starts, outliers.places, outliers.differences
+        self.starts, self.entries = outliers.starts, outliers.entries
         self.apart.n_blocks = (self.padded + ZML_OUTLIER_COLUMNS - 1) // ZML_OUTLIER_COLUMNS
         require(self.width <= 8 and <size_t> self.starts.shape[0] == self.n_tiles * self.apart.n_blocks + 1
-                and self.places.shape[0] == self.differences.shape[0]
-                and self.starts[self.n_tiles * self.apart.n_blocks] == <size_t> self.places.shape[0],
+                and self.starts[self.n_tiles * self.apart.n_blocks] == <size_t> self.entries.shape[0],
                 "outliers of other tiles")
-        if self.places.shape[0]:
-            self.apart.places, self.apart.differences = &self.places[0], &self.differences[0]
-            self.apart.starts = &self.starts[0]
+        if self.entries.shape[0]:
+            self.apart.starts, self.apart.entries = &self.starts[0], &self.entries[0]
         return 0
 
     @property
@@ -138,7 +136,7 @@ cdef class Tiles:
                                 &view[(t - first) * ZML_TILE_ROWS, 0], self.rows_in(t))
         if self.apart.starts == NULL:
             return out
-        slots, own, differences = self.outliers.entries(first, last)
+        slots, own, differences = self.outliers.decoded(first, last)
         wide = out.astype(np.int32)
         wide[slots - first * ZML_TILE_ROWS, own] += differences
         return wide
@@ -158,7 +156,7 @@ cdef class Tiles:
         out = Tiles(part, table, self.n_rows, last - first, self.width).positions(0, self.n_tiles)
         if self.apart.starts == NULL:
             return out
-        slots, own, differences = self.outliers.entries(0, self.n_tiles)
+        slots, own, differences = self.outliers.decoded(0, self.n_tiles)
         inside, wide = (own >= first) & (own < last), out.astype(np.int32)
         wide[slots[inside], own[inside] - first] += differences[inside]
         return wide
@@ -264,7 +262,7 @@ cdef class Tiles:
         cdef zml_outlier_span span
         cdef uint32_t e
         cdef uint8_t code
-        out = np.zeros(self.places.shape[0] if self.apart.starts != NULL else 0, dtype=np.uint8)
+        out = np.zeros(self.entries.shape[0] if self.apart.starts != NULL else 0, dtype=np.uint8)
         cdef uint8_t[::1] view = out
         if self.apart.starts == NULL:
             return out
@@ -274,8 +272,8 @@ cdef class Tiles:
                 for block in range(self.apart.n_blocks):
                     span = zml_outliers_in(&self.apart, tile, block, 0, 4)
                     for e in range(span.first, span.last):
-                        j = block * ZML_OUTLIER_COLUMNS + zml_outlier_column(self.places[e])
-                        row, group = zml_outlier_row(self.places[e]), j // ZML_GROUP_COLUMNS
+                        j = block * ZML_OUTLIER_COLUMNS + zml_outlier_column(self.entries[e])
+                        row, group = zml_outlier_row(self.entries[e]), j // ZML_GROUP_COLUMNS
                         line = self.tile(tile) + ZML_LINE * zml_line_of(group, row // ZML_PLANE_ROWS, self.width)
                         code = line[row % ZML_PLANE_ROWS * ZML_GROUP_COLUMNS + j % ZML_GROUP_COLUMNS]
                         code = code >> zml_shift_of(group, row // ZML_PLANE_ROWS, self.width) & ((1 << self.width) - 1)

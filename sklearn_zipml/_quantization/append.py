@@ -51,7 +51,7 @@ def _joined_outliers(old, encoder, slots, n_tiles):
     """Those of the old rows and, in the slots of numbers of rows, of the new ones; or None."""
     keys, d = encoder.outlier_keys(slots), old.shape[1]
     if old.samples.outliers is not None:
-        keys = np.concatenate([keys, keys_of(*old.samples.outliers.entries(), d)])
+        keys = np.concatenate([keys, keys_of(*old.samples.outliers.decoded(), d)])
     return Outliers.of_keys(keys, n_tiles, d)
 
 

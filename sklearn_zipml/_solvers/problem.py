@@ -220,7 +220,7 @@ class Problem:
         outliers = self.tiles.outliers if self.tiles.width < kernels.FLOAT_WIDTH else None
         if outliers is None:
             return None
-        slots, columns, differences = outliers.entries()
+        slots, columns, differences = outliers.decoded()
         about, differences = self.tiles.bases() - self.centre[columns], differences.astype(np.float64)
         return np.bincount(slots, self.unit[columns] ** 2 * differences * (2 * about + differences), self.n_slots)
 

@@ -130,7 +130,7 @@ def _expected_sections(kind, sections):
 
 
 def _n_outliers(sections):
-    section = sections.get("outlier_places")
+    section = sections.get("outlier_entries")
     shape = section.get("shape") if isinstance(section, dict) else None
     if not isinstance(shape, list) or len(shape) != 1:
         raise _Damaged("its outliers are not described")

@@ -21,16 +21,15 @@ class Outliers:
     Attributes
     ----------
     starts : uint32 (tiles * blocks + 1,), where the entries of each block of columns of each tile begin
-    places : uint16 (entries,), plane << 13 | column of the block << 4 | row of the plane, ascending in a block
-    differences : int16 (entries,), in steps of the column's grid
+    entries : uint32, place << 16 | difference, ascending in a block. The place is plane << 13 | column of the block << 4
+        | row of the plane, the difference an int16, in steps of the column's grid.
     n_columns : int
     """
 
-    __slots__ = ("differences", "n_columns", "places", "starts")
+    __slots__ = ("entries", "n_columns", "starts")
 
-    def __init__(self, starts, places, differences, n_columns):
-        self.starts, self.places, self.differences = frozen(starts), frozen(places), frozen(differences)
-        self.n_columns = n_columns
+    def __init__(self, starts, entries, n_columns):
+        self.starts, self.entries, self.n_columns = frozen(starts), frozen(entries), n_columns
 
     @classmethod
     def of_keys(cls, keys, n_tiles, n_columns):
@@ -45,8 +44,7 @@ class Outliers:
         starts = np.zeros(n_tiles * n_blocks(n_columns) + 1, dtype=np.uint32)
         counts = np.bincount((keys >> np.uint64(32)).astype(np.int64), minlength=len(starts) - 1)
         np.cumsum(counts, out=starts[1:])
-        low = keys.astype(np.uint32)  # the lower half
-        return cls(starts, (low >> np.uint32(16)).astype(np.uint16), low.astype(np.uint16).view(np.int16), n_columns)
+        return cls(starts, keys.astype(np.uint32), n_columns)  # their lower halves
 
     @classmethod
     def of_entries(cls, slots, columns, differences, n_tiles, n_columns):
@@ -54,24 +52,24 @@ class Outliers:
         return cls.of_keys(keys_of(slots, columns, differences, n_columns), n_tiles, n_columns)
 
     def __len__(self):
-        return len(self.places)
+        return len(self.entries)
 
     @property
     def nbytes(self):
         """Memory, in bytes."""
-        return self.starts.nbytes + self.places.nbytes + self.differences.nbytes
+        return self.starts.nbytes + self.entries.nbytes
 
-    def entries(self, first=0, last=None):
+    def decoded(self, first=0, last=None):
         """Slots and columns, int64, and differences of those in tiles first..last-1, as they are sorted."""
         blocks = n_blocks(self.n_columns)
         last = (len(self.starts) - 1) // blocks if last is None else last
         starts = self.starts[first * blocks : last * blocks + 1].astype(np.int64)
         some = slice(starts[0], starts[-1])
         block = np.repeat(np.arange(first * blocks, last * blocks), np.diff(starts))
-        places = self.places[some].astype(np.int64)
+        places = (self.entries[some] >> np.uint32(16)).astype(np.int64)
         rows = (places >> 13) * PLANE_ROWS + (places & (PLANE_ROWS - 1))
         slots = block // blocks * kernels.TILE_ROWS + rows
-        return slots, block % blocks * BLOCK + (places >> 4 & (BLOCK - 1)), self.differences[some]
+        return slots, block % blocks * BLOCK + (places >> 4 & (BLOCK - 1)), differences_of(self.entries[some])
 
     def taken(self, slots):
         """Those of rows in these slots, which become slots 0, 1, ..., and may repeat; or None."""
@@ -80,7 +78,7 @@ class Outliers:
             return None
         first = int(slots.min()) // kernels.TILE_ROWS
         last = int(slots.max()) // kernels.TILE_ROWS + 1
-        own, columns, differences = self.entries(first, last)
+        own, columns, differences = self.decoded(first, last)
         own -= first * kernels.TILE_ROWS
         order = by_slot(own)
         begins = np.zeros((last - first) * kernels.TILE_ROWS + 1, dtype=np.int64)
@@ -93,22 +91,27 @@ class Outliers:
         return Outliers.of_entries(made, columns[chosen], differences[chosen], n_tiles, self.n_columns)
 
     def edges(self, top):
-        """The positions that their codes stand for: the last ones, `top` of every column, or the first, 0."""
-        _, columns, differences = self.entries()
+        """The positions that their codes stand for: the last one of the column, `top`, or the first, 0."""
+        _, columns, differences = self.decoded()
         return np.where(differences > 0, top[columns].astype(np.int64), 0)
 
     def moments(self, top):
         """What they add to the sums of every column's positions and squares, float64; top: the last levels."""
-        _, columns, differences = self.entries()
+        _, columns, differences = self.decoded()
         bases, differences = self.edges(top), differences.astype(np.float64)
         squares = differences * (2.0 * bases + differences)
         return tuple(np.bincount(columns, values, self.n_columns) for values in (differences, squares))
 
     def sizes(self):
         """The largest sums over a column's outliers of the differences' magnitudes, and of squares of 255 more."""
-        _, columns, differences = self.entries()
+        _, columns, differences = self.decoded()
         size = np.abs(differences.astype(np.float64))
         return tuple(np.bincount(columns, values).max(initial=0) for values in (size, (size + 255) ** 2))
+
+
+def differences_of(entries):
+    """Their lower halves, int16."""
+    return entries.astype(np.uint16).view(np.int16)
 
 
 def by_slot(slots):
@@ -150,7 +153,7 @@ def side_by_side(parts, n_tiles, n_columns):
     for outliers, taken, first in parts:
         if outliers is None:
             continue
-        slots, columns, differences = outliers.entries()
+        slots, columns, differences = outliers.decoded()
         order = by_slot(columns)  # columns may be taken several times
         begins = np.zeros(outliers.n_columns + 1, dtype=np.int64)
         np.cumsum(np.bincount(columns, minlength=outliers.n_columns), out=begins[1:])
@@ -162,7 +165,7 @@ def side_by_side(parts, n_tiles, n_columns):
     return Outliers.of_keys(np.concatenate(found), n_tiles, n_columns) if found else None
 
 
-ARRAYS = ("outlier_starts", "outlier_places", "outlier_differences")  # by their names in files and pickles
+ARRAYS = ("outlier_starts", "outlier_entries")  # by their names in files and pickles
 
 
 def parts_of(outliers):

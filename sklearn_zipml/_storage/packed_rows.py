@@ -157,7 +157,7 @@ class PackedRows:
         low, high = np.zeros(self.shape[1], dtype=np.int64), self.top.astype(np.int64)
         outliers = self.samples.outliers
         if outliers is not None:
-            _, columns, differences = outliers.entries()
+            _, columns, differences = outliers.decoded()
             values = outliers.edges(self.top) + differences
             np.minimum.at(low, columns, values)
             np.maximum.at(high, columns, values)

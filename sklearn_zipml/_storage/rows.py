@@ -89,7 +89,7 @@ def _joined_outliers(parts, order, n_tiles):
     for part in parts:
         outliers = part.samples.outliers
         if outliers is not None:
-            slots, columns, differences = outliers.entries()
+            slots, columns, differences = outliers.decoded()
             rows = first + part.order.rows(n_jobs=None)[slots]
             found.append(keys_of(order.slots(rows, None), columns, differences, d))
         first += len(part)

@@ -146,7 +146,7 @@ def _with_outliers(packed, mean, square, weights, total):
     outliers = packed.tiles.outliers
     if outliers is None:
         return mean, np.sqrt(square)
-    slots, columns, differences = outliers.entries()
+    slots, columns, differences = outliers.decoded()
     shares = np.ones(len(slots)) if weights is None else np.asarray(weights, dtype=np.float64)[slots]
     about, differences = packed.tiles.bases() - mean[columns], differences.astype(np.float64)
     moved = np.bincount(columns, shares * differences, len(mean)) / total

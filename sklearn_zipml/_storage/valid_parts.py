@@ -105,8 +105,8 @@ def array_kinds(kind):
 def outlier_kinds(kind, n_outliers):
     """The same of those that it has if it has outliers."""
     n_tiles = -(-kind["shape"][0] // kernels.TILE_ROWS)
-    shapes = (n_tiles * n_blocks(kind["shape"][1]) + 1,), (n_outliers,), (n_outliers,)
-    return {name: (dtype, shape) for name, dtype, shape in zip(OUTLIER_ARRAYS, ("u4", "u2", "i2"), shapes, strict=True)}
+    sizes = n_tiles * n_blocks(kind["shape"][1]) + 1, n_outliers
+    return {name: ("u4", (size,)) for name, size in zip(OUTLIER_ARRAYS, sizes, strict=True)}
 
 
 def scheme_of(kind):
@@ -205,18 +205,19 @@ def _outliers(parts, kind):
     found = {name: parts.get(name) for name in OUTLIER_ARRAYS}
     if all(array is None for array in found.values()):
         return found
-    size = len(found["outlier_places"]) if isinstance(found["outlier_places"], np.ndarray) else 0
+    entries = found["outlier_entries"]
+    size = entries.size if isinstance(entries, np.ndarray) else 0
     arrays = {name: _array(name, found[name], *which) for name, which in outlier_kinds(kind, max(1, size)).items()}
     if not scheme_of(kind).may_keep_outliers:
         raise InvalidParts(f"it has outliers, which its sampling={kind['sampling']!r} has not")
-    starts, places = arrays["outlier_starts"].astype(np.int64), arrays["outlier_places"]
+    starts, places = arrays["outlier_starts"].astype(np.int64), (arrays["outlier_entries"] >> 16).astype(np.int64)
     if starts[0] or starts[-1] != size or (np.diff(starts) < 0).any():
         raise InvalidParts("its outlier_starts are no places of its outliers")
     within = np.ones(size, dtype=bool)
     within[starts[:-1][starts[:-1] < size]] = False  # the first of a block
-    if (places >> 15).any() or not (np.diff(places.astype(np.int64), prepend=-1)[within] > 0).all():
-        raise InvalidParts("its outlier_places are not in order")
-    slots, columns, differences = of_parts(arrays, kind["shape"][1]).entries()
+    if (places >> 15).any() or not (np.diff(places, prepend=-1)[within] > 0).all():
+        raise InvalidParts("its outlier_entries are not in order")
+    slots, columns, differences = of_parts(arrays, kind["shape"][1]).decoded()
     if (slots >= kind["shape"][0]).any() or (columns >= kind["shape"][1]).any() or not differences.all():
         raise InvalidParts("its outliers are of rows or columns that it has not, or no outliers")
     return arrays

@@ -4,6 +4,7 @@ import pickle
 
 import numpy as np
 import pytest
+import reference
 from packing import assert_same_parts, pack, pack_on_grid
 
 from sklearn_zipml import DoubleSamplingQuantizer, PackedMatrix, ZipMLRegressor
@@ -87,7 +88,7 @@ def test_rounding_variance_is_as_drawn_and_less(bits):
     packed, plain = pack(X, scheme(bits), 0), pack(X, Scheme.of(bits, "compensated", "optimal"), 0)
     error = ((np.asarray(packed) - X) ** 2).mean(axis=0)
     np.testing.assert_allclose(packed.rounding_variance, error, rtol=2e-3, atol=1e-12)
-    with_outliers = np.unique(rows_of(packed).samples.outliers.entries()[1])
+    with_outliers = np.unique(rows_of(packed).samples.outliers.decoded()[1])
     assert {0, 1, 2} <= set(with_outliers.tolist())
     ratio = packed.rounding_variance[with_outliers] / plain.rounding_variance[with_outliers]
     assert (ratio < 0.9).all()
@@ -114,6 +115,23 @@ def test_unbiased():
     bound = np.sqrt(2 * draws * variance * rate) + gap * rate / 3
     # coordinates are whole parts of 1/256 of a step, and chances of 1/32768
     assert (np.abs(total / grid.step) <= bound + draws * (1 / 512 + gap / 65536)).all()
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("bits", [1, 2, 4, 8])
+def test_twin(force, bits, dtype):
+    """Codes, differences and moments of the slow twin, exactly."""
+    X = rows(1000, 20, dtype=dtype)
+    grid, _ = DoubleSamplingQuantizer(bits, random_state=0).fit(X).__zipml_packing__()
+    grid = grid.watching_all()
+    X[::7] *= dtype(2)
+    packed = rows_of(pack_on_grid(X, grid, 5))
+    _, positions = reference.encode(X, grid, "compensated", 5)
+    expected = positions + reference.outliers(X, grid, 5)
+    found = np.empty(X.shape, dtype=np.int64)
+    found[packed.order.rows()] = packed.tiles.positions(0, packed.tiles.n_tiles)
+    np.testing.assert_array_equal(found, expected)
+    assert (expected != positions).any(axis=0)[:3].all()
 
 
 def test_draws_do_not_depend_on_place():
@@ -224,7 +242,7 @@ def test_requantize(before, after):
     for source in (packed, packed[::2], packed[np.random.default_rng(0).permutation(3000)]):
         narrow = source.requantize(after, random_state=0)
         own, values = rows_of(narrow), np.asarray(source)
-        slots, columns, _ = own.samples.outliers.entries()
+        slots, columns, _ = own.samples.outliers.decoded()
         places = own.order.rows()[slots], columns
         np.testing.assert_allclose(np.asarray(narrow)[places], values[places], rtol=1e-12)
         np.testing.assert_allclose(own.step * own.deviation, np.asarray(narrow).std(axis=0), rtol=1e-4, atol=1e-9)

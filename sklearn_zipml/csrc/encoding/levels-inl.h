@@ -333,6 +333,16 @@ ZML_TARGET_INLINE void shortest_run(const Histogram *h, double few, int *a, int 
   }
 }
 
+/* Smallest and largest of the values in a range. */
+ZML_TARGET static void ends_between(const double *values, size_t n, double from, double to, double *least,
+                                    double *most) {
+  *least = INFINITY, *most = -INFINITY;
+  for (size_t i = 0; i < n; i++) {
+    *least = values[i] >= from && values[i] < *least ? values[i] : *least;
+    *most = values[i] <= to && values[i] > *most ? values[i] : *most;
+  }
+}
+
 /* The shortest range, between values, that leaves out so few of them. */
 ZML_TARGET static void bulk_range(const zml_column_sample *sample, const Histogram *whole, double few, double *low,
                                   double *high) {
@@ -345,12 +355,11 @@ ZML_TARGET static void bulk_range(const zml_column_sample *sample, const Histogr
     int a = 0, b = h->steps;
     shortest_run(h, few, &a, &b);
     const double step = h->range / h->steps, from = h->low + a * step, to = h->low + b * step;
-    double least = INFINITY, most = -INFINITY;
-    for (size_t i = 0; i < n; i++) {
-      least = values[i] >= from && values[i] < least ? values[i] : least;
-      most = values[i] <= to && values[i] > most ? values[i] : most;
-    }
-    if (!(least <= most)) /* rounding of the ends */
+    double least = (double)(float)from, most = (double)(float)to;
+    /* single precision holds the ends of data that it holds; else these are values */
+    if (!(fabs(least - from) + fabs(most - to) < step / 1024))
+      ends_between(values, n, from, to, &least, &most);
+    if (!(least <= most)) /* rounding */
       return;
     *low = least, *high = most;
     if (FINE * (b - a) > h->steps || !(most - least < h->range) || most - least < 1e-290 || zoom == MOST_ZOOMS)

@@ -1,14 +1,44 @@
 /* Finds the values that lie beyond the range of their column's levels; part of encode-inl.h. Their coordinates are those
  * of the ends of the range, which few other values have, and are looked through while they are in the cache. */
 
-/* Coordinates are looked at so many at a time: 16 rows of a pair of columns. */
-enum { WATCHED = 32 };
+/* Words of a tile's rows hold the coordinates of a pair of columns; halves are looked at in the order of memory. */
+enum { HALVES = 2 * ZML_TILE_ROWS };
+typedef struct {
+  ZML_ALIGNED uint16_t least[WORDS * 2], size[WORDS * 2];
+} Ends;
 
-ZML_TARGET_INLINE int any_at_end(const uint16_t *coordinates, const uint16_t *least, const uint16_t *size) {
-  uint16_t any = 0;
-  for (int k = 0; k < WATCHED; k++)
-    any |= (uint16_t)((uint16_t)(coordinates[k] - least[k]) > size[k] ? 1 : 0);
-  return any;
+ZML_TARGET_INLINE Ends ends_of_pair(const uint8_t *top) {
+  uint32_t least = 0, size = 0;
+  for (int k = 0; k < 2; k++) {
+    least |= (uint32_t)(top[k] ? 1 : 0) << 16 * k;
+    size |= (uint32_t)(uint16_t)(top[k] ? top[k] * ZML_GRID_FRACTION - 2 : 65535) << 16 * k;
+  }
+  Ends ends;
+  for (size_t i = 0; i < WORDS; i++) {
+    memcpy(ends.least + 2 * i, &least, sizeof least);
+    memcpy(ends.size + 2 * i, &size, sizeof size);
+  }
+  return ends;
+}
+
+/* hits[half]: whether a coordinate is at an end. */
+ZML_TARGET_INLINE int find_hits(const uint32_t *words, const Ends *ends, uint8_t *hits) {
+  ZML_ALIGNED uint16_t halves[HALVES], at_end[HALVES];
+  uint16_t any[2 * WORDS] = {0};
+  memcpy(halves, words, sizeof halves);
+  for (size_t first = 0; first < HALVES; first += 2 * WORDS)
+    for (size_t k = 0; k < 2 * WORDS; k++) {
+      const uint16_t inside = (uint16_t)(halves[first + k] - ends->least[k]);
+      at_end[first + k] = inside > ends->size[k] ? 1 : 0;
+      any[k] |= at_end[first + k];
+    }
+  uint64_t found[sizeof any / 8], all = 0;
+  memcpy(found, any, sizeof any);
+  for (size_t k = 0; k < sizeof any / 8; k++)
+    all |= found[k];
+  for (size_t k = 0; all && k < HALVES; k++)
+    hits[k] = (uint8_t)at_end[k];
+  return all != 0;
 }
 
 ZML_TARGET static size_t find_ends(const zml_codebook *book, const zml_workspace *work, size_t n_rows, size_t *pair,
@@ -16,30 +46,25 @@ ZML_TARGET static size_t find_ends(const zml_codebook *book, const zml_workspace
   const size_t pairs = zml_padded_columns(book->n_columns) / 2;
   size_t n = 0;
   for (; *pair < pairs && n + 2 * BLOCK_ROWS <= room; ++*pair) {
-    uint16_t least[WATCHED], size[WATCHED];
     if (!book->watched[2 * *pair] && !book->watched[2 * *pair + 1])
       continue;
-    for (int k = 0; k < WATCHED; k++) {
-      const size_t j = 2 * *pair + (size_t)k % 2;
-      least[k] = book->watched[j] ? 1 : 0;
-      size[k] = book->watched[j] ? (uint16_t)(book->watched[j] * 256 - 2) : 65535;
-    }
-    for (size_t tile = 0; tile * ZML_TILE_ROWS < n_rows; tile++) {
-      uint16_t coordinates[2 * ZML_TILE_ROWS];
-      const uint32_t *words = work->coordinates + (tile * pairs + *pair) * ZML_TILE_ROWS;
-      for (int i = 0; i < ZML_TILE_ROWS; i++) {
-        coordinates[2 * i] = (uint16_t)words[i];
-        coordinates[2 * i + 1] = (uint16_t)(words[i] >> 16);
-      }
-      for (size_t first = 0; first < 2 * ZML_TILE_ROWS; first += WATCHED) {
-        if (!any_at_end(coordinates + first, least, size))
-          continue;
-        for (size_t k = 0; k < WATCHED; k++) {
-          const size_t row = tile * ZML_TILE_ROWS + (first + k) / 2;
-          const int at_end = (uint16_t)(coordinates[first + k] - least[k]) > size[k] && row < n_rows;
-          found[n] = (2 * *pair + k % 2) << 8 | row;
-          n += (size_t)at_end;
-        }
+    const Ends ends = ends_of_pair(book->watched + 2 * *pair);
+    for (size_t first = 0; first < n_rows; first += ZML_TILE_ROWS) {
+      ZML_ALIGNED uint8_t hits[HALVES];
+      const uint32_t *words = work->coordinates + (first / ZML_TILE_ROWS * pairs + *pair) * ZML_TILE_ROWS;
+      if (!find_hits(words, &ends, hits))
+        continue;
+      for (size_t k = 0; k < HALVES; k += 8) {
+        uint64_t eight;
+        memcpy(&eight, hits + k, sizeof eight);
+        for (size_t l = k; eight && l < k + 8; l += 2) /* both halves of a word */
+          for (size_t c = 0; c < 2; c++) {
+            const size_t row = first + l / 2;
+            const uint16_t half = (uint16_t)(words[l / 2] >> 16 * c);
+            const int at_end = book->watched[2 * *pair + c] && (half == 0 || half >= book->watched[2 * *pair + c] << 8);
+            found[n] = (2 * *pair + c) << 8 | row;
+            n += at_end && row < n_rows;
+          }
       }
     }
   }

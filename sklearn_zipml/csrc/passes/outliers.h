@@ -31,38 +31,38 @@ static inline int zml_are_there_outliers(const zml_batch_outliers *b) {
 /* products[row] += scale * sum over columns of difference * digits(column); the vector begins with the first column. */
 static inline void zml_add_outlier_products(const zml_batch_outliers *b, const zml_digits *vector, double scale,
                                             double *products) {
-  int64_t sums[ZML_TILE_ROWS] = {0};
-  const uint16_t *places = b->outliers->places;
-  const int16_t *differences = b->outliers->differences;
+  const uint32_t *entries = b->outliers->entries;
   for (size_t k = 0; k < zml_outlier_blocks(b->columns); k++) {
     const zml_outlier_span span = zml_outliers_of_block(b, k);
     const int8_t *high = vector->digits + k * ZML_OUTLIER_COLUMNS, *low = high + vector->stride;
-    if (vector->n_digits == 1)
-      for (uint32_t e = span.first; e < span.last; e++)
-        sums[zml_outlier_row(places[e])] += differences[e] * high[zml_outlier_column(places[e])];
-    else
-      for (uint32_t e = span.first; e < span.last; e++) {
-        const size_t j = zml_outlier_column(places[e]);
-        sums[zml_outlier_row(places[e])] += (int64_t)differences[e] * (256 * high[j] + low[j]);
-      }
+    int32_t sums[2][ZML_TILE_ROWS] = {{0}}; /* 512 * 32767 * 128 < 2^31 */
+    if (span.first == span.last)
+      continue;
+    for (uint32_t e = span.first; e < span.last; e++)
+      sums[0][zml_outlier_row(entries[e])] += zml_outlier_difference(entries[e]) * high[zml_outlier_column(entries[e])];
+    for (uint32_t e = span.first; vector->n_digits > 1 && e < span.last; e++)
+      sums[1][zml_outlier_row(entries[e])] += zml_outlier_difference(entries[e]) * low[zml_outlier_column(entries[e])];
+    const double unit = vector->n_digits > 1 ? 256 * scale : scale;
+    for (int i = b->first * ZML_PLANE_ROWS; i < b->last * ZML_PLANE_ROWS; i++)
+      products[i] += unit * sums[0][i];
+    for (int i = b->first * ZML_PLANE_ROWS; vector->n_digits > 1 && i < b->last * ZML_PLANE_ROWS; i++)
+      products[i] += scale * sums[1][i];
   }
-  for (int i = b->first * ZML_PLANE_ROWS; i < b->last * ZML_PLANE_ROWS; i++)
-    products[i] += scale * (double)sums[i];
 }
 
 /* sums[digit][column] += sum over rows of difference * digit(row), digits of the rows being 64 apart. With those of the
  * codes they hold: 64 rows of at most 32767 + 255 by 128 are below 2^31. */
 static inline void zml_add_outlier_sums(const zml_batch_outliers *b, const int8_t *rows, int n_digits, int32_t *sums,
                                         size_t stride) {
-  const uint16_t *places = b->outliers->places;
-  const int16_t *differences = b->outliers->differences;
+  const uint32_t *entries = b->outliers->entries;
   for (size_t k = 0; k < zml_outlier_blocks(b->columns); k++) {
     const zml_outlier_span span = zml_outliers_of_block(b, k);
     for (int digit = 0; digit < n_digits; digit++) {
       const int8_t *of_rows = rows + digit * ZML_TILE_ROWS;
       int32_t *to = sums + (size_t)digit * stride + k * ZML_OUTLIER_COLUMNS;
       for (uint32_t e = span.first; e < span.last; e++)
-        to[zml_outlier_column(places[e])] += differences[e] * of_rows[zml_outlier_row(places[e])];
+        to[zml_outlier_column(entries[e])] +=
+            zml_outlier_difference(entries[e]) * of_rows[zml_outlier_row(entries[e])];
     }
   }
 }

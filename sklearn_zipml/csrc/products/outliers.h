@@ -18,8 +18,8 @@ static inline void zml_add_outlier_dots(const zml_outliers *o, size_t tile, cons
       const int32_t *of_columns = integers + v * padded + block * ZML_OUTLIER_COLUMNS;
       int64_t sums[ZML_TILE_ROWS] = {0}; /* 2^15 * 2^31 * 512 < 2^63 */
       for (uint32_t e = span.first; e < span.last; e++)
-        sums[zml_outlier_row(o->places[e])] +=
-            (int64_t)o->differences[e] * of_columns[zml_outlier_column(o->places[e])];
+        sums[zml_outlier_row(o->entries[e])] +=
+            (int64_t)zml_outlier_difference(o->entries[e]) * of_columns[zml_outlier_column(o->entries[e])];
       for (size_t i = 0; i < ZML_TILE_ROWS; i++)
         out[v * stride + i] += scale[v] * (double)sums[i];
     }
@@ -31,8 +31,8 @@ static inline void zml_add_outlier_gradient(const zml_outliers *o, size_t tile, 
   for (size_t block = 0; block < o->n_blocks; block++) {
     const zml_outlier_span span = zml_outliers_in(o, tile, block, 0, 4);
     for (uint32_t e = span.first; e < span.last; e++)
-      sums[block * ZML_OUTLIER_COLUMNS + zml_outlier_column(o->places[e])] +=
-          (int64_t)o->differences[e] * of_rows[zml_outlier_row(o->places[e])];
+      sums[block * ZML_OUTLIER_COLUMNS + zml_outlier_column(o->entries[e])] +=
+          (int64_t)zml_outlier_difference(o->entries[e]) * of_rows[zml_outlier_row(o->entries[e])];
   }
 }
 
@@ -63,11 +63,11 @@ static inline void zml_add_outlier_moments(const zml_outliers *o, size_t tile, s
   for (size_t block = first / ZML_OUTLIER_COLUMNS; block < zml_outlier_blocks(end); block++) {
     const zml_outlier_span span = zml_outliers_in(o, tile, block, 0, 4);
     for (uint32_t e = span.first; e < span.last; e++) {
-      const size_t j = block * ZML_OUTLIER_COLUMNS + zml_outlier_column(o->places[e]);
-      const size_t row = zml_outlier_row(o->places[e]);
+      const size_t j = block * ZML_OUTLIER_COLUMNS + zml_outlier_column(o->entries[e]);
+      const size_t row = zml_outlier_row(o->entries[e]);
       if (j < first || j >= end)
         continue;
-      const int64_t factor = (int64_t)o->differences[e] * (weights ? weights[row] : 1);
+      const int64_t factor = (int64_t)zml_outlier_difference(o->entries[e]) * (weights ? weights[row] : 1);
       const int32_t *of_row = others + row * n_others;
       int64_t *to = sums + (j - first) * n_others;
       for (size_t k = 0; k < n_others; k++)
@@ -82,9 +82,9 @@ static inline void zml_add_differences(const zml_outliers *o, size_t tile, size_
   for (size_t block = first / ZML_OUTLIER_COLUMNS; block < zml_outlier_blocks(first + count); block++) {
     const zml_outlier_span span = zml_outliers_in(o, tile, block, 0, 4);
     for (uint32_t e = span.first; e < span.last; e++) {
-      const size_t j = block * ZML_OUTLIER_COLUMNS + zml_outlier_column(o->places[e]);
+      const size_t j = block * ZML_OUTLIER_COLUMNS + zml_outlier_column(o->entries[e]);
       if (j >= first && j < first + count)
-        positions[zml_outlier_row(o->places[e]) * count + j - first] += o->differences[e];
+        positions[zml_outlier_row(o->entries[e]) * count + j - first] += zml_outlier_difference(o->entries[e]);
     }
   }
 }
