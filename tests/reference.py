@@ -161,7 +161,7 @@ def encode(X, grid, sampling, seed):
 
 
 def outliers(X, grid, seed):
-    """Steps from what the codes of the rows of X stand for to what they are beyond the levels, int64 (rows, columns)."""
+    """Steps from the levels that the rows of X go to, to what they are beyond them, int64 (rows, columns)."""
     t, x = coordinates(X, grid), X.astype(grid.dtype).astype(np.float64)
     top = grid.top.astype(np.int64)
     steps = (x - grid.offset) * (np.where(grid.used > 1, FRACTION / grid.step, 0.0) / FRACTION)

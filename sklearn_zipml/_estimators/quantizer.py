@@ -68,24 +68,19 @@ class DoubleSamplingQuantizer(
         up from it (ZipML, section 2), so there are ``(2**sample_bits - 1) // n_draws + 1`` levels: fewer than with two
         draws, and less noise between them. More than two are for studies, and cannot be requantized.
     outliers : {"auto", "none"}, default="auto"
-        "auto" lets the levels of a column leave out its outliers, up to 1 in 288 of a sample of the rows, where that takes
-        at least 15 % off the rounding variance and this is at least .2 % of the column's: levels are denser then. Values
-        beyond them are kept apart, at 32 bits each, rounded without bias to the column's grid of 255 steps, continued.
-        That is of ``sampling="compensated"`` with ``levels="optimal"``, and of columns without missing values; columns
-        of few values, one-hot ones among them, have none. "none" makes levels reach from the smallest to the largest
-        value.
+        "auto" lets levels leave out a column's outliers, up to 1 in 288 values, where that takes 15 % off a rounding
+        variance that matters: levels are denser then. Outliers are kept apart, at 32 bits each, rounded without bias to
+        the column's grid, continued. For ``sampling="compensated"`` and ``levels="optimal"``, in columns that miss no
+        values and are no lattices. "none" makes levels reach all values.
     missing : {"error", "mean"}, default="error"
         What NaN is. "mean": a missing value, which takes a level of its own where the mean of the column is, to half of
         1/254 of the range, and so adds nothing to the second moments about it; ``transform`` replaces it likewise, and
-        ``missing_count`` of the packed rows counts them. Needs 3 levels or more. As SimpleImputer's mean, but found and
-        filled in while packing.
+        ``missing_count`` of the packed rows counts them. Needs 3 levels or more. As SimpleImputer, while packing.
     quantize_unseen : bool, default=False
-        Whether ``transform`` packs too, for studies where the data of inference is quantized as well. Values outside
-        the range seen in ``fit`` then go to its ends.
+        Whether ``transform`` packs too, as ``quantize`` does: for studies where data of inference is quantized as well.
     n_jobs : int or None, default=None
         Threads that pack. None means as many as scikit-learn's own compiled loops take (OpenMP's; ``threadpoolctl``
-        limits them), unless in a ``joblib.parallel_config`` context; -1 all processors. The result does not depend on
-        it.
+        limits them), unless in a ``joblib.parallel_config`` context; -1 all processors. The result is the same.
     random_state : int, RandomState instance or None, default=None
         Decides the rounding and the order of rows inside the container.
 
@@ -261,8 +256,7 @@ class DoubleSamplingQuantizer(
         Parameters
         ----------
         X : array-like, data frame or PackedMatrix of shape (n_samples, n_features)
-            Rows; values outside the range of the levels are kept apart as outliers, or go to the ends of the range seen
-            in ``fit`` where there are none.
+            Rows; values outside the range of the levels are outliers, or go to its ends if none are kept.
 
         Returns
         -------
@@ -341,9 +335,8 @@ class DoubleSamplingQuantizer(
         self._seed = draw_seed(check_random_state(self.random_state))
         self._sketch = None
         if isinstance(X, PackedMatrix):
-            rows = requantize(rows_of(X), self.sample_bits, self._seed, self.n_jobs, self.outliers)
-            X = X if rows is rows_of(X) else matrix_of(rows)
-            self._set_grid(grid_of(rows))
+            X = self._pack(X)
+            self._set_grid(grid_of(rows_of(X)))
         else:
             warn_of_decoded(X)
             rows = sampled_rows(len(X), sample_size(X.shape[1]), Stream.LEVELS_SAMPLE.of(self._seed))
@@ -389,7 +382,7 @@ class DoubleSamplingQuantizer(
         if isinstance(X, PackedMatrix):
             rows = requantize(rows_of(X), self.sample_bits, self._seed, self.n_jobs, self.outliers)
             return X if rows is rows_of(X) else matrix_of(rows)
-        grid = self._grid.watching_all() if is_unseen and self._grid.scheme.keeps_outliers else self._grid
+        grid = self._grid.watching_all() if is_unseen else self._grid
         rows = pack_on_grid(X, grid, self._seed, n_jobs=self.n_jobs)
         return matrix_of(rows.named(self._names_out()))
 

@@ -59,8 +59,7 @@ class ZipMLRegressor(ScoreOfOwnTarget, RegressorMixin, ZipMLModel):
     n_draws : int from 2 to 255, default=2
         Draws of ``sampling="double"``, see :class:`DoubleSamplingQuantizer`.
     outliers : {"auto", "none"}, default="auto"
-        What is done with values far from the others of their column: "auto" keeps up to 1 in 288 apart where levels
-        then are so much denser that it pays; "none" makes levels reach all values. See :class:`DoubleSamplingQuantizer`.
+        "auto" keeps a few values of a column apart where it pays, see :class:`.DoubleSamplingQuantizer`; or "none".
     resample : {"epoch"} or None, default=None
         "epoch" keeps 8 bits per value and draws new samples from them every epoch, the paper's setting; for studies,
         with ``solver="sgd"``.

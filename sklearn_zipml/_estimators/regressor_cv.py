@@ -40,8 +40,7 @@ class ZipMLRegressorCV(ScoreOfOwnTarget, RegressorMixin, ZipMLSearch):
     n_draws : int from 2 to 255, default=2
         Draws of ``sampling="double"``.
     outliers : {"auto", "none"}, default="auto"
-        What is done with values far from the others of their column: "auto" keeps up to 1 in 288 apart where levels
-        then are so much denser that it pays; "none" makes levels reach all values. See :class:`DoubleSamplingQuantizer`.
+        "auto" keeps a few values of a column apart where it pays, see :class:`.DoubleSamplingQuantizer`; or "none".
     fit_intercept : bool, default=True
         Whether to fit an intercept.
     scoring : str, callable or None, default=None

@@ -10,8 +10,7 @@ DEFAULT_BITS = 4
 
 
 def training_rows(estimator, X, rows, bits, seed):
-    """The rows of X that an estimator is trained on, by its parameters sample_bits, sampling, levels, n_draws
-    and outliers.
+    """The rows of X that an estimator is trained on, by its parameters of packing.
 
     Parameters
     ----------

@@ -8,10 +8,12 @@ from sklearn_zipml._kernels.active cimport active_kernels
 from sklearn_zipml._kernels.checks cimport real, require, require_rows, require_strides
 from sklearn_zipml._kernels.encoding cimport (
     ZML_BLOCK_TILES, ZML_FOLD_TILES, ZML_FOUND_AT_ONCE, ZML_MAX_CODES, zml_affine_f32, zml_affine_f64, zml_codebook,
-    zml_encoding, zml_found, zml_lanes, zml_moments, zml_outlier_map, zml_sampling, zml_workspace, ZML_COMPENSATED, ZML_DOUBLE, ZML_DRAWS, ZML_NAIVE, ZML_NEAREST,
+    zml_encoding, zml_found, zml_lanes, zml_moments, zml_outlier_map, zml_sampling, zml_workspace, ZML_COMPENSATED,
+    ZML_DOUBLE, ZML_DRAWS, ZML_NAIVE, ZML_NEAREST,
 )
 from sklearn_zipml._kernels.tiles cimport (
-    ZML_OUTLIER_COLUMNS, ZML_TILE_ROWS, int64_t, uint8_t, uint16_t, uint32_t, uint64_t, zml_padded_columns, zml_table_codes,
+    ZML_OUTLIER_COLUMNS, ZML_TILE_ROWS, int64_t, uint8_t, uint16_t, uint32_t, uint64_t, zml_padded_columns,
+    zml_table_codes,
 )
 
 cdef extern from "format/rng.h" nogil:
@@ -170,7 +172,7 @@ cdef class Encoder:
         self.book.watched = NULL
         if watched is None or not np.any(watched):
             return
-        require(self.book.sampling == ZML_COMPENSATED and len(watched) == d, "outliers are of one draw that is compensated")
+        require(self.book.sampling == ZML_COMPENSATED and len(watched) == d, "outliers of several draws")
         np.asarray(self.watched)[:d] = np.where(watched, top, 0)
         np.asarray(self.places)[1] /= GRID_FRACTION
         self.book.watched = &self.watched[0]
@@ -184,16 +186,14 @@ cdef class Encoder:
         return Workspace(self.n_columns)
 
     def encode(self, const real[:, :] block, uint8_t[:, ::1] tiles, Moments moments, const int64_t[::1] slots=None,
-               size_t first_row=0, Workspace work=None, bint by_place=False, Found found=None,
-               const int64_t[::1] outlier_slots=None):
+               size_t first_row=0, Workspace work=None, bint by_place=False, Found found=None):
         """Pack a block of rows of X, the elements of its rows or those of its columns being contiguous.
 
         Without slots, into tiles from the first row on. With slots, row i goes as a packed row to the memory of slot
         slots[i] of all tiles, which `rows_to_tiles` makes tiles of once all rows are there. first_row is the number
         of the block's first row among all that are encoded: it decides which errors are tallied by code. work comes
         from `workspace`. With by_place, equal rows do not share their draws: for rows that had been rounded, where
-        equal ones need not have been. found gets the outliers of the columns that are watched, as those of the slots
-        outlier_slots, or `slots`.
+        equal ones need not have been. found gets the outliers of the columns that are watched.
         """
         cdef size_t n = block.shape[0], size = zml_row_bytes(zml_padded_columns(self.n_columns), self.width)
         cdef size_t at_once = zml_tiles_at_once(self.n_columns) * ZML_TILE_ROWS
@@ -218,9 +218,8 @@ cdef class Encoder:
         cdef uint8_t *rows[ZML_BLOCK_TILES * ZML_TILE_ROWS]
         cdef uint8_t *start = &tiles[0, 0] if tiles.shape[0] else NULL
         cdef bint scattered = slots is not None
-        cdef const int64_t[::1] names = slots if outlier_slots is None else outlier_slots
         if book.watched != NULL:
-            require(found is not None and names is not None and <size_t> names.shape[0] >= n, "outliers without slots")
+            require(found is not None and <size_t> found.slots.shape[0] >= n, "outliers without slots")
             work.pointers.contents = &work.contents[0]
         else:
             work.pointers.contents = NULL
@@ -241,8 +240,9 @@ cdef class Encoder:
                     encoding.encode_f64(&block[first, 0], row_stride, column_stride, count, &book, &self.map_f64,
                                         &work.pointers, weight != 0, rows)
                 if book.watched != NULL:
+                    found.at = &found.slots[first]
                     self.keep_outliers[real](&block[first, 0], row_stride, column_stride, count, work, &out, weight,
-                                             &names[first], found)
+                                             found)
                 first += count
                 tiles_done += ZML_BLOCK_TILES
                 if tiles_done >= ZML_FOLD_TILES or first == n:
@@ -254,12 +254,11 @@ cdef class Encoder:
             rows_to_tiles(tiles[:(n + ZML_TILE_ROWS - 1) // ZML_TILE_ROWS], self.n_columns, self.width)
 
     cdef int keep_outliers(self, const real *block, ptrdiff_t row_stride, ptrdiff_t column_stride, size_t count,
-                           Workspace work, const zml_moments *out, uint64_t weight, const int64_t *slots,
-                           Found found) except -1 nogil:
+                           Workspace work, const zml_moments *out, uint64_t weight, Found found) except -1 nogil:
         cdef const zml_encoding *encoding = <const zml_encoding *> active_kernels().encoding
         cdef size_t pair = 0, pairs = zml_padded_columns(self.n_columns) // 2
         cdef zml_found values
-        values.found, values.contents, values.slots = &work.found[0], &work.contents[0], slots
+        values.found, values.contents, values.slots = &work.found[0], &work.contents[0], found.at
         while pair < pairs:
             values.n = encoding.find_ends(&self.book, &work.pointers, count, &pair, &work.found[0], FOUND_AT_ONCE)
             found.make_room(values.n)
@@ -291,13 +290,21 @@ cdef class Encoder:
 
 
 cdef class Found:
-    """Outliers that an encoder found, as entries of zml_outliers_f32, in no order."""
+    """Outliers that an encoder found, as entries of zml_outliers_f32, in no order.
+
+    Attributes
+    ----------
+    slots : int64, what row i of the next block is called
+    """
 
     cdef uint64_t[::1] entries
+    cdef public const int64_t[::1] slots
+    cdef const int64_t *at
     cdef size_t n
 
     def __init__(self):
         self.entries, self.n = np.empty(0, dtype=np.uint64), 0
+        self.slots = np.empty(0, dtype=np.int64)
 
     cdef int make_room(self, size_t more) except -1 nogil:
         if self.n + more <= <size_t> self.entries.shape[0]:

@@ -10,8 +10,7 @@ cimport cython
 from sklearn_zipml._kernels.active cimport active_kernels
 from sklearn_zipml._kernels.checks cimport require
 from sklearn_zipml._kernels.tiles cimport (
-    ZML_OUTLIER_COLUMNS, ZML_TILE_ROWS, Tiles, int32_t, int64_t, uint8_t, uint32_t, zml_outlier_column, zml_outlier_difference, zml_outlier_row,
-    zml_outlier_span, zml_outliers, zml_outliers_in, zml_table_codes,
+    ZML_TILE_ROWS, Tiles, int32_t, int64_t, uint8_t, zml_outliers, zml_table_codes,
 )
 
 from sklearn_zipml._kernels.tiles import aligned_zeros
@@ -83,11 +82,10 @@ cdef extern from "products/outliers.h" nogil:
     void zml_add_outlier_dots(const zml_outliers *o, size_t tile, const int32_t *integers, size_t padded,
                               size_t n_vectors, const double *scale, double *out, size_t stride)
     void zml_add_outlier_gradient(const zml_outliers *o, size_t tile, const int32_t *of_rows, int64_t *sums)
-    void zml_code_positions(const zml_tiled *x, size_t tile, size_t first, size_t count, size_t n_rows,
-                            int32_t *positions)
-    void zml_add_outlier_moments(const zml_outliers *o, size_t tile, size_t first, size_t n_columns,
-                                 const int32_t *others, size_t n_others, const int32_t *weights, int64_t *sums)
-    void zml_add_differences(const zml_outliers *o, size_t tile, size_t first, size_t count, int32_t *positions)
+    void zml_scale_outliers_f32(const zml_outliers *o, size_t tile, size_t first, size_t count, const float *unit,
+                                float *out, size_t stride)
+    void zml_scale_outliers_f64(const zml_outliers *o, size_t tile, size_t first, size_t count, const double *unit,
+                                double *out, size_t stride)
 
 cdef extern from "products/moments.h" nogil:
     ctypedef struct zml_centring:
@@ -142,6 +140,8 @@ def add_gram(Tiles tiles, tuple span, tuple columns, tuple others, const int32_t
              int64_t[::1] totals, lock):
     """Add sums over rows of products of the grid positions of two blocks of columns to a matrix of all columns.
 
+    Positions are what codes stand for; `outliers.add_gram` adds what outliers have beyond that.
+
     Parameters
     ----------
     tiles : Tiles of codes
@@ -183,58 +183,9 @@ def add_gram(Tiles tiles, tuple span, tuple columns, tuple others, const int32_t
             t = end
             with gil:
                 tiles.look()
-    apart = outlier_moments(tiles, span, columns, others, weights) if tiles.apart.starts != NULL else None
     with lock:
         with nogil:
             zml_write_gram(by, &pair, &work[0], total, &to)
-        if apart is not None:
-            products, positions = apart
-            own = np.asarray(sums)[pair.first : pair.first + to.n_columns, pair.other : pair.other + to.n_others]
-            own += products[: to.n_columns, : to.n_others]
-            np.asarray(<int64_t[:to.n_columns]> to.totals)[:] += positions[: to.n_columns]
-
-
-cdef outlier_moments(Tiles tiles, tuple span, tuple columns, tuple others, const int32_t[::1] weights):
-    """What outliers add to the sums of `add_gram`: int64 (columns, others) of products, (columns,) of positions.
-
-    A product of positions is one of codes' positions c and differences s: (c + s)(c' + s') - c c' is half of
-    s (2 c' + s') + s' (2 c + s), one part for the outliers of either block.
-    """
-    cdef zml_tiled x = tiled(tiles)
-    cdef size_t t, first = span[0], last = span[1]
-    cdef size_t start = columns[0], n = columns[1], other = others[0], m = others[1]
-    cdef bint alike = start == other
-    cdef const int32_t *weight = NULL
-    cdef int32_t[::1] of_columns = np.zeros(ZML_TILE_ROWS * n, dtype=np.int32)
-    cdef int32_t[::1] of_others = np.zeros(ZML_TILE_ROWS * m, dtype=np.int32), ones = np.ones(64, dtype=np.int32)
-    products, turned = np.zeros((n, m), dtype=np.int64), np.zeros((m, n), dtype=np.int64)
-    positions = np.zeros((1, tiles.padded), dtype=np.int64)
-    cdef int64_t[:, ::1] products_view = products, turned_view = turned, positions_view = positions
-    cdef size_t left = 1
-    with nogil:
-        for t in range(first, last):
-            tiles.look_in_time(&left)
-            if tiles.starts[t * tiles.apart.n_blocks] == tiles.starts[(t + 1) * tiles.apart.n_blocks]:
-                continue
-            weight = &weights[t * ZML_TILE_ROWS] if weights.shape[0] else NULL
-            twice(&x, &tiles.apart, t, other, m, tiles.rows_in(t), &of_others[0])
-            zml_add_outlier_moments(&tiles.apart, t, start, n, &of_others[0], m, weight, &products_view[0, 0])
-            if alike:
-                zml_add_outlier_gradient(&tiles.apart, t, weight if weight != NULL else &ones[0], &positions_view[0, 0])
-            else:
-                twice(&x, &tiles.apart, t, start, n, tiles.rows_in(t), &of_columns[0])
-                zml_add_outlier_moments(&tiles.apart, t, other, m, &of_columns[0], n, weight, &turned_view[0, 0])
-    return (products + (products if alike else turned).T) // 2, positions[0, start : start + n]
-
-
-cdef void twice(const zml_tiled *x, const zml_outliers *o, size_t tile, size_t first, size_t count, size_t n_rows,
-                int32_t *out) noexcept nogil:
-    """Positions of a tile's rows, those of the codes and the whole ones added up."""
-    cdef size_t k
-    zml_code_positions(x, tile, first, count, n_rows, out)
-    for k in range(n_rows * count):
-        out[k] *= 2
-    zml_add_differences(o, tile, first, count, out)
 
 
 def mirror(int64_t[:, ::1] sums):
@@ -414,9 +365,7 @@ def scaled_rows(Tiles tiles, size_t first, size_t last, size_t column, const rea
     `column` is a multiple of 16, the first of as many as there are centres.
     """
     cdef zml_tiled x = tiled(tiles)
-    cdef size_t t, start, count = centre.shape[0], stride = out.strides[0] // <ptrdiff_t> sizeof(real), block, j
-    cdef zml_outlier_span span
-    cdef uint32_t e
+    cdef size_t t, start, count = centre.shape[0], stride = out.strides[0] // <ptrdiff_t> sizeof(real)
     cdef size_t offset = column * ZML_TILE_ROWS // 8 * x.width, codes = zml_table_codes(x.width)
     cdef const uint8_t *table = x.table + column * codes if codes else NULL
     tiles.require_span(first, last)
@@ -431,17 +380,11 @@ def scaled_rows(Tiles tiles, size_t first, size_t last, size_t column, const rea
             if real is float:
                 zml_scale_rows_f32(tiles.tile(t) + offset, table, x.width, tiles.rows_in(t), count, &centre[0],
                                    &unit[0], &out[start, 0], stride)
+                zml_scale_outliers_f32(&tiles.apart, t, column, count, &unit[0], &out[start, 0], stride)
             else:
                 zml_scale_rows_f64(tiles.tile(t) + offset, table, x.width, tiles.rows_in(t), count, &centre[0],
                                    &unit[0], &out[start, 0], stride)
-            if tiles.apart.starts != NULL:
-                for block in range(column // ZML_OUTLIER_COLUMNS, tiles.apart.n_blocks):
-                    span = zml_outliers_in(&tiles.apart, t, block, 0, 4)
-                    for e in range(span.first, span.last):
-                        j = block * ZML_OUTLIER_COLUMNS + zml_outlier_column(tiles.entries[e])
-                        if column <= j < column + count:
-                            out[start + zml_outlier_row(tiles.entries[e]), j - column] += (
-                                zml_outlier_difference(tiles.entries[e]) * unit[j - column])
+                zml_scale_outliers_f64(&tiles.apart, t, column, count, &unit[0], &out[start, 0], stride)
             if t % SCALED_TILES == 0:
                 with gil:
                     tiles.look()

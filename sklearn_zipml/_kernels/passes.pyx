@@ -15,8 +15,8 @@ from sklearn_zipml._kernels.active cimport (
 )
 from sklearn_zipml._kernels.checks cimport require
 from sklearn_zipml._kernels.tiles cimport (
-    ZML_FLOAT_WIDTH, ZML_GROUP_COLUMNS, ZML_OUTLIER_COLUMNS, ZML_PLANE_ROWS, ZML_TILE_ROWS, Tiles, int8_t, int32_t, int64_t,
-    uint8_t, uint32_t, zml_outlier_column, zml_outlier_difference, zml_outlier_row, zml_outlier_span, zml_outliers, zml_outliers_in,
+    ZML_FLOAT_WIDTH, ZML_GROUP_COLUMNS, ZML_PLANE_ROWS, ZML_TILE_ROWS, Tiles, int8_t, int32_t, int64_t, uint8_t,
+    zml_outliers,
 )
 
 cdef extern from "format/tile.h" nogil:
@@ -31,6 +31,7 @@ cdef extern from "passes/outliers.h" nogil:
         int first
         int last
     void zml_add_outlier_products(const zml_batch_outliers *b, const zml_digits *vector, double scale, double *products)
+    void zml_add_outlier_row_sums(const zml_outliers *o, size_t tile, const double *weights, double *sums)
 
 cdef extern from "passes/row_norms.h" nogil:
     void zml_add_squares_of_bytes(const uint8_t *tile, size_t padded_columns, const float *centre, const float *unit,
@@ -178,7 +179,9 @@ cdef class TileSum:
     cdef void add(self, Tiles tiles, size_t t, double *out) noexcept nogil:
         """Add the sums of all columns, not centred."""
         cdef size_t j, column
+        cdef double[TILE] kept
         cdef zml_samples x
+        cdef int i
         column, x.first, x.last, x.ahead = 0, 0, 4, NULL
         while column < self.n:
             x.columns = min(<size_t> BLOCK, self.n - column)
@@ -194,17 +197,9 @@ cdef class TileSum:
                     out[column + j] += self.float_sums[j]
             column += BLOCK
         if tiles.apart.starts != NULL:
-            self.add_outliers(tiles, t, out)
-
-    cdef void add_outliers(self, Tiles tiles, size_t t, double *out) noexcept nogil:
-        cdef zml_outlier_span span
-        cdef size_t block
-        cdef uint32_t e
-        for block in range(tiles.apart.n_blocks):
-            span = zml_outliers_in(&tiles.apart, t, block, 0, 4)
-            for e in range(span.first, span.last):
-                out[block * ZML_OUTLIER_COLUMNS + zml_outlier_column(tiles.entries[e])] += (
-                    zml_outlier_difference(tiles.entries[e]) * self.kept(<int> zml_outlier_row(tiles.entries[e])))
+            for i in range(TILE):
+                kept[i] = self.kept(i)
+            zml_add_outlier_row_sums(&tiles.apart, t, kept, out)
 
 
 def products(Tiles tiles, const double[::1] z, size_t first, size_t last, int limbs=2):

@@ -76,8 +76,14 @@ cdef extern from "encoding/requantize_plan.h" nogil:
         double *noise
         uint8_t *first
         uint8_t *last
-    size_t zml_find_beyond(const uint8_t *tiles, size_t n_tiles, size_t padded_columns, size_t n_rows,
-                           const uint8_t *first, const uint8_t *last, size_t *tile, uint64_t *found, size_t room)
+    ctypedef struct zml_ended_tiles:
+        const uint8_t *tiles
+        const uint8_t *first
+        const uint8_t *last
+        size_t n_tiles
+        size_t padded_columns
+        size_t n_rows
+    size_t zml_find_beyond(const zml_ended_tiles *of, size_t *tile, uint64_t *found, size_t room)
     void zml_plan_column(const zml_plan *plan, const zml_old_column *old, const zml_new_column *made)
 
 cdef enum:
@@ -95,9 +101,10 @@ cdef class Requantizer:
     source : Tiles
     slots : int64 or None, the slots of the source to take, ascending, as `Selection` has them; None for all
     sample, chosen : Tiles, of the source or like them, and int64, those of them whose codes place the new levels
-    used : uint16 (columns,), levels of each column
-    levels : uint8 (columns, levels), these; no levels if the table has them or if they are all there can be
-    carried : float64 (columns, codes), E[error² | code]
+    old : (used, levels, carried), of the codes there are
+        used : uint16 (columns,), levels of each column
+        levels : uint8 (columns, levels), these; no levels if the table has them or if they are all there can be
+        carried : float64 (columns, codes), E[error² | code]
     scheme : Scheme of the new codes, of at most two draws
     watched : bool (columns,), whose levels may leave outliers out, bytes being made fewer; or None for no column
 
@@ -124,7 +131,8 @@ cdef class Requantizer:
     cdef uint8_t[:, ::1] base, rise, rise2, threshold, threshold2, before, after
     cdef uint8_t[::1] far
 
-    def __init__(self, Tiles source, slots, Tiles sample, chosen, used, levels, carried, scheme, watched=None):
+    def __init__(self, Tiles source, slots, Tiles sample, chosen, tuple old, scheme, watched=None):
+        used, levels, carried = old
         cdef size_t d = source.n_columns
         cdef int width = scheme.width, n_levels = scheme.n_levels
         cdef bint pairs = scheme.n_draws == 2, with_noise = scheme.has_noise_by_code
@@ -272,12 +280,14 @@ cdef class Beyond:
 
     cdef find(self, const zml_requantized_tiles *tiles, size_t n_rows):
         cdef size_t tile = 0, n, start = tiles.ordinal * ZML_TILE_ROWS
+        cdef zml_ended_tiles of
+        of.tiles, of.first, of.last, of.n_tiles = tiles.source, &self.first[0], &self.last[0], tiles.n_tiles
+        of.padded_columns, of.n_rows = self.padded, n_rows - min(n_rows, start)
         if not self.room.shape[0]:
             self.room = np.empty(max(<size_t> FOUND, self.padded * ZML_TILE_ROWS), dtype=np.uint64)
         while tile < tiles.n_tiles:
             with nogil:
-                n = zml_find_beyond(tiles.source, tiles.n_tiles, self.padded, n_rows - min(n_rows, start),
-                                    &self.first[0], &self.last[0], &tile, &self.room[0], self.room.shape[0])
+                n = zml_find_beyond(&of, &tile, &self.room[0], self.room.shape[0])
             if n:
                 found = np.asarray(self.room)[:n]
                 slots = start + (found >> np.uint64(40)).astype(np.int64)

@@ -18,8 +18,6 @@ cdef extern from "encoding/encode.h" nogil:
     void zml_unpack_tile(const uint8_t *tile, int width, size_t padded_columns, uint8_t *codes)
 
 cdef extern from "format/tile.h" nogil:
-    size_t zml_line_of(size_t group, int plane, int width)
-    int zml_shift_of(size_t group, int plane, int width)
     void zml_unpack_group(const uint8_t *tile, size_t group, int width, uint8_t *codes)
 
 cdef extern from "format/rows.h" nogil:
@@ -251,33 +249,6 @@ cdef class Tiles:
                 for k in range(columns.shape[0]):
                     for i in range(self.rows_in(tile)):
                         view[(tile - first) * ZML_TILE_ROWS + i] += values[k, codes[i, columns[k]]]
-        return out
-
-
-    def bases(self):
-        """Grid positions that the codes of the outliers stand for, uint8, in their order."""
-        cdef const uint8_t[::1] table = self.table
-        cdef size_t codes = zml_table_codes(self.width), tile, block, j, row, group
-        cdef const uint8_t *line
-        cdef zml_outlier_span span
-        cdef uint32_t e
-        cdef uint8_t code
-        out = np.zeros(self.entries.shape[0] if self.apart.starts != NULL else 0, dtype=np.uint8)
-        cdef uint8_t[::1] view = out
-        if self.apart.starts == NULL:
-            return out
-        self.look()
-        with nogil:
-            for tile in range(self.n_tiles):
-                for block in range(self.apart.n_blocks):
-                    span = zml_outliers_in(&self.apart, tile, block, 0, 4)
-                    for e in range(span.first, span.last):
-                        j = block * ZML_OUTLIER_COLUMNS + zml_outlier_column(self.entries[e])
-                        row, group = zml_outlier_row(self.entries[e]), j // ZML_GROUP_COLUMNS
-                        line = self.tile(tile) + ZML_LINE * zml_line_of(group, row // ZML_PLANE_ROWS, self.width)
-                        code = line[row % ZML_PLANE_ROWS * ZML_GROUP_COLUMNS + j % ZML_GROUP_COLUMNS]
-                        code = code >> zml_shift_of(group, row // ZML_PLANE_ROWS, self.width) & ((1 << self.width) - 1)
-                        view[e] = table[j * codes + code] if codes else code
         return out
 
 

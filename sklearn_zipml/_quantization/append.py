@@ -1,5 +1,7 @@
 """More rows for a packed file, on the levels it has."""
 
+from dataclasses import replace
+
 import numpy as np
 
 from .._feature_names import of_file
@@ -23,9 +25,14 @@ def append(path, source, seed, n_jobs=None):
     old = load(path)
     n, d = old.shape
     full, rest = divmod(n, kernels.TILE_ROWS)
-    grid = grid_of(old)
-    grid = grid.watching_all() if old.scheme.may_keep_outliers else grid
-    packer = Packer(grid, seed, old.dtype, source.n_rows or 0, n_jobs, True)
+    packer = Packer(
+        replace(grid_of(old), scheme=replace(old.scheme, outliers="auto")),
+        seed,
+        old.dtype,
+        source.n_rows or 0,
+        n_jobs,
+        True,
+    )
     packer.encoder.integers = None  # whose positions are not known of themselves
     # the new rows begin where the last tile of the old ones ends
     if rest:
@@ -43,13 +50,14 @@ def append(path, source, seed, n_jobs=None):
     new = packer.statistics(more, None)
     parts = old.parts() | joined(old, n, hits, new, more, packer.encoder.moments.hits)
     parts |= {"shape": (n + more, d), "row_seed": order.parts, "target": target}  # and none of the new ones is missing
-    parts |= parts_of(_joined_outliers(old, packer.encoder, lambda rows: order.slots(rows - rest + n), full + len(tiles)))
+    keys = packer.encoder.outlier_keys(lambda rows: order.slots(rows - rest + n))
+    parts |= parts_of(_joined_outliers(old, keys, full + len(tiles)))
     write(parts, [old.codes[:full], tiles], path)
 
 
-def _joined_outliers(old, encoder, slots, n_tiles):
-    """Those of the old rows and, in the slots of numbers of rows, of the new ones; or None."""
-    keys, d = encoder.outlier_keys(slots), old.shape[1]
+def _joined_outliers(old, keys, n_tiles):
+    """Those of the old rows and of new ones, see `Outliers.of_keys`; or None."""
+    d = old.shape[1]
     if old.samples.outliers is not None:
         keys = np.concatenate([keys, keys_of(*old.samples.outliers.decoded(), d)])
     return Outliers.of_keys(keys, n_tiles, d)

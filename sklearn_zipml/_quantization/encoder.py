@@ -83,13 +83,11 @@ class RowEncoder:
         self.dtype, self.n_jobs, scheme = grid.dtype, n_jobs, grid.scheme
         columns = (grid.levels, grid.used, grid.top, grid.offset, grid.scale)
         key = Stream.ROUNDING.of(seed)
-        self.kernel = encoder_kernels.Encoder(
-            columns, scheme.rounding, scheme.width, key, scheme.n_draws, grid.watched
-        )
+        self.kernel = encoder_kernels.Encoder(columns, scheme.rounding, scheme.width, key, scheme.n_draws, grid.watched)
         self.is_watching, self.found = grid.watched is not None and bool(grid.watched.any()), []
         self.kind = (len(grid.used), scheme.width, scheme.has_noise_by_code)
         self.moments, self.n_integers = encoder_kernels.Moments(*self.kind), 0
-        self.integers, self.missing = IntegerCodes(grid, n_jobs), grid.missing
+        self.integers, self.missing = None if self.is_watching else IntegerCodes(grid, n_jobs), grid.missing
         self.n_missing = None if grid.missing is None else np.zeros(len(grid.used), dtype=np.int64)
 
     def encode(self, X, codes, slots, n_rows, first=0, rows=None, by_place=False, slots_known=True):
@@ -124,10 +122,8 @@ class RowEncoder:
                     missing = missing + absent
                 numbers = np.arange(first + start, first + stop)
                 places = slots(numbers)
-                outlier_slots = places if slots_known else numbers
-                self.kernel.encode(
-                    block, codes, moments, places, first + start, work, by_place, found, outlier_slots
-                )
+                found.slots = places if slots_known else numbers
+                self.kernel.encode(block, codes, moments, places, first + start, work, by_place, found)
             return moments, missing, found.array
 
         for moments, missing, found in in_threads(encode, n_rows, size, self.n_jobs):
@@ -137,7 +133,7 @@ class RowEncoder:
                 self.n_missing += missing
 
     def outliers(self, n_tiles, slots=None):
-        """What values lie beyond the levels, parts of PackedRows; slots: callable(numbers of rows) if not known before."""
+        """What lies beyond the levels, parts of PackedRows; slots: callable(numbers of rows) if not known before."""
         if not self.is_watching:
             return {}
         return parts_of(Outliers.of_keys(self.outlier_keys(slots), n_tiles, self.kind[0]))

@@ -66,7 +66,7 @@ class Requantizing:
         if self.is_watching:
             watched = np.ones(packed.shape[1], dtype=bool)
             watched[[] if self.outliers is None else self.outliers.decoded()[1]] = False
-        self.kernel = Requantizer(source, slots, sample, chosen, *old, scheme, watched)
+        self.kernel = Requantizer(source, slots, sample, chosen, old, scheme, watched)
         in_threads(self.kernel.plan, packed.shape[1], THREAD_COLUMNS, n_jobs)
 
     @underflow_is_zero
@@ -80,7 +80,8 @@ class Requantizing:
 
         parts = in_threads(work, len(codes), THREAD_TILES, self.n_jobs)
         sums = sum(sums.astype(np.float64) for sums, _ in parts)
-        slots, columns, positions = (np.concatenate(arrays) for arrays in zip(*(found for _, found in parts), strict=True))
+        found = zip(*(found for _, found in parts), strict=True)
+        slots, columns, positions = (np.concatenate(arrays) for arrays in found)
         # positions begin anew at the first level
         first, last = (ends[:d].astype(np.int64) for ends in (self.kernel.first, self.kernel.last))
         first, last = (first, last) if self.is_watching else (np.zeros_like(first), last)

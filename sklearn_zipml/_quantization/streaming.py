@@ -128,8 +128,7 @@ class Packer:
     """
 
     def __init__(self, grid, seed, dtype, capacity, n_jobs, unseen):
-        if unseen and grid.scheme.keeps_outliers:
-            grid = grid.watching_all()
+        grid = grid.watching_all() if unseen else grid
         self.grid, self.seed, self.dtype, self.n_jobs = grid, seed, dtype, n_jobs
         self.n_columns, scheme = len(grid.used), grid.scheme
         self.encoder = RowEncoder(grid, seed, n_jobs)

@@ -108,7 +108,7 @@ def pack_part(X, y, weights, grid, seed, place, *, unseen=False):
     (n, d), scheme = X.shape, grid.scheme
     order = RowOrder(n, Stream.ROW_ORDER.of(seed))
     codes = aligned_tiles(n, d, scheme.width)
-    grid = grid.watching_all() if unseen and scheme.keeps_outliers else grid
+    grid = grid.watching_all() if unseen else grid
     encoder = RowEncoder(grid, seed, 1)
     encoder.encode(X, codes, lambda numbers: order.slots(numbers - place.first), n, place.first)
     turn_rows(codes, d, scheme.width, 1)

@@ -38,7 +38,7 @@ class Grid:
 
     def watching_all(self):
         """The same for rows that it was found without: values beyond the levels of any column are kept apart."""
-        return replace(self, watched=self.used > 1)
+        return replace(self, watched=self.used > 1) if self.scheme.keeps_outliers else self
 
     @property
     def top(self):

@@ -21,8 +21,8 @@ class Outliers:
     Attributes
     ----------
     starts : uint32 (tiles * blocks + 1,), where the entries of each block of columns of each tile begin
-    entries : uint32, place << 16 | difference, ascending in a block. The place is plane << 13 | column of the block << 4
-        | row of the plane, the difference an int16, in steps of the column's grid.
+    entries : uint32, place << 16 | difference, ascending in a block. A place is plane << 13 | column of the block << 4
+        | row of the plane, a difference an int16, in steps of the column's grid.
     n_columns : int
     """
 

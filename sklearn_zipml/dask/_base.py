@@ -29,7 +29,17 @@ from ._fitting import Task, fit
 from ._packed import DaskPackedMatrix, target_report
 from ._packing import Packing, pack
 
-SHARED = ("sample_bits", "sampling", "levels", "n_draws", "outliers", "fit_intercept", "max_iter", "tol", "random_state")
+SHARED = (
+    "sample_bits",
+    "sampling",
+    "levels",
+    "n_draws",
+    "outliers",
+    "fit_intercept",
+    "max_iter",
+    "tol",
+    "random_state",
+)
 
 
 class DaskZipMLModel(StableState, BaseEstimator):

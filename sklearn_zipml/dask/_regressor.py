@@ -43,8 +43,7 @@ class DaskZipMLRegressor(RegressorMixin, DaskZipMLModel):
     n_draws : int from 2 to 255, default=2
         Draws of ``sampling="double"``.
     outliers : {"auto", "none"}, default="auto"
-        What is done with values far from the others of their column: "auto" keeps up to 1 in 288 apart where levels
-        then are so much denser that it pays; "none" makes levels reach all values. See :class:`DoubleSamplingQuantizer`.
+        "auto" keeps a few values of a column apart where it pays, see :class:`.DoubleSamplingQuantizer`; or "none".
     quantizer : DoubleSamplingQuantizer or None, default=None
         Fitted: its levels, settings and draws are taken, and X is read once instead of twice.
     alpha : float, default=1e-4

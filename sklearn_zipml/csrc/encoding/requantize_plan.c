@@ -282,26 +282,26 @@ static int to_ends(const zml_plan *plan, const zml_new_column *made, uint8_t *po
   return farthest;
 }
 
-size_t zml_find_beyond(const uint8_t *tiles, size_t n_tiles, size_t padded_columns, size_t n_rows, const uint8_t *first,
-                       const uint8_t *last, size_t *tile, uint64_t *found, size_t room) {
+size_t zml_find_beyond(const zml_ended_tiles *of, size_t *tile, uint64_t *found, size_t room) {
   enum { LANES = ZML_LINE / ZML_GROUP_COLUMNS };
+  const size_t groups = of->padded_columns / ZML_GROUP_COLUMNS;
   size_t n = 0;
-  for (; *tile < n_tiles && n + padded_columns * ZML_TILE_ROWS <= room; ++*tile)
-    for (size_t group = 0; group < padded_columns / ZML_GROUP_COLUMNS; group++) {
+  for (; *tile < of->n_tiles && n + of->padded_columns * ZML_TILE_ROWS <= room; ++*tile)
+    for (size_t group = 0; group < groups; group++) {
       uint8_t low[ZML_LINE], size[ZML_LINE];
       for (size_t k = 0; k < ZML_LINE; k++) {
-        low[k] = first[group * ZML_GROUP_COLUMNS + k % ZML_GROUP_COLUMNS];
-        size[k] = (uint8_t)(last[group * ZML_GROUP_COLUMNS + k % ZML_GROUP_COLUMNS] - low[k]);
+        low[k] = of->first[group * ZML_GROUP_COLUMNS + k % ZML_GROUP_COLUMNS];
+        size[k] = (uint8_t)(of->last[group * ZML_GROUP_COLUMNS + k % ZML_GROUP_COLUMNS] - low[k]);
       }
       for (size_t plane = 0; plane < 4; plane++) {
-        const uint8_t *line = tiles + (*tile * padded_columns / ZML_GROUP_COLUMNS + group) * 4 * ZML_LINE + plane * ZML_LINE;
+        const uint8_t *line = of->tiles + ((*tile * groups + group) * 4 + plane) * ZML_LINE;
         uint8_t any = 0;
         for (size_t k = 0; k < ZML_LINE; k++)
           any |= (uint8_t)((uint8_t)(line[k] - low[k]) > size[k] ? 1 : 0);
         for (size_t k = 0; any && k < ZML_LINE; k++) {
           const size_t row = *tile * ZML_TILE_ROWS + plane * LANES + k / ZML_GROUP_COLUMNS;
           found[n] = row << 40 | (group * ZML_GROUP_COLUMNS + k % ZML_GROUP_COLUMNS) << 8 | line[k];
-          n += (uint8_t)(line[k] - low[k]) > size[k] && row < n_rows;
+          n += (uint8_t)(line[k] - low[k]) > size[k] && row < of->n_rows;
         }
       }
     }

@@ -35,10 +35,13 @@ typedef struct {
 
 void zml_plan_column(const zml_plan *plan, const zml_old_column *old, const zml_new_column *made);
 
-/* Which positions of whole tiles of bytes are beyond first[column] or last[column]: writes each as row << 40 |
- * column << 8 | position, row 0 being that of the first tile, of rows below n_rows, for tiles from *tile on as long as
- * they have room for all their values (`room`), and returns how many. */
-size_t zml_find_beyond(const uint8_t *tiles, size_t n_tiles, size_t padded_columns, size_t n_rows, const uint8_t *first,
-                       const uint8_t *last, size_t *tile, uint64_t *found, size_t room);
+/* Which positions of whole tiles of bytes, of rows below n_rows, are beyond first[column] or last[column]: writes each
+ * as row << 40 | column << 8 | position, row 0 being that of the first tile, for tiles from *tile on as long as they
+ * have room for all their values (`room`), and returns how many. */
+typedef struct {
+  const uint8_t *tiles, *first, *last;
+  size_t n_tiles, padded_columns, n_rows;
+} zml_ended_tiles;
+size_t zml_find_beyond(const zml_ended_tiles *of, size_t *tile, uint64_t *found, size_t room);
 
 #endif

@@ -50,6 +50,17 @@ static inline void zml_add_outlier_products(const zml_batch_outliers *b, const z
   }
 }
 
+/* sums[column] += sum over the rows of a tile of difference * weight. */
+static inline void zml_add_outlier_row_sums(const zml_outliers *o, size_t tile, const double *weights, double *sums) {
+  for (size_t block = 0; block < o->n_blocks; block++) {
+    const zml_outlier_span span = zml_outliers_in(o, tile, block, 0, 4);
+    double *to = sums + block * ZML_OUTLIER_COLUMNS;
+    for (uint32_t e = span.first; e < span.last; e++)
+      to[zml_outlier_column(o->entries[e])] +=
+          zml_outlier_difference(o->entries[e]) * weights[zml_outlier_row(o->entries[e])];
+  }
+}
+
 /* sums[digit][column] += sum over rows of difference * digit(row), digits of the rows being 64 apart. With those of the
  * codes they hold: 64 rows of at most 32767 + 255 by 128 are below 2^31. */
 static inline void zml_add_outlier_sums(const zml_batch_outliers *b, const int8_t *rows, int n_digits, int32_t *sums,
@@ -61,8 +72,7 @@ static inline void zml_add_outlier_sums(const zml_batch_outliers *b, const int8_
       const int8_t *of_rows = rows + digit * ZML_TILE_ROWS;
       int32_t *to = sums + (size_t)digit * stride + k * ZML_OUTLIER_COLUMNS;
       for (uint32_t e = span.first; e < span.last; e++)
-        to[zml_outlier_column(entries[e])] +=
-            zml_outlier_difference(entries[e]) * of_rows[zml_outlier_row(entries[e])];
+        to[zml_outlier_column(entries[e])] += zml_outlier_difference(entries[e]) * of_rows[zml_outlier_row(entries[e])];
     }
   }
 }

@@ -1,5 +1,5 @@
-/* What outliers add to products with many vectors, to sums over rows and to second moments: integers, the same for every
- * instruction set. */
+/* What outliers add to products with many vectors, to sums over rows and to second moments: integers, the same for
+ * every instruction set. */
 #ifndef ZML_PRODUCTS_OUTLIERS_H
 #define ZML_PRODUCTS_OUTLIERS_H
 
@@ -8,8 +8,8 @@
 #include "format/outliers.h"
 #include "products/passes.h"
 
-/* out[vector * stride + row] += scale[vector] * sum over columns of difference * integer(vector, column) for the rows of
- * a tile; integers of a vector are `padded` apart. */
+/* out[vector * stride + row] += scale[vector] * sum over columns of difference * integer(vector, column) for the rows
+ * of a tile; integers of a vector are `padded` apart. */
 static inline void zml_add_outlier_dots(const zml_outliers *o, size_t tile, const int32_t *integers, size_t padded,
                                         size_t n_vectors, const double *scale, double *out, size_t stride) {
   for (size_t block = 0; block < o->n_blocks; block++) {
@@ -53,9 +53,9 @@ static inline void zml_code_positions(const zml_tiled *x, size_t tile, size_t fi
   }
 }
 
-/* sums[j * n_others + k] += weight * difference(row, j) * (position(row, k) + code's position(row, k)) over the outliers
- * of a tile in columns first.., where both positions are given as a sum: half of what outliers add to products of
- * columns j and k, the other half being that of k and j. */
+/* sums[j * n_others + k] += weight * difference(row, j) * (position(row, k) + code's position(row, k)) over the
+ * outliers of a tile in columns first.., where both positions are given as a sum: half of what outliers add to products
+ * of columns j and k, the other half being that of k and j. */
 static inline void zml_add_outlier_moments(const zml_outliers *o, size_t tile, size_t first, size_t n_columns,
                                            const int32_t *others, size_t n_others, const int32_t *weights,
                                            int64_t *sums) {
@@ -75,6 +75,25 @@ static inline void zml_add_outlier_moments(const zml_outliers *o, size_t tile, s
     }
   }
 }
+
+/* out[row * stride + k] += difference * unit[k] of the outliers of a tile in columns first + k, k < count. */
+#define ZML_DEFINE_SCALE_OUTLIERS(suffix, real)                                                                        \
+  static inline void zml_scale_outliers_##suffix(const zml_outliers *o, size_t tile, size_t first, size_t count,       \
+                                                 const real *unit, real *out, size_t stride) {                         \
+    const size_t end = o->starts ? zml_outlier_blocks(first + count) : 0;                                              \
+    for (size_t block = first / ZML_OUTLIER_COLUMNS; block < end; block++) {                                           \
+      const zml_outlier_span span = zml_outliers_in(o, tile, block, 0, 4);                                             \
+      for (uint32_t e = span.first; e < span.last; e++) {                                                              \
+        const size_t j = block * ZML_OUTLIER_COLUMNS + zml_outlier_column(o->entries[e]);                              \
+        if (j >= first && j < first + count)                                                                           \
+          out[zml_outlier_row(o->entries[e]) * stride + j - first] +=                                                  \
+              (real)zml_outlier_difference(o->entries[e]) * unit[j - first];                                           \
+      }                                                                                                                \
+    }                                                                                                                  \
+  }
+ZML_DEFINE_SCALE_OUTLIERS(f32, float)
+ZML_DEFINE_SCALE_OUTLIERS(f64, double)
+#undef ZML_DEFINE_SCALE_OUTLIERS
 
 /* positions += differences of the outliers of a tile in columns first..first+count-1, [row][column]. */
 static inline void zml_add_differences(const zml_outliers *o, size_t tile, size_t first, size_t count,
