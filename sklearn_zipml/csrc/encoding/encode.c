@@ -63,8 +63,8 @@ static int32_t whole_steps(double steps) {
 static uint64_t outlier_entry(const zml_outlier_map *map, size_t j, size_t slot, int32_t difference) {
   const size_t row = slot % ZML_TILE_ROWS;
   const uint64_t block = slot / ZML_TILE_ROWS * map->n_blocks + j / ZML_OUTLIER_COLUMNS;
-  const uint64_t place = row / ZML_PLANE_ROWS << ZML_OUTLIER_PLANE_SHIFT | j % ZML_OUTLIER_COLUMNS << 4 |
-                         row % ZML_PLANE_ROWS;
+  const uint64_t place =
+      row / ZML_PLANE_ROWS << ZML_OUTLIER_PLANE_SHIFT | j % ZML_OUTLIER_COLUMNS << 4 | row % ZML_PLANE_ROWS;
   return block << 32 | place << 16 | (uint16_t)(int16_t)difference;
 }
 

@@ -145,8 +145,8 @@ typedef int zml_optimal_levels(const double *position, const double *count, cons
 /* Levels of one column from a sample of its values, low < high being its full range; at most n_levels, on a grid of at
  * most max_steps * stride steps. stride 2 keeps to even grid positions, so that midpoints of levels are positions too.
  * Returns the number of levels written; top is the grid position of `high`; deviation the standard deviation in steps
- * (infinite where the column is a lattice and nothing is lost); range, low and high, what the levels reach to: with room
- * to find out, less than all where a few outliers are better kept apart. */
+ * (infinite where the column is a lattice and nothing is lost); range, low and high, what the levels reach to: with
+ * room to find out, less than all where a few outliers are better kept apart. */
 typedef struct {
   const double *values;
   size_t n;
@@ -236,9 +236,9 @@ typedef struct zml_encoding {
 extern const zml_encoding zml_encoding_avx512, zml_encoding_avx2, zml_encoding_neon, zml_encoding_portable;
 
 /* What of the values that zml_find_ends found lies beyond the levels: entries (tile * n_blocks + block) << 32 |
- * place << 16 | difference, see format/outliers.h; row i has the slot slots[i]. A difference is a whole number of steps,
- * stochastically rounded, unbiased unless it is more than ZML_MOST_DIFFERENCE; the squared errors are added to those of
- * the column and, with the weight of a tally, of the code. */
+ * place << 16 | difference, see format/outliers.h; row i has the slot slots[i]. A difference is a whole number of
+ * steps, stochastically rounded, unbiased unless it is more than ZML_MOST_DIFFERENCE; the squared errors are added to
+ * those of the column and, with the weight of a tally, of the code. */
 typedef struct {
   const double *offset, *inverse; /* of a step */
   const uint8_t *top;

@@ -1,5 +1,5 @@
-/* Finds the values that lie beyond the range of their column's levels; part of encode-inl.h. Their coordinates are those
- * of the ends of the range, which few other values have, and are looked through while they are in the cache. */
+/* Finds the values that lie beyond the range of their column's levels; part of encode-inl.h. Their coordinates are
+ * those of the ends of the range, which few other values have, and are looked through while they are in the cache. */
 
 /* Words of a tile's rows hold the coordinates of a pair of columns; halves are looked at in the order of memory. */
 enum { HALVES = 2 * ZML_TILE_ROWS };

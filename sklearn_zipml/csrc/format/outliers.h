@@ -1,8 +1,8 @@
 /* Outliers: values beyond the range of their column's levels. Their codes are those of the nearest levels, and the
  * position of a value is what its code stands for plus a difference, an integer, that is kept apart.
  *
- * Entries are sorted by tile, block of columns and place; a place is plane << 13 | column of the block << 4 | row of the
- * plane, so that the entries of a batch in a block of columns are together. */
+ * Entries are sorted by tile, block of columns and place; a place is plane << 13 | column of the block << 4 | row of
+ * the plane, so that the entries of a batch in a block of columns are together. */
 #ifndef ZML_OUTLIERS_H
 #define ZML_OUTLIERS_H
 
