@@ -144,6 +144,7 @@ setup(
         extension("active", *C_SOURCES),
         extension("tiles", *TILE_SOURCES),
         extension("columns"),
+        extension("outliers"),
         extension("row_order", *ORDER_SOURCES),
         extension("encoder", *ENCODER_SOURCES),
         extension("integers"),

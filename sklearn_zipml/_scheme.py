@@ -10,6 +10,7 @@ from ._parameters import check_parameters
 
 SAMPLINGS = ("compensated", "double", "naive", "nearest")
 PLACEMENTS = ("optimal", "uniform")  # of levels
+OUTLIERS = ("auto", "none")  # how values are treated that are far from the others of their column
 MAX_STEPS = 255  # of a column's grid
 
 # What scikit-learn checks of the parameters of these names.
@@ -18,6 +19,7 @@ CONSTRAINTS = {
     "sampling": [StrOptions(set(SAMPLINGS))],
     "levels": [StrOptions(set(PLACEMENTS))],
     "n_draws": [Interval(Integral, 2, 255, closed="both")],
+    "outliers": [StrOptions(set(OUTLIERS))],
 }
 MISSING = {"missing": [StrOptions({"error", "mean"})]}
 _ROUNDING = {
@@ -38,17 +40,19 @@ class Scheme:
     sampling : one of SAMPLINGS
     levels : one of PLACEMENTS
     n_draws : int, independent draws that a code holds: more than one with "double" only
+    outliers : one of OUTLIERS; matters to where levels are placed, and is not kept with the codes
     """
 
     sample_bits: int
     sampling: str
     levels: str
     n_draws: int
+    outliers: str = "none"
 
     @classmethod
-    def of(cls, sample_bits, sampling, levels, n_draws=2):
+    def of(cls, sample_bits, sampling, levels, n_draws=2, outliers="none"):
         """That of the parameters of an estimator, whose n_draws is of "double" only."""
-        return cls(sample_bits, sampling, levels, draws_of(sampling, n_draws))
+        return cls(sample_bits, sampling, levels, draws_of(sampling, n_draws), outliers)
 
     @classmethod
     def checked(cls, owner, **parameters):
@@ -97,6 +101,18 @@ class Scheme:
     def has_uniform_levels(self):
         """Whether levels are evenly spaced, rather than placed by the values."""
         return self.levels == "uniform"
+
+    # Outliers
+
+    @property
+    def may_keep_outliers(self):
+        """Whether codes can have values beside them that no level reaches: of one draw, whose errors are known."""
+        return self.sampling == "compensated"
+
+    @property
+    def keeps_outliers(self):
+        """Whether levels may leave them out. The paper's settings, evenly spaced levels among them, do not."""
+        return self.outliers == "auto" and self.may_keep_outliers and not self.has_uniform_levels
 
     # Rounding
 

@@ -10,5 +10,6 @@ from ._packed_matrix import PackedMatrix
 Samples: TypeAlias = ArrayLike | PackedMatrix
 Sampling: TypeAlias = Literal["compensated", "double", "naive", "nearest"]
 Levels: TypeAlias = Literal["optimal", "uniform"]
+Outliers: TypeAlias = Literal["auto", "none"]
 Schedule: TypeAlias = Literal["auto", "constant", "adaptive", "invscaling"]
 RandomState: TypeAlias = int | np.random.RandomState | None

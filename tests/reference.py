@@ -115,15 +115,20 @@ def intervals(t, grid):
     return index, low, gap
 
 
-def row_keys(t, seed):
-    """Keys of rows, from their content: two sums of signed 16-bit products modulo 2**32."""
+def row_contents(t):
+    """Content of rows: two sums of signed 16-bit products modulo 2**32."""
     keys = column_key(np.arange(t.shape[1])).astype(np.int64)
     content = np.zeros(len(t), dtype=np.uint64)
     for k in range(2):
         odd = (keys >> 16 * k & 0xFFFF | 1).astype(np.uint16).view(np.int16).astype(np.int64)
         total = ((t.astype(np.uint16).view(np.int16).astype(np.int64)) * odd).sum(axis=1) % (1 << 32)
         content |= total.astype(np.uint64) << np.uint64(32 * k)
-    return mix64(content ^ mix64(seed))
+    return content
+
+
+def row_keys(t, seed):
+    """Keys of rows, from their content."""
+    return mix64(row_contents(t) ^ mix64(seed))
 
 
 def row_draws(keys, n_columns, number):
@@ -153,6 +158,22 @@ def encode(X, grid, sampling, seed):
     n_draws = grid.scheme.n_draws if sampling == "double" else 1
     ups = sum(goes_up(number).astype(np.int64) for number in range(n_draws))
     return n_draws * index + ups, low + ups * gap // n_draws
+
+
+def outliers(X, grid, seed):
+    """Steps from the levels that the rows of X go to, to what they are beyond them, int64 (rows, columns)."""
+    t, x = coordinates(X, grid), X.astype(grid.dtype).astype(np.float64)
+    top = grid.top.astype(np.int64)
+    steps = (x - grid.offset) * (np.where(grid.used > 1, FRACTION / grid.step, 0.0) / FRACTION)
+    beyond = np.where(steps < 0, steps, steps - top)
+    with np.errstate(over="ignore"):
+        column = np.arange(1, X.shape[1] + 1, dtype=np.uint64) * np.uint64(0x9E3779B97F4A7C15)
+    key = mix64(mix(seed, 2) ^ 0x6F75746C69657273)
+    bits = mix64(row_contents(t)[:, None] ^ key ^ column) >> np.uint64(11)
+    difference = np.clip(np.floor(beyond + bits.astype(np.float64) * 2.0**-53), -32767, 32767).astype(np.int64)
+    watched = np.zeros(X.shape[1], dtype=bool) if grid.watched is None else grid.watched
+    found = watched & ((t == 0) | (t == top * FRACTION)) & ((steps < 0) | (steps > top))
+    return np.where(found, difference, 0)
 
 
 def squared_errors(X, grid, positions):

@@ -265,7 +265,7 @@ class ZipMLModel(StableState, CheckedParameters, DocumentationLink, CallbackSupp
             return None
         from .._quantization.requantize import requantizer
 
-        draw = requantizer(matrix, self.sample_bits, self.n_jobs)
+        draw = requantizer(matrix, self.sample_bits, self.n_jobs, self.outliers)
         return lambda epoch: draw(order_kernels.mix(seed, 1000 + epoch))
 
     def _start(self, n_outputs, problem, scale):

@@ -12,7 +12,7 @@ from sklearn.linear_model import RidgeClassifier, SGDClassifier
 from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.multiclass import check_classification_targets
 
-from .._typing import Levels, RandomState, Samples, Sampling, Schedule
+from .._typing import Levels, Outliers, RandomState, Samples, Sampling, Schedule
 from .base import ZipMLModel
 from .callbacks import FitTask
 from .export import plain_classifier
@@ -57,6 +57,8 @@ class ZipMLLSSVC(ScoreOfOwnTarget, ClassifierMixin, ZipMLModel):
         Levels of each column.
     n_draws : int from 2 to 255, default=2
         Draws of ``sampling="double"``.
+    outliers : {"auto", "none"}, default="auto"
+        "auto" keeps a few values of a column apart where it pays, see :class:`.DoubleSamplingQuantizer`; or "none".
     resample : {"epoch"} or None, default=None
         Whether new samples are drawn every epoch.
     fit_intercept : bool, default=True
@@ -172,6 +174,7 @@ class ZipMLLSSVC(ScoreOfOwnTarget, ClassifierMixin, ZipMLModel):
         sampling: Sampling = "compensated",
         levels: Levels = "optimal",
         n_draws: int = 2,
+        outliers: Outliers = "auto",
         resample: Literal["epoch"] | None = None,
         fit_intercept: bool = True,
         solver: Literal["auto", "gram", "saga", "sgd"] = "auto",
@@ -198,6 +201,7 @@ class ZipMLLSSVC(ScoreOfOwnTarget, ClassifierMixin, ZipMLModel):
         self.sampling = sampling
         self.levels = levels
         self.n_draws = n_draws
+        self.outliers = outliers
         self.resample = resample
         self.fit_intercept = fit_intercept
         self.solver = solver

@@ -11,7 +11,7 @@ from sklearn.base import ClassifierMixin, _fit_context
 from sklearn.utils._param_validation import StrOptions
 from sklearn.utils.multiclass import check_classification_targets
 
-from .._typing import Levels, RandomState, Samples, Sampling
+from .._typing import Levels, Outliers, RandomState, Samples, Sampling
 from .classifier import MOST_PENALTY, ZipMLLSSVC
 from .guard import all_or_nothing
 from .labels import coded
@@ -40,6 +40,8 @@ class ZipMLLSSVCCV(ScoreOfOwnTarget, ClassifierMixin, ZipMLSearch):
         Levels of each column.
     n_draws : int from 2 to 255, default=2
         Draws of ``sampling="double"``.
+    outliers : {"auto", "none"}, default="auto"
+        "auto" keeps a few values of a column apart where it pays, see :class:`.DoubleSamplingQuantizer`; or "none".
     fit_intercept : bool, default=True
         Whether to fit an intercept.
     scoring : str, callable or None, default=None
@@ -111,6 +113,7 @@ class ZipMLLSSVCCV(ScoreOfOwnTarget, ClassifierMixin, ZipMLSearch):
         sampling: Sampling = "compensated",
         levels: Levels = "optimal",
         n_draws: int = 2,
+        outliers: Outliers = "auto",
         fit_intercept: bool = True,
         scoring: str | Callable | None = None,
         cv: object = None,
@@ -123,6 +126,7 @@ class ZipMLLSSVCCV(ScoreOfOwnTarget, ClassifierMixin, ZipMLSearch):
         self.sampling = sampling
         self.levels = levels
         self.n_draws = n_draws
+        self.outliers = outliers
         self.fit_intercept = fit_intercept
         self.scoring = scoring
         self.cv = cv

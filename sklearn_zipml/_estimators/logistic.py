@@ -23,7 +23,7 @@ from .._solvers.logistic_objective import LogisticObjective, limbs_of
 from .._solvers.options import Options
 from .._solvers.problem import Problem
 from .._state import StableState
-from .._typing import Levels, RandomState, Samples, Sampling
+from .._typing import Levels, Outliers, RandomState, Samples, Sampling
 from .._warnings import warn
 from .callbacks import CallbackSupportMixin, FitTask
 from .convergence import not_converged
@@ -67,6 +67,8 @@ class ZipMLLogisticRegression(*_Base, BaseEstimator):
         Levels of each column.
     n_draws : int from 2 to 255, default=2
         Draws of ``sampling="double"``.
+    outliers : {"auto", "none"}, default="auto"
+        "auto" keeps a few values of a column apart where it pays, see :class:`.DoubleSamplingQuantizer`; or "none".
     fit_intercept : bool, default=True
         Whether to fit an intercept.
     max_iter : int, default=100
@@ -158,6 +160,7 @@ class ZipMLLogisticRegression(*_Base, BaseEstimator):
         sampling: Sampling = "compensated",
         levels: Levels = "optimal",
         n_draws: int = 2,
+        outliers: Outliers = "auto",
         fit_intercept: bool = True,
         max_iter: int = 100,
         tol: float = 1e-4,
@@ -173,6 +176,7 @@ class ZipMLLogisticRegression(*_Base, BaseEstimator):
         self.sampling = sampling
         self.levels = levels
         self.n_draws = n_draws
+        self.outliers = outliers
         self.fit_intercept = fit_intercept
         self.max_iter = max_iter
         self.tol = tol

@@ -23,7 +23,7 @@ from .._state import StableState
 from .._storage.decoded_rows import warn_of_decoded
 from .._storage.grid import grid_of
 from .._storage.packed_rows import rows_of
-from .._typing import Levels, RandomState, Samples, Sampling
+from .._typing import Levels, Outliers, RandomState, Samples, Sampling
 from .callbacks import CallbackSupportMixin, FitTask
 from .doc_link import DocumentationLink
 from .guard import CheckedParameters, all_or_nothing
@@ -67,18 +67,20 @@ class DoubleSamplingQuantizer(
         Independent draws of each value with ``sampling="double"``. A code holds a level and how many of the draws went
         up from it (ZipML, section 2), so there are ``(2**sample_bits - 1) // n_draws + 1`` levels: fewer than with two
         draws, and less noise between them. More than two are for studies, and cannot be requantized.
+    outliers : {"auto", "none"}, default="auto"
+        "auto" lets levels leave out a column's outliers, up to 1 in 288 values, where that takes 15 % off a rounding
+        variance that matters: levels are denser then. Outliers are kept apart, at 32 bits each, rounded without bias to
+        the column's grid, continued. For ``sampling="compensated"`` and ``levels="optimal"``, in columns that miss no
+        values and are no lattices. "none" makes levels reach all values.
     missing : {"error", "mean"}, default="error"
         What NaN is. "mean": a missing value, which takes a level of its own where the mean of the column is, to half of
         1/254 of the range, and so adds nothing to the second moments about it; ``transform`` replaces it likewise, and
-        ``missing_count`` of the packed rows counts them. Needs 3 levels or more. As SimpleImputer's mean, but found and
-        filled in while packing.
+        ``missing_count`` of the packed rows counts them. Needs 3 levels or more. As SimpleImputer, while packing.
     quantize_unseen : bool, default=False
-        Whether ``transform`` packs too, for studies where the data of inference is quantized as well. Values outside
-        the range seen in ``fit`` then go to its ends.
+        Whether ``transform`` packs too, as ``quantize`` does: for studies where data of inference is quantized as well.
     n_jobs : int or None, default=None
         Threads that pack. None means as many as scikit-learn's own compiled loops take (OpenMP's; ``threadpoolctl``
-        limits them), unless in a ``joblib.parallel_config`` context; -1 all processors. The result does not depend on
-        it.
+        limits them), unless in a ``joblib.parallel_config`` context; -1 all processors. The result is the same.
     random_state : int, RandomState instance or None, default=None
         Decides the rounding and the order of rows inside the container.
 
@@ -136,6 +138,7 @@ class DoubleSamplingQuantizer(
         sampling: Sampling = "compensated",
         levels: Levels = "optimal",
         n_draws: int = 2,
+        outliers: Outliers = "auto",
         missing: str = "error",
         quantize_unseen: bool = False,
         n_jobs: int | None = None,
@@ -145,6 +148,7 @@ class DoubleSamplingQuantizer(
         self.sampling = sampling
         self.levels = levels
         self.n_draws = n_draws
+        self.outliers = outliers
         self.missing = missing
         self.quantize_unseen = quantize_unseen
         self.n_jobs = n_jobs
@@ -252,7 +256,7 @@ class DoubleSamplingQuantizer(
         Parameters
         ----------
         X : array-like, data frame or PackedMatrix of shape (n_samples, n_features)
-            Rows; values outside the range seen in ``fit`` go to its ends.
+            Rows; values outside the range of the levels are outliers, or go to its ends if none are kept.
 
         Returns
         -------
@@ -276,7 +280,7 @@ class DoubleSamplingQuantizer(
         X = check_samples(self, X, reset=False, allow_nan=self._fills())
         if not isinstance(X, PackedMatrix):
             warn_of_decoded(X)
-        return self._pack(X)
+        return self._pack(X, is_unseen=True)
 
     def transform(self, X: Samples) -> PackedMatrix | np.ndarray:
         """Pass rows through as they are, or pack them with ``quantize_unseen=True``.
@@ -295,7 +299,7 @@ class DoubleSamplingQuantizer(
         check_is_fitted(self)
         rows = check_samples(self, X, reset=False, allow_nan=self._fills())
         if self.quantize_unseen:
-            return self._pack(rows)
+            return self._pack(rows, is_unseen=True)
         if self._fills() and not isinstance(rows, PackedMatrix) and rows.dtype.kind == "f":
             rows = filled(rows, self._grid.missing)[0]
         return rows if isinstance(rows, PackedMatrix) else self._passed_on(rows, X)
@@ -331,9 +335,8 @@ class DoubleSamplingQuantizer(
         self._seed = draw_seed(check_random_state(self.random_state))
         self._sketch = None
         if isinstance(X, PackedMatrix):
-            rows = requantize(rows_of(X), self.sample_bits, self._seed, self.n_jobs)
-            X = X if rows is rows_of(X) else matrix_of(rows)
-            self._set_grid(grid_of(rows))
+            X = self._pack(X)
+            self._set_grid(grid_of(rows_of(X)))
         else:
             warn_of_decoded(X)
             rows = sampled_rows(len(X), sample_size(X.shape[1]), Stream.LEVELS_SAMPLE.of(self._seed))
@@ -348,7 +351,7 @@ class DoubleSamplingQuantizer(
         return self._grid.missing is not None
 
     def _scheme(self):
-        return Scheme.of(self.sample_bits, self.sampling, self.levels, self.n_draws)
+        return Scheme.of(self.sample_bits, self.sampling, self.levels, self.n_draws, self.outliers)
 
     def _set_grid(self, grid):
         self._grid = grid
@@ -375,11 +378,12 @@ class DoubleSamplingQuantizer(
         """The levels and the seed that rows are packed with, for `PackedMatrix.from_chunks`."""
         return self._grid, self._seed
 
-    def _pack(self, X):
+    def _pack(self, X, is_unseen=False):
         if isinstance(X, PackedMatrix):
-            rows = requantize(rows_of(X), self.sample_bits, self._seed, self.n_jobs)
+            rows = requantize(rows_of(X), self.sample_bits, self._seed, self.n_jobs, self.outliers)
             return X if rows is rows_of(X) else matrix_of(rows)
-        rows = pack_on_grid(X, self._grid, self._seed, n_jobs=self.n_jobs)
+        grid = self._grid.watching_all() if is_unseen else self._grid
+        rows = pack_on_grid(X, grid, self._seed, n_jobs=self.n_jobs)
         return matrix_of(rows.named(self._names_out()))
 
     def _names_out(self):

@@ -12,7 +12,7 @@ from sklearn.linear_model import ElasticNet, LinearRegression, Ridge
 from sklearn.metrics import r2_score
 from sklearn.utils._param_validation import Interval, StrOptions
 
-from .._typing import Levels, RandomState, Samples, Sampling, Schedule
+from .._typing import Levels, Outliers, RandomState, Samples, Sampling, Schedule
 from .base import ZipMLModel
 from .callbacks import FitTask
 from .export import plain_regressor
@@ -61,6 +61,8 @@ class ZipMLRegressor(ScoreOfOwnTarget, RegressorMixin, ZipMLModel):
         Levels of each column: placed to minimise the rounding variance, or evenly spaced over the range.
     n_draws : int from 2 to 255, default=2
         Draws of ``sampling="double"``, see :class:`DoubleSamplingQuantizer`.
+    outliers : {"auto", "none"}, default="auto"
+        "auto" keeps a few values of a column apart where it pays, see :class:`.DoubleSamplingQuantizer`; or "none".
     resample : {"epoch"} or None, default=None
         "epoch" keeps 8 bits per value and draws new samples from them every epoch, the paper's setting; for studies,
         with ``solver="sgd"``.
@@ -185,6 +187,7 @@ class ZipMLRegressor(ScoreOfOwnTarget, RegressorMixin, ZipMLModel):
         sampling: Sampling = "compensated",
         levels: Levels = "optimal",
         n_draws: int = 2,
+        outliers: Outliers = "auto",
         resample: Literal["epoch"] | None = None,
         alpha: float = 1e-4,
         l1_ratio: float = 0.0,
@@ -211,6 +214,7 @@ class ZipMLRegressor(ScoreOfOwnTarget, RegressorMixin, ZipMLModel):
         self.sampling = sampling
         self.levels = levels
         self.n_draws = n_draws
+        self.outliers = outliers
         self.resample = resample
         self.alpha = alpha
         self.l1_ratio = l1_ratio

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 from sklearn.base import RegressorMixin, _fit_context
 
-from .._typing import Levels, RandomState, Samples, Sampling
+from .._typing import Levels, Outliers, RandomState, Samples, Sampling
 from .guard import all_or_nothing
 from .regressor import ZipMLRegressor, _attributes, _coefficient_dtype
 from .rounding import number_of_one
@@ -40,6 +40,8 @@ class ZipMLRegressorCV(ScoreOfOwnTarget, RegressorMixin, ZipMLSearch):
         Levels of each column.
     n_draws : int from 2 to 255, default=2
         Draws of ``sampling="double"``.
+    outliers : {"auto", "none"}, default="auto"
+        "auto" keeps a few values of a column apart where it pays, see :class:`.DoubleSamplingQuantizer`; or "none".
     fit_intercept : bool, default=True
         Whether to fit an intercept.
     scoring : str, callable or None, default=None
@@ -111,6 +113,7 @@ class ZipMLRegressorCV(ScoreOfOwnTarget, RegressorMixin, ZipMLSearch):
         sampling: Sampling = "compensated",
         levels: Levels = "optimal",
         n_draws: int = 2,
+        outliers: Outliers = "auto",
         fit_intercept: bool = True,
         scoring: str | Callable | None = None,
         cv: object = None,
@@ -123,6 +126,7 @@ class ZipMLRegressorCV(ScoreOfOwnTarget, RegressorMixin, ZipMLSearch):
         self.sampling = sampling
         self.levels = levels
         self.n_draws = n_draws
+        self.outliers = outliers
         self.fit_intercept = fit_intercept
         self.scoring = scoring
         self.cv = cv

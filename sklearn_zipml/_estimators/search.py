@@ -29,7 +29,7 @@ from .search_stores import Rows, stores_of
 from .validation import splitter_of
 
 # Parameters that a search hands on to the estimators that it stands for.
-SHARED = ("sampling", "levels", "n_draws", "fit_intercept", "n_jobs")
+SHARED = ("sampling", "levels", "n_draws", "outliers", "fit_intercept", "n_jobs")
 
 
 @dataclass(frozen=True)
@@ -102,6 +102,7 @@ class ZipMLSearch(StableState, CheckedParameters, DocumentationLink, BaseEstimat
         "sampling": CONSTRAINTS["sampling"],
         "levels": CONSTRAINTS["levels"],
         "n_draws": CONSTRAINTS["n_draws"],
+        "outliers": CONSTRAINTS["outliers"],
         "fit_intercept": ["boolean"],
         "scoring": [StrOptions(set(get_scorer_names())), callable, None],
         "cv": ["cv_object"],

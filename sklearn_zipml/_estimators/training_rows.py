@@ -10,7 +10,7 @@ DEFAULT_BITS = 4
 
 
 def training_rows(estimator, X, rows, bits, seed):
-    """The rows of X that an estimator is trained on, by its parameters sample_bits, sampling, levels and n_draws.
+    """The rows of X that an estimator is trained on, by its parameters of packing.
 
     Parameters
     ----------
@@ -29,7 +29,7 @@ def training_rows(estimator, X, rows, bits, seed):
     names = getattr(estimator, "feature_names_in_", None)
     if bits is None:
         return FloatRows(X, seed, rows, names, estimator.n_jobs)
-    scheme = Scheme.of(bits, estimator.sampling, estimator.levels, estimator.n_draws)
+    scheme = Scheme.of(bits, estimator.sampling, estimator.levels, estimator.n_draws, estimator.outliers)
     return pack(X, scheme, seed, rows=rows, column_names=names, n_jobs=estimator.n_jobs)
 
 
@@ -49,4 +49,4 @@ def _requantized(estimator, packed, bits, seed):
         return packed
     from .._quantization.requantize import requantize
 
-    return requantize(packed, bits, seed, estimator.n_jobs)
+    return requantize(packed, bits, seed, estimator.n_jobs, estimator.outliers)

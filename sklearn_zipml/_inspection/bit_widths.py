@@ -97,6 +97,7 @@ class Steps:
             sampling=self.model.sampling,
             levels=self.model.levels,
             n_draws=self.model.n_draws,
+            outliers=self.model.outliers,
             random_state=self.model.random_state,
         )
         if others and isinstance(others[-1], DoubleSamplingQuantizer):

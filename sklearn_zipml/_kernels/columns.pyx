@@ -29,11 +29,12 @@ def optimal_levels(const double[::1] position, const double[::1] count, const do
 
 
 def column_levels(const real[:, :] samples, const double[::1] low, const double[::1] high, int n_levels,
-                  int max_steps, int stride):
+                  int max_steps, int stride, bint with_outliers=False):
     """Levels of many columns from samples of their values, [column][sample], the values of a column contiguous.
 
-    Returns levels (columns, n_levels), how many of them are used, top grid positions and standard deviations in
-    grid steps (infinite where the column is stored without loss).
+    Returns levels (columns, n_levels), how many of them are used, top grid positions, standard deviations in grid
+    steps (infinite where the column is stored without loss), and the range that levels reach to, (columns, 2): low
+    and high, or less where with_outliers a few values are better kept apart.
     """
     cdef Py_ssize_t d = samples.shape[0], j
     cdef size_t m = samples.shape[1], i
@@ -48,14 +49,18 @@ def column_levels(const real[:, :] samples, const double[::1] low, const double[
     cdef uint8_t[:, ::1] levels_view = levels
     cdef uint16_t[::1] used_view = used
     cdef uint8_t[::1] top_view = top
+    reach = np.stack([low, high], axis=1)
+    cdef double[:, ::1] reach_view = reach
+    cdef double[2] bounds
     cdef double[::1] deviation_view = deviation, column = np.empty(max(m, <size_t> 1))
+    cdef double[::1] spare = np.empty(max(m, <size_t> 1) if with_outliers else 1)
     cdef uint8_t[256] chosen
     cdef int k, count
     cdef size_t seen = 0
     cdef const real *values
     cdef zml_column_sample sample
     cdef const zml_encoding *encoding = <const zml_encoding *> active_kernels().encoding
-    sample.values, sample.n = &column[0], m
+    sample.values, sample.n, sample.spare = &column[0], m, &spare[0] if with_outliers else NULL
     with nogil:
         for j in range(d):
             if not low[j] < high[j]:
@@ -65,12 +70,14 @@ def column_levels(const real[:, :] samples, const double[::1] low, const double[
             for i in range(m):
                 column[i] = values[i]
             sample.low, sample.high = low[j], high[j]
-            count = encoding.column_levels(&sample, n_levels, max_steps, stride, chosen, &top_j, &deviation_view[j])
+            count = encoding.column_levels(&sample, n_levels, max_steps, stride, chosen, &top_j, &deviation_view[j],
+                                           bounds)
+            reach_view[j, 0], reach_view[j, 1] = bounds[0], bounds[1]
             for k in range(n_levels):
                 levels_view[j, k] = chosen[k if k < count else count - 1]
             used_view[j] = count
             top_view[j] = top_j
-    return levels, used, top, deviation
+    return levels, used, top, deviation, reach
 
 
 def gather_columns(const real[:, :] block, const int64_t[::1] rows, real[:, :] out, size_t first):

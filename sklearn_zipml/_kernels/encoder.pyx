@@ -7,14 +7,17 @@ from .tiles import aligned_zeros, rows_to_tiles
 from sklearn_zipml._kernels.active cimport active_kernels
 from sklearn_zipml._kernels.checks cimport real, require, require_rows, require_strides
 from sklearn_zipml._kernels.encoding cimport (
-    ZML_BLOCK_TILES, ZML_FOLD_TILES, ZML_MAX_CODES, zml_affine_f32, zml_affine_f64, zml_codebook, zml_encoding,
-    zml_lanes, zml_moments, zml_sampling, zml_workspace, ZML_COMPENSATED, ZML_DOUBLE, ZML_DRAWS, ZML_NAIVE, ZML_NEAREST,
+    ZML_BLOCK_TILES, ZML_FOLD_TILES, ZML_FOUND_AT_ONCE, ZML_MAX_CODES, zml_affine_f32, zml_affine_f64, zml_codebook,
+    zml_encoding, zml_found, zml_lanes, zml_moments, zml_outlier_map, zml_sampling, zml_workspace, ZML_COMPENSATED,
+    ZML_DOUBLE, ZML_DRAWS, ZML_NAIVE, ZML_NEAREST,
 )
 from sklearn_zipml._kernels.tiles cimport (
-    ZML_TILE_ROWS, int64_t, uint8_t, uint16_t, uint32_t, uint64_t, zml_padded_columns, zml_table_codes,
+    ZML_OUTLIER_COLUMNS, ZML_TILE_ROWS, int64_t, uint8_t, uint16_t, uint32_t, uint64_t, zml_padded_columns,
+    zml_table_codes,
 )
 
 cdef extern from "format/rng.h" nogil:
+    uint64_t zml_mix64(uint64_t x)
     uint32_t zml_column_key(uint64_t column)
     uint32_t zml_draw_key(uint32_t column, uint32_t draw)
 
@@ -28,6 +31,12 @@ cdef extern from "format/rows.h" nogil:
 cdef extern from "encoding/encode.h" nogil:
     size_t zml_tiles_at_once(size_t n_columns)
     uint64_t zml_tally_weight(uint64_t block)
+    size_t zml_outliers_f32(const float *block, ptrdiff_t row_stride, ptrdiff_t column_stride,
+                            const zml_outlier_map *map, const zml_found *values, const zml_moments *moments,
+                            uint64_t weight, uint64_t *entries)
+    size_t zml_outliers_f64(const double *block, ptrdiff_t row_stride, ptrdiff_t column_stride,
+                            const zml_outlier_map *map, const zml_found *values, const zml_moments *moments,
+                            uint64_t weight, uint64_t *entries)
     void zml_add_lanes(const zml_codebook *book, const zml_workspace *work, const zml_moments *moments)
     void zml_add_tallies(const zml_codebook *book, const zml_workspace *work, uint64_t weight,
                          const zml_moments *moments)
@@ -37,11 +46,14 @@ GRID_FRACTION = ZML_GRID_FRACTION
 
 NO_TABLE = np.zeros((1, 1), dtype=np.uint8)
 
+cdef enum:
+    FOUND_AT_ONCE = 4 * ZML_FOUND_AT_ONCE
+
 
 cdef class Moments:
     """Exact per-column sums that an encoder gathers; the results of several encoders add up. See zml_moments."""
 
-    cdef readonly object sum, square, variance, hits, noise, tallied
+    cdef readonly object sum, square, variance, hits, noise, tallied, beyond, beyond_square
     cdef size_t n_columns, codes
 
     cdef int fits(self, size_t n_columns, int width) except -1:
@@ -52,10 +64,11 @@ cdef class Moments:
         cdef size_t codes = zml_table_codes(width) if by_code else 0
         self.n_columns, self.codes = n_columns, codes
         self.sum, self.square, self.variance = (np.zeros(n_columns, dtype=np.uint64) for _ in range(3))
+        self.beyond, self.beyond_square = (np.zeros(n_columns, dtype=np.int64) for _ in range(2))
         self.hits, self.noise, self.tallied = (np.zeros((n_columns, codes), dtype=np.uint64) for _ in range(3))
 
     def add(self, Moments other):
-        for name in ("sum", "square", "variance", "hits", "noise", "tallied"):
+        for name in ("sum", "square", "variance", "hits", "noise", "tallied", "beyond", "beyond_square"):
             mine = getattr(self, name)
             mine += getattr(other, name)
 
@@ -63,7 +76,9 @@ cdef class Moments:
 cdef zml_moments pointers(Moments moments):
     cdef uint64_t[::1] total = moments.sum, square = moments.square, variance = moments.variance
     cdef uint64_t[:, ::1] hits = moments.hits, noise = moments.noise, tallied = moments.tallied
+    cdef int64_t[::1] beyond = moments.beyond, beyond_square = moments.beyond_square
     cdef zml_moments out
+    out.beyond, out.beyond_square = &beyond[0], &beyond_square[0]
     out.sum, out.square, out.variance, out.hits, out.noise, out.tallied = (
         &total[0], &square[0], &variance[0], NULL, NULL, NULL)
     if hits.shape[1]:
@@ -98,8 +113,13 @@ cdef class Encoder:
     width : {1, 2, 4, 8}
     seed : int, 64 bits
     n_draws : int, draws that a code holds: more than one for "double" only
+    watched : bool (columns,) or None, columns whose values beyond the first and last level are kept apart
     """
 
+    cdef uint8_t[::1] watched, top
+    cdef uint16_t[::1] used
+    cdef double[:, ::1] places
+    cdef zml_outlier_map outlier_map
     cdef uint8_t[:, ::1] few, gaps, interval, positions, below, gap
     cdef uint32_t[:, ::1] multipliers, draw_keys
     cdef double[:, ::1] affine
@@ -110,7 +130,7 @@ cdef class Encoder:
     cdef readonly size_t n_columns
     cdef readonly int width
 
-    def __init__(self, tuple grid, zml_sampling sampling, int width, uint64_t seed, uint32_t n_draws):
+    def __init__(self, tuple grid, zml_sampling sampling, int width, uint64_t seed, uint32_t n_draws, watched=None):
         levels, n_levels, top, offset, scale = grid
         cdef size_t d = len(n_levels), padded = zml_padded_columns(d), j
         cdef int k
@@ -142,19 +162,38 @@ cdef class Encoder:
         book.levels, book.gaps, book.positions = &self.few[0, 0], &self.gaps[0, 0], &self.positions[0, 0]
         book.interval, book.below, book.gap = &self.interval[0, 0], &self.below[0, 0], &self.gap[0, 0]
 
+        self.watch(watched, levels, n_levels, top, offset, scale)
+
+    cdef watch(self, watched, levels, n_levels, top, offset, scale):
+        """Prepare to look for values beyond the levels."""
+        cdef size_t d = self.n_columns
+        self.watched, self.top = np.zeros(zml_padded_columns(d), dtype=np.uint8), np.ascontiguousarray(top)
+        self.used, self.places = np.array(n_levels, dtype=np.uint16), np.array([offset, scale], dtype=np.float64)
+        self.book.watched = NULL
+        if watched is None or not np.any(watched):
+            return
+        require(self.book.sampling == ZML_COMPENSATED and len(watched) == d, "outliers of several draws")
+        np.asarray(self.watched)[:d] = np.where(watched, top, 0)
+        np.asarray(self.places)[1] /= GRID_FRACTION
+        self.book.watched = &self.watched[0]
+        cdef zml_outlier_map *map = &self.outlier_map
+        map.offset, map.inverse, map.top, map.used = &self.places[0, 0], &self.places[1, 0], &self.top[0], &self.used[0]
+        map.seed, map.width = zml_mix64(self.book.seed ^ <uint64_t> 0x6f75746c69657273), self.width
+        map.n_blocks = (zml_padded_columns(d) + ZML_OUTLIER_COLUMNS - 1) // ZML_OUTLIER_COLUMNS
+
     def workspace(self):
         """Memory to encode in, for one thread and as many blocks as it likes."""
         return Workspace(self.n_columns)
 
     def encode(self, const real[:, :] block, uint8_t[:, ::1] tiles, Moments moments, const int64_t[::1] slots=None,
-               size_t first_row=0, Workspace work=None, bint by_place=False):
+               size_t first_row=0, Workspace work=None, bint by_place=False, Found found=None):
         """Pack a block of rows of X, the elements of its rows or those of its columns being contiguous.
 
         Without slots, into tiles from the first row on. With slots, row i goes as a packed row to the memory of slot
         slots[i] of all tiles, which `rows_to_tiles` makes tiles of once all rows are there. first_row is the number
         of the block's first row among all that are encoded: it decides which errors are tallied by code. work comes
         from `workspace`. With by_place, equal rows do not share their draws: for rows that had been rounded, where
-        equal ones need not have been.
+        equal ones need not have been. found gets the outliers of the columns that are watched.
         """
         cdef size_t n = block.shape[0], size = zml_row_bytes(zml_padded_columns(self.n_columns), self.width)
         cdef size_t at_once = zml_tiles_at_once(self.n_columns) * ZML_TILE_ROWS
@@ -179,6 +218,11 @@ cdef class Encoder:
         cdef uint8_t *rows[ZML_BLOCK_TILES * ZML_TILE_ROWS]
         cdef uint8_t *start = &tiles[0, 0] if tiles.shape[0] else NULL
         cdef bint scattered = slots is not None
+        if book.watched != NULL:
+            require(found is not None and <size_t> found.slots.shape[0] >= n, "outliers without slots")
+            work.pointers.contents = &work.contents[0]
+        else:
+            work.pointers.contents = NULL
         with nogil:
             while first < n:
                 count = min(at_once - (first_row + first) % at_once, n - first)
@@ -195,6 +239,10 @@ cdef class Encoder:
                 else:
                     encoding.encode_f64(&block[first, 0], row_stride, column_stride, count, &book, &self.map_f64,
                                         &work.pointers, weight != 0, rows)
+                if book.watched != NULL:
+                    found.at = &found.slots[first]
+                    self.keep_outliers[real](&block[first, 0], row_stride, column_stride, count, work, &out, weight,
+                                             found)
                 first += count
                 tiles_done += ZML_BLOCK_TILES
                 if tiles_done >= ZML_FOLD_TILES or first == n:
@@ -204,6 +252,23 @@ cdef class Encoder:
                     tiles_done = last_weight = 0
         if not scattered:
             rows_to_tiles(tiles[:(n + ZML_TILE_ROWS - 1) // ZML_TILE_ROWS], self.n_columns, self.width)
+
+    cdef int keep_outliers(self, const real *block, ptrdiff_t row_stride, ptrdiff_t column_stride, size_t count,
+                           Workspace work, const zml_moments *out, uint64_t weight, Found found) except -1 nogil:
+        cdef const zml_encoding *encoding = <const zml_encoding *> active_kernels().encoding
+        cdef size_t pair = 0, pairs = zml_padded_columns(self.n_columns) // 2
+        cdef zml_found values
+        values.found, values.contents, values.slots = &work.found[0], &work.contents[0], found.at
+        while pair < pairs:
+            values.n = encoding.find_ends(&self.book, &work.pointers, count, &pair, &work.found[0], FOUND_AT_ONCE)
+            found.make_room(values.n)
+            if real is float:
+                found.n += zml_outliers_f32(block, row_stride, column_stride, &self.outlier_map, &values, out, weight,
+                                            &found.entries[found.n])
+            else:
+                found.n += zml_outliers_f64(block, row_stride, column_stride, &self.outlier_map, &values, out, weight,
+                                            &found.entries[found.n])
+        return 0
 
     def contents(self, const real[:, :] block, uint64_t[::1] out, Workspace work):
         """What of the rows of a block decides their draws: those with the same one have the same codes."""
@@ -224,10 +289,43 @@ cdef class Encoder:
                                           &work.pointers, &out[0])
 
 
+cdef class Found:
+    """Outliers that an encoder found, as entries of zml_outliers_f32, in no order.
+
+    Attributes
+    ----------
+    slots : int64, what row i of the next block is called
+    """
+
+    cdef uint64_t[::1] entries
+    cdef public const int64_t[::1] slots
+    cdef const int64_t *at
+    cdef size_t n
+
+    def __init__(self):
+        self.entries, self.n = np.empty(0, dtype=np.uint64), 0
+        self.slots = np.empty(0, dtype=np.int64)
+
+    cdef int make_room(self, size_t more) except -1 nogil:
+        if self.n + more <= <size_t> self.entries.shape[0]:
+            return 0
+        with gil:
+            room = np.empty(2 * self.entries.shape[0] + max(more, <size_t> 1024), dtype=np.uint64)
+            room[: self.n] = self.entries[: self.n]
+            self.entries = room
+        return 0
+
+    @property
+    def array(self):
+        """The entries, uint64."""
+        return np.asarray(self.entries)[: self.n]
+
+
 cdef class Workspace:
     """Memory that the encoder works in, on lines of the cache."""
 
     cdef uint8_t[::1] coordinates, lanes, tallies
+    cdef uint64_t[::1] contents, found
     cdef zml_workspace pointers
 
     def __init__(self, size_t n_columns):
@@ -236,6 +334,9 @@ cdef class Workspace:
             zml_tiles_at_once(n_columns) * padded // 2 * ZML_TILE_ROWS * sizeof(uint32_t))
         self.lanes = aligned_zeros(padded * sizeof(zml_lanes))
         self.tallies = aligned_zeros(padded * ZML_MAX_CODES * sizeof(uint64_t))
+        self.contents = np.zeros(ZML_BLOCK_TILES * ZML_TILE_ROWS, dtype=np.uint64)
+        self.found = np.zeros(FOUND_AT_ONCE, dtype=np.uint64)
+        self.pointers.contents = NULL
         self.pointers.coordinates, self.pointers.lanes = <uint32_t *> &self.coordinates[0], <zml_lanes *> &self.lanes[0]
         self.pointers.tallies = <uint64_t *> &self.tallies[0]
 

@@ -31,6 +31,7 @@ cdef extern from "encoding/encode.h" nogil:
         const uint8_t *positions
         const uint8_t *below
         const uint8_t *gap
+        const uint8_t *watched
     ctypedef struct zml_affine_f32:
         const float *offset
         const float *scale
@@ -46,10 +47,13 @@ cdef extern from "encoding/encode.h" nogil:
         uint64_t *hits
         uint64_t *noise
         uint64_t *tallied
+        int64_t *beyond
+        int64_t *beyond_square
     ctypedef struct zml_workspace:
         uint32_t *coordinates
         zml_lanes *lanes
         uint64_t *tallies
+        uint64_t *contents
     ctypedef int zml_range_f32(const float *block, ptrdiff_t row_stride, ptrdiff_t column_stride, size_t n_rows,
                                size_t n_columns, float *low, float *high)
     ctypedef int zml_range_f64(const double *block, ptrdiff_t row_stride, ptrdiff_t column_stride, size_t n_rows,
@@ -61,8 +65,9 @@ cdef extern from "encoding/encode.h" nogil:
         size_t n
         double low
         double high
+        double *spare
     ctypedef int zml_column_levels(const zml_column_sample *sample, int n_levels, int max_steps, int stride,
-                                   uint8_t *levels, int *top, double *deviation)
+                                   uint8_t *levels, int *top, double *deviation, double *range)
     ctypedef void zml_gather_f32(const float *block, ptrdiff_t row_stride, ptrdiff_t column_stride, size_t n_columns,
                                  const int64_t *rows, size_t n_rows, float *out, size_t stride)
     ctypedef void zml_gather_f64(const double *block, ptrdiff_t row_stride, ptrdiff_t column_stride, size_t n_columns,
@@ -73,6 +78,23 @@ cdef extern from "encoding/encode.h" nogil:
     ctypedef void zml_encode_f64(const double *block, ptrdiff_t row_stride, ptrdiff_t column_stride, size_t n_rows,
                                  const zml_codebook *book, const zml_affine_f64 *affine, const zml_workspace *work,
                                  int tally, uint8_t **rows)
+    enum:
+        ZML_FOUND_AT_ONCE
+    ctypedef size_t zml_find_ends(const zml_codebook *book, const zml_workspace *work, size_t n_rows, size_t *pair,
+                                  uint64_t *found, size_t room)
+    ctypedef struct zml_outlier_map:
+        const double *offset
+        const double *inverse
+        const uint8_t *top
+        const uint16_t *used
+        uint64_t seed
+        size_t n_blocks
+        int width
+    ctypedef struct zml_found:
+        const uint64_t *found
+        size_t n
+        const uint64_t *contents
+        const int64_t *slots
     ctypedef void zml_contents_f32(const float *block, ptrdiff_t row_stride, ptrdiff_t column_stride, size_t n_rows,
                                    const zml_codebook *book, const zml_affine_f32 *affine, const zml_workspace *work,
                                    uint64_t *contents)
@@ -117,6 +139,7 @@ cdef extern from "encoding/encode.h" nogil:
         zml_gather_f64 *gather_f64
         zml_encode_f32 *encode_f32
         zml_encode_f64 *encode_f64
+        zml_find_ends *find_ends
         zml_contents_f32 *contents_f32
         zml_contents_f64 *contents_f64
         zml_tile_of_rows *tile_of_rows

@@ -10,7 +10,7 @@ from .workers import run_lockstep
 
 from sklearn_zipml._kernels.active cimport active_kernels, zml_kernels
 from sklearn_zipml._kernels.checks cimport require, require_rows
-from sklearn_zipml._kernels.tiles cimport ZML_TILE_ROWS, Tiles, int64_t, uint8_t, uint64_t
+from sklearn_zipml._kernels.tiles cimport ZML_TILE_ROWS, Tiles, int64_t, uint8_t, uint64_t, zml_outliers
 from sklearn_zipml._kernels.workers cimport LOOK_VALUES
 from sklearn_zipml._kernels.passes cimport Rows
 
@@ -36,6 +36,7 @@ cdef extern from "epoch.h" nogil:
         const zml_rule *rule
         const uint8_t *tiles
         const uint8_t *table
+        zml_outliers outliers
         int width
         size_t columns
         size_t n_rows
@@ -216,6 +217,7 @@ cdef class Epoch:
         e.kernels = active_kernels()
         e.tiles = tiles.tile(0) if tiles.n_tiles else NULL
         e.table = &tiles.table[0] if tiles.table.shape[0] else NULL
+        e.outliers = tiles.apart
         e.width, e.columns, e.n_rows = tiles.width, tiles.padded, tiles.n_rows
         e.n_order, e.batch_size = batches.order.shape[0], batches.batch_size
         e.n_targets, e.slots = rows.targets.shape[0], rows.targets.shape[1]

@@ -9,7 +9,9 @@ cimport cython
 
 from sklearn_zipml._kernels.active cimport active_kernels
 from sklearn_zipml._kernels.checks cimport require
-from sklearn_zipml._kernels.tiles cimport ZML_TILE_ROWS, Tiles, int32_t, int64_t, uint8_t, zml_table_codes
+from sklearn_zipml._kernels.tiles cimport (
+    ZML_TILE_ROWS, Tiles, int32_t, int64_t, uint8_t, zml_outliers, zml_table_codes,
+)
 
 from sklearn_zipml._kernels.tiles import aligned_zeros
 
@@ -76,6 +78,15 @@ cdef extern from "products/passes.h" nogil:
     void zml_write_gradient(const zml_matmul *by, size_t n_vectors, size_t n_columns, const int64_t (*sums)[16],
                             const int64_t *totals, int64_t *out)
 
+cdef extern from "products/outliers.h" nogil:
+    void zml_add_outlier_dots(const zml_outliers *o, size_t tile, const int32_t *integers, size_t padded,
+                              size_t n_vectors, const double *scale, double *out, size_t stride)
+    void zml_add_outlier_gradient(const zml_outliers *o, size_t tile, const int32_t *of_rows, int64_t *sums)
+    void zml_scale_outliers_f32(const zml_outliers *o, size_t tile, size_t first, size_t count, const float *unit,
+                                float *out, size_t stride)
+    void zml_scale_outliers_f64(const zml_outliers *o, size_t tile, size_t first, size_t count, const double *unit,
+                                double *out, size_t stride)
+
 cdef extern from "products/moments.h" nogil:
     ctypedef struct zml_centring:
         int64_t weight
@@ -128,6 +139,8 @@ cdef size_t tiles_between_signals(size_t products_of_a_row, size_t depth) noexce
 def add_gram(Tiles tiles, tuple span, tuple columns, tuple others, const int32_t[::1] weights, int64_t[:, ::1] sums,
              int64_t[::1] totals, lock):
     """Add sums over rows of products of the grid positions of two blocks of columns to a matrix of all columns.
+
+    Positions are what codes stand for; `outliers.add_gram` adds what outliers have beyond that.
 
     Parameters
     ----------
@@ -239,6 +252,7 @@ cdef class Vectors:
     cdef const zml_matmul *by
     cdef zml_vectors vectors
     cdef uint8_t[::1] packed
+    cdef int32_t[:, ::1] integers
     cdef int64_t[::1] totals
     cdef double[::1] scale
     cdef size_t padded
@@ -253,6 +267,7 @@ cdef class Vectors:
         integers = np.zeros((self.n_vectors, padded), dtype=np.int32)
         cdef int32_t[:, ::1] view = integers
         cdef const double[::1] inverse = inverses
+        self.integers = integers
         self.packed = aligned_zeros(zml_vector_bytes(self.by, self.n_vectors, padded, n_bytes))
         if self.n_vectors and padded:
             for v in range(self.n_vectors):
@@ -267,7 +282,7 @@ cdef class Vectors:
     def multiply(self, Tiles tiles, size_t first, size_t last, double[:, :] out):
         """Products with the rows of tiles first..last-1, to out (vectors, rows), in slot order; rows are contiguous."""
         cdef zml_tiled x = tiled(tiles)
-        cdef size_t t = first, end, step = tiles_between_signals(self.n_vectors * x.padded, self.by.depth)
+        cdef size_t t = first, end, tile, step = tiles_between_signals(self.n_vectors * x.padded, self.by.depth)
         cdef size_t stride = out.strides[0] // <ptrdiff_t> sizeof(double)
         cdef uint8_t[::1] work = aligned_zeros(zml_dot_bytes(self.by, self.n_vectors))
         tiles.require_span(first, last)
@@ -281,6 +296,10 @@ cdef class Vectors:
                 end = min(last, t + step)
                 zml_dot_many(self.by, &x, t, end, &self.vectors, &work[0], &out[0, (t - first) * ZML_TILE_ROWS],
                              stride)
+                if tiles.apart.starts != NULL:
+                    for tile in range(t, end):
+                        zml_add_outlier_dots(&tiles.apart, tile, &self.integers[0, 0], x.padded, self.n_vectors,
+                                             &self.scale[0], &out[0, (tile - first) * ZML_TILE_ROWS], stride)
                 t = end
                 with gil:
                     tiles.look()
@@ -312,6 +331,8 @@ def gradient_sums(Tiles tiles, const double[:, :] values, const double[::1] inve
     cdef int64_t[:, ::1] out_view = out
     cdef int64_t[:, :, ::1] sums_view = sums
     cdef int64_t[::1] totals_view = totals
+    cdef int32_t[ZML_TILE_ROWS] of_rows
+    cdef size_t v
     cdef uint8_t[::1] work = aligned_zeros(zml_gradient_bytes(by, n, n_bytes))
     tiles.require_span(first, last)
     require(<size_t> values.shape[1] >= tiles.rows_before(last) - tiles.rows_before(first), "rows without a weight")
@@ -329,6 +350,11 @@ def gradient_sums(Tiles tiles, const double[:, :] values, const double[::1] inve
                 with gil:
                     tiles.look()
             zml_write_gradient(by, n, d, <const int64_t (*)[16]> &sums_view[0, 0, 0], &totals_view[0], &out_view[0, 0])
+            for t in range(first, last if tiles.apart.starts != NULL else first):
+                for v in range(n):
+                    if inverse[v] > 0:
+                        by.round(&values[v, (t - first) * ZML_TILE_ROWS], tiles.rows_in(t), inverse[v], of_rows)
+                        zml_add_outlier_gradient(&tiles.apart, t, of_rows, &out_view[v, 0])
     return out, totals
 
 
@@ -354,9 +380,11 @@ def scaled_rows(Tiles tiles, size_t first, size_t last, size_t column, const rea
             if real is float:
                 zml_scale_rows_f32(tiles.tile(t) + offset, table, x.width, tiles.rows_in(t), count, &centre[0],
                                    &unit[0], &out[start, 0], stride)
+                zml_scale_outliers_f32(&tiles.apart, t, column, count, &unit[0], &out[start, 0], stride)
             else:
                 zml_scale_rows_f64(tiles.tile(t) + offset, table, x.width, tiles.rows_in(t), count, &centre[0],
                                    &unit[0], &out[start, 0], stride)
+                zml_scale_outliers_f64(&tiles.apart, t, column, count, &unit[0], &out[start, 0], stride)
             if t % SCALED_TILES == 0:
                 with gil:
                     tiles.look()

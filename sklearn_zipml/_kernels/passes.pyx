@@ -16,10 +16,22 @@ from sklearn_zipml._kernels.active cimport (
 from sklearn_zipml._kernels.checks cimport require
 from sklearn_zipml._kernels.tiles cimport (
     ZML_FLOAT_WIDTH, ZML_GROUP_COLUMNS, ZML_PLANE_ROWS, ZML_TILE_ROWS, Tiles, int8_t, int32_t, int64_t, uint8_t,
+    zml_outliers,
 )
 
 cdef extern from "format/tile.h" nogil:
     void zml_unpack_group(const uint8_t *tile, size_t group, int width, uint8_t *codes)
+
+cdef extern from "passes/outliers.h" nogil:
+    ctypedef struct zml_batch_outliers:
+        const zml_outliers *outliers
+        size_t tile
+        size_t first_column
+        size_t columns
+        int first
+        int last
+    void zml_add_outlier_products(const zml_batch_outliers *b, const zml_digits *vector, double scale, double *products)
+    void zml_add_outlier_row_sums(const zml_outliers *o, size_t tile, const double *weights, double *sums)
 
 cdef extern from "passes/row_norms.h" nogil:
     void zml_add_squares_of_bytes(const uint8_t *tile, size_t padded_columns, const float *centre, const float *unit,
@@ -93,6 +105,7 @@ cdef class Vector:
         cdef const uint8_t *tile = tiles.tile(t)
         cdef zml_samples x
         cdef zml_digits digits
+        cdef zml_batch_outliers outliers
         cdef int i
         cdef double shift = self.centre_sum
         if not self.packed:
@@ -112,6 +125,10 @@ cdef class Vector:
             self.kernels.dot[tiles.width](&x, &digits, &sums[0][0])
             self.kernels.add_products(&sums[0][0], self.n_digits, first, last, self.scale, shift, out)
             shift = 0
+            if tiles.apart.starts != NULL:
+                outliers.outliers, outliers.tile, outliers.first, outliers.last = &tiles.apart, t, first, last
+                outliers.first_column, outliers.columns = column, x.columns
+                zml_add_outlier_products(&outliers, &digits, self.scale, out)
             column += x.columns
 
 
@@ -162,7 +179,9 @@ cdef class TileSum:
     cdef void add(self, Tiles tiles, size_t t, double *out) noexcept nogil:
         """Add the sums of all columns, not centred."""
         cdef size_t j, column
+        cdef double[TILE] kept
         cdef zml_samples x
+        cdef int i
         column, x.first, x.last, x.ahead = 0, 0, 4, NULL
         while column < self.n:
             x.columns = min(<size_t> BLOCK, self.n - column)
@@ -177,6 +196,10 @@ cdef class TileSum:
                 for j in range(x.columns):
                     out[column + j] += self.float_sums[j]
             column += BLOCK
+        if tiles.apart.starts != NULL:
+            for i in range(TILE):
+                kept[i] = self.kept(i)
+            zml_add_outlier_row_sums(&tiles.apart, t, kept, out)
 
 
 def products(Tiles tiles, const double[::1] z, size_t first, size_t last, int limbs=2):
@@ -255,7 +278,7 @@ def row_sums(Tiles tiles, const double[::1] weights, size_t first, size_t last, 
 def row_norms(Tiles tiles, const float[::1] centre, const float[::1] unit, size_t first, size_t last):
     """Squared norms of the rows (g_ij - centre_j) * unit_j of tiles first..last-1 of bytes or floats, float32.
 
-    centre and unit have an element for every padded column.
+    centre and unit have an element for every padded column. Outliers count as what their codes stand for.
     """
     cdef size_t t
     out = np.zeros((last - first) * TILE, dtype=np.float32)

@@ -14,8 +14,18 @@ MOST_BYTES = 4
 VECTORS_AT_ONCE = 128
 # Sums of 64 bits hold so many rows, whatever the weights.
 EXACT_TILES = (1 << 24) // kernels.TILE_ROWS
+# and sums of positions up to this, by weights of 31 bits.
+MOST_POSITIONS = 1 << 32
 # Float rows are copied to float64 so many at a time.
 FLOAT_TILES = 16
+
+
+def exact_tiles(tiles):
+    """Tiles whose sums of positions times weights hold, whatever these are."""
+    outliers = tiles.outliers
+    if outliers is None or outliers.sizes()[0] + 255 * tiles.n_rows < MOST_POSITIONS:
+        return EXACT_TILES
+    return MOST_POSITIONS // (1 << 15) // kernels.TILE_ROWS
 
 
 def products_many(tiles, vectors, first=0, last=None, *, n_bytes=4, threads=1):
@@ -89,10 +99,11 @@ def gradients_many(tiles, weights, first=0, last=None, *, n_bytes=4, threads=1):
         more = gradients_many(tiles, weights - some, first, last, n_bytes=n_bytes - MOST_BYTES, **settings)
         return sums + more[0], totals + more[1]
     scales, inverses = matmul.fixed_point_scales(weights, n_bytes)
+    at_once = exact_tiles(tiles)
     for start in range(0, len(weights), VECTORS_AT_ONCE):
         few = slice(start, start + VECTORS_AT_ONCE)
-        for begin in range(first, last, EXACT_TILES):
-            end = min(last, begin + EXACT_TILES)
+        for begin in range(first, last, at_once):
+            end = min(last, begin + at_once)
             found = _integer_sums(tiles, weights[few], inverses[few], n_bytes, (first, begin, end), threads)
             sums[few] += found[0] * scales[few, None]
             totals[few] += found[1] * scales[few]

@@ -56,6 +56,7 @@ cdef extern from "encoding/requantize_plan.h" nogil:
         int pairs
         int nearest
         int uniform
+        int outliers
         zml_optimal_levels *search
     ctypedef struct zml_old_column:
         const uint8_t *table
@@ -63,6 +64,7 @@ cdef extern from "encoding/requantize_plan.h" nogil:
         int used
         const uint64_t *counts
         const double *carried
+        int has_outliers
     ctypedef struct zml_new_column:
         uint8_t *levels
         uint16_t *used
@@ -72,11 +74,22 @@ cdef extern from "encoding/requantize_plan.h" nogil:
         uint8_t *after
         uint8_t *far
         double *noise
+        uint8_t *first
+        uint8_t *last
+    ctypedef struct zml_ended_tiles:
+        const uint8_t *tiles
+        const uint8_t *first
+        const uint8_t *last
+        size_t n_tiles
+        size_t padded_columns
+        size_t n_rows
+    size_t zml_find_beyond(const zml_ended_tiles *of, size_t *tile, uint64_t *found, size_t room)
     void zml_plan_column(const zml_plan *plan, const zml_old_column *old, const zml_new_column *made)
 
 cdef enum:
     # Columns whose codes are counted, and whose tables are made, at a time.
     PLANNED_COLUMNS = 256
+    FOUND = 1 << 18
     GROUP = ZML_GROUP_COLUMNS
 
 
@@ -88,19 +101,25 @@ cdef class Requantizer:
     source : Tiles
     slots : int64 or None, the slots of the source to take, ascending, as `Selection` has them; None for all
     sample, chosen : Tiles, of the source or like them, and int64, those of them whose codes place the new levels
-    used : uint16 (columns,), levels of each column
-    levels : uint8 (columns, levels), these; no levels if the table has them or if they are all there can be
-    carried : float64 (columns, codes), E[error² | code]
+    old : (used, levels, carried), of the codes there are
+        used : uint16 (columns,), levels of each column
+        levels : uint8 (columns, levels), these; no levels if the table has them or if they are all there can be
+        carried : float64 (columns, codes), E[error² | code]
     scheme : Scheme of the new codes, of at most two draws
+    watched : bool (columns,), whose levels may leave outliers out, bytes being made fewer; or None for no column
 
     Attributes
     ----------
     levels : uint8 (columns, n_levels), the new levels, the last one repeated
     used : uint16 (columns,), how many there are
     noise : float64 (columns, new codes), E[error² | new code], or no codes
+    first, last : uint8 (columns,), old positions of the first and last new level: what is beyond is an outlier
     """
 
     cdef readonly object levels, used, noise
+    cdef readonly object first, last
+    cdef uint8_t[::1] first_of, last_of
+    cdef object watched
     cdef Tiles source, sample
     cdef const int64_t[::1] slots
     cdef const uint16_t[::1] old_used
@@ -112,7 +131,8 @@ cdef class Requantizer:
     cdef uint8_t[:, ::1] base, rise, rise2, threshold, threshold2, before, after
     cdef uint8_t[::1] far
 
-    def __init__(self, Tiles source, slots, Tiles sample, chosen, used, levels, carried, scheme):
+    def __init__(self, Tiles source, slots, Tiles sample, chosen, tuple old, scheme, watched=None):
+        used, levels, carried = old
         cdef size_t d = source.n_columns
         cdef int width = scheme.width, n_levels = scheme.n_levels
         cdef bint pairs = scheme.n_draws == 2, with_noise = scheme.has_noise_by_code
@@ -124,6 +144,11 @@ cdef class Requantizer:
         self.kind.pairs, self.kind.nearest, self.kind.uniform = (
             pairs, scheme.rounds_to_nearest, scheme.has_uniform_levels)
         self.kind.search = (<const zml_encoding *> active_kernels().encoding).optimal_levels
+        self.kind.outliers, self.watched = watched is not None, np.zeros(d, dtype=bool) if watched is None else watched
+        require(watched is None or (len(watched) == d and source.width == 8 and width < 8 and not pairs),
+                "outliers are of bytes of one draw")
+        self.first, self.last = (np.full(source.padded, end, dtype=np.uint8) for end in (0, 255))
+        self.first_of, self.last_of = self.first, self.last
         self.levels, self.used = np.zeros((d, n_levels), dtype=np.uint8), np.ones(d, dtype=np.uint16)
         self.noise = np.zeros((d, 1 << width if with_noise else 0))
         self.base, self.rise, self.rise2 = (zeros(source, 256) for _ in range(3))
@@ -156,6 +181,7 @@ cdef class Requantizer:
         cdef double[:, ::1] noise = self.noise
         cdef uint64_t[::1] counts = np.zeros((last_group - first_group) * GROUP * codes, dtype=np.uint64)
         cdef double[256] carried
+        cdef uint8_t[::1] watched = np.asarray(self.watched, dtype=bool).view(np.uint8)
         cdef zml_old_column old
         cdef zml_new_column made
         cdef int k
@@ -172,6 +198,7 @@ cdef class Requantizer:
                 made.rise[0], made.rise[1] = &self.rise[j, 0], &self.rise2[j, 0]
                 made.threshold[0], made.threshold[1] = &self.threshold[j, 0], &self.threshold2[j, 0]
                 made.noise = &noise[j, 0] if noise.shape[1] else NULL
+                made.first, made.last, old.has_outliers = &self.first_of[j], &self.last_of[j], not watched[j]
                 zml_plan_column(&self.kind, &old, &made)
                 if self.source.width < 8:
                     memcpy(&self.before[j, 0], old.table, codes)
@@ -182,7 +209,7 @@ cdef class Requantizer:
         first is a multiple of ZML_REQUANTIZE_TILES.
 
         Returns sums of the new positions, of their squares and of their squared distances from the old ones, uint64
-        (3, columns).
+        (3, columns); and the outliers, slots, columns and old positions. They count as the levels next to them.
         """
         cdef zml_requantization tables = self.tables
         cdef const zml_encoding *encoding = <const zml_encoding *> active_kernels().encoding
@@ -195,8 +222,10 @@ cdef class Requantizer:
         cdef size_t some = ZML_REQUANTIZE_TILES * (LOOK_VALUES // max(<size_t> 1, block) + 1)
         cdef uint8_t[::1] spare
         tables.seed = seed
+        cdef Beyond beyond = Beyond(self.first_of, self.last_of, self.source.padded)
+        cdef size_t n_rows = self.source.n_rows if self.slots is None else self.slots.shape[0]
         if first >= last or not self.source.n_columns:
-            return sums
+            return sums, beyond.found
         require(last <= <size_t> tiles.shape[0] and
                 <size_t> tiles.shape[1] == zml_tile_bytes(self.source.padded, self.tables.to), "tiles of other codes")
         if self.slots is None:
@@ -212,8 +241,10 @@ cdef class Requantizer:
                 some_tiles.n_tiles, some_tiles.ordinal = count, t
                 with nogil:
                     encoding.requantize(&tables, &some_tiles, &to)
+                if self.kind.outliers:
+                    beyond.find(&some_tiles, n_rows)
                 t += count
-            return sums
+            return sums, beyond.found
         # as many tiles as stay in the cache
         spare = aligned_zeros(ZML_REQUANTIZE_TILES * size)
         with nogil:
@@ -228,8 +259,46 @@ cdef class Requantizer:
                 some_tiles.source, some_tiles.made = &spare[0], &tiles[t, 0]
                 some_tiles.n_tiles, some_tiles.ordinal = count, t
                 encoding.requantize(&tables, &some_tiles, &to)
+                if self.kind.outliers:
+                    with gil:
+                        beyond.find(&some_tiles, n_rows)
                 t += count
-        return sums
+        return sums, beyond.found
+
+
+cdef class Beyond:
+    """Positions beyond the first and last level of their column."""
+
+    cdef const uint8_t[::1] first, last
+    cdef uint64_t[::1] room
+    cdef size_t padded
+    cdef list parts
+
+    def __init__(self, const uint8_t[::1] first, const uint8_t[::1] last, size_t padded):
+        self.first, self.last, self.padded, self.parts = first, last, padded, []
+        self.room = np.empty(0, dtype=np.uint64)
+
+    cdef find(self, const zml_requantized_tiles *tiles, size_t n_rows):
+        cdef size_t tile = 0, n, start = tiles.ordinal * ZML_TILE_ROWS
+        cdef zml_ended_tiles of
+        of.tiles, of.first, of.last, of.n_tiles = tiles.source, &self.first[0], &self.last[0], tiles.n_tiles
+        of.padded_columns, of.n_rows = self.padded, n_rows - min(n_rows, start)
+        if not self.room.shape[0]:
+            self.room = np.empty(max(<size_t> FOUND, self.padded * ZML_TILE_ROWS), dtype=np.uint64)
+        while tile < tiles.n_tiles:
+            with nogil:
+                n = zml_find_beyond(&of, &tile, &self.room[0], self.room.shape[0])
+            if n:
+                found = np.asarray(self.room)[:n]
+                slots = start + (found >> np.uint64(40)).astype(np.int64)
+                columns = (found >> np.uint64(8)).astype(np.uint32).astype(np.int64)
+                self.parts.append((slots, columns, found.astype(np.uint8)))
+
+    @property
+    def found(self):
+        """Slots and columns, int64, and positions, uint8."""
+        none = np.empty(0, dtype=np.int64), np.empty(0, dtype=np.int64), np.empty(0, dtype=np.uint8)
+        return tuple(np.concatenate(arrays) for arrays in zip(none, *self.parts))
 
 
 cdef require_columns(Tiles source, Tiles sample, used, levels, carried, chosen, int n_levels, bint pairs):

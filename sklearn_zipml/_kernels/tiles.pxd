@@ -11,6 +11,21 @@ cdef extern from "format/tile.h" nogil:
     size_t zml_tile_bytes(size_t padded_columns, int width)
     size_t zml_table_codes(int width)
 
+cdef extern from "format/outliers.h" nogil:
+    enum:
+        ZML_OUTLIER_COLUMNS
+    ctypedef struct zml_outliers:
+        const uint32_t *starts
+        const uint32_t *entries
+        size_t n_blocks
+    ctypedef struct zml_outlier_span:
+        uint32_t first
+        uint32_t last
+    zml_outlier_span zml_outliers_in(const zml_outliers *o, size_t tile, size_t block, int first, int last)
+    size_t zml_outlier_column(uint32_t entry)
+    size_t zml_outlier_row(uint32_t entry)
+    int32_t zml_outlier_difference(uint32_t entry)
+
 cdef class Tiles:
     # What a pass needs to know of a tiled matrix: pointers and sizes, kept alive by the arrays beside them.
     cdef const uint8_t[:, ::1] codes
@@ -18,12 +33,17 @@ cdef class Tiles:
     cdef readonly size_t n_rows, n_columns, padded, n_tiles
     cdef readonly int width
     cdef readonly object mapping
+    # Values that lie apart: arrays, or None, and pointers to these.
+    cdef readonly object outliers
+    cdef zml_outliers apart
+    cdef const uint32_t[::1] starts, entries
     # What a pass does before it reads, and then every few milliseconds: signals are handled, and a mapped file that was
     # cut is noticed. `look_in_time` is called for every tile, and counts them in `left`, which is 1 at first.
     cdef int look(self) except -1
     cdef int look_in_time(self, size_t *left) except -1 nogil
     # The same, and ValueError for other tiles than there are.
     cdef int require_span(self, size_t first, size_t last) except -1
+    cdef int point_to(self, outliers) except -1
     cdef const uint8_t *tile(self, size_t index) noexcept nogil
     cdef size_t rows_before(self, size_t index) noexcept nogil
     cdef int rows_in(self, size_t index) noexcept nogil

@@ -28,6 +28,7 @@ cdef enum:
     COUNTED_TILES = 64
 
 TILE_ROWS, LINE, FLOAT_WIDTH = ZML_TILE_ROWS, ZML_LINE, ZML_FLOAT_WIDTH
+OUTLIER_COLUMNS = ZML_OUTLIER_COLUMNS
 
 
 def padded_columns(size_t n_columns):
@@ -50,10 +51,11 @@ cdef class Tiles:
     table : uint8 array, decode table [column][code], empty for widths 8 and 32
     n_rows, n_columns : int
     width : {1, 2, 4, 8, 32}, bits of a code; 32 means float32 values
+    outliers : Outliers or None, values that are no more than near to what their codes stand for
     """
 
     def __init__(self, const uint8_t[:, ::1] codes, const uint8_t[::1] table, size_t n_rows, size_t n_columns,
-                 int width):
+                 int width, outliers=None):
         require(width in (1, 2, 4, 8, 32) and n_columns < <size_t> 1 << 48, "no such tiles")
         self.mapping = mapping_of(codes.base)
         self.codes, self.table = codes, on_lines(table) if table.shape[0] else table
@@ -65,6 +67,19 @@ cdef class Tiles:
             raise ValueError(f"{self.n_tiles} tiles do not hold {n_rows} rows")
         if <size_t> table.shape[0] != self.padded * zml_table_codes(width):
             raise ValueError(f"a decode table of {table.shape[0]} entries does not fit {self.padded} columns")
+        self.outliers, self.apart.starts = outliers, NULL
+        if outliers is not None:
+            self.point_to(outliers)
+
+    cdef int point_to(self, outliers) except -1:
+        self.starts, self.entries = outliers.starts, outliers.entries
+        self.apart.n_blocks = (self.padded + ZML_OUTLIER_COLUMNS - 1) // ZML_OUTLIER_COLUMNS
+        require(self.width <= 8 and <size_t> self.starts.shape[0] == self.n_tiles * self.apart.n_blocks + 1
+                and self.starts[self.n_tiles * self.apart.n_blocks] == <size_t> self.entries.shape[0],
+                "outliers of other tiles")
+        if self.entries.shape[0]:
+            self.apart.starts, self.apart.entries = &self.starts[0], &self.entries[0]
+        return 0
 
     @property
     def floats(self):
@@ -102,7 +117,10 @@ cdef class Tiles:
         zml_unpack_tile(self.tile(index), self.width, self.padded, codes)
 
     def positions(self, size_t first, size_t last):
-        """Stored grid positions of the rows of tiles first..last-1, uint8 (rows, columns), in slot order."""
+        """Stored grid positions of the rows of tiles first..last-1, (rows, columns), in slot order.
+
+        They are uint8, or int32 where there are outliers.
+        """
         self.require_span(first, last)
         cdef size_t t, n = self.rows_before(last) - self.rows_before(first)
         out = np.empty((n, self.n_columns), dtype=np.uint8)
@@ -114,10 +132,15 @@ cdef class Tiles:
                 self.look_in_time(&left)
                 zml_decode_tile(self.tile(t), self.width, self.n_columns, table,
                                 &view[(t - first) * ZML_TILE_ROWS, 0], self.rows_in(t))
-        return out
+        if self.apart.starts == NULL:
+            return out
+        slots, own, differences = self.outliers.decoded(first, last)
+        wide = out.astype(np.int32)
+        wide[slots - first * ZML_TILE_ROWS, own] += differences
+        return wide
 
     def columns(self, size_t first, size_t last):
-        """Values of columns first..last-1, (rows, columns) in slot order: grid positions, uint8, or float32.
+        """Values of columns first..last-1, (rows, columns) in slot order: grid positions, or float32.
 
         `first` is a multiple of 16, and so is `last` unless it is the last column.
         """
@@ -128,7 +151,13 @@ cdef class Tiles:
         part = aligned_zeros(self.n_tiles * size).reshape(self.n_tiles, size)
         part[:] = np.asarray(self.codes)[:, begin : begin + size]
         table = np.asarray(self.table)[first * codes : (first + padded) * codes]
-        return Tiles(part, table, self.n_rows, last - first, self.width).positions(0, self.n_tiles)
+        out = Tiles(part, table, self.n_rows, last - first, self.width).positions(0, self.n_tiles)
+        if self.apart.starts == NULL:
+            return out
+        slots, own, differences = self.outliers.decoded(0, self.n_tiles)
+        inside, wide = (own >= first) & (own < last), out.astype(np.int32)
+        wide[slots[inside], own[inside] - first] += differences[inside]
+        return wide
 
     cdef void take(self, const int64_t[::1] slots, size_t tile, uint8_t *out) noexcept nogil:
         cdef const zml_encoding *encoding = <const zml_encoding *> active_kernels().encoding

@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike
 from .._scheme import Scheme, check_missing
 
 if TYPE_CHECKING:
-    from .._typing import Levels, RandomState, Sampling
+    from .._typing import Levels, Outliers, RandomState, Sampling
     from .matrix import PackedMatrix
 
 
@@ -34,6 +34,7 @@ class PackedFiles:
         sampling: Sampling = "compensated",
         levels: Levels = "optimal",
         n_draws: int = 2,
+        outliers: Outliers = "auto",
         missing: str = "error",
         quantizer: object = None,
         random_state: RandomState = None,
@@ -92,6 +93,8 @@ class PackedFiles:
             See :class:`DoubleSamplingQuantizer`.
         n_draws : int from 2 to 255, default=2
             Draws of ``sampling="double"``, see :class:`DoubleSamplingQuantizer`.
+        outliers : {"auto", "none"}, default="auto"
+            Whether levels may leave out a few values, which are kept apart, see :class:`.DoubleSamplingQuantizer`.
         missing : {"error", "mean"}, default="error"
             What NaN is, and nulls of tables and missing genotypes, see :class:`DoubleSamplingQuantizer`.
         quantizer : DoubleSamplingQuantizer or None, default=None
@@ -149,6 +152,7 @@ class PackedFiles:
         scheme = None
         if quantizer is None:
             kind = {"sample_bits": sample_bits, "sampling": sampling, "levels": levels, "n_draws": n_draws}
+            kind["outliers"] = outliers
             scheme = Scheme.checked("PackedMatrix.from_chunks", **kind)
             check_missing("PackedMatrix.from_chunks", missing)
         passes = 2 if quantizer is None and source.repeatable else 1

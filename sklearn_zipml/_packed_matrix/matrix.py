@@ -24,7 +24,7 @@ from .files import PackedFiles
 from .joins import PackedJoins
 
 if TYPE_CHECKING:
-    from .._typing import RandomState
+    from .._typing import Outliers, RandomState
 
 FORMAT = 4
 ROWS_AT_ONCE = 4096  # that an iterator decodes, and that are compared
@@ -307,7 +307,9 @@ class PackedMatrix(PackedFiles, PackedCodes, PackedJoins):
         target = None if y is None else owned(check_target(y, len(self)))
         return PackedMatrix._of(replace(self._rows, target=target))
 
-    def requantize(self, sample_bits: int, *, random_state: RandomState = None) -> PackedMatrix:
+    def requantize(
+        self, sample_bits: int, *, outliers: Outliers = "auto", random_state: RandomState = None
+    ) -> PackedMatrix:
         """Round to fewer bits; unbiased rounding of an unbiased value stays unbiased.
 
         Codes of more than two draws (``n_draws``) cannot be requantized.
@@ -316,6 +318,9 @@ class PackedMatrix(PackedFiles, PackedCodes, PackedJoins):
         ----------
         sample_bits : int
             Bits for each value, at most the container's own.
+        outliers : {"auto", "none"}, default="auto"
+            Whether the levels may leave out a few values, which are kept apart as they are: where 8 bits become at most
+            4. See :class:`.DoubleSamplingQuantizer`. Outliers that there are stay in any case.
         random_state : int, RandomState instance or None, default=None
             Decides the rounding.
 
@@ -339,10 +344,14 @@ class PackedMatrix(PackedFiles, PackedCodes, PackedJoins):
         >>> narrow.sample_bits, packed.sample_bits
         (4, 8)
         """
+        from .._parameters import check_parameters
         from .._quantization.requantize import requantize
+        from .._scheme import CONSTRAINTS
         from .._seeds import seed_of
 
-        rows = requantize(self._rows, sample_bits, seed_of(random_state, "PackedMatrix.requantize"))
+        check_parameters({"outliers": CONSTRAINTS["outliers"]}, {"outliers": outliers}, "PackedMatrix.requantize")
+        seed = seed_of(random_state, "PackedMatrix.requantize")
+        rows = requantize(self._rows, sample_bits, seed, outliers=outliers)
         return self if rows is self._rows else PackedMatrix._of(rows)
 
 

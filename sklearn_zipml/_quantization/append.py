@@ -1,5 +1,7 @@
 """More rows for a packed file, on the levels it has."""
 
+from dataclasses import replace
+
 import numpy as np
 
 from .._feature_names import of_file
@@ -9,6 +11,7 @@ from .._seeds import Stream
 from .._storage.file_reader import load
 from .._storage.file_writer import write
 from .._storage.grid import grid_of
+from .._storage.outliers import Outliers, keys_of, parts_of
 from .._storage.statistics import joined
 from .._storage.targets import check_target
 from .._underflow import underflow_is_zero
@@ -22,7 +25,14 @@ def append(path, source, seed, n_jobs=None):
     old = load(path)
     n, d = old.shape
     full, rest = divmod(n, kernels.TILE_ROWS)
-    packer = Packer(grid_of(old), seed, old.dtype, source.n_rows or 0, n_jobs, True)
+    packer = Packer(
+        replace(grid_of(old), scheme=replace(old.scheme, outliers="auto")),
+        seed,
+        old.dtype,
+        source.n_rows or 0,
+        n_jobs,
+        True,
+    )
     packer.encoder.integers = None  # whose positions are not known of themselves
     # the new rows begin where the last tile of the old ones ends
     if rest:
@@ -40,7 +50,17 @@ def append(path, source, seed, n_jobs=None):
     new = packer.statistics(more, None)
     parts = old.parts() | joined(old, n, hits, new, more, packer.encoder.moments.hits)
     parts |= {"shape": (n + more, d), "row_seed": order.parts, "target": target}  # and none of the new ones is missing
+    keys = packer.encoder.outlier_keys(lambda rows: order.slots(rows - rest + n))
+    parts |= parts_of(_joined_outliers(old, keys, full + len(tiles)))
     write(parts, [old.codes[:full], tiles], path)
+
+
+def _joined_outliers(old, keys, n_tiles):
+    """Those of the old rows and of new ones, see `Outliers.of_keys`; or None."""
+    d = old.shape[1]
+    if old.samples.outliers is not None:
+        keys = np.concatenate([keys, keys_of(*old.samples.outliers.decoded(), d)])
+    return Outliers.of_keys(keys, n_tiles, d)
 
 
 def _joined_target(old, targets, n_rows):

@@ -7,6 +7,7 @@ from .._kernels.threads import in_threads, poll
 from .._seeds import Stream
 from .._storage import duplicates
 from .._storage.blocks import block_rows, row_block, take_rows
+from .._storage.outliers import Outliers, parts_of, with_slots
 from .._storage.packed_rows import PackedRows
 from .._storage.row_order import RowOrder
 from .._storage.statistics import counted, from_moments, without_errors
@@ -57,7 +58,7 @@ def pack_on_grid(X, grid, seed, *, rows=None, n_jobs=None):
         sample = sampled_rows(n, duplicates.sample_size(d), Stream.DUPLICATES_SAMPLE.of(seed))
         collision_probability = encoder.collision_probability(X, sample if rows is None else rows[sample])
     statistics = encoder.statistics(n, collision_probability, grid, codes)
-    along = {"missing_count": encoder.n_missing}
+    along = {"missing_count": encoder.n_missing} | encoder.outliers(len(codes))
     return assemble(grid, codes, statistics, (n, d), decoded_dtype(X.dtype), order.seed, **along)
 
 
@@ -82,13 +83,14 @@ class RowEncoder:
         self.dtype, self.n_jobs, scheme = grid.dtype, n_jobs, grid.scheme
         columns = (grid.levels, grid.used, grid.top, grid.offset, grid.scale)
         key = Stream.ROUNDING.of(seed)
-        self.kernel = encoder_kernels.Encoder(columns, scheme.rounding, scheme.width, key, scheme.n_draws)
+        self.kernel = encoder_kernels.Encoder(columns, scheme.rounding, scheme.width, key, scheme.n_draws, grid.watched)
+        self.is_watching, self.found = grid.watched is not None and bool(grid.watched.any()), []
         self.kind = (len(grid.used), scheme.width, scheme.has_noise_by_code)
         self.moments, self.n_integers = encoder_kernels.Moments(*self.kind), 0
-        self.integers, self.missing = IntegerCodes(grid, n_jobs), grid.missing
+        self.integers, self.missing = None if self.is_watching else IntegerCodes(grid, n_jobs), grid.missing
         self.n_missing = None if grid.missing is None else np.zeros(len(grid.used), dtype=np.int64)
 
-    def encode(self, X, codes, slots, n_rows, first=0, rows=None, by_place=False):
+    def encode(self, X, codes, slots, n_rows, first=0, rows=None, by_place=False, slots_known=True):
         """Pack rows into memory that is theirs.
 
         Parameters
@@ -100,6 +102,7 @@ class RowEncoder:
         first : int, number of the first of them among all that are encoded
         rows : int array or None, the rows of X that they are
         by_place : bool, see `Encoder.encode`
+        slots_known : bool, whether rows stay in these slots; else outliers are those of numbers of rows
         """
         if self.integers is not None and self.integers.takes(X.dtype):
             self.integers.encode(X, codes, slots, first, rows)
@@ -109,6 +112,7 @@ class RowEncoder:
 
         def encode(begin, end):
             moments, work, missing = encoder_kernels.Moments(*self.kind), self.kernel.workspace(), 0
+            found = encoder_kernels.Found()
             for start in range(begin, end, size):
                 stop = min(end, start + size)
                 poll()
@@ -116,14 +120,28 @@ class RowEncoder:
                 if self.missing is not None:
                     block, absent = filled(block, self.missing)
                     missing = missing + absent
-                places = slots(np.arange(first + start, first + stop))
-                self.kernel.encode(block, codes, moments, places, first + start, work, by_place)
-            return moments, missing
+                numbers = np.arange(first + start, first + stop)
+                places = slots(numbers)
+                found.slots = places if slots_known else numbers
+                self.kernel.encode(block, codes, moments, places, first + start, work, by_place, found)
+            return moments, missing, found.array
 
-        for moments, missing in in_threads(encode, n_rows, size, self.n_jobs):
+        for moments, missing, found in in_threads(encode, n_rows, size, self.n_jobs):
             self.moments.add(moments)
+            self.found.append(found)
             if self.missing is not None:
                 self.n_missing += missing
+
+    def outliers(self, n_tiles, slots=None):
+        """What lies beyond the levels, parts of PackedRows; slots: callable(numbers of rows) if not known before."""
+        if not self.is_watching:
+            return {}
+        return parts_of(Outliers.of_keys(self.outlier_keys(slots), n_tiles, self.kind[0]))
+
+    def outlier_keys(self, slots=None):
+        """The same as entries of `Outliers.of_keys`."""
+        keys = np.concatenate([np.empty(0, dtype=np.uint64), *self.found])
+        return keys if slots is None else with_slots(keys, self.kind[0], slots)
 
     def statistics(self, n_rows, collision_probability, grid, tiles):
         """Statistics of the n_rows rows in some tiles (an array of them), parts of PackedRows."""
@@ -142,7 +160,7 @@ class RowEncoder:
 
 
 def assemble(grid, codes, statistics, shape, dtype, row_seed, **along):
-    """PackedRows out of their parts; along: row_list, target, feature_names and missing_count."""
+    """PackedRows out of their parts; along: row_list, target, feature_names, missing_count and outliers."""
     scheme = {name: getattr(grid.scheme, name) for name in SCHEME_PARTS}
     columns = {"used": grid.used, "offset": grid.offset, "step": grid.step}
     columns |= {"table": grid.decode_table, "grid_levels": grid.stored_levels}

@@ -3,6 +3,8 @@
 A column's range is divided into at most 255 equal steps, and its levels stand on some of these, see `Grid`.
 """
 
+from dataclasses import replace
+
 import numpy as np
 
 from .._kernels import columns as column_kernels
@@ -133,8 +135,9 @@ def place_levels(sample, low, high, dtype, scheme, column_names=None, n_jobs=Non
 
     dtype is that of the rows that will be encoded. Every value of integers that are no more than the levels is one.
     """
-    span, dtype = high - low, np.dtype(dtype)
-    chosen, used, top, deviation = _placed(sample, low, high, dtype, scheme, n_jobs, absent)
+    dtype, whole = np.dtype(dtype), (low, high)
+    chosen, used, top, deviation, (low, high) = _placed(sample, low, high, dtype, scheme, n_jobs, absent)
+    span, watched = high - low, (low > whole[0]) | (high < whole[1])
     constant = span == 0
     used[constant], top[constant] = 1, 0
     step = np.where(constant, constant_step(low), span / np.maximum(top, 1))
@@ -145,32 +148,36 @@ def place_levels(sample, low, high, dtype, scheme, column_names=None, n_jobs=Non
             f"{listed(coarse, column_names)} of X: a few outliers take nearly all levels. Clip or transform them, for "
             "example with sklearn.preprocessing.QuantileTransformer.",
         )
-    narrow = block_dtype(dtype) is np.float32 and np.all(constant | ((span < 1e37) & (span > 1e-30)))
-    grid = Grid(scheme, low, step, chosen, used, np.float32 if narrow else np.float64)
+    whole_span = whole[1] - whole[0]
+    narrow = block_dtype(dtype) is np.float32 and np.all(constant | ((whole_span < 1e37) & (span > 1e-30)))
+    block = np.float32 if narrow else np.float64
+    grid = Grid(scheme, low, step, chosen, used, block, watched=watched if watched.any() else None)
     return grid if absent is None else with_means(grid, absent)
 
 
 def _placed(sample, low, high, dtype, scheme, n_jobs, absent):
-    """Levels, how many are in use, highest positions and deviations in steps."""
+    """Levels, how many are in use, highest positions, deviations in steps, and the range that the levels reach to."""
     whole = integers.fits(low, high, dtype, scheme)
     if whole.all():
-        return *integers.levels(low, high, scheme), np.full(len(low), np.inf)
+        return *integers.levels(low, high, scheme), np.full(len(low), np.inf), (low, high)
     place = _uniform if scheme.has_uniform_levels else _optimal
     if absent is None or not absent.count.any():
         found = place(sample, low, high, scheme.n_levels, scheme, n_jobs)
-    else:  # one level less where the mean takes one
+    else:
         check_levels(scheme, absent)
-        present(sample)
-        found = place(sample, low, high, scheme.n_levels, scheme, n_jobs)
-        if scheme.width < 8 or scheme.stores_levels:
-            some = np.flatnonzero(absent.count)
-            fewer = place(sample[some], low[some], high[some], scheme.n_levels - 1, scheme, n_jobs)
-            for all_columns, own in zip(found, fewer, strict=True):
-                all_columns[some] = own if own.ndim == 1 else np.pad(own, ((0, 0), (0, 1)), mode="edge")
-    chosen, used, top, deviation = found
+        found = place(present(sample), low, high, scheme.n_levels, scheme, n_jobs)
+        # where the mean takes a level there is one less, and it may be anywhere in the range
+        some = np.flatnonzero(absent.count)
+        is_every = scheme.width == 8 and not scheme.stores_levels
+        count, plain = scheme.n_levels - (not is_every), replace(scheme, outliers="none")
+        fewer = place(sample[some], low[some], high[some], count, plain, n_jobs)
+        for all_columns, own in zip(found, fewer, strict=True):
+            missing = all_columns.shape[1:] != own.shape[1:]
+            all_columns[some] = np.pad(own, ((0, 0), (0, 1)), mode="edge") if missing else own
+    chosen, used, top, deviation, reach = found
     chosen[whole], used[whole], top[whole] = integers.levels(low[whole], high[whole], scheme)
     deviation[whole] = np.inf
-    return chosen, used, top, deviation
+    return chosen, used, top, deviation, (np.where(whole, low, reach[:, 0]), np.where(whole, high, reach[:, 1]))
 
 
 def constant_step(value):
@@ -190,19 +197,20 @@ def _uniform(sample, low, high, count, scheme, n_jobs):
         np.full(d, count, dtype=np.uint16),
         np.full(d, steps, dtype=np.uint8),
         deviation,
+        np.stack([low, high], axis=1),
     )
 
 
 def _optimal(sample, low, high, count, scheme, n_jobs):
     """Variance-optimal levels of the columns' histograms over a sample of rows."""
-    return _optimal_levels(sample, low, high, count, scheme, n_jobs)
+    return _optimal_levels(sample, low, high, count, scheme, n_jobs, scheme.keeps_outliers)
 
 
-def _optimal_levels(sample, low, high, count, scheme, n_jobs):
+def _optimal_levels(sample, low, high, count, scheme, n_jobs, with_outliers=False):
     def place(first, last):
         columns = slice(first, last)
         steps = scheme.max_steps, scheme.stride
-        return column_kernels.column_levels(sample[columns], low[columns], high[columns], count, *steps)
+        return column_kernels.column_levels(sample[columns], low[columns], high[columns], count, *steps, with_outliers)
 
     parts = in_threads(place, len(low), THREAD_COLUMNS, n_jobs)
     return tuple(np.concatenate(arrays) for arrays in zip(*parts, strict=True))

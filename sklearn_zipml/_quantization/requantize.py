@@ -1,5 +1,6 @@
 """Fewer bits out of packed codes: levels chosen among the levels there are, then unbiased rounding again."""
 
+from dataclasses import replace
 from numbers import Integral
 
 import numpy as np
@@ -12,6 +13,7 @@ from .._parameters import check_parameters
 from .._seeds import Stream
 from .._storage.duplicates import of_requantized
 from .._storage.grid import Grid
+from .._storage.outliers import Outliers, keys_of, parts_of
 from .._storage.statistics import code_noise
 from .._storage.tiles import aligned_tiles
 from .._underflow import underflow_is_zero
@@ -21,17 +23,17 @@ from .levels import THREAD_COLUMNS
 SAMPLE_ROWS = 8192  # whose codes place the levels
 
 
-def requantize(packed, sample_bits, seed, n_jobs=None):
+def requantize(packed, sample_bits, seed, n_jobs=None, outliers="auto"):
     """See PackedMatrix.requantize; PackedRows, these if they have so many bits."""
-    return requantizer(packed, sample_bits, n_jobs)(seed)
+    return requantizer(packed, sample_bits, n_jobs, outliers)(seed)
 
 
-def requantizer(packed, sample_bits, n_jobs=None):
+def requantizer(packed, sample_bits, n_jobs=None, outliers="auto"):
     """The same as a function of the seed, for draws made again and again: levels and thresholds do not depend on it."""
     check_bits(packed, sample_bits)
     if sample_bits == packed.sample_bits:
         return lambda seed: packed
-    return Requantizing(packed, packed.scheme.with_bits(sample_bits), n_jobs)
+    return Requantizing(packed, replace(packed.scheme, sample_bits=sample_bits, outliers=outliers), n_jobs)
 
 
 class Requantizing:
@@ -40,7 +42,7 @@ class Requantizing:
     Parameters
     ----------
     packed : PackedRows
-    scheme : Scheme, that of the packed rows with fewer bits
+    scheme : Scheme, that of the packed rows with fewer bits, and what is done with outliers
     n_jobs : int or None
     """
 
@@ -48,7 +50,7 @@ class Requantizing:
     def __init__(self, packed, scheme, n_jobs):
         self.packed, self.scheme, self.n_jobs = packed, scheme, n_jobs
         # of rows that were taken this may have to be counted, which copies them
-        self.rounding_variance = packed.rounding_variance
+        self.rounding_variance, self.outliers = packed.rounding_variance, packed.samples.outliers
         selection, chosen = packed.samples.selection, _sample_tiles(len(packed))
         # rows that were taken, and of which nothing has been asked, are requantized as they are taken
         if selection is None:
@@ -58,29 +60,64 @@ class Requantizing:
             sample = selection.of_tiles(chosen)
             sample, chosen = packed.samples.tiles_of(sample.copy(n_jobs), len(sample.slots)), np.arange(len(chosen))
         old = packed.used, packed.grid_levels, code_noise(packed)
-        self.kernel = Requantizer(source, slots, sample, chosen, *old, scheme)
+        # more outliers can be told from codes that are positions, in columns that have none
+        self.is_watching = scheme.keeps_outliers and packed.scheme.width == 8 and scheme.width < 8
+        watched = None
+        if self.is_watching:
+            watched = np.ones(packed.shape[1], dtype=bool)
+            watched[[] if self.outliers is None else self.outliers.decoded()[1]] = False
+        self.kernel = Requantizer(source, slots, sample, chosen, old, scheme, watched)
         in_threads(self.kernel.plan, packed.shape[1], THREAD_COLUMNS, n_jobs)
 
     @underflow_is_zero
     def __call__(self, seed):
         """The rows, rounded by the draws of a seed."""
-        packed, key = self.packed, Stream.ROUNDING.of(seed)
+        packed, key, d = self.packed, Stream.ROUNDING.of(seed), self.packed.shape[1]
         codes = aligned_tiles(*packed.shape, self.scheme.width)
 
         def work(first, last):
             return self.kernel.requantize(codes, key, first, last)
 
-        statistics = self._statistics(sum(in_threads(work, len(codes), THREAD_TILES, self.n_jobs)))
-        levels = self.kernel.levels, self.kernel.used
-        grid = Grid(self.scheme, packed.offset, packed.step, *levels, np.float64)
+        parts = in_threads(work, len(codes), THREAD_TILES, self.n_jobs)
+        sums = sum(sums.astype(np.float64) for sums, _ in parts)
+        found = zip(*(found for _, found in parts), strict=True)
+        slots, columns, positions = (np.concatenate(arrays) for arrays in found)
+        # positions begin anew at the first level
+        first, last = (ends[:d].astype(np.int64) for ends in (self.kernel.first, self.kernel.last))
+        first, last = (first, last) if self.is_watching else (np.zeros_like(first), last)
+        differences = positions - np.where(positions < first[columns], first[columns], last[columns])
+        sums[2] -= np.bincount(columns, differences.astype(np.float64) ** 2, d)
+        # slots without a row went from position 0 to the first level
+        sums -= (len(codes) * kernels.TILE_ROWS - len(packed)) * np.stack([first, first**2, first**2])
+        outliers = self._outliers((slots, columns, differences), len(codes))
+        statistics = self._statistics(sums, outliers, first)
+        levels = (self.kernel.levels - first[:, None]).astype(np.uint8), self.kernel.used
+        grid = Grid(self.scheme, packed.offset + first * packed.step, packed.step, *levels, np.float64)
         along = {"target": packed.target, "feature_names": packed.feature_names, "row_list": packed.order.listed}
+        along |= parts_of(outliers)
         return assemble(grid, codes, statistics, packed.shape, packed.dtype, packed.order.parts, **along)
 
-    def _statistics(self, sums):
-        """Parts of PackedRows: the noise drawn now and the noise that the codes carried add up."""
+    def _outliers(self, found, n_tiles):
+        """Those that were found now, and those that the rows had: of these columns first and last level stay."""
+        d = self.packed.shape[1]
+        keys = [keys_of(*found, d)]
+        if self.outliers is not None:
+            keys.append(keys_of(*self.outliers.decoded(), d))
+        return Outliers.of_keys(np.concatenate(keys), n_tiles, d)
+
+    def _statistics(self, sums, outliers, first):
+        """Parts of PackedRows: the noise drawn now and the noise that the codes carried add up.
+
+        sums are of positions as they were, of which `first` become 0.
+        """
         n = max(1, len(self.packed))
-        mean = sums[0] / n
-        deviation = np.sqrt(np.maximum(0, sums[1] / n - mean**2))
+        mean = sums[0] / n - first
+        square = sums[1] / n - 2 * first * mean - first**2  # of positions less first
+        if outliers is not None:
+            top = self.kernel.levels[np.arange(len(first)), self.kernel.used - 1] - first
+            beyond = outliers.moments(top)
+            mean, square = mean + beyond[0] / n, square + beyond[1] / n
+        deviation = np.sqrt(np.maximum(0, square - mean**2))
         variance = np.zeros(len(mean))
         if self.scheme.is_compensated:
             variance = sums[2] / n + self.rounding_variance

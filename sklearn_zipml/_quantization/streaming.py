@@ -12,6 +12,7 @@ from .._seeds import Stream, seed_of
 from .._storage import duplicates
 from .._storage.blocks import block_dtype
 from .._storage.finite import listed
+from .._storage.outliers import MOST_DIFFERENCE
 from .._storage.row_order import RowOrder
 from .._storage.row_store import RowStore
 from .._storage.targets import check_target
@@ -133,6 +134,7 @@ class Packer:
     """
 
     def __init__(self, grid, seed, dtype, capacity, n_jobs, unseen):
+        grid = grid.watching_all() if unseen else grid
         self.grid, self.seed, self.dtype, self.n_jobs = grid, seed, dtype, n_jobs
         self.n_columns, scheme = len(grid.used), grid.scheme
         self.encoder = RowEncoder(grid, seed, n_jobs)
@@ -163,7 +165,8 @@ class Packer:
         self.sample.offer(X)
         before, rows = self.store.n_rows, self.store.append(len(X))
         if self.order is None:
-            self.encoder.encode(X, rows, lambda numbers: numbers - before, len(X), before, by_place=by_place)
+            settings = {"by_place": by_place, "slots_known": False}
+            self.encoder.encode(X, rows, lambda numbers: numbers - before, len(X), before, **settings)
         elif before + len(X) <= self.order.n:  # else it will be an error, once they are counted
             rows = self.store.rows(self.order.n)
             self.encoder.encode(X, rows, self.order.slots, len(X), before, by_place=by_place)
@@ -217,6 +220,7 @@ class Packer:
             target=check_target(np.concatenate(self.targets), n) if self.targets else None,
             feature_names=feature_names,
             missing_count=self.encoder.n_missing,
+            **self.encoder.outliers(len(tiles), RowOrder(n, row_seed).slots if self.order is None else None),
         )
 
     def warn_outside(self, column_names=None):
@@ -226,8 +230,10 @@ class Packer:
 
 
 def warn_outside(grid, low, high, column_names=None):
-    """Warn of columns whose range exceeds the grid by more than a fixed-point step: they are biased."""
+    """Warn of columns whose range exceeds what codes and outliers hold by more than a fixed-point step: biased ones."""
     slack, end = grid.step / encoder_kernels.GRID_FRACTION, grid.offset + grid.step * grid.top
+    if grid.watched is not None:
+        slack = np.where(grid.watched, MOST_DIFFERENCE * grid.step, slack)
     outside = np.flatnonzero((low < grid.offset - slack) | (high > end + slack))
     if outside.size:
         warn(

@@ -24,7 +24,7 @@ from .._storage.tiles import aligned_tiles, turn_rows
 from .._underflow import underflow_is_zero
 from .shard import Shard
 
-TALLIES = ("sum", "square", "variance", "hits", "noise", "tallied")
+TALLIES = ("sum", "square", "variance", "hits", "noise", "tallied", "beyond", "beyond_square")
 
 
 @dataclass(frozen=True)
@@ -56,7 +56,7 @@ class PackingReport:
     ----------
     n_rows : int
     dtype : dtype of the rows
-    sum, square, variance, hits, noise, tallied : uint64, see the encoder's Moments
+    sum, square, variance, hits, noise, tallied, beyond, beyond_square : 64-bit integers, see the encoder's Moments
     sample : uint64 (2, rows), priorities of the rows that stand for all, and what decides their draws
     low, high : (columns,) or None, range of the rows, of levels that were found without them
     """
@@ -69,6 +69,8 @@ class PackingReport:
     hits: np.ndarray
     noise: np.ndarray
     tallied: np.ndarray
+    beyond: np.ndarray
+    beyond_square: np.ndarray
     sample: np.ndarray
     low: np.ndarray | None
     high: np.ndarray | None
@@ -106,6 +108,7 @@ def pack_part(X, y, weights, grid, seed, place, *, unseen=False):
     (n, d), scheme = X.shape, grid.scheme
     order = RowOrder(n, Stream.ROW_ORDER.of(seed))
     codes = aligned_tiles(n, d, scheme.width)
+    grid = grid.watching_all() if unseen else grid
     encoder = RowEncoder(grid, seed, 1)
     encoder.encode(X, codes, lambda numbers: order.slots(numbers - place.first), n, place.first)
     turn_rows(codes, d, scheme.width, 1)
@@ -115,7 +118,8 @@ def pack_part(X, y, weights, grid, seed, place, *, unseen=False):
     moments = {name: getattr(encoder.moments, name) for name in TALLIES}
     sample = _sample(X, encoder, seed, place)
     report = PackingReport(n, X.dtype, **moments, sample=sample, low=low, high=high)
-    rows = assemble(grid, codes, statistics(report, grid), (n, d), decoded_dtype(X.dtype), order.seed, target=y)
+    along = {"target": y} | encoder.outliers(len(codes))
+    rows = assemble(grid, codes, statistics(report, grid), (n, d), decoded_dtype(X.dtype), order.seed, **along)
     return Shard(rows, weights), report
 
 

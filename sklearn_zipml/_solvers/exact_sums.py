@@ -8,7 +8,7 @@ import numpy as np
 
 from .._kernels import matmul
 from .._kernels import tiles as kernels
-from .._kernels.products import EXACT_TILES, VECTORS_AT_ONCE
+from .._kernels.products import VECTORS_AT_ONCE, exact_tiles
 from .._kernels.threads import THREAD_TILES, in_threads
 from .._scheme import MAX_STEPS
 
@@ -78,9 +78,10 @@ class ExactSums:
 
         The planes have the shape (vectors, n_columns + 1); the last column is the sums.
         """
+        at_once = exact_tiles(tiles)
         for place, some in digits(values):
-            for start in range(0, tiles.n_tiles, EXACT_TILES):
-                end = min(tiles.n_tiles, start + EXACT_TILES)
+            for start in range(0, tiles.n_tiles, at_once):
+                end = min(tiles.n_tiles, start + at_once)
                 self._add_plane(place, _products(tiles, some[:, start * kernels.TILE_ROWS :], start, end, threads))
 
     def combined(self, other, sign=1):

@@ -6,7 +6,7 @@ from threading import Lock
 
 import numpy as np
 
-from .._kernels import matmul
+from .._kernels import matmul, outliers
 from .._kernels import tiles as kernels
 from .._kernels.threads import in_threads, poll, run_team, threads_of
 
@@ -19,6 +19,8 @@ MOST_PARTS = 64
 MOST_RATIO = 8
 # What weights may add up to: 2^46 * 255^2 < 2^63.
 MOST_TOTAL = 1 << 46
+# What the weighted squares of a column's outliers may: sums of the others, and their means' products, fit beside it.
+MOST_SQUARES = 1 << 60
 # Values of rows that are unpacked at a time.
 ROW_BLOCK_VALUES = 1 << 22
 # Rows whose products with others are made at a time.
@@ -65,6 +67,11 @@ def second_moments(tiles, last, centre, threads, weights=None):
     sums, totals = _lower_sums(tiles, 0, last, threads, weights)
     n = min(tiles.n_rows, last * kernels.TILE_ROWS)
     return matmul.centre_moments(sums, totals, n if weights is None else weights[:n].sum(dtype=np.int64), centre)
+
+
+def holds_outliers(outliers, most_weight):
+    """Whether 64 bits hold second moments of outliers (Outliers or None) with weights of at most so much."""
+    return outliers is None or outliers.sizes()[1] * most_weight < MOST_SQUARES
 
 
 def integer_weights(weights, n_rows):
@@ -159,7 +166,9 @@ def _lower_sums(tiles, first, last, threads, weights=None):
                 columns, others, span = tasks.popleft()
             except IndexError:  # another thread was faster
                 return
-            matmul.add_gram(tiles, span, columns, others, weights, sums, totals, lock)
+            task = tiles, span, columns, others, weights, sums, totals, lock
+            matmul.add_gram(*task)
+            outliers.add_gram(*task)
 
     run_team(min(max(1, threads_of(threads)), len(tasks)), work, tasks.clear)
     return sums, totals

@@ -10,7 +10,7 @@ from .._kernels import tiles as kernels
 from .._kernels.threads import THREAD_TILES, in_threads
 from .._storage.statistics import code_noise
 from .exact_sums import ExactSums, digits
-from .gram import MOST_TOTAL, position_sums
+from .gram import MOST_SQUARES, MOST_TOTAL, holds_outliers, position_sums
 
 WEIGHT_BITS = 22  # of a digit of weights: products take them as integers of 23 bits
 NOISE_STEPS = 255  # in which rounding variances by code are products' positions
@@ -132,7 +132,10 @@ class PackedSums:
     @property
     def is_full(self):
         """Whether the integers may not hold many more rows."""
-        return any(plane.total > MOST_TOTAL // 2 for plane in self.planes.values())
+        planes = self.planes.values()
+        return any(
+            plane.total > MOST_TOTAL // 2 or plane.products.diagonal().max(initial=0) > MOST_SQUARES for plane in planes
+        )
 
     def _planes(self):
         """(worth of a unit of weight, WeightedSums), the heaviest first, so that sums of them are always the same."""
@@ -188,6 +191,11 @@ def noise_by_code(packed):
 
 def _weighted_sums(packed, weights, threads):
     tiles, d = packed.tiles, packed.shape[1]
+    if not holds_outliers(tiles.outliers, 1 if weights is None else 1 << WEIGHT_BITS):
+        raise ValueError(
+            "The outliers of X are too many and too far from its other values for exact sums with sample_weight: clip "
+            "them, or pack the rows with outliers='none'."
+        )
     integers = None if weights is None else weights.astype(np.int32)
     total = len(packed) if weights is None else int(integers[: len(packed)].sum(dtype=np.int64))
     products, positions = position_sums(tiles, 0, tiles.n_tiles, threads, integers)

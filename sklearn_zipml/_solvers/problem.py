@@ -13,11 +13,13 @@ from scipy.sparse.linalg import LinearOperator, eigsh
 
 from .._kernels import passes
 from .._kernels import tiles as kernels
+from .._kernels.matmul import MOST_WEIGHT
+from .._kernels.outliers import bases
 from .._kernels.threads import THREAD_TILES, in_threads, run_team
 from .._storage.finite import listed
 from .._storage.statistics import weighted
 from .._warnings import warn
-from .gram import integer_weights, second_moments
+from .gram import holds_outliers, integer_weights, second_moments
 
 DENSE_FLOPS = 2e9
 DENSE_COLUMNS = 1024
@@ -192,12 +194,14 @@ class Problem:
     def largest_norm(self):
         """Largest weighted squared norm of a scaled row; with fewer than 8 bits, squares are rounded to 1/255."""
         norms = self._norms_by_table() if self.tiles.width < 8 else self._norms
+        more = self._norms_of_outliers()
 
         def largest(first, last):
             found = [0.0]
             for start in range(first, last, SPAN_TILES):  # never an array of all rows
                 slot = start * kernels.TILE_ROWS
                 some = norms(start, min(start + SPAN_TILES, last))[: self.n - slot]
+                some = some if more is None else some + more[slot : slot + len(some)]
                 if len(self.weights):
                     some = some * self.weights[slot : slot + len(some)]
                 found.append(float(some.max(initial=0)))
@@ -211,6 +215,15 @@ class Problem:
 
     def _norms(self, first, last):
         return passes.row_norms(self.tiles, self.padded(self.centre), self.padded(self.unit), first, last)
+
+    def _norms_of_outliers(self):
+        """What outliers add to the squared norms of rows, (slots,), or None."""
+        outliers = self.tiles.outliers if self.tiles.width < kernels.FLOAT_WIDTH else None
+        if outliers is None:
+            return None
+        slots, columns, differences = outliers.decoded()
+        about, differences = bases(self.tiles) - self.centre[columns], differences.astype(np.float64)
+        return np.bincount(slots, self.unit[columns] ** 2 * differences * (2 * about + differences), self.n_slots)
 
     def _norms_by_table(self):
         """Squared norms as products with a matrix that has the same codes for the squares of values."""
@@ -263,7 +276,9 @@ class Problem:
         Matrices that are cheap stay exact: the compensation and the gap take them as they are, without refinement.
         """
         is_large = self.tiles.width < kernels.FLOAT_WIDTH and float(self.n) * self.d**2 > DENSE_FLOPS
-        return integer_weights(self.weights, self.n) if len(self.weights) and is_large else None
+        if not len(self.weights) or not is_large or not holds_outliers(self.tiles.outliers, MOST_WEIGHT):
+            return None
+        return integer_weights(self.weights, self.n)
 
     @property
     def has_rounded_weights(self):

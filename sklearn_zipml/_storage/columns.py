@@ -7,6 +7,7 @@ import numpy as np
 from .._kernels import tiles as kernels
 from .._kernels.threads import THREAD_TILES, in_threads
 from .constant import frozen
+from .outliers import side_by_side
 from .samples import Samples
 from .take import scattered
 from .tiles import aligned_tiles
@@ -88,8 +89,8 @@ def _in_order(part, order):
     """The Samples of a part, its rows in the slots of an order."""
     if part.order.parts == order.parts and _same_list(part.order.listed, order.listed):
         return part.samples
-    codes = scattered(part.tiles, part.order.slots(order.rows(n_jobs=None), None))
-    return Samples(codes, part.table, part.shape, part.scheme.width)
+    codes, outliers = scattered(part.tiles, part.order.slots(order.rows(n_jobs=None), None))
+    return Samples(codes, part.table, part.shape, part.scheme.width, outliers)
 
 
 def _same_list(one, other):
@@ -112,9 +113,11 @@ def _with_columns(packed, sources, **changes):
     d, width = sum(len(columns) for _, _, columns in sources), packed.scheme.width
     shape = (len(packed), d)
     codes = aligned_tiles(*shape, width)
-    at = 0
+    at, apart = 0, []
     for _, samples, columns in sources:
-        _copy_columns(samples, np.ascontiguousarray(columns, dtype=np.int64), at, codes)
+        columns = np.ascontiguousarray(columns, dtype=np.int64)
+        _copy_columns(samples, columns, at, codes)
+        apart.append((samples.outliers, columns, at))
         at += len(columns)
     table = np.zeros((kernels.padded_columns(d), packed.scheme.table_codes), dtype=np.uint8)
     table[:d] = np.concatenate([part.table[columns] for part, _, columns in sources])
@@ -127,7 +130,7 @@ def _with_columns(packed, sources, **changes):
     return replace(
         packed,
         shape=shape,
-        samples=Samples(codes, table, shape, width),
+        samples=Samples(codes, table, shape, width, side_by_side(apart, len(codes), d)),
         table=table,
         **joined,
         known={name: frozen(np.concatenate([p.known[name][c] for p, _, c in sources])) for name in known},

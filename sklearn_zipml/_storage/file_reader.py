@@ -12,12 +12,14 @@ import numpy as np
 from .._kernels import tiles as kernels
 from .file_writer import ALIGNMENT, HEADER, MAGIC, MOST_METADATA, PIECE, VERSION
 from .mapped_file import MappedFile
+from .outliers import ARRAYS as OUTLIER_ARRAYS
 from .packed_rows import PackedRows
 from .paths import readable
-from .valid_parts import MOST, InvalidParts, array_kinds, checked_kind, checked_parts, list_dtype
+from .valid_parts import MOST, InvalidParts, array_kinds, checked_kind, checked_parts, list_dtype, outlier_kinds
 
 # Read whole only when asked for: everything else is small and always checked.
 LARGE = ("codes", "target")
+OUTLIER_SECTIONS = frozenset(OUTLIER_ARRAYS)
 
 
 class _Damaged(Exception):
@@ -115,11 +117,24 @@ def _expected_sections(kind, sections):
         expected["row_list"] = (f"<{list_dtype(first_rows)}", (first_rows,))
     if "missing_count" in sections:
         expected["missing_count"] = ("<i8", kind["shape"][1:])
+    if not OUTLIER_SECTIONS.isdisjoint(sections):
+        expected |= {
+            name: (np.dtype(dtype).newbyteorder("<").str, shape)
+            for name, (dtype, shape) in outlier_kinds(kind, _n_outliers(sections)).items()
+        }
     if "target" in sections:
         expected["target"] = (None, None)
     if "feature_names" in sections:
         expected["feature_names"] = (None, (kind["shape"][1],))
     return expected
+
+
+def _n_outliers(sections):
+    section = sections.get("outlier_entries")
+    shape = section.get("shape") if isinstance(section, dict) else None
+    if not isinstance(shape, list) or len(shape) != 1:
+        raise _Damaged("its outliers are not described")
+    return _count(shape[0], 1)
 
 
 def _check_sections(sections, expected, end):

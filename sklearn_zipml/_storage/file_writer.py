@@ -9,13 +9,15 @@ import zlib
 import numpy as np
 
 from .._kernels.mapped import require_whole
+from .outliers import ARRAYS as OUTLIER_ARRAYS
 from .packed_rows import ARRAYS
 from .paths import temporary_name, writable
 
 MAGIC = b"\x93ZIPML\r\n"
-VERSION = 4
-# what older readers know: files of at most two draws of a value, those without a list of rows, those that miss nothing
-TWO_DRAWS, NO_LIST, NO_MISSING = 1, 2, 3
+VERSION = 5
+# what older readers know: files of at most two draws of a value, those without a list of rows, those that miss nothing,
+# those without outliers
+TWO_DRAWS, NO_LIST, NO_MISSING, NO_OUTLIERS = 1, 2, 3, 4
 # magic, version, CRC of the metadata, bytes of the file, offset and bytes of the metadata, reserved, CRC of the header
 HEADER = struct.Struct("<8sIIQQQ20xI")
 ALIGNMENT = 64
@@ -77,6 +79,8 @@ def _write_all(file, parts, code_pieces):
     if parts["row_list"] is not None:
         version = NO_MISSING
     if parts["missing_count"] is not None:
+        version = NO_OUTLIERS
+    if parts["outlier_starts"] is not None:
         version = VERSION
     metadata = {
         "shape": list(parts["shape"]),
@@ -103,7 +107,7 @@ def _sections(parts, code_pieces):
             yield name, [parts[name]]
     if parts["feature_names"] is not None:
         yield "feature_names", [np.array(parts["feature_names"], dtype=np.str_)]
-    for name in ("row_list", "missing_count", "target"):
+    for name in ("row_list", "missing_count", *OUTLIER_ARRAYS, "target"):
         if parts[name] is not None:
             yield name, [parts[name]]
     yield "codes", code_pieces

@@ -3,7 +3,7 @@
 Position g of a column stands for the value offset + step * g.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -24,6 +24,7 @@ class Grid:
     used : uint16 (columns,), number of levels in use; 1 for a constant column
     dtype : block type whose arithmetic is safe for this range
     missing : float64 (columns,), what missing values are replaced by, or None where there must be none
+    watched : bool (columns,), whose values beyond the levels are kept apart; or None for no column
     """
 
     scheme: Scheme
@@ -33,6 +34,11 @@ class Grid:
     used: np.ndarray
     dtype: type
     missing: np.ndarray | None = None
+    watched: np.ndarray | None = None
+
+    def watching_all(self):
+        """The same for rows that it was found without: values beyond the levels of any column are kept apart."""
+        return replace(self, watched=self.used > 1) if self.scheme.keeps_outliers else self
 
     @property
     def top(self):

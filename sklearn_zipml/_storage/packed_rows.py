@@ -9,6 +9,7 @@ from .._kernels.mapped import require_whole
 from .._scheme import Scheme
 from .constant import frozen
 from .mapped_file import MappedFile, nameless
+from .outliers import of_parts, parts_of
 from .row_order import RowOrder
 from .samples import Samples
 from .statistics import subset_statistics
@@ -74,8 +75,6 @@ class PackedRows:
     missing_count: np.ndarray | None = None
     file: MappedFile | None = None
 
-    low = 0  # grid position
-
     @classmethod
     def of_parts(cls, parts, file=None):
         """Rows of the parts that a file or a pickle has, see `parts`; `codes` may be a Selection."""
@@ -87,7 +86,7 @@ class PackedRows:
             dtype=np.dtype(parts["dtype"]),
             scheme=scheme,
             order=RowOrder(shape[0], parts["row_seed"], None if row_list is None else frozen(row_list)),
-            samples=Samples(parts["codes"], table, shape, scheme.width),
+            samples=Samples(parts["codes"], table, shape, scheme.width, of_parts(parts, shape[1])),
             table=table,
             **{name: frozen(parts[name]) for name in ("grid_levels", "used", "offset", "step", "noise")},
             collision_probability=frozen(parts["coincidence"]),
@@ -106,6 +105,7 @@ class PackedRows:
         order = {"row_seed": self.order.parts, "row_list": self.order.listed}
         scheme = {name: getattr(self.scheme, name) for name in SCHEME_PARTS}
         along = {name: getattr(self, name) for name in ("target", "feature_names", "missing_count")}
+        along |= parts_of(self.tiles.outliers)
         return arrays | {"shape": self.shape, "dtype": self.dtype} | scheme | order | along
 
     def whole_target(self):
@@ -120,7 +120,7 @@ class PackedRows:
 
     def without_file(self):
         """The same memory, in which nobody finds a file."""
-        samples = Samples(nameless(self.codes), self.table, self.shape, self.scheme.width)
+        samples = Samples(nameless(self.codes), self.table, self.shape, self.scheme.width, self.tiles.outliers)
         target = None if self.target is None else nameless(self.target)
         return replace(self, samples=samples, target=target, file=None)
 
@@ -143,8 +143,29 @@ class PackedRows:
         return self.scheme.sample_bits
 
     @property
+    def low(self):
+        """Lowest grid position of the values of each column, outliers among them."""
+        return self._reach[0]
+
+    @property
     def high(self):
-        """Highest grid position of each column; the lowest is 0."""
+        """The highest."""
+        return self._reach[1]
+
+    @cached_property
+    def _reach(self):
+        low, high = np.zeros(self.shape[1], dtype=np.int64), self.top.astype(np.int64)
+        outliers = self.samples.outliers
+        if outliers is not None:
+            _, columns, differences = outliers.decoded()
+            values = outliers.edges(self.top) + differences
+            np.minimum.at(low, columns, values)
+            np.maximum.at(high, columns, values)
+        return low, high
+
+    @property
+    def top(self):
+        """Highest grid position of the levels of each column; the lowest is 0."""
         if self.scheme.width < 8:
             return self.table[: self.shape[1]].max(axis=1, initial=0)
         if self.scheme.stores_levels:

@@ -9,6 +9,7 @@ from .._kernels import tiles as kernels
 from .._kernels.threads import THREAD_TILES, in_threads
 from .columns import require_same_scheme, shared_errors
 from .constant import frozen
+from .outliers import Outliers, keys_of
 from .row_order import RowOrder
 from .row_store import RowStore
 from .samples import Samples
@@ -36,7 +37,7 @@ def join_rows(parts):
     for part in parts:
         seed = order_kernels.mix(seed, part.order.seed ^ len(part))
         _append(part, store)
-    codes = store.into_tiles(seed)
+    codes, order = store.into_tiles(seed), RowOrder(shape[0], seed)
     noise = _common_noise(parts)
     # without the noise of codes their variance is not counted
     known = {} if noise.shape[1] else {"variance": frozen(_mean_variance(parts))}
@@ -44,8 +45,8 @@ def join_rows(parts):
         first,
         shape=shape,
         dtype=np.result_type(*(part.dtype for part in parts)),
-        order=RowOrder(shape[0], seed),
-        samples=Samples(codes, first.table, shape, width),
+        order=order,
+        samples=Samples(codes, first.table, shape, width, _joined_outliers(parts, order, len(codes))),
         noise=frozen(noise),
         collision_probability=frozen(np.array([shared_errors(parts)])),
         known=known,
@@ -80,6 +81,19 @@ def _append(part, store):
         kernels.gather_rows(tiles, slots, rows, first, last)
 
     in_threads(gather, tiles.n_tiles, THREAD_TILES, None)
+
+
+def _joined_outliers(parts, order, n_tiles):
+    """Those of all parts, or None; order is that of all rows."""
+    first, d, found = 0, parts[0].shape[1], [np.empty(0, dtype=np.uint64)]
+    for part in parts:
+        outliers = part.samples.outliers
+        if outliers is not None:
+            slots, columns, differences = outliers.decoded()
+            rows = first + part.order.rows(n_jobs=None)[slots]
+            found.append(keys_of(order.slots(rows, None), columns, differences, d))
+        first += len(part)
+    return Outliers.of_keys(np.concatenate(found), n_tiles, d)
 
 
 def _common_noise(parts):

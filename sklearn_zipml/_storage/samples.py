@@ -32,6 +32,11 @@ class Selection:
         in_threads(fill, len(tiles), THREAD_TILES, n_jobs)
         return tiles
 
+    @property
+    def outliers(self):
+        """The outliers among them, or None."""
+        return None if self.source.outliers is None else self.source.outliers.taken(self.slots)
+
     def of_tiles(self, tiles):
         """The rows that some of these tiles would hold, given as an ascending array; all but the last one full."""
         slots = (tiles[:, None] * kernels.TILE_ROWS + np.arange(kernels.TILE_ROWS)).reshape(-1)
@@ -51,26 +56,27 @@ class Samples:
     table : uint8 array, decode table [column][code], empty for codes of a byte
     shape : tuple (rows, columns)
     width : int, bits of a code
+    outliers : Outliers or None; those of a Selection are its own
 
     Attributes
     ----------
     selection : Selection of which nothing has been copied yet, or None
     """
 
-    def __init__(self, codes, table, shape, width):
+    def __init__(self, codes, table, shape, width, outliers=None):
         self._table, self._shape, self._width = table, shape, width
         self.selection = codes if isinstance(codes, Selection) else None
-        self._tiled = None if self.selection is not None else self._tiled_from(codes)
+        self._tiled = None if self.selection is not None else self._tiled_from(codes, outliers)
 
-    def _tiled_from(self, codes):
+    def _tiled_from(self, codes, outliers):
         codes = frozen(codes)
-        return codes, self.tiles_of(codes, self._shape[0])
+        return codes, self.tiles_of(codes, self._shape[0], outliers)
 
     def _copied(self):
         if self._tiled is None:
             selection = self.selection
             if selection is not None:  # unless another thread has just been here
-                self._tiled = self._tiled_from(selection.copy())
+                self._tiled = self._tiled_from(selection.copy(), selection.outliers)
                 self.selection = None  # which keeps all the rows alive that these were taken from
         return self._tiled
 
@@ -84,9 +90,15 @@ class Samples:
         """The same for the passes."""
         return self._copied()[1]
 
-    def tiles_of(self, codes, n_rows):
+    @property
+    def outliers(self):
+        """Values that no level reaches, Outliers or None."""
+        selection = self.selection
+        return self.tiles.outliers if selection is None else selection.outliers
+
+    def tiles_of(self, codes, n_rows, outliers=None):
         """Codes of other rows of the same columns, for the passes."""
-        return kernels.Tiles(codes, self._table.reshape(-1), n_rows, self._shape[1], self._width)
+        return kernels.Tiles(codes, self._table.reshape(-1), n_rows, self._shape[1], self._width, outliers)
 
     def pieces(self, first, last, at_once):
         """Tiles first..last-1, so many at a time if the rows were taken and have not been copied yet."""
@@ -97,4 +109,4 @@ class Samples:
         for start in range(first, last, at_once):
             some = selection.between(start, min(last, start + at_once))
             codes = some.copy(n_jobs=1)
-            yield self.tiles_of(codes, len(some.slots)), 0, len(codes)
+            yield self.tiles_of(codes, len(some.slots), some.outliers), 0, len(codes)

@@ -8,6 +8,7 @@ import numpy as np
 
 from .._kernels import passes
 from .._kernels import tiles as kernels
+from .._kernels.outliers import bases
 from .._kernels.threads import THREAD_TILES, in_threads
 from .._underflow import underflow_is_zero
 
@@ -21,8 +22,8 @@ def from_moments(moments, n_rows, collision_probability, table):
     table is the decode table, uint8 (padded columns, codes).
     """
     n = max(1, n_rows)
-    mean = moments.sum / n
-    deviation = np.sqrt(np.maximum(0, moments.square / n - mean**2))
+    mean = (moments.sum.astype(np.float64) + moments.beyond) / n
+    deviation = np.sqrt(np.maximum(0, (moments.square.astype(np.float64) + moments.beyond_square) / n - mean**2))
     variance = moments.variance / n / ERROR_UNITS
     noise = _noise_by_code(moments, variance, table[: len(mean)]) if moments.noise.size else np.zeros((len(mean), 0))
     single = {"mean": mean, "deviation": deviation, "variance": variance}
@@ -118,7 +119,8 @@ def weighted(packed, weights=None):
     positions = packed.table[: packed.shape[1]].astype(np.float64)
     share = counts / total
     mean = (share * positions).sum(axis=1)
-    deviation = np.sqrt((share * (positions - mean[:, None]) ** 2).sum(axis=1))
+    square = (share * (positions - mean[:, None]) ** 2).sum(axis=1)
+    mean, deviation = _with_outliers(packed, mean, square, weights, total)
     if not packed.noise.shape[1]:
         return mean, deviation, packed.rounding_variance.astype(np.float64)
     return mean, deviation, (share * code_noise(packed)).sum(axis=1)
@@ -128,21 +130,36 @@ def _weighted_bytes(packed, weights):
     """The same of codes of 8 bits, some columns at a time: they have 256 codes each."""
     d, positions = packed.shape[1], np.arange(256.0)
     weights = np.ones(len(packed)) if weights is None else weights
-    mean, deviation = np.empty(d), np.empty(d)
+    mean, square, total = np.empty(d), np.empty(d), 1.0
     for first in range(0, d, COLUMNS_AT_ONCE):
         some = slice(first, first + COLUMNS_AT_ONCE)
         share = passes.code_weights(packed.tiles, weights, first, first + COLUMNS_AT_ONCE)
-        share /= max(share[0].sum(), np.finfo(float).tiny)
+        total = max(share[0].sum(), np.finfo(float).tiny)
+        share /= total
         mean[some] = (share * positions).sum(axis=1)
-        deviation[some] = np.sqrt((share * (positions - mean[some, None]) ** 2).sum(axis=1))
+        square[some] = (share * (positions - mean[some, None]) ** 2).sum(axis=1)
+    mean, deviation = _with_outliers(packed, mean, square, weights, total)
     return mean, deviation, packed.rounding_variance.astype(np.float64)
+
+
+def _with_outliers(packed, mean, square, weights, total):
+    """Mean and deviation of positions out of those of what codes stand for, and the mean square about their mean."""
+    outliers = packed.tiles.outliers
+    if outliers is None:
+        return mean, np.sqrt(square)
+    slots, columns, differences = outliers.decoded()
+    shares = np.ones(len(slots)) if weights is None else np.asarray(weights, dtype=np.float64)[slots]
+    about, differences = bases(packed.tiles) - mean[columns], differences.astype(np.float64)
+    moved = np.bincount(columns, shares * differences, len(mean)) / total
+    more = np.bincount(columns, shares * differences * (2 * about + differences), len(mean)) / total
+    return mean + moved, np.sqrt(np.maximum(0, square + more - moved**2))
 
 
 def _of_bytes(packed):
     """Mean and deviation over all rows of 8 bits, whose codes are grid positions."""
     tiles = packed.tiles
     total, square = sum(in_threads(tiles.sums, tiles.n_tiles, THREAD_TILES, None)) / max(1, len(packed))
-    return total, np.sqrt(np.maximum(0, square - total**2))
+    return _with_outliers(packed, total, np.maximum(0, square - total**2), None, max(1, len(packed)))
 
 
 @underflow_is_zero

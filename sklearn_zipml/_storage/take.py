@@ -35,7 +35,7 @@ def take(packed, rows):
     -------
     PackedRows
     """
-    codes, order = _codes_of(packed, rows)
+    codes, outliers, order = _codes_of(packed, rows)
     known = {} if packed.noise.shape[1] else {"variance": packed.rounding_variance}  # the same for every code
     collisions = packed.collision_probability
     if not isinstance(codes, Selection):
@@ -45,7 +45,7 @@ def take(packed, rows):
         packed,
         shape=shape,
         order=order,
-        samples=Samples(codes, packed.table, shape, packed.scheme.width),
+        samples=Samples(codes, packed.table, shape, packed.scheme.width, outliers),
         collision_probability=collisions,
         known=known,
         target=None if target is None else frozen(target[rows]).view(),
@@ -55,22 +55,22 @@ def take(packed, rows):
 
 
 def _codes_of(packed, rows):
-    """A Selection, or tiles; the RowOrder in either."""
+    """A Selection, or tiles and their outliers; the RowOrder in either."""
     (n, d), order, width = packed.shape, packed.order, packed.scheme.width
     seed = order_kernels.mix(order.seed, len(rows))
     shuffled = RowOrder(len(rows), seed)
     if d == 0 or len(rows) == 0:
-        return aligned_tiles(len(rows), d, width), shuffled
+        return aligned_tiles(len(rows), d, width), None, shuffled
     if kernels.row_bytes(d, width) < LEAST_ROW_BYTES or MOST_SLOTS * len(rows) < n:
-        return scattered(packed.tiles, order.slots(rows[shuffled.rows(n_jobs=None)], None)), shuffled
+        return *scattered(packed.tiles, order.slots(rows[shuffled.rows(n_jobs=None)], None)), shuffled
     slots = order.slots(rows, None)
     taken = np.zeros(n, dtype=bool)
     taken[slots] = True
     ascending = np.flatnonzero(taken)
     if len(ascending) < len(rows):
-        return scattered(packed.tiles, slots[shuffled.rows(n_jobs=None)]), shuffled
+        return *scattered(packed.tiles, slots[shuffled.rows(n_jobs=None)]), shuffled
     listed = frozen(_listed(taken, slots))
-    return Selection(packed.tiles, ascending), RowOrder(len(rows), seed, listed)
+    return Selection(packed.tiles, ascending), None, RowOrder(len(rows), seed, listed)
 
 
 def _listed(taken, slots):
@@ -83,7 +83,7 @@ def _listed(taken, slots):
 
 
 def scattered(source, slots):
-    """Tiles whose slots get the rows of the given slots of the source."""
+    """Tiles whose slots get the rows of the given slots of the source, and their outliers or None."""
     tiles = aligned_tiles(len(slots), source.n_columns, source.width)
 
     def gather(first, last):
@@ -91,4 +91,4 @@ def scattered(source, slots):
 
     in_threads(gather, source.n_tiles, THREAD_TILES, None)
     turn_rows(tiles, source.n_columns, source.width, None)
-    return tiles
+    return tiles, None if source.outliers is None else source.outliers.taken(slots)

@@ -9,11 +9,13 @@ import numpy as np
 from .._kernels import tiles as kernels
 from .._parameters import is_integer
 from .._scheme import PLACEMENTS, SAMPLINGS, Scheme, draws_of
+from .outliers import ARRAYS as OUTLIER_ARRAYS
+from .outliers import MOST_DIFFERENCE, n_blocks, of_parts
 
 DTYPES = ("float32", "float64")
 SCHEME_PARTS = ("sample_bits", "sampling", "levels", "n_draws")
 KIND = ("shape", "dtype", *SCHEME_PARTS, "row_seed")
-ALONG = ("row_list", "target", "feature_names", "missing_count")
+ALONG = ("row_list", "target", "feature_names", "missing_count", *OUTLIER_ARRAYS)
 MOST = 1 << 62  # of anything that is counted
 HIGHEST_CODE_POINT = 0x10FFFF
 
@@ -48,8 +50,8 @@ def checked_parts(parts):
         "target": _target(parts.get("target"), kind["shape"][0]),
         "feature_names": _feature_names(parts.get("feature_names"), kind["shape"][1]),
         "missing_count": _missing_count(parts.get("missing_count"), kind["shape"]),
-    }
-    _check_values(kind, arrays)
+    } | _outliers(parts, kind)
+    _check_values(kind, arrays, along["outlier_starts"] is not None)
     return kind | arrays | along
 
 
@@ -98,6 +100,13 @@ def array_kinds(kind):
         "noise": ("f2", (d, codes if scheme.is_compensated else 0)),
         "coincidence": ("f8", (1,)),
     }
+
+
+def outlier_kinds(kind, n_outliers):
+    """The same of those that it has if it has outliers."""
+    n_tiles = -(-kind["shape"][0] // kernels.TILE_ROWS)
+    sizes = n_tiles * n_blocks(kind["shape"][1]) + 1, n_outliers
+    return {name: ("u4", (size,)) for name, size in zip(OUTLIER_ARRAYS, sizes, strict=True)}
 
 
 def scheme_of(kind):
@@ -191,6 +200,29 @@ def _missing_count(count, shape):
     return count
 
 
+def _outliers(parts, kind):
+    """The arrays of outliers, or None for each."""
+    found = {name: parts.get(name) for name in OUTLIER_ARRAYS}
+    if all(array is None for array in found.values()):
+        return found
+    entries = found["outlier_entries"]
+    size = entries.size if isinstance(entries, np.ndarray) else 0
+    arrays = {name: _array(name, found[name], *which) for name, which in outlier_kinds(kind, max(1, size)).items()}
+    if not scheme_of(kind).may_keep_outliers:
+        raise InvalidParts(f"it has outliers, which its sampling={kind['sampling']!r} has not")
+    starts, places = arrays["outlier_starts"].astype(np.int64), (arrays["outlier_entries"] >> 16).astype(np.int64)
+    if starts[0] or starts[-1] != size or (np.diff(starts) < 0).any():
+        raise InvalidParts("its outlier_starts are no places of its outliers")
+    within = np.ones(size, dtype=bool)
+    within[starts[:-1][starts[:-1] < size]] = False  # the first of a block
+    if (places >> 15).any() or not (np.diff(places, prepend=-1)[within] > 0).all():
+        raise InvalidParts("its outlier_entries are not in order")
+    slots, columns, differences = of_parts(arrays, kind["shape"][1]).decoded()
+    if (slots >= kind["shape"][0]).any() or (columns >= kind["shape"][1]).any() or not differences.all():
+        raise InvalidParts("its outliers are of rows or columns that it has not, or no outliers")
+    return arrays
+
+
 def is_text(array):
     """Whether the words of an array of text are code points."""
     if array.dtype.itemsize == 0:
@@ -199,7 +231,7 @@ def is_text(array):
     return bool((words <= HIGHEST_CODE_POINT).all())
 
 
-def _check_values(kind, arrays):
+def _check_values(kind, arrays, has_outliers):
     """Refuse numbers that no packing makes, for what comes after does not expect them."""
     d, stride = kind["shape"][1], kind["n_draws"]
     mean, coincidence = arrays["mean"], arrays["coincidence"][0]
@@ -208,7 +240,8 @@ def _check_values(kind, arrays):
     ]
     wrong += [name for name in ("deviation", "variance", "noise") if not (arrays[name] >= 0).all()]
     wrong += ["step"] if not (arrays["step"] > 0).all() else []
-    wrong += ["mean"] if not ((mean >= 0) & (mean <= 255)).all() else []
+    least, most = (-MOST_DIFFERENCE, 255 + MOST_DIFFERENCE) if has_outliers else (0, 255)
+    wrong += ["mean"] if not ((mean >= least) & (mean <= most)).all() else []
     if wrong:
         raise InvalidParts(f"the {wrong[0]} of its columns has values that no packing makes")
     if not 0 <= coincidence <= 1:

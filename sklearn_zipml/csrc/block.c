@@ -24,6 +24,10 @@ void zml_block_gradient(const zml_member *m, zml_changes *c, size_t column, size
   if (zml_is_packed(e)) {
     c->batch.sums = &sums[0][0];
     e->kernels->gradient[e->width](&x, c->digits[0], c->batch.n_digits, &sums[0][0], ZML_BLOCK);
+    if (e->outliers.starts) {
+      const zml_batch_outliers outliers = zml_batch_outliers_of(e, rows, column, count);
+      zml_add_outlier_sums(&outliers, c->digits[0], c->batch.n_digits, &sums[0][0], ZML_BLOCK);
+    }
   } else {
     double double_sums[ZML_BLOCK];
     c->batch.gradient = floats;
@@ -68,7 +72,7 @@ void zml_block_products(const zml_member *m, const zml_rows *rows, size_t target
                                  zml_key_of(e, m->batches, target, 0)};
   if (!zml_is_packed(e)) {
     float_products(e, rows, model, column, count, rounding.key, products);
-  } else if (kernels->multiply[e->width] && is_one_digit(e->model_bits)) {
+  } else if (kernels->multiply[e->width] && is_one_digit(e->model_bits) && !zml_has_outliers(e, rows, column, count)) {
     kernels->multiply[e->width](&x, model, &rounding, centre, products);
   } else {
     int8_t digits[2][ZML_BLOCK];
@@ -78,5 +82,9 @@ void zml_block_products(const zml_member *m, const zml_rows *rows, size_t target
     const float scale = kernels->quantize(model, count, &rounding, &rounded, centre, &shift);
     kernels->dot[e->width](&x, &rounded, &dots[0][0]);
     kernels->add_products(&dots[0][0], rounded.n_digits, rows->first, rows->last, scale, shift, products);
+    if (e->outliers.starts) {
+      const zml_batch_outliers outliers = zml_batch_outliers_of(e, rows, column, count);
+      zml_add_outlier_products(&outliers, &rounded, scale, products);
+    }
   }
 }

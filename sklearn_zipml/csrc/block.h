@@ -24,6 +24,17 @@ static inline zml_samples zml_samples_of(const zml_epoch *e, const zml_rows *row
       zml_tile_of(e, rows->tile, column), zml_table_of(e, column), count, rows->first, rows->last, ahead};
 }
 
+/* The same of its outliers. */
+static inline zml_batch_outliers zml_batch_outliers_of(const zml_epoch *e, const zml_rows *rows, size_t column,
+                                                       size_t count) {
+  return (zml_batch_outliers){&e->outliers, rows->tile, column, count, rows->first, rows->last};
+}
+
+static inline int zml_has_outliers(const zml_epoch *e, const zml_rows *rows, size_t column, size_t count) {
+  const zml_batch_outliers outliers = zml_batch_outliers_of(e, rows, column, count);
+  return zml_are_there_outliers(&outliers);
+}
+
 /* A key for each batch, target and use: the model's rounding (0) or the gradient's (1). */
 static inline uint64_t zml_key_of(const zml_epoch *e, uint32_t batch, size_t target, int use) {
   const uint64_t counter = (uint64_t)batch * e->n_targets + target + 1;

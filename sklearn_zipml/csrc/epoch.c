@@ -66,7 +66,7 @@ static int next_rows(zml_member *m, zml_rows *rows) {
   return 0;
 }
 
-/* Fetches the rows' state of the tile after that of the last batch. */
+/* Fetches the rows' state and the outliers of the tile after that of the last batch. */
 static void fetch_rows(const zml_member *m) {
   const zml_epoch *e = m->epoch;
   if (m->rows.position + 1 >= e->n_order)
@@ -79,6 +79,11 @@ static void fetch_rows(const zml_member *m) {
     if (e->weights)
       ZML_PREFETCH(e->weights + i);
   }
+  if (!e->outliers.starts)
+    return;
+  const uint32_t *bounds = e->outliers.starts + slot / ZML_TILE_ROWS * e->outliers.n_blocks;
+  for (uint32_t k = bounds[0]; k < bounds[e->outliers.n_blocks]; k += ZML_LINE / sizeof(uint32_t))
+    ZML_PREFETCH(e->outliers.entries + k);
 }
 
 /* Samples needed soon, of which a gradient fetches as much as it reads itself: of whole tiles the block that follows in

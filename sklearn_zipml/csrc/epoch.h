@@ -13,6 +13,7 @@
 #include <stdint.h>
 
 #include "passes/kernels.h"
+#include "passes/outliers.h"
 #include "team.h"
 #include "format/tile.h"
 
@@ -32,6 +33,7 @@ typedef struct {
   const zml_rule *rule;
   /* Samples */
   const uint8_t *tiles, *table; /* table is NULL for widths 8 and 32 */
+  zml_outliers outliers;
   int width;
   size_t columns, n_rows; /* columns are padded */
   const int64_t *order;   /* of the tiles */

@@ -58,6 +58,8 @@ static float step(const zml_member *m, zml_changes *c, size_t target, size_t col
   const zml_step rule = zml_step_of(e, column, count);
   zml_move *move = zml_is_packed(e) && c->batch.n_digits == 1 ? e->kernels->move[e->width] : NULL;
   float largest;
+  if (move && zml_has_outliers(e, &m->rows, column, count))
+    move = NULL;
   if (move) {
     const zml_samples x = zml_samples_of(e, &m->rows, column, count, ahead);
     c->batch.centre = e->centre + column;
@@ -77,7 +79,7 @@ static int sweep(zml_member *m, const zml_rows *next, size_t target, size_t colu
   const zml_rows *rows = &m->rows;
   zml_changes *c = &m->changes[target];
   if (!m->batches || !zml_grids_last(e) || !e->kernels->sweep[e->width] || c->batch.n_digits != 1 || e->threshold ||
-      count < FEWEST_SWEPT)
+      count < FEWEST_SWEPT || zml_has_outliers(e, rows, column, count) || zml_has_outliers(e, next, column, count))
     return 0;
   const size_t j = target * e->columns + column;
   const zml_step rule = zml_step_of(e, column, count);

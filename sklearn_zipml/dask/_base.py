@@ -29,7 +29,17 @@ from ._fitting import Task, fit
 from ._packed import DaskPackedMatrix, target_report
 from ._packing import Packing, pack
 
-SHARED = ("sample_bits", "sampling", "levels", "n_draws", "fit_intercept", "max_iter", "tol", "random_state")
+SHARED = (
+    "sample_bits",
+    "sampling",
+    "levels",
+    "n_draws",
+    "outliers",
+    "fit_intercept",
+    "max_iter",
+    "tol",
+    "random_state",
+)
 
 
 class DaskZipMLModel(StableState, BaseEstimator):
@@ -84,7 +94,7 @@ class DaskZipMLModel(StableState, BaseEstimator):
         if y is None:
             raise ValueError(f"{type(self).__name__} requires y to be passed, but the target y is None.")
         with Engine(self.client) as engine:
-            scheme = Scheme.of(self.sample_bits, self.sampling, self.levels, self.n_draws)
+            scheme = Scheme.of(self.sample_bits, self.sampling, self.levels, self.n_draws, self.outliers)
             checks = _tasks.Checks(plain, self._of_labels)
             packed = pack(engine, X, y, sample_weight, Packing(checks, scheme, seeds[0], self.quantizer))
             common, *_ = engine.result(engine.submit(_tasks.describe, packed.shards[0]))

@@ -19,7 +19,7 @@ from .._shards.targets import TargetCode
 from ._base import DaskZipMLModel
 
 if TYPE_CHECKING:
-    from .._typing import Levels, RandomState, Sampling
+    from .._typing import Levels, Outliers, RandomState, Sampling
 
 
 class DaskZipMLLSSVC(ClassifierMixin, DaskZipMLModel):
@@ -45,6 +45,8 @@ class DaskZipMLLSSVC(ClassifierMixin, DaskZipMLModel):
         Levels of each column.
     n_draws : int from 2 to 255, default=2
         Draws of ``sampling="double"``.
+    outliers : {"auto", "none"}, default="auto"
+        "auto" keeps a few values of a column apart where it pays, see :class:`.DoubleSamplingQuantizer`; or "none".
     quantizer : DoubleSamplingQuantizer or None, default=None
         Fitted: its levels, settings and draws are taken, and X is read once instead of twice.
     fit_intercept : bool, default=True
@@ -124,6 +126,7 @@ class DaskZipMLLSSVC(ClassifierMixin, DaskZipMLModel):
         sampling: Sampling = "compensated",
         levels: Levels = "optimal",
         n_draws: int = 2,
+        outliers: Outliers = "auto",
         quantizer: object = None,
         fit_intercept: bool = True,
         solver: Literal["auto", "gram", "rounds"] = "auto",
@@ -140,6 +143,7 @@ class DaskZipMLLSSVC(ClassifierMixin, DaskZipMLModel):
         self.sampling = sampling
         self.levels = levels
         self.n_draws = n_draws
+        self.outliers = outliers
         self.quantizer = quantizer
         self.fit_intercept = fit_intercept
         self.solver = solver

@@ -17,7 +17,7 @@ from ._engine import Engine
 from ._packing import Packing, pack
 
 if TYPE_CHECKING:
-    from .._typing import Levels, RandomState, Sampling
+    from .._typing import Levels, Outliers, RandomState, Sampling
 
 INDEX = "shards.json"
 _NOT_MADE = "A DaskPackedMatrix is made by DaskPackedMatrix.pack or DaskPackedMatrix.load."
@@ -138,6 +138,7 @@ class DaskPackedMatrix:
         sampling: Sampling = "compensated",
         levels: Levels = "optimal",
         n_draws: int = 2,
+        outliers: Outliers = "auto",
         quantizer: object = None,
         random_state: RandomState = None,
     ) -> Self:
@@ -162,6 +163,8 @@ class DaskPackedMatrix:
             See :class:`.DoubleSamplingQuantizer`.
         n_draws : int from 2 to 255, default=2
             See :class:`.DoubleSamplingQuantizer`.
+        outliers : {"auto", "none"}, default="auto"
+            Whether levels may leave out a few values, which are kept apart, see :class:`.DoubleSamplingQuantizer`.
         quantizer : DoubleSamplingQuantizer or None, default=None
             Fitted: its levels, settings and draws are taken.
         random_state : int, RandomState instance or None, default=None
@@ -188,6 +191,7 @@ class DaskPackedMatrix:
         >>> client.close()
         """
         kind = {"sample_bits": sample_bits, "sampling": sampling, "levels": levels, "n_draws": n_draws}
+        kind["outliers"] = outliers
         scheme = Scheme.checked("DaskPackedMatrix.pack", **kind)
         seed = seed_of(random_state, "DaskPackedMatrix.pack")
         with Engine(client) as engine:

@@ -101,7 +101,7 @@ def _codes(engine, placed, checks, grid, names, seed):
     pairs = engine.compute([pack_one(*part, grid=held, place=place, number=number) for number, part, place in placed])
     report = engine.result(engine.merged([engine.submit(_tasks.second, pair) for pair in pairs], _tasks.join))
     if report.low is not None:
-        warn_outside(grid[0], np.asarray(report.low), np.asarray(report.high), names)
+        warn_outside(grid[0].watching_all(), np.asarray(report.low), np.asarray(report.high), names)
     common = statistics(report, grid[0])
     finish = partial(_tasks.finish, common=common, dtype=report.dtype, names=names)
     shards = [engine.submit(finish, pair) for pair in pairs]

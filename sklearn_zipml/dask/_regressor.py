@@ -16,7 +16,7 @@ from .._shards.targets import TargetCode
 from ._base import DaskZipMLModel
 
 if TYPE_CHECKING:
-    from .._typing import Levels, RandomState, Sampling
+    from .._typing import Levels, Outliers, RandomState, Sampling
 
 
 class DaskZipMLRegressor(RegressorMixin, DaskZipMLModel):
@@ -42,6 +42,8 @@ class DaskZipMLRegressor(RegressorMixin, DaskZipMLModel):
         Levels of each column.
     n_draws : int from 2 to 255, default=2
         Draws of ``sampling="double"``.
+    outliers : {"auto", "none"}, default="auto"
+        "auto" keeps a few values of a column apart where it pays, see :class:`.DoubleSamplingQuantizer`; or "none".
     quantizer : DoubleSamplingQuantizer or None, default=None
         Fitted: its levels, settings and draws are taken, and X is read once instead of twice.
     alpha : float, default=1e-4
@@ -118,6 +120,7 @@ class DaskZipMLRegressor(RegressorMixin, DaskZipMLModel):
         sampling: Sampling = "compensated",
         levels: Levels = "optimal",
         n_draws: int = 2,
+        outliers: Outliers = "auto",
         quantizer: object = None,
         alpha: float = 1e-4,
         fit_intercept: bool = True,
@@ -133,6 +136,7 @@ class DaskZipMLRegressor(RegressorMixin, DaskZipMLModel):
         self.sampling = sampling
         self.levels = levels
         self.n_draws = n_draws
+        self.outliers = outliers
         self.quantizer = quantizer
         self.alpha = alpha
         self.fit_intercept = fit_intercept

@@ -92,7 +92,7 @@ def test_evidence_is_that_of_plain_cross_validation(sampling):
         assert_array_equal([results[f"split{k}_test_score"][widths.index(b)] for k in range(3)], plain)
     plain = cross_val_score(ZipMLRegressor(4, sampling=sampling, random_state=0), X, y, cv=KFold(3)).mean()
     assert results["mean_test_score"][widths.index(4)] == pytest.approx(plain, abs=0.02)
-    assert np.all(np.diff(results["mean_sample_nbytes"]) >= 0)
+    assert np.all(np.diff(results["mean_sample_nbytes"]) >= -0.01 * results["mean_sample_nbytes"][1:])
     assert results["params"][0] == {"sample_bits": widths[0]}
     assert results["rank_test_score"].min() == 1
 

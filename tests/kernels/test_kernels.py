@@ -342,7 +342,7 @@ def test_sizes_that_do_not_go_together():
     def requantizing(used=encoder[1], codes=4, chosen=rows[:2]):
         carried, no_levels = np.zeros((9, codes)), np.zeros((9, 0), np.uint8)
         scheme = Scheme.of(1, "compensated", "optimal")
-        return Requantizer(tiles, None, tiles, chosen, used, no_levels, carried, scheme)
+        return Requantizer(tiles, None, tiles, chosen, (used, no_levels, carried), scheme)
 
     good = encoding(*encoder)
     moments, packed_rows = encoder_kernels.Moments(9, 2, True), np.zeros((64, 4), np.uint8)

@@ -20,6 +20,7 @@ def data(n=20_000, d=14, seed=0):
 
 def pack(X, y=None, bits=4, sampling="compensated", seed=0, **settings):
     """Packed rows."""
+    settings = {"outliers": "none"} | settings
     return PackedMatrix.from_chunks(X, y, sample_bits=bits, sampling=sampling, random_state=seed, **settings)
 
 

@@ -122,15 +122,17 @@ def test_frames_of_several_kinds():
     assert not packed.rounding_variance.any()
 
 
-def test_values_outside_go_to_the_ends():
-    """As floats do, whatever the type of new rows."""
+@pytest.mark.parametrize("outliers", ["none", "auto"])
+def test_values_outside_go_to_the_ends(outliers):
+    """As floats do, whatever the type of new rows; or they are kept apart, as they are."""
     X = integers("int8", 3, d=5)
-    quantizer = DoubleSamplingQuantizer(2, random_state=0).fit(X)
+    quantizer = DoubleSamplingQuantizer(2, outliers=outliers, random_state=0).fit(X)
     ends = X.astype(int).min(axis=0), X.astype(int).max(axis=0)
     for dtype in ("int8", "int16", "int32", "float64"):
         rng = np.random.default_rng(1)
         new = np.clip(rng.integers(-400, 400, size=(500, 5)), *RANGES["int8"]).astype(dtype)
-        np.testing.assert_array_equal(np.asarray(quantizer.quantize(new)), np.clip(new, *ends))
+        expected = np.clip(new, *ends) if outliers == "none" else np.where(ends[0] < ends[1], new, ends[0])
+        np.testing.assert_array_equal(np.asarray(quantizer.quantize(new)), expected)
 
 
 @pytest.mark.parametrize("bits", [2, 8])

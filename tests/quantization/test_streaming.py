@@ -109,10 +109,12 @@ def test_one_pass_without_levels():
     X = data(20_000, 3)
     X[:, 1] = np.linspace(0, 1, 20_000)
     with pytest.warns(UserWarning, match=r"column\(s\) .*1.* outside the range") as record:
-        packed = PackedMatrix.from_chunks(iter([X[:17_000], X[17_000:]]), random_state=0)
+        packed = PackedMatrix.from_chunks(iter([X[:17_000], X[17_000:]]), outliers="none", random_state=0)
     assert record[0].filename == __file__
     assert packed.shape == X.shape
     assert np.asarray(packed)[:, 1].max() == pytest.approx(X[16_999, 1])
+    apart = PackedMatrix.from_chunks(iter([X[:17_000], X[17_000:]]), random_state=0)
+    assert np.asarray(apart)[:, 1].max() == pytest.approx(1, abs=1 / 255)
     whole = PackedMatrix.from_chunks(iter([X]), random_state=0)
     assert_same_parts(whole, PackedMatrix.from_chunks(X, random_state=0))
 

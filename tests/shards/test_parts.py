@@ -64,7 +64,7 @@ def test_codes_and_statistics(bits, sampling, n):
 def test_moments(parts):
     """Merged in any order they give the coefficients of partial_fit, to the bit."""
     X, y = data(3000)
-    shards, _, _ = packed_apart(X, y, Scheme.of(4, "compensated", "optimal"), parts)
+    shards, _, _ = packed_apart(X, y, Scheme.of(4, "compensated", "optimal", outliers="auto"), parts)
     local = ZipMLRegressor(random_state=0).partial_fit(X, y)
     for order in (shards, shards[::-1]):
         sums = moments.merged([moments.moments([shard], TargetCode(), SEED) for shard in order])

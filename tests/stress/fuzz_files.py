@@ -63,6 +63,8 @@ def good_files():
         settings = {"sample_bits": bits, "sampling": sampling, "n_draws": n_draws, "random_state": 0}
         packed = PackedMatrix.from_chunks(X, X.sum(axis=1), **settings)
         yield saved(packed)
+    X = rng.standard_normal((600, 9))
+    yield saved(PackedMatrix.from_chunks(X, X.sum(axis=1), sample_bits=2, random_state=0))  # with outliers
     X = rng.standard_normal((130, 67))  # rows of 64 bytes or more, taken, list their order
     yield saved(PackedMatrix.from_chunks(X, X.sum(axis=1), sample_bits=8, random_state=0)[5:])
 

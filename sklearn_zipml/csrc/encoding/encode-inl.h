@@ -363,6 +363,8 @@ ZML_TARGET static void encode_coordinates(const Batch *batch, size_t n_rows, uin
       if (book->by_place)                                                                                              \
         add_places(book->place + first, &content);                                                                     \
       keys_of_rows(&content, book->seed, &batch.keys[tile]);                                                           \
+      for (size_t i = 0; work->contents && i < count; i++)                                                             \
+        work->contents[first + i] = whole_content(&content, i);                                                        \
     }                                                                                                                  \
     encode_coordinates(&batch, n_rows, rows);                                                                          \
   }
@@ -370,6 +372,7 @@ DEFINE_ENCODE(f32, float)
 DEFINE_ENCODE(f64, double)
 
 #include "encoding/integers-inl.h"
+#include "encoding/outliers-inl.h"
 #include "encoding/requantize-inl.h"
 #include "encoding/tiles-inl.h"
 #include "encoding/take-inl.h"
@@ -378,7 +381,7 @@ DEFINE_ENCODE(f64, double)
 #define ZML_ENCODING                                                                                                   \
   .range_f32 = range_f32, .range_f64 = range_f64, .optimal_levels = optimal_levels, .column_levels = column_levels,    \
   .gather_f32 = gather_f32, .gather_f64 = gather_f64, .encode_f32 = encode_f32, .encode_f64 = encode_f64,              \
-  .contents_f32 = contents_f32, .contents_f64 = contents_f64, .requantize = requantize, .tile_of_rows = tile_of_rows,  \
-  .rows_of_tile = rows_of_tile, .take_rows = take_rows, .take_columns = take_columns, .encode_u8 = encode_u8,          \
-  .encode_pairs = encode_pairs, .encode_u16 = encode_u16, .encode_fields = encode_fields, .widen_f16 = widen_f16,      \
-  .count_tiles = count_tiles, .sum_bytes = sum_bytes
+  .find_ends = find_ends, .contents_f32 = contents_f32, .contents_f64 = contents_f64, .requantize = requantize,        \
+  .tile_of_rows = tile_of_rows, .rows_of_tile = rows_of_tile, .take_rows = take_rows, .take_columns = take_columns,    \
+  .encode_u8 = encode_u8, .encode_pairs = encode_pairs, .encode_u16 = encode_u16, .encode_fields = encode_fields,      \
+  .widen_f16 = widen_f16, .count_tiles = count_tiles, .sum_bytes = sum_bytes

@@ -1,8 +1,10 @@
 /* What the encoder's instruction sets share. */
 #include "encoding/encode.h"
 
+#include <math.h>
 #include <string.h>
 
+#include "format/outliers.h"
 #include "format/rng.h"
 #include "format/tile.h"
 
@@ -49,3 +51,48 @@ void zml_add_lanes(const zml_codebook *book, const zml_workspace *work, const zm
   }
   memset(work->lanes, 0, zml_padded_columns(book->n_columns) * sizeof *work->lanes);
 }
+
+/* Outliers */
+
+static int32_t whole_steps(double steps) {
+  const double most = ZML_MOST_DIFFERENCE;
+  return (int32_t)(steps > most ? most : steps < -most ? -most : steps);
+}
+
+/* The entry of a value `beyond` steps above the last level, or below the first if it is negative. */
+static uint64_t outlier_entry(const zml_outlier_map *map, size_t j, size_t slot, int32_t difference) {
+  const size_t row = slot % ZML_TILE_ROWS;
+  const uint64_t block = slot / ZML_TILE_ROWS * map->n_blocks + j / ZML_OUTLIER_COLUMNS;
+  const uint64_t place =
+      row / ZML_PLANE_ROWS << ZML_OUTLIER_PLANE_SHIFT | j % ZML_OUTLIER_COLUMNS << 4 | row % ZML_PLANE_ROWS;
+  return block << 32 | place << 16 | (uint16_t)(int16_t)difference;
+}
+
+#define DEFINE_OUTLIERS(suffix, real)                                                                                  \
+  size_t zml_outliers_##suffix(const real *block, ptrdiff_t row_stride, ptrdiff_t column_stride,                       \
+                               const zml_outlier_map *map, const zml_found *values, const zml_moments *moments,        \
+                               uint64_t weight, uint64_t *entries) {                                                   \
+    size_t n = 0;                                                                                                      \
+    for (size_t k = 0; k < values->n; k++) {                                                                           \
+      const size_t j = (size_t)(values->found[k] >> 8), row = values->found[k] & 255;                                  \
+      const double x = (double)block[(ptrdiff_t)row * row_stride + (ptrdiff_t)j * column_stride];                      \
+      const double steps = (x - map->offset[j]) * map->inverse[j], top = map->top[j];                                  \
+      if (steps >= 0 && steps <= top)                                                                                  \
+        continue;                                                                                                      \
+      const double beyond = steps < 0 ? steps : steps - top;                                                           \
+      const uint64_t bits = zml_mix64(values->contents[row] ^ map->seed ^ (j + 1) * 0x9e3779b97f4a7c15ull);            \
+      const int32_t difference = whole_steps(floor(beyond + (double)(bits >> 11) * 0x1p-53));                          \
+      const double error = fabs((double)difference - beyond);                                                          \
+      const uint64_t units = (uint64_t)(error < 1 ? error * 128 + 0.5 : 128);                                          \
+      moments->beyond[j] += difference;                                                                                \
+      moments->beyond_square[j] += difference * (2 * (steps < 0 ? (int64_t)0 : map->top[j]) + difference);             \
+      moments->variance[j] += units * units;                                                                           \
+      if (moments->noise && weight)                                                                                    \
+        moments->noise[(j << map->width) + (steps < 0 ? 0 : map->used[j] - 1u)] += weight * units * units;             \
+      entries[n] = outlier_entry(map, j, (size_t)values->slots[row], difference);                                      \
+      n += difference != 0;                                                                                            \
+    }                                                                                                                  \
+    return n;                                                                                                          \
+  }
+DEFINE_OUTLIERS(f32, float)
+DEFINE_OUTLIERS(f64, double)

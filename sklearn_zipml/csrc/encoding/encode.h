@@ -26,6 +26,7 @@ typedef struct {
   const uint32_t *multipliers[2], *draw_keys[2];
   const uint8_t *levels, *gaps, *interval, *positions;
   const uint8_t *below, *gap;
+  const uint8_t *watched; /* of columns whose values may lie beyond the last level, its position; else 0 */
 } zml_codebook;
 
 /* The fixed-point grid coordinate of a value is rint((x - offset) * scale), between 0 and top (in coordinates). */
@@ -39,9 +40,10 @@ typedef struct {
 /* What it learns. Per column, exact integers, so that the order of accumulation is free: sum and sum of squares of
  * the stored grid positions, and the summed squared rounding errors in 1/16384 of a squared step. hits[column][code]
  * are the rows of each code; noise and tallied the errors and numbers of the rows that are tallied by code, weighted
- * (all NULL where not needed, width <= 4 only). */
+ * (all NULL where not needed, width <= 4 only). beyond and beyond_square are what outliers add to the first two. */
 typedef struct {
   uint64_t *sum, *square, *variance, *hits, *noise, *tallied;
+  int64_t *beyond, *beyond_square;
 } zml_moments;
 
 /* Sums over rows of one column, in lanes whose totals count, of at most ZML_FOLD_TILES tiles: grid positions p,
@@ -55,13 +57,14 @@ typedef struct {
 
 /* Room to work in. coordinates: [tile][pair of columns][64 rows], two words of 16 bits each. lanes: one for each padded
  * column. tallies: per padded column 16 numbers ZML_HIT * hits + error. zml_add_lanes adds them to the moments and
- * clears them; the tallies with a weight. */
+ * clears them; the tallies with a weight. contents: one for each row of a call, NULL where nobody asks. */
 enum { ZML_FOLD_TILES = 64, ZML_BLOCK_TILES = 4 };
 #define ZML_HIT (1ull << 44)
 typedef struct {
   uint32_t *coordinates;
   zml_lanes *lanes;
   uint64_t *tallies;
+  uint64_t *contents; /* what rows' draws are keyed by */
 } zml_workspace;
 
 /* Tiles that are encoded in one call: several share a look at the columns' tables, if the cache holds them all. */
@@ -95,6 +98,13 @@ typedef void zml_encode_f32(const float *block, ptrdiff_t row_stride, ptrdiff_t 
 typedef void zml_encode_f64(const double *block, ptrdiff_t row_stride, ptrdiff_t column_stride, size_t n_rows,
                             const zml_codebook *book, const zml_affine_f64 *affine, const zml_workspace *work,
                             int tally, uint8_t *const *rows);
+
+/* After such a call: the values of its n_rows rows at the ends of the ranges of the columns that are watched, each
+ * column << 8 | row, from a pair of columns on, which moves on; fewer than `room`, which is at least
+ * ZML_FOUND_AT_ONCE. */
+enum { ZML_FOUND_AT_ONCE = 2 * ZML_BLOCK_TILES * 64 };
+typedef size_t zml_find_ends(const zml_codebook *book, const zml_workspace *work, size_t n_rows, size_t *pair,
+                             uint64_t *found, size_t room);
 
 /* What of the rows of such a block decides their draws: those that have the same one share them. */
 typedef void zml_contents_f32(const float *block, ptrdiff_t row_stride, ptrdiff_t column_stride, size_t n_rows,
@@ -137,14 +147,16 @@ typedef int zml_optimal_levels(const double *position, const double *count, cons
 /* Levels of one column from a sample of its values, low < high being its full range; at most n_levels, on a grid of at
  * most max_steps * stride steps. stride 2 keeps to even grid positions, so that midpoints of levels are positions too.
  * Returns the number of levels written; top is the grid position of `high`; deviation the standard deviation in steps
- * (infinite where the column is a lattice and nothing is lost). */
+ * (infinite where the column is a lattice and nothing is lost); range, low and high, what the levels reach to: with
+ * room to find out, less than all where a few outliers are better kept apart. */
 typedef struct {
   const double *values;
   size_t n;
   double low, high;
+  double *spare; /* room for as many values; NULL if levels have to reach to low and high */
 } zml_column_sample;
 typedef int zml_column_levels(const zml_column_sample *sample, int n_levels, int max_steps, int stride, uint8_t *levels,
-                              int *top, double *deviation);
+                              int *top, double *deviation, double *range);
 
 /* Tiles that are requantized together. */
 enum { ZML_REQUANTIZE_TILES = 16 };
@@ -207,6 +219,7 @@ typedef struct zml_encoding {
   zml_gather_f64 *gather_f64;
   zml_encode_f32 *encode_f32;
   zml_encode_f64 *encode_f64;
+  zml_find_ends *find_ends;
   zml_contents_f32 *contents_f32;
   zml_contents_f64 *contents_f64;
   zml_requantize *requantize;
@@ -223,6 +236,29 @@ typedef struct zml_encoding {
 } zml_encoding;
 
 extern const zml_encoding zml_encoding_avx512, zml_encoding_avx2, zml_encoding_neon, zml_encoding_portable;
+
+/* What of the values that zml_find_ends found lies beyond the levels: entries (tile * n_blocks + block) << 32 |
+ * place << 16 | difference, see format/outliers.h; row i has the slot slots[i]. A difference is a whole number of
+ * steps, stochastically rounded, unbiased unless it is more than ZML_MOST_DIFFERENCE; the squared errors are added to
+ * those of the column and, with the weight of a tally, of the code. */
+typedef struct {
+  const double *offset, *inverse; /* of a step */
+  const uint8_t *top;
+  const uint16_t *used; /* levels */
+  uint64_t seed;
+  size_t n_blocks;
+  int width;
+} zml_outlier_map;
+typedef struct {
+  const uint64_t *found;
+  size_t n;
+  const uint64_t *contents;
+  const int64_t *slots;
+} zml_found;
+size_t zml_outliers_f32(const float *block, ptrdiff_t row_stride, ptrdiff_t column_stride, const zml_outlier_map *map,
+                        const zml_found *values, const zml_moments *moments, uint64_t weight, uint64_t *entries);
+size_t zml_outliers_f64(const double *block, ptrdiff_t row_stride, ptrdiff_t column_stride, const zml_outlier_map *map,
+                        const zml_found *values, const zml_moments *moments, uint64_t weight, uint64_t *entries);
 
 void zml_add_lanes(const zml_codebook *book, const zml_workspace *work, const zml_moments *moments);
 void zml_add_tallies(const zml_codebook *book, const zml_workspace *work, uint64_t weight, const zml_moments *moments);

@@ -270,24 +270,68 @@ ZML_TARGET static double bin_values(const double *values, size_t n, double low, 
   return square;
 }
 
-ZML_TARGET static int column_levels(const zml_column_sample *sample, int n_levels, int max_steps, int stride,
-                                    uint8_t *levels, int *top, double *deviation) {
-  const double low = sample->low, range = sample->high - low;
-  const int lattice = lattice_steps(sample->values, sample->n, low, range, max_steps);
-  const int steps = lattice ? lattice : max_steps;
-  /* moments below each position; squares add up to the same whatever the levels, so they are left out */
-  double position[MAX_POSITIONS], count[MAX_POSITIONS + 1] = {0}, sum[MAX_POSITIONS + 1] = {0};
-  const double none[MAX_POSITIONS + 1] = {0};
-  const double square = bin_values(sample->values, sample->n, low, steps / range, steps, count + 1, sum + 1);
+/* Values of a column by grid cell: moments of those below each position 0..steps; values outside are at its ends. */
+typedef struct {
+  int steps;
+  double low, range, count[MAX_POSITIONS + 1], sum[MAX_POSITIONS + 1], square;
+} Histogram;
+
+ZML_TARGET static void fill_histogram(const double *values, size_t n, double low, double range, int steps,
+                                      Histogram *h) {
+  memset(h, 0, sizeof *h);
+  h->steps = steps, h->low = low, h->range = range;
+  h->square = bin_values(values, n, low, steps / range, steps, h->count + 1, h->sum + 1);
   for (int k = 0; k <= steps; k++) {
-    position[k] = k;
-    count[k + 1] += count[k];
-    sum[k + 1] += sum[k];
+    h->count[k + 1] += h->count[k];
+    h->sum[k + 1] += h->sum[k];
   }
+}
+
+ZML_TARGET static int levels_of(const Histogram *h, int n_levels, uint8_t *levels) {
+  /* squares add up to the same whatever the levels, so they are left out */
+  double position[MAX_POSITIONS];
+  const double none[MAX_POSITIONS + 1] = {0};
+  for (int k = 0; k <= h->steps; k++)
+    position[k] = k;
+  return optimal_levels(position, h->count, h->sum, none, h->steps + 1, n_levels, levels);
+}
+
+/* Summed variance of rounding to levels, in squared units of the column. */
+ZML_TARGET static double noise_of(const Histogram *h, const uint8_t *levels, int used) {
+  const int end = h->steps;
+  double noise = -(h->square - (h->count[end + 1] - h->count[end]) * end * end);
+  for (int k = 1; k < used; k++) {
+    const double p = levels[k - 1], q = levels[k];
+    noise +=
+        (p + q) * (h->sum[levels[k]] - h->sum[levels[k - 1]]) - p * q * (h->count[levels[k]] - h->count[levels[k - 1]]);
+  }
+  const double step = h->range / h->steps;
+  return noise * step * step;
+}
+
+#include "encoding/bulk-inl.h"
+
+ZML_TARGET static int column_levels(const zml_column_sample *sample, int n_levels, int max_steps, int stride,
+                                    uint8_t *levels, int *top, double *deviation, double *range) {
+  const double low = sample->low, whole_range = sample->high - low;
+  const int lattice = lattice_steps(sample->values, sample->n, low, whole_range, max_steps);
+  const int steps = lattice ? lattice : max_steps;
+  Histogram whole, bulk;
+  const Histogram *h = &whole;
+  fill_histogram(sample->values, sample->n, low, whole_range, steps, &whole);
+  int used = levels_of(&whole, n_levels, levels);
+  if (sample->spare && !lattice && sample->n) {
+    uint8_t fewer[MAX_POSITIONS];
+    const int found = without_outliers(sample, &whole, n_levels, noise_of(&whole, levels, used), &bulk, fewer);
+    if (found) {
+      memcpy(levels, fewer, (size_t)found);
+      used = found, h = &bulk;
+    }
+  }
+  range[0] = h->low, range[1] = h == &whole ? sample->high : h->low + h->range;
   /* a lattice loses nothing */
-  *deviation = lattice ? INFINITY : bulk_deviation(count, sum, square, steps + 1);
+  *deviation = lattice ? INFINITY : bulk_deviation(h->count, h->sum, h->square, steps + 1);
   *top = steps * stride;
-  const int used = optimal_levels(position, count, sum, none, steps + 1, n_levels, levels);
   for (int k = 0; k < used; k++)
     levels[k] = (uint8_t)(levels[k] * stride);
   return used;

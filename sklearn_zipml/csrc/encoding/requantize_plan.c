@@ -3,6 +3,8 @@
 #include <math.h>
 #include <string.h>
 
+#include "format/tile.h"
+
 enum { POSITIONS = 256 };
 
 /* What one draw does to every code: the level below it, steps to the next one (0 at the last), threshold of going up,
@@ -188,16 +190,139 @@ static void expect_noise(const zml_plan *plan, const zml_old_column *old, const 
     noise[code] = errors[code] / (hits[code] > 1e-300 ? hits[code] : 1e-300);
 }
 
+/* Outliers, as levels-inl.h leaves them out of the levels of values. */
+#define OUTLIER_SHARE (1.0 / 288)
+#define MOST_LEFT 0.85
+#define LEAST_NOISE 0.002
+
+/* Summed variance of rounding codes to levels; positions beyond these are not rounded. */
+static double noise_of(const zml_old_column *old, const uint8_t *positions, int n_codes, const uint8_t *levels,
+                       int used) {
+  double noise = 0;
+  for (int k = 0, index = 0; k < n_codes; k++) {
+    if (positions[k] < levels[0] || positions[k] > levels[used - 1])
+      continue;
+    while (index + 1 < used && levels[index + 1] <= positions[k])
+      index++;
+    const double above = positions[k] - levels[index], gap = levels[least(index + 1, used - 1)] - levels[index];
+    noise += (double)old->counts[k] * above * (gap > 0 ? gap - above : 0);
+  }
+  return noise;
+}
+
+/* The shortest run of codes, first..last, that leaves at most `few` rows out. */
+static void shortest_run(const zml_old_column *old, const uint8_t *positions, int n_codes, double few, int *first,
+                         int *last) {
+  double total = 0, inside = 0;
+  for (int k = 0; k < n_codes; k++)
+    total += (double)old->counts[k];
+  int shortest = POSITIONS;
+  for (int a = 0, end = 0; a < n_codes; a++) {
+    for (; end < n_codes && inside < total - few; end++)
+      inside += (double)old->counts[end];
+    if (inside < total - few)
+      return;
+    if (positions[end - 1] - positions[a] < shortest)
+      shortest = positions[end - 1] - positions[a], *first = a, *last = end - 1;
+    inside -= (double)old->counts[a];
+  }
+}
+
+/* Sum of squared deviations of positions, those beyond a range being at its ends. */
+static double spread_of(const zml_old_column *old, const uint8_t *positions, int n_codes, int low, int high) {
+  double count = 0, sum = 0, square = 0;
+  for (int k = 0; k < n_codes; k++) {
+    const double position = positions[k] < low ? low : positions[k] > high ? high : positions[k];
+    count += (double)old->counts[k];
+    sum += (double)old->counts[k] * position;
+    square += (double)old->counts[k] * position * position;
+  }
+  return count > 0 ? square - sum * sum / count : 0;
+}
+
+/* Chooses levels anew that leave outliers out, if that pays. */
+static void leave_outliers(const zml_plan *plan, const zml_old_column *old, const uint8_t (*positions)[POSITIONS],
+                           const uint8_t *candidates, int n, const zml_new_column *made) {
+  const uint8_t *own = positions[0];
+  const double noise = noise_of(old, own, plan->n_codes, made->levels, *made->used);
+  double total = 0;
+  int first = 0, last = plan->n_codes - 1;
+  for (int k = 0; k < plan->n_codes; k++)
+    total += (double)old->counts[k];
+  if (floor(total * OUTLIER_SHARE) < 1)
+    return;
+  shortest_run(old, own, plan->n_codes, floor(total * OUTLIER_SHARE), &first, &last);
+  uint8_t inside[POSITIONS], levels[POSITIONS];
+  uint16_t used;
+  int count = 0;
+  for (int k = 0; k < n; k++)
+    if (candidates[k] >= own[first] && candidates[k] <= own[last])
+      inside[count++] = candidates[k];
+  if (count < 2 || count == n || inside[0] != own[first] || inside[count - 1] != own[last] ||
+      noise <= LEAST_NOISE * spread_of(old, own, plan->n_codes, own[first], own[last]))
+    return;
+  const zml_new_column fewer = {.levels = levels, .used = &used};
+  choose_levels(plan, old, positions, inside, count, &fewer);
+  if (noise_of(old, own, plan->n_codes, levels, used) > MOST_LEFT * noise)
+    return;
+  memcpy(made->levels, levels, (size_t)plan->n_levels);
+  *made->used = used;
+}
+
+/* Positions beyond the levels are kept apart, and their codes those of the nearest levels. */
+static int to_ends(const zml_plan *plan, const zml_new_column *made, uint8_t *positions) {
+  int farthest = 0;
+  *made->first = made->levels[0], *made->last = made->levels[*made->used - 1];
+  for (int k = 0; k < plan->n_codes; k++) {
+    const int position = positions[k];
+    positions[k] = position < *made->first ? *made->first : position > *made->last ? *made->last : (uint8_t)position;
+    const int distance = position < positions[k] ? positions[k] - position : position - positions[k];
+    farthest = distance > farthest ? distance : farthest;
+  }
+  return farthest;
+}
+
+size_t zml_find_beyond(const zml_ended_tiles *of, size_t *tile, uint64_t *found, size_t room) {
+  enum { LANES = ZML_LINE / ZML_GROUP_COLUMNS };
+  const size_t groups = of->padded_columns / ZML_GROUP_COLUMNS;
+  size_t n = 0;
+  for (; *tile < of->n_tiles && n + of->padded_columns * ZML_TILE_ROWS <= room; ++*tile)
+    for (size_t group = 0; group < groups; group++) {
+      uint8_t low[ZML_LINE], size[ZML_LINE];
+      for (size_t k = 0; k < ZML_LINE; k++) {
+        low[k] = of->first[group * ZML_GROUP_COLUMNS + k % ZML_GROUP_COLUMNS];
+        size[k] = (uint8_t)(of->last[group * ZML_GROUP_COLUMNS + k % ZML_GROUP_COLUMNS] - low[k]);
+      }
+      for (size_t plane = 0; plane < 4; plane++) {
+        const uint8_t *line = of->tiles + ((*tile * groups + group) * 4 + plane) * ZML_LINE;
+        uint8_t any = 0;
+        for (size_t k = 0; k < ZML_LINE; k++)
+          any |= (uint8_t)((uint8_t)(line[k] - low[k]) > size[k] ? 1 : 0);
+        for (size_t k = 0; any && k < ZML_LINE; k++) {
+          const size_t row = *tile * ZML_TILE_ROWS + plane * LANES + k / ZML_GROUP_COLUMNS;
+          found[n] = row << 40 | (group * ZML_GROUP_COLUMNS + k % ZML_GROUP_COLUMNS) << 8 | line[k];
+          n += (uint8_t)(line[k] - low[k]) > size[k] && row < of->n_rows;
+        }
+      }
+    }
+  return n;
+}
+
 void zml_plan_column(const zml_plan *plan, const zml_old_column *old, const zml_new_column *made) {
-  uint8_t levels[POSITIONS], positions[2][POSITIONS];
+  uint8_t levels[POSITIONS], candidates[POSITIONS], positions[2][POSITIONS];
   Rounding roundings[2];
   const int used = levels_of(plan, old, levels);
   positions_of(plan, old, levels, used, positions);
   const int n = plan->uniform ? spread(levels, used, plan->n_levels) : used;
+  memcpy(candidates, levels, sizeof candidates);
   choose_levels(plan, old, (const uint8_t (*)[POSITIONS])positions, levels, n, made);
+  if (plan->outliers && !old->has_outliers)
+    leave_outliers(plan, old, (const uint8_t (*)[POSITIONS])positions, candidates, n, made);
+  const int farthest = to_ends(plan, made, positions[0]);
   for (int draw = 0; draw <= plan->pairs; draw++)
     round_codes(plan, made->levels, *made->used, positions[draw], &roundings[draw]);
   fill_tables(plan, roundings, made);
+  *made->far |= farthest > 127;
   if (made->noise)
     expect_noise(plan, old, (const uint8_t (*)[POSITIONS])positions, roundings, made->noise);
 }

@@ -1,0 +1,179 @@
+"""Values beyond the range of their column's levels, kept apart: a sparse part of packed rows.
+
+The code of such a value is that of the nearest level, and its grid position is what the code stands for plus a
+difference, a whole number of steps. See csrc/format/outliers.h for how entries are sorted.
+"""
+
+import numpy as np
+
+from .._kernels import tiles as kernels
+from .constant import frozen
+
+BLOCK = kernels.OUTLIER_COLUMNS
+PLANE_ROWS = 16
+MOST_DIFFERENCE = 32767  # int16
+MOST_ENTRIES = (1 << 32) - 1
+
+
+class Outliers:
+    """The outliers of some tiles.
+
+    Attributes
+    ----------
+    starts : uint32 (tiles * blocks + 1,), where the entries of each block of columns of each tile begin
+    entries : uint32, place << 16 | difference, ascending in a block. A place is plane << 13 | column of the block << 4
+        | row of the plane, a difference an int16, in steps of the column's grid.
+    n_columns : int
+    """
+
+    __slots__ = ("entries", "n_columns", "starts")
+
+    def __init__(self, starts, entries, n_columns):
+        self.starts, self.entries, self.n_columns = frozen(starts), frozen(entries), n_columns
+
+    @classmethod
+    def of_keys(cls, keys, n_tiles, n_columns):
+        """Those of entries (tile * blocks + block) << 32 | place << 16 | difference, uint64 in any order; or None."""
+        if not len(keys):
+            return None
+        if len(keys) > MOST_ENTRIES:
+            raise ValueError(
+                f"{len(keys)} outliers are more than one PackedMatrix holds: pack fewer rows, or with outliers='none'."
+            )
+        keys = np.sort(keys)
+        starts = np.zeros(n_tiles * n_blocks(n_columns) + 1, dtype=np.uint32)
+        counts = np.bincount((keys >> np.uint64(32)).astype(np.int64), minlength=len(starts) - 1)
+        np.cumsum(counts, out=starts[1:])
+        return cls(starts, keys.astype(np.uint32), n_columns)  # their lower halves
+
+    @classmethod
+    def of_entries(cls, slots, columns, differences, n_tiles, n_columns):
+        """Those of arrays of slots, columns and differences; or None if there are none."""
+        return cls.of_keys(keys_of(slots, columns, differences, n_columns), n_tiles, n_columns)
+
+    def __len__(self):
+        return len(self.entries)
+
+    @property
+    def nbytes(self):
+        """Memory, in bytes."""
+        return self.starts.nbytes + self.entries.nbytes
+
+    def decoded(self, first=0, last=None):
+        """Slots and columns, int64, and differences of those in tiles first..last-1, as they are sorted."""
+        blocks = n_blocks(self.n_columns)
+        last = (len(self.starts) - 1) // blocks if last is None else last
+        starts = self.starts[first * blocks : last * blocks + 1].astype(np.int64)
+        some = slice(starts[0], starts[-1])
+        block = np.repeat(np.arange(first * blocks, last * blocks), np.diff(starts))
+        places = (self.entries[some] >> np.uint32(16)).astype(np.int64)
+        rows = (places >> 13) * PLANE_ROWS + (places & (PLANE_ROWS - 1))
+        slots = block // blocks * kernels.TILE_ROWS + rows
+        return slots, block % blocks * BLOCK + (places >> 4 & (BLOCK - 1)), differences_of(self.entries[some])
+
+    def taken(self, slots):
+        """Those of rows in these slots, which become slots 0, 1, ..., and may repeat; or None."""
+        n_tiles = -(-len(slots) // kernels.TILE_ROWS)
+        if not len(slots):
+            return None
+        first = int(slots.min()) // kernels.TILE_ROWS
+        last = int(slots.max()) // kernels.TILE_ROWS + 1
+        own, columns, differences = self.decoded(first, last)
+        own -= first * kernels.TILE_ROWS
+        order = by_slot(own)
+        begins = np.zeros((last - first) * kernels.TILE_ROWS + 1, dtype=np.int64)
+        np.cumsum(np.bincount(own, minlength=len(begins) - 1), out=begins[1:])
+        slots = slots - first * kernels.TILE_ROWS
+        counts = begins[slots + 1] - begins[slots]
+        ends = np.cumsum(counts)
+        chosen = order[np.repeat(begins[slots] - (ends - counts), counts) + np.arange(ends[-1])]
+        made = np.repeat(np.arange(len(slots)), counts)
+        return Outliers.of_entries(made, columns[chosen], differences[chosen], n_tiles, self.n_columns)
+
+    def edges(self, top):
+        """The positions that their codes stand for: the last one of the column, `top`, or the first, 0."""
+        _, columns, differences = self.decoded()
+        return np.where(differences > 0, top[columns].astype(np.int64), 0)
+
+    def moments(self, top):
+        """What they add to the sums of every column's positions and squares, float64; top: the last levels."""
+        _, columns, differences = self.decoded()
+        bases, differences = self.edges(top), differences.astype(np.float64)
+        squares = differences * (2.0 * bases + differences)
+        return tuple(np.bincount(columns, values, self.n_columns) for values in (differences, squares))
+
+    def sizes(self):
+        """The largest sums over a column's outliers of the differences' magnitudes, and of squares of 255 more."""
+        _, columns, differences = self.decoded()
+        size = np.abs(differences.astype(np.float64))
+        return tuple(np.bincount(columns, values).max(initial=0) for values in (size, (size + 255) ** 2))
+
+
+def differences_of(entries):
+    """Their lower halves, int16."""
+    return entries.astype(np.uint16).view(np.int16)
+
+
+def by_slot(slots):
+    """A stable order of small numbers."""
+    numbered = slots.astype(np.uint64) << np.uint64(32) | np.arange(len(slots), dtype=np.uint64)
+    return (np.sort(numbered) & np.uint64(MOST_ENTRIES)).astype(np.int64)
+
+
+def n_blocks(n_columns):
+    """Blocks of columns that entries are sorted by."""
+    return -(-kernels.padded_columns(n_columns) // BLOCK)
+
+
+def keys_of(slots, columns, differences, n_columns):
+    """Entries of `Outliers.of_keys`."""
+    tiles, rows = np.divmod(slots, kernels.TILE_ROWS)
+    blocks, own = np.divmod(columns, BLOCK)
+    places = rows // PLANE_ROWS << 13 | own << 4 | rows % PLANE_ROWS
+    upper = (tiles * n_blocks(n_columns) + blocks).astype(np.uint64) << np.uint64(32)
+    return upper | (places.astype(np.uint64) << np.uint64(16)) | differences.astype(np.uint16).astype(np.uint64)
+
+
+def with_slots(keys, n_columns, slots):
+    """Entries whose rows go to other slots: slots(those that they have)."""
+    blocks = n_blocks(n_columns)
+    tile_blocks, low = (keys >> np.uint64(32)).astype(np.int64), keys.astype(np.uint32).astype(np.int64)
+    places = low >> 16
+    rows = (places >> 13) * PLANE_ROWS + (places & (PLANE_ROWS - 1))
+    columns = tile_blocks % blocks * BLOCK + (places >> 4 & (BLOCK - 1))
+    return keys_of(slots(tile_blocks // blocks * kernels.TILE_ROWS + rows), columns, low & 0xFFFF, n_columns)
+
+
+def side_by_side(parts, n_tiles, n_columns):
+    """Outliers of tiles whose columns are those of others; or None.
+
+    parts : list of (Outliers or None, columns that were taken of it, first column that they become)
+    """
+    found = []
+    for outliers, taken, first in parts:
+        if outliers is None:
+            continue
+        slots, columns, differences = outliers.decoded()
+        order = by_slot(columns)  # columns may be taken several times
+        begins = np.zeros(outliers.n_columns + 1, dtype=np.int64)
+        np.cumsum(np.bincount(columns, minlength=outliers.n_columns), out=begins[1:])
+        counts = begins[taken + 1] - begins[taken]
+        ends = np.cumsum(counts)
+        chosen = order[np.repeat(begins[taken] - (ends - counts), counts) + np.arange(ends[-1] if len(ends) else 0)]
+        made = first + np.repeat(np.arange(len(taken)), counts)
+        found.append(keys_of(slots[chosen], made, differences[chosen], n_columns))
+    return Outliers.of_keys(np.concatenate(found), n_tiles, n_columns) if found else None
+
+
+ARRAYS = ("outlier_starts", "outlier_entries")  # by their names in files and pickles
+
+
+def parts_of(outliers):
+    """The arrays of Outliers or None as parts of PackedRows."""
+    return {name: None if outliers is None else getattr(outliers, name.removeprefix("outlier_")) for name in ARRAYS}
+
+
+def of_parts(parts, n_columns):
+    """The Outliers of such parts, or None."""
+    arrays = [parts.get(name) for name in ARRAYS]
+    return None if arrays[0] is None else Outliers(*arrays, n_columns)
