@@ -50,6 +50,8 @@ ZML_TARGET static void bulk_range(const zml_column_sample *sample, const Histogr
     /* single precision holds the ends of data that it holds; else these are values */
     if (!(fabs(least - from) + fabs(most - to) < step / 1024))
       ends_between(values, n, from, to, &least, &most);
+    least = least > h->low ? least : h->low;
+    most = most < h->low + h->range ? most : h->low + h->range;
     if (!(least <= most)) /* rounding */
       return;
     *low = least, *high = most;
