@@ -33,8 +33,7 @@ class ZipMLLSSVC(ScoreOfOwnTarget, ClassifierMixin, ZipMLModel):
         (1 - l1_ratio) / 2 * ||w||**2 + l1_ratio * ||w||_1 + C / 2 * sum_i weight_i * (1 - y_i * (x_i' w + b))**2,
 
     with l1_ratio zero the objective of ``RidgeClassifier(alpha=1 / C)`` (ZipML, arXiv:1611.05402, least-squares SVM).
-    More than two classes are taken one against the rest, all in the same pass over the data. More on the parameters
-    that both have in common is told in :class:`ZipMLRegressor`.
+    More than two classes are taken one against the rest. :class:`ZipMLRegressor` tells more of common parameters.
 
     Parameters
     ----------
@@ -239,9 +238,8 @@ class ZipMLLSSVC(ScoreOfOwnTarget, ClassifierMixin, ZipMLModel):
         """
         X, y = check_samples_and_target(self, X, y)
         check_classification_targets(y)
-        weights = check_weights(sample_weight, X)
         classes, labels = np.unique(y, return_inverse=True)
-        weights, unit = in_units(weights_of_classes(self.class_weight, y, weights), len(y))
+        weights, unit = in_units(weights_of_classes(self.class_weight, y, check_weights(sample_weight, X)), len(y))
         check_warm_classes(self, classes)
         targets = coded(labels, len(classes))
         dtype = np.float32 if X.dtype.type is np.float32 else np.float64
@@ -301,7 +299,6 @@ class ZipMLLSSVC(ScoreOfOwnTarget, ClassifierMixin, ZipMLModel):
         first = self._moments is None
         X, y = check_samples_and_target(self, X, y, reset=first)
         check_classification_targets(y)
-        weights = check_weights(sample_weight, X)
         classes = self._incremental_classes(classes, first)
         unknown = np.setdiff1d(y, classes)
         if len(unknown):
@@ -311,7 +308,7 @@ class ZipMLLSSVC(ScoreOfOwnTarget, ClassifierMixin, ZipMLModel):
                 f"class_weight={self.class_weight!r} needs all labels at once: give partial_fit a dict, as "
                 "sklearn.utils.class_weight.compute_class_weight makes it."
             )
-        weights = weights_of_classes(self.class_weight, y, weights)
+        weights = weights_of_classes(self.class_weight, y, check_weights(sample_weight, X))
         weights, unit = in_units(weights, len(y), None if first else self._weight_unit)
         targets = coded(np.searchsorted(classes, y), len(classes))
         dtype = np.float32 if X.dtype.type is np.float32 else np.float64
