@@ -207,7 +207,9 @@ def _outliers(parts, kind):
         return found
     entries = found["outlier_entries"]
     size = entries.size if isinstance(entries, np.ndarray) else 0
-    arrays = {name: _array(name, found[name], *which) for name, which in outlier_kinds(kind, max(1, size)).items()}
+    kinds = outlier_kinds(kind, max(1, size))
+    given = sorted(kinds, key=lambda name: found[name] is None)  # an error names what there is, before what lacks
+    arrays = {name: _array(name, found[name], *kinds[name]) for name in given}
     if not scheme_of(kind).may_keep_outliers:
         raise InvalidParts(f"it has outliers, which its sampling={kind['sampling']!r} has not")
     starts, places = arrays["outlier_starts"].astype(np.int64), (arrays["outlier_entries"] >> 16).astype(np.int64)
