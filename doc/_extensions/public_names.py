@@ -45,6 +45,7 @@ GROUPS = (
     ),
     ("Displays", lambda thing: inspect.isclass(thing) and thing.__name__.endswith("Display")),
     ("Functions", inspect.isroutine),
+    ("Warnings", lambda thing: inspect.isclass(thing) and issubclass(thing, Warning)),
     ("Other names", lambda thing: True),
 )
 
@@ -64,7 +65,7 @@ def own_members(owner):
 
 def is_ours(function):
     """Whether a function is of this package and not of a base class from scikit-learn."""
-    return (function.__module__ or "").startswith("sklearn_zipml")
+    return (getattr(function, "__module__", None) or "").startswith("sklearn_zipml")
 
 
 def api_page():
