@@ -66,10 +66,8 @@ class Outliers:
         starts = self.starts[first * blocks : last * blocks + 1].astype(np.int64)
         some = slice(starts[0], starts[-1])
         block = np.repeat(np.arange(first * blocks, last * blocks), np.diff(starts))
-        places = (self.entries[some] >> np.uint32(16)).astype(np.int64)
-        rows = (places >> 13) * PLANE_ROWS + (places & (PLANE_ROWS - 1))
-        slots = block // blocks * kernels.TILE_ROWS + rows
-        return slots, block % blocks * BLOCK + (places >> 4 & (BLOCK - 1)), differences_of(self.entries[some])
+        slots, columns = _located(block, self.entries[some], blocks)
+        return slots, columns, differences_of(self.entries[some])
 
     def taken(self, slots):
         """Those of rows in these slots, which become slots 0, 1, ..., and may repeat; or None."""
@@ -79,15 +77,8 @@ class Outliers:
         first = int(slots.min()) // kernels.TILE_ROWS
         last = int(slots.max()) // kernels.TILE_ROWS + 1
         own, columns, differences = self.decoded(first, last)
-        own -= first * kernels.TILE_ROWS
-        order = by_slot(own)
-        begins = np.zeros((last - first) * kernels.TILE_ROWS + 1, dtype=np.int64)
-        np.cumsum(np.bincount(own, minlength=len(begins) - 1), out=begins[1:])
-        slots = slots - first * kernels.TILE_ROWS
-        counts = begins[slots + 1] - begins[slots]
-        ends = np.cumsum(counts)
-        chosen = order[np.repeat(begins[slots] - (ends - counts), counts) + np.arange(ends[-1])]
-        made = np.repeat(np.arange(len(slots)), counts)
+        start, size = first * kernels.TILE_ROWS, (last - first) * kernels.TILE_ROWS
+        chosen, made = _picked(own - start, size, slots - start)
         return Outliers.of_entries(made, columns[chosen], differences[chosen], n_tiles, self.n_columns)
 
     def edges(self, top):
@@ -114,10 +105,30 @@ def differences_of(entries):
     return entries.astype(np.uint16).view(np.int16)
 
 
-def by_slot(slots):
+def _in_order(numbers):
     """A stable order of small numbers."""
-    numbered = slots.astype(np.uint64) << np.uint64(32) | np.arange(len(slots), dtype=np.uint64)
+    numbered = numbers.astype(np.uint64) << np.uint64(32) | np.arange(len(numbers), dtype=np.uint64)
     return (np.sort(numbered) & np.uint64(MOST_ENTRIES)).astype(np.int64)
+
+
+def _picked(numbers, end, wanted):
+    """Entries, by their numbers below `end` (of slots or columns), of wanted numbers, which may repeat.
+
+    Which they are, and of which of the wanted ones, int64.
+    """
+    begins = np.zeros(end + 1, dtype=np.int64)
+    np.cumsum(np.bincount(numbers, minlength=end), out=begins[1:])
+    counts = begins[wanted + 1] - begins[wanted]
+    before = np.cumsum(counts) - counts
+    picked = np.repeat(begins[wanted] - before, counts) + np.arange(counts.sum())
+    return _in_order(numbers)[picked], np.repeat(np.arange(len(wanted)), counts)
+
+
+def _located(tile_blocks, entries, blocks):
+    """Slots and columns of entries, uint32, of blocks of columns of tiles, numbered one tile after the other."""
+    places = entries.astype(np.int64) >> 16
+    rows = (places >> 13) * PLANE_ROWS + (places & (PLANE_ROWS - 1))
+    return tile_blocks // blocks * kernels.TILE_ROWS + rows, tile_blocks % blocks * BLOCK + (places >> 4 & (BLOCK - 1))
 
 
 def n_blocks(n_columns):
@@ -136,12 +147,9 @@ def keys_of(slots, columns, differences, n_columns):
 
 def with_slots(keys, n_columns, slots):
     """Entries whose rows go to other slots: slots(those that they have)."""
-    blocks = n_blocks(n_columns)
-    tile_blocks, low = (keys >> np.uint64(32)).astype(np.int64), keys.astype(np.uint32).astype(np.int64)
-    places = low >> 16
-    rows = (places >> 13) * PLANE_ROWS + (places & (PLANE_ROWS - 1))
-    columns = tile_blocks % blocks * BLOCK + (places >> 4 & (BLOCK - 1))
-    return keys_of(slots(tile_blocks // blocks * kernels.TILE_ROWS + rows), columns, low & 0xFFFF, n_columns)
+    entries = keys.astype(np.uint32)
+    own, columns = _located((keys >> np.uint64(32)).astype(np.int64), entries, n_blocks(n_columns))
+    return keys_of(slots(own), columns, differences_of(entries), n_columns)
 
 
 def side_by_side(parts, n_tiles, n_columns):
@@ -154,14 +162,8 @@ def side_by_side(parts, n_tiles, n_columns):
         if outliers is None:
             continue
         slots, columns, differences = outliers.decoded()
-        order = by_slot(columns)  # columns may be taken several times
-        begins = np.zeros(outliers.n_columns + 1, dtype=np.int64)
-        np.cumsum(np.bincount(columns, minlength=outliers.n_columns), out=begins[1:])
-        counts = begins[taken + 1] - begins[taken]
-        ends = np.cumsum(counts)
-        chosen = order[np.repeat(begins[taken] - (ends - counts), counts) + np.arange(ends[-1] if len(ends) else 0)]
-        made = first + np.repeat(np.arange(len(taken)), counts)
-        found.append(keys_of(slots[chosen], made, differences[chosen], n_columns))
+        chosen, made = _picked(columns, outliers.n_columns, taken)
+        found.append(keys_of(slots[chosen], first + made, differences[chosen], n_columns))
     return Outliers.of_keys(np.concatenate(found), n_tiles, n_columns) if found else None
 
 

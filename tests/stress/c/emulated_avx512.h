@@ -134,20 +134,19 @@ static inline __m512i emulated_madd_epi16(__m512i a, __m512i b) {
 #undef _mm512_madd_epi16 /* of four arguments in some versions */
 #define _mm512_madd_epi16 emulated_madd_epi16
 
-static inline int32_t _mm512_reduce_add_epi32(__m512i a) {
-  LANES(uint32_t, x, 16, a);
-  uint32_t sum = 0;
-  for (int k = 0; k < 16; k++)
-    sum += x[k];
-  return (int32_t)sum;
-}
-static inline int64_t _mm512_reduce_add_epi64(__m512i a) {
-  LANES(uint64_t, x, 8, a);
-  uint64_t sum = 0;
-  for (int k = 0; k < 8; k++)
-    sum += x[k];
-  return (int64_t)sum;
-}
+/* The sum of all elements. */
+#define SUM(name, type, count)                                                                                         \
+  static inline type name(__m512i a) {                                                                                 \
+    LANES(u##type, x, count, a);                                                                                       \
+    u##type sum = 0;                                                                                                   \
+    for (int k = 0; k < count; k++)                                                                                    \
+      sum += x[k];                                                                                                     \
+    return (type)sum;                                                                                                  \
+  }
+
+SUM(_mm512_reduce_add_epi32, int32_t, 16)
+SUM(_mm512_reduce_add_epi64, int64_t, 8)
+
 static inline int32_t _mm512_reduce_max_epi32(__m512i a) {
   LANES(int32_t, x, 16, a);
   int32_t most = x[0];
