@@ -14,11 +14,14 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from .._kernels.row_order import mix
+from .._solvers.problem import SMALLEST
 from .messages import decoded, encoded, float32_bytes, rounding_error
 
 MEMORY = 4  # moves that the lowest point is looked for among
 WINDOW = 3  # rounds whose gains tell what is still to be gained
 LEAST_CURVATURE = 1e-3  # of the largest in the plane of the moves: below, there is only rounding
+FEWEST_SEEN = 4  # directions that the smallest curvature is looked for among, or all columns
+SURE = 5  # standard deviations of a curvature's error, above which it is one
 STEP_CHANGE = 4.0
 CLEAR = 0.2  # of the gradient that may be rounding errors; above, the parts look again
 MOST_LOOKS = 4
@@ -35,16 +38,22 @@ class _Target:
     Attributes
     ----------
     point, slope : float64 (columns,), where it stands, and the gradient of the mean loss there
+    error : float, how far that gradient may be from the right one
     moves : list of (move, change of the slope, its error), the latest last
+    seen : list of (move, change of the slope), unit moves, of all that showed curvature
     step : float, how far to go along the gradient
     gains : list of float, what the objective fell by in each round
+    gap : float, what it may still fall by
     """
 
     point: np.ndarray
     slope: np.ndarray
+    error: float
     moves: list = field(default_factory=list)
+    seen: list = field(default_factory=list)
     step: float = 1.0
     gains: list = field(default_factory=list)
+    gap: float = np.inf
 
 
 class Rounds:
@@ -85,7 +94,7 @@ class Rounds:
         """The messages for all parts, a list: how the model moves; none if they are to look again where it stands."""
         if self.targets is None or self.is_blurred:
             return []
-        aim = np.stack([target.point + target.step * self._direction(target) for target in self.targets])
+        aim = np.stack([self._aim(*there) for there in zip(self.targets, self._is_at_rest, strict=True)])
         messages = []
         for k in range(MOVE_MESSAGES if self.is_fine else 1):
             messages.append(encoded(aim - self.known, self.bits[0], mix(self.seed, MOVE_MESSAGES * self.n_rounds + k)))
@@ -112,16 +121,19 @@ class Rounds:
         if self.targets is None:
             self.is_blurred = self._may_look and bool(np.any(error > CLEAR * np.linalg.norm(self.told, axis=1)))
             if not self.is_blurred:
-                self.targets, self.n_looks = [_Target(*there) for there in zip(self.known, self.told, strict=True)], 0
+                there = zip(self.known, self.told, error, strict=True)
+                self.targets, self.n_looks = [_Target(*one) for one in there], 0
             return
-        there = list(zip(self.targets, self.known, self.told, error, strict=True))
-        plans = [self._plan(*one) for one in there]
+        there = list(zip(self.targets, self.known, self.told, error, self._is_at_rest, strict=True))
+        plans = [_Plan() if rests else self._plan(*one) for *one, rests in there]
         self.is_blurred = self._may_look and any(plan.is_lost or plan.is_blurred for plan in plans)
         if self.is_blurred:
             return
         self.n_looks = 0
-        for (target, *model, _), plan in zip(there, plans, strict=True):
-            self._follow(target, plan, *model)
+        for (target, *found, rests), plan, objective in zip(there, plans, self._lowest, strict=True):
+            if not rests:
+                self._follow(target, plan, *found)
+                target.gap = self._gap(target, self.tol * objective)
 
     @property
     def _may_look(self):
@@ -134,15 +146,52 @@ class Rounds:
 
     @property
     def gap(self):
-        """What the objective may still fall by, float64 (outputs,); extrapolated from the gains of the last rounds."""
+        """What the objective may still fall by, float64 (outputs,)."""
         if self.targets is None:
             return np.full(len(self.known), np.inf)
-        return np.array([_still_to_gain(target.gains) for target in self.targets])
+        return np.array([target.gap for target in self.targets])
 
     @property
     def is_done(self):
         """Whether that is within the tolerance."""
-        return bool(self.objective and np.all(self.gap <= self.tol * np.abs(self.objective[-1])))
+        return self.targets is not None and bool(self._is_at_rest.all())
+
+    @property
+    def _is_at_rest(self):
+        return self.gap <= self.tol * self._lowest
+
+    @property
+    def _lowest(self):
+        """The lowest objective that the parts have been at, float64 (outputs,)."""
+        return np.abs(self.objective).min(axis=0)
+
+    def _gap(self, target, tolerated):
+        """What it may still fall by, told by the gains of the last rounds, and then by the gradient.
+
+        Gains alone are blind to what the moves have not come to yet.
+        """
+        gained = sum(target.gains[-WINDOW:])
+        if len(target.gains) < WINDOW or gained > tolerated:
+            return np.inf
+        steepness = (self._full_slope(target) ** 2).sum() / 2
+        return max(gained, steepness / self._least_curvature(target)) if steepness else gained
+
+    def _least_curvature(self, target):
+        """The smallest curvature that the moves have shown: a Ritz value of the second moments."""
+        if not target.seen:
+            return SMALLEST
+        moves, changes = (np.stack(part) for part in zip(*target.seen, strict=True))
+        values, vectors = np.linalg.eigh(moves @ moves.T)
+        kept = values > LEAST_CURVATURE * values[-1]
+        if kept.sum() < min(FEWEST_SEEN, len(target.point)):
+            return SMALLEST
+        basis = (vectors[:, kept] / np.sqrt(values[kept])).T
+        matrix = basis @ (moves @ (changes + self.penalty * moves).T) @ basis.T
+        found = np.linalg.eigvalsh(matrix + matrix.T) / 2
+        return found[found > 0].min(initial=found[-1])
+
+    def _aim(self, target, rests):
+        return target.point if rests else target.point + target.step * self._direction(target)
 
     def _full_slope(self, target):
         return target.slope + self.penalty * target.point
@@ -160,29 +209,34 @@ class Rounds:
     def _plan(self, target, model, slope, error):
         """The _Plan for a target whose gradient is known at a model, but for an error."""
         move, change = model - target.point, slope - target.slope
+        if not move.any():
+            return _Plan()
         bend = change + self.penalty * move
-        curvature = move @ bend
-        if curvature <= 0:
-            return _Plan(bool(move.any()), curvature < -error * np.linalg.norm(move))
+        curvature, error_of_change = move @ bend, np.hypot(error, target.error)
+        noise = SURE * error_of_change * np.linalg.norm(move) / np.sqrt(len(move))
+        if curvature <= noise:
+            return _Plan(is_lost=True, is_indefinite=curvature < -noise)
         length = -(move @ self._full_slope(target)) / curvature
-        last = (move, change, error)
-        plan = self._plan_among(target, [*target.moves, last][-MEMORY:], length)
+        last = (move, change, error_of_change)
+        plan = self._plan_among(target, [*target.moves, last][-MEMORY:], length, error)
         # errors of old moves count more as the gradient gets smaller
-        return self._plan_among(target, [last], length) if plan.is_blurred and target.moves else plan
+        return self._plan_among(target, [last], length, error) if plan.is_blurred and target.moves else plan
 
-    def _plan_among(self, target, pairs, length):
+    def _plan_among(self, target, pairs, length, error):
         moves, changes, errors = (np.stack(part) for part in zip(*pairs, strict=True))
         shares, gain = _lowest(moves, changes + self.penalty * moves, self._full_slope(target))
         point, slope = target.point + shares @ moves, target.slope + shares @ changes
-        left = np.linalg.norm(slope + self.penalty * point)
-        return _Plan(False, False, pairs, point, slope, np.linalg.norm(shares * errors) > CLEAR * left, gain, length)
+        last = np.array([(1 - shares[-1]) * target.error, shares[-1] * error])
+        error = np.linalg.norm(np.append(shares[:-1] * errors[:-1], last))
+        is_blurred = error > CLEAR * np.linalg.norm(slope + self.penalty * point)
+        return _Plan(False, False, pairs, (point, slope, error), is_blurred, gain, length)
 
-    def _follow(self, target, plan, model, slope):
+    def _follow(self, target, plan, model, slope, error):
         """Go where a plan leads."""
         # what rounding leaves of a move can bend more than the move itself
         self.is_fine |= self.bits[0] < FINE_BITS and (plan.is_lost or plan.length < SHORT)
         if plan.is_lost:
-            target.point, target.slope, target.step = model, slope, 1.0
+            target.point, target.slope, target.error, target.step = model, slope, error, 1.0
             target.moves, target.gains = [], []
             self.n_indefinite += plan.is_indefinite
             if plan.is_indefinite and self.n_indefinite % MOST_INDEFINITE == 0:
@@ -190,7 +244,10 @@ class Rounds:
             return
         target.gains.append(plan.gain)
         if plan.pairs:
-            target.moves, target.point, target.slope = plan.pairs, plan.point, plan.slope
+            target.moves, (target.point, target.slope, target.error) = plan.pairs, plan.end
+            move, change, _ = plan.pairs[-1]
+            size = np.linalg.norm(move)
+            target.seen.append((move / size, change / size))
             target.step *= np.clip(plan.length, 1 / STEP_CHANGE, STEP_CHANGE)
 
 
@@ -200,19 +257,18 @@ class _Plan:
 
     Attributes
     ----------
-    is_lost : bool, whether the last move showed no curvature
+    is_lost : bool, whether the last move showed no curvature for sure
     is_indefinite : bool, whether that is not by rounding errors, but for too much compensation
     pairs : list, the target's moves with the last one; empty without a move
-    point, slope : float64 (columns,), where they lead, and the gradient of the mean loss there
+    end : (point, slope, error), see _Target, where they lead
     is_blurred : bool, whether too much of that may be rounding errors
     gain, length : float, what the objective falls by, and how many times the last move should have been as long
     """
 
-    is_lost: bool
+    is_lost: bool = False
     is_indefinite: bool = False
     pairs: list = field(default_factory=list)
-    point: np.ndarray | None = None
-    slope: np.ndarray | None = None
+    end: tuple | None = None
     is_blurred: bool = False
     gain: float = 0.0
     length: float = 1.0
@@ -227,14 +283,3 @@ def _lowest(moves, bends, slope):
     kept = values > LEAST_CURVATURE * values[-1]
     along = vectors[:, kept].T @ (moves @ slope)
     return -(vectors[:, kept] @ (along / values[kept])) / size, float((along**2 / values[kept]).sum() / 2)
-
-
-def _still_to_gain(gains):
-    """The sum of a geometric series that the last gains seem to be of."""
-    late, early = sum(gains[-WINDOW:]), sum(gains[-2 * WINDOW : -WINDOW])
-    if len(gains) < 2 * WINDOW or late >= early > 0:
-        return np.inf
-    if late <= 0:
-        return 0.0
-    share = late / early
-    return late * share / (1 - share)

@@ -113,3 +113,37 @@ def test_a_constant_target():
     coef, intercept, rounds = exchanged(shards, 8, 0.1, 1e-4)
     np.testing.assert_array_equal(coef, np.zeros((1, 3)))
     assert (intercept[0], rounds.is_done) == (7.0, True)
+
+
+@pytest.mark.parametrize("bits", [4, 8])
+def test_rounds_are_done_only_near_the_minimum(bits):
+    """Over quadratics of many conditions, outputs and parts: within twice `tol` of it, or not done; most are."""
+    done = 0
+    for seed in range(40):
+        rng = np.random.default_rng(seed)
+        d, outputs, parts = int(np.exp(rng.uniform(0, 4))), int(rng.integers(1, 4)), int(rng.integers(1, 5))
+        X = rng.standard_normal((5 * d + 10, d)) @ (np.eye(d) + rng.choice([0, 0.5]) / np.sqrt(d))
+        X = (X - X.mean(axis=0)) / X.std(axis=0)
+        Y = X @ rng.standard_normal((d, outputs)) + rng.choice([0.5, 5]) * rng.standard_normal((len(X), outputs))
+        Y = (Y - Y.mean(axis=0)) / Y.std(axis=0)
+        ridge = 10 ** rng.uniform(-5, 0)
+        spans = np.array_split(np.arange(len(X)), parts)
+        hessians = [X[span].T @ X[span] / len(X) for span in spans]
+        linear = [Y[span].T @ X[span] / len(X) for span in spans]
+        matrix, right = sum(hessians) + ridge * np.eye(d), sum(linear)
+        rounds = Rounds(np.full(d, ridge), np.zeros(d), outputs, parts, (bits, bits), SEED + seed, 1e-4)
+        told = [np.zeros((outputs, d))] * parts
+        while not rounds.is_done and rounds.n_rounds < 100:
+            rounds.move()
+            messages = [
+                encoded(rounds.known @ hessians[k] - linear[k] - told[k], *rounds.rounding(k)) for k in range(parts)
+            ]
+            told = [one + decoded(message) for one, message in zip(told, messages, strict=True)]
+            residuals = Y - X @ rounds.known.T
+            rounds.take(messages, [(residuals**2).mean(axis=0) / 2])
+        best = np.linalg.solve(matrix, right.T).T
+        lowest = 0.5 - (best * right).sum(axis=1) / 2
+        away = rounds.model - best
+        assert not rounds.is_done or np.all(((away @ matrix) * away).sum(axis=1) / 2 <= 2e-4 * lowest), seed
+        done += rounds.is_done
+    assert done >= 38
