@@ -5,7 +5,7 @@ import numpy as np
 from .._kernels.products import MANY
 from . import evaluation
 from .accuracy import OF_OBJECTIVE, OF_START, is_reached
-from .factor import SINGULAR, Factor
+from .factor import SINGULAR, Factor, ShiftedFactor
 from .loss import mean_square
 
 # Condition at which a solution needs no refinement, and part of the zero model's objective above which the objective
@@ -43,7 +43,7 @@ def solve_by_columns(quadratic, singular_too=True):
     right = -problem.unit * evaluation.loss_gradient(quadratic, residual, limbs)
     scaled = factor.solve(right)
     reached = start - (scaled * (right - scaled @ matrix / 2)).sum(axis=1)
-    is_exact = factor.rcond > WELL_CONDITIONED and not problem.has_rounded_weights
+    is_exact = not problem.is_far and factor.rcond > WELL_CONDITIONED and not problem.has_rounded_weights
     if is_exact and np.all(reached >= MOMENTS_SUFFICE * start):
         return scaled * problem.unit, reached, np.zeros(len(start))
     z, reached, gap = refine(quadratic, factor, scaled * problem.unit, start)
@@ -53,7 +53,15 @@ def solve_by_columns(quadratic, singular_too=True):
 
 
 def positive_factor(quadratic, matrix):
-    """The factored matrix; where the compensation left it indefinite after all, with less of it, changed in place."""
+    """The factored matrix, about the columns' means where these hide how columns vary.
+
+    Where the compensation left it indefinite after all, it has less of that, changed in place.
+    """
+    if quadratic.problem.is_far:
+        about_mean, mean = quadratic.matrix_about_mean()
+        factor = Factor(about_mean, quadratic.norm_weights())
+        if factor.rcond >= SINGULAR:
+            return ShiftedFactor(factor, mean)
     factor = Factor(matrix, quadratic.norm_weights())
     if factor.rcond == 0 and factor.lowest < -NEGATIVE and quadratic.is_compensated:
         quadratic.limit_compensation()

@@ -104,6 +104,47 @@ class Factor:
         return solution - (self._free @ along).T * self.inverse
 
 
+class ShiftedFactor:
+    """The matrix S + m m', S factored, where m is so long that S would be lost in the sum.
+
+    Parameters
+    ----------
+    factor : Factor of S, not singular
+    mean : float64 (columns,), m
+
+    Attributes
+    ----------
+    rcond : float, that of S
+    """
+
+    is_singular = False
+    n_left_out = 0
+
+    def __init__(self, factor, mean):
+        self.rcond, self._factor, self._mean = factor.rcond, factor, mean
+        self._solved = factor.solve(mean[None])[0]
+        self._along = mean @ self._solved
+
+    def solve(self, right):
+        """The solution for right sides (targets, columns), of the same shape; by Sherman and Morrison."""
+        found = self._factor.solve(right)
+        return found - np.outer(found @ self._mean / (1 + self._along), self._solved)
+
+    def explained(self, right):
+        """Right sides, all of which the matrix spans."""
+        return right
+
+    def least_norm(self, solution):
+        """Solutions, of which there is one each."""
+        return solution
+
+    def square_root(self, right):
+        """R of R'R = the matrix, and t (targets, rows of R) of R't = right; R has a row more than columns."""
+        along = self.solve(right) @ self._mean
+        root, solved = self._factor.square_root(right - np.outer(along, self._mean))
+        return np.vstack([root, self._mean]), np.column_stack([solved, along])
+
+
 def is_positive_definite(matrix):
     """Whether a symmetric matrix has a Cholesky factor in float64."""
     return _upper_cholesky(matrix) is not None

@@ -156,7 +156,15 @@ class Quadratic:
 
     def matrix(self):
         """Second moments of the scaled columns, plus ridge, less the compensation, float64 (columns, columns)."""
-        matrix = self.problem.dense_curvature() + self.lift @ self.lift.T
+        return self._with_penalty(self.problem.dense_curvature())
+
+    def matrix_about_mean(self):
+        """The same with second moments about the columns' means, and what is missing: m of that plus m m'."""
+        problem = self.problem
+        return self._with_penalty(problem.curvature_about_mean()), (problem.mean - problem.centre) * problem.unit
+
+    def _with_penalty(self, moments):
+        matrix = moments + self.lift @ self.lift.T
         matrix[np.diag_indices_from(matrix)] += self.ridge - self.noise
         return matrix
 

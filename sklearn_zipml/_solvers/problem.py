@@ -51,7 +51,8 @@ class Problem:
 
     Attributes
     ----------
-    centre, unit, variance : float64 (n_features,); centre and variance in grid steps
+    centre, mean, unit, variance : float64 (n_features,); centre, mean and variance in grid steps
+    is_far : bool, whether an uncentred column varies by next to nothing beside its mean
     diagonal : float64 (n_features,), that of the scaled second-moment matrix
     weights : float64 (slots,), or float32 of many rows, mean one, or empty
     """
@@ -71,7 +72,10 @@ class Problem:
         self.offset, self.step = matrix.offset, matrix.step
         mean, deviation, self.variance = self._statistics()
         self.centre = mean if centred else -self.offset / self.step
-        _warn_far(np.flatnonzero((deviation > 0) & (np.abs(mean - self.centre) > FAR * deviation)))
+        self.mean = mean
+        far = np.flatnonzero((deviation > 0) & (np.abs(mean - self.centre) > FAR * deviation))
+        self.is_far = bool(far.size)
+        _warn_far(far)
         low, high = np.asarray(matrix.low, dtype=np.float64), np.asarray(matrix.high, dtype=np.float64)
         spread = np.maximum(np.abs(low - self.centre), np.abs(high - self.centre))
         about = np.hypot(deviation, mean - self.centre)
@@ -238,35 +242,40 @@ class Problem:
 
         return lambda first, last: passes.products(squares, z, first, last, 1)
 
-    def scaled_block(self, first, last):
-        """Scaled rows of tiles first..last-1 times the root of their weights, float64."""
+    def scaled_block(self, first, last, centre=None):
+        """Scaled rows of tiles first..last-1, less a centre, times the root of their weights, float64."""
+        centre = self.centre if centre is None else centre
         if self.tiles.width == kernels.FLOAT_WIDTH:
             rows = self.tiles.floats[first:last, : self.d].transpose(0, 2, 1).reshape(-1, self.d)
             rows = rows[: self.n - first * kernels.TILE_ROWS]
         else:
             rows = self.tiles.positions(first, last)
-        rows = (rows - self.centre) * self.unit
+        rows = (rows - centre) * self.unit
         return rows * np.sqrt(self.unit_weights(first, last)[: len(rows)])[:, None] if len(self.weights) else rows
 
     def dense_curvature(self, last=None):
         """H of tiles 0..last-1 as a float64 array; that of all is kept."""
         if last is not None and last < self.tiles.n_tiles:
-            return self._gram(last)
+            return self._gram(last, self.centre)
         if self._dense is None:
-            self._dense = self._gram(self.tiles.n_tiles)
+            self._dense = self._gram(self.tiles.n_tiles, self.centre)
         return self._dense
 
-    def _gram(self, last):
+    def curvature_about_mean(self):
+        """Second moments of the scaled columns about their means, float64 (columns, columns)."""
+        return self._gram(self.tiles.n_tiles, self.mean)
+
+    def _gram(self, last, centre):
         weights = self._integer_weights()
         if self.tiles.width < kernels.FLOAT_WIDTH and (weights is not None or not len(self.weights)):
-            moments = second_moments(self.tiles, last, self.centre, self.threads, weights)
+            moments = second_moments(self.tiles, last, centre, self.threads, weights)
             moments *= self.unit  # in place: matrices of many columns take long to get memory for
             moments *= self.unit[:, None]
             return moments
         gram, total = np.zeros((self.d, self.d)), self.unit_weights(0, last).sum()
         chunk = max(1, (1 << 22) // (kernels.TILE_ROWS * 8 * max(1, self.d)))
         for first in range(0, last, chunk):
-            block = self.scaled_block(first, min(first + chunk, last))
+            block = self.scaled_block(first, min(first + chunk, last), centre)
             gram += block.T @ block
         return gram / total
 
