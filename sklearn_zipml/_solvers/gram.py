@@ -23,8 +23,8 @@ MOST_TOTAL = 1 << 46
 MOST_SQUARES = 1 << 60
 # Values of rows that are unpacked at a time.
 ROW_BLOCK_VALUES = 1 << 22
-# Rows whose products with others are made at a time.
-ROW_BLOCK = 1 << 10
+# Bytes that rows whose products with others are made at a time have for each column: parts of a second.
+ROW_BLOCK_BYTES = 1 << 14
 
 
 def position_sums(tiles, first, last, threads, weights=None):
@@ -117,12 +117,13 @@ def row_gram(tiles, centre, unit, dtype=np.float64, threads=1):
     n, d = tiles.n_rows, tiles.n_columns
     out = np.zeros((n, n))
     columns = max(16, ROW_BLOCK_VALUES // max(1, n) // 16 * 16)
+    at_once = ROW_BLOCK_BYTES // np.dtype(dtype).itemsize
     for first in range(0, d if n else 0, columns):
         block = _scaled_columns(tiles, slice(first, min(d, first + columns)), centre, unit, dtype, threads)
         # the lower triangle, some rows of it at a time: NumPy's product lets other threads and signals come between,
         # and makes half of one that is symmetric
-        for start in range(0, n, ROW_BLOCK):
-            rows, before = slice(start, min(n, start + ROW_BLOCK)), slice(start)
+        for start in range(0, n, at_once):
+            rows, before = slice(start, min(n, start + at_once)), slice(start)
             out[rows, rows] += block[rows] @ block[rows].T
             poll()
             if start:
