@@ -36,6 +36,15 @@ def plain_regressor(model):
     return with_coefficients(plain, model)
 
 
+def searched_regressor(search):
+    """The scikit-learn regressor of a fitted ZipMLRegressorCV; see its to_sklearn."""
+    check_is_fitted(search)
+    shared = {"fit_intercept": search.fit_intercept}
+    is_penalised = np.any(np.asarray(search.alpha_) > 0)
+    plain = Ridge(alpha=search._total_weight * search.alpha_, **shared) if is_penalised else LinearRegression(**shared)
+    return with_coefficients(plain, search)
+
+
 def plain_classifier(model):
     """The scikit-learn classifier of a fitted ZipMLLSSVC; see its to_sklearn."""
     check_is_fitted(model)
@@ -54,9 +63,10 @@ def plain_classifier(model):
 
 
 def ridge_classifier(model):
-    """The same decisions as a RidgeClassifier, whatever the penalty was."""
+    """The same decisions as a RidgeClassifier, whatever the penalty was; of a search, with the C that it chose."""
     check_is_fitted(model)
-    plain = RidgeClassifier(alpha=1 / model.C, fit_intercept=model.fit_intercept, class_weight=model.class_weight)
+    C = model.C_ if hasattr(model, "C_") else model.C
+    plain = RidgeClassifier(alpha=1 / C, fit_intercept=model.fit_intercept, class_weight=model.class_weight)
     # what its fit makes, and its predict takes the classes from
     plain._label_binarizer = LabelBinarizer(neg_label=-1, pos_label=1).fit(model.classes_)
     if not hasattr(plain, "classes_"):  # a property of it before scikit-learn 1.9

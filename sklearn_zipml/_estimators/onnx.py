@@ -3,10 +3,12 @@
 from sklearn.linear_model import Ridge
 
 from .classifier import ZipMLLSSVC
+from .classifier_cv import ZipMLLSSVCCV
 from .export import logistic_regression, ridge_classifier, with_coefficients
 from .logistic import ZipMLLogisticRegression
 from .quantizer import DoubleSamplingQuantizer
 from .regressor import ZipMLRegressor
+from .regressor_cv import ZipMLRegressorCV
 
 
 def register_onnx_converters() -> None:
@@ -58,18 +60,20 @@ def register_onnx_converters() -> None:
             "register_onnx_converters needs skl2onnx; install it with: pip install 'sklearn_zipml[onnx]'"
         ) from error
 
-    update_registered_converter(
-        ZipMLRegressor, "ZipMLRegressor", calculate_linear_regressor_output_shapes, _convert_regressor
-    )
-    update_registered_converter(
-        ZipMLLSSVC,
-        "ZipMLLSSVC",
-        calculate_linear_classifier_output_shapes,
-        _convert_classifier,
-        parser=_parse_classifier,
-        # what pipelines and ensembles set for any classifier; scores are raw, and an array, in any case
-        options={"nocl": [True, False], "raw_scores": [True, False], "zipmap": [True, False, "columns"]},
-    )
+    for regressor in (ZipMLRegressor, ZipMLRegressorCV):
+        update_registered_converter(
+            regressor, regressor.__name__, calculate_linear_regressor_output_shapes, _convert_regressor
+        )
+    for classifier in (ZipMLLSSVC, ZipMLLSSVCCV):
+        update_registered_converter(
+            classifier,
+            classifier.__name__,
+            calculate_linear_classifier_output_shapes,
+            _convert_classifier,
+            parser=_parse_classifier,
+            # what pipelines and ensembles set for any classifier; scores are raw, and an array, in any case
+            options={"nocl": [True, False], "raw_scores": [True, False], "zipmap": [True, False, "columns"]},
+        )
     update_registered_converter(
         ZipMLLogisticRegression,
         "ZipMLLogisticRegression",
@@ -88,7 +92,7 @@ def _convert_regressor(scope, operator, container):
 
 
 def _parse_classifier(scope, model, inputs, custom_parsers=None):
-    return _declared(scope, model, inputs, "ZipMLLSSVC", "scores")
+    return _declared(scope, model, inputs, type(model).__name__, "scores")
 
 
 def _parse_logistic(scope, model, inputs, custom_parsers=None):

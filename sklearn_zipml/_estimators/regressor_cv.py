@@ -9,8 +9,10 @@ from typing import Self
 import numpy as np
 from numpy.typing import ArrayLike
 from sklearn.base import RegressorMixin, _fit_context
+from sklearn.linear_model import LinearRegression, Ridge
 
 from .._typing import Levels, Outliers, RandomState, Samples, Sampling
+from .export import searched_regressor
 from .guard import all_or_nothing
 from .regressor import ZipMLRegressor, _attributes, _coefficient_dtype
 from .rounding import number_of_one
@@ -180,6 +182,7 @@ class ZipMLRegressorCV(ScoreOfOwnTarget, RegressorMixin, ZipMLSearch):
         self.alpha_, self.sample_bits_ = np.asarray(alphas)[best] if per_target else alphas[best], model.sample_bits_
         vars(self).update(_attributes(y, coef, intercept, dtype))
         self.rounding_loss_ = number_of_one(losses, y.ndim == 1)
+        self._total_weight = model._total_weight
         return self
 
     def _is_per_target(self, y):
@@ -191,6 +194,33 @@ class ZipMLRegressorCV(ScoreOfOwnTarget, RegressorMixin, ZipMLSearch):
         return self.alpha_per_target and y.ndim > 1
 
     predict = ZipMLRegressor.predict
+
+    def to_sklearn(self) -> LinearRegression | Ridge:
+        """Make a fitted object of scikit-learn that predicts the same and does not need this package.
+
+        A clone of it, fitted to the same rows, comes to the same coefficients but for the rounding.
+
+        Returns
+        -------
+        Ridge or LinearRegression
+            ``Ridge(alpha=W * alpha_)``, W the sum of the weights of the training rows (their number, without weights),
+            with an alpha for every target where they have some of their own; ``LinearRegression`` for ``alpha_=0``.
+
+        Raises
+        ------
+        NotFittedError
+            Before ``fit``.
+
+        Examples
+        --------
+        >>> from sklearn.datasets import load_diabetes
+        >>> from sklearn_zipml import ZipMLRegressorCV
+        >>> X, y = load_diabetes(return_X_y=True)
+        >>> search = ZipMLRegressorCV(alphas=[1e-3, 1e-2], random_state=0).fit(X, y)
+        >>> search.alpha_, search.to_sklearn()
+        (0.001, Ridge(alpha=0.442))
+        """
+        return searched_regressor(self)
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()

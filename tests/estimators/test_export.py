@@ -12,7 +12,7 @@ from sklearn.linear_model import ElasticNet, Lasso, LinearRegression, Ridge, Rid
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from sklearn_zipml import DoubleSamplingQuantizer, ZipMLLSSVC, ZipMLRegressor
+from sklearn_zipml import DoubleSamplingQuantizer, ZipMLLSSVC, ZipMLLSSVCCV, ZipMLRegressor, ZipMLRegressorCV
 
 WEIGHTS = np.tile([1.0, 2.0, 4.0], 100)
 NAMES = np.array(["left", "middle", "right"])
@@ -131,6 +131,35 @@ def test_a_refit_of_the_l1_classifier_minimises_the_same():
     assert_allclose(again.coef_, model.coef_, atol=0.01)
 
 
+@pytest.mark.parametrize("per_target", [False, True])
+@pytest.mark.parametrize("weights", [None, WEIGHTS])
+def test_a_refit_of_the_searched_regressor_minimises_the_same(weights, per_target):
+    """With the penalty that was chosen, or one for every target."""
+    X = rows()
+    y = np.c_[target(X), np.random.default_rng(2).normal(size=300)]
+    search = ZipMLRegressorCV([1e-3, 0.1, 10.0], None, alpha_per_target=per_target, random_state=0)
+    plain = search.fit(X, y, weights).to_sklearn()
+    assert np.size(plain.alpha) == (2 if per_target else 1)
+    assert_exported(search, plain, X)
+    assert_allclose(plain.predict(X), search.predict(X), rtol=1e-12)
+    again = clone(plain).fit(X, y, weights)
+    assert_allclose(again.coef_, search.coef_, rtol=1e-6, atol=1e-9)
+    nothing = ZipMLRegressorCV([0.0], None, random_state=0).fit(X, y[:, 0])
+    assert_allclose(clone(nothing.to_sklearn()).fit(X, y[:, 0]).coef_, nothing.coef_, rtol=1e-6)
+
+
+def test_a_refit_of_the_searched_classifier_minimises_the_same():
+    """That of RidgeClassifier, with the C that was chosen."""
+    X = StandardScaler().fit_transform(rows())
+    y = labels(X)
+    search = ZipMLLSSVCCV([1e-4, 0.01, 1.0], None, class_weight="balanced", random_state=0).fit(X, y)
+    plain = search.to_sklearn()
+    assert_exported(search, plain, X)
+    assert_array_equal(plain.predict(X), search.predict(X))
+    again = clone(plain).fit(X, y)
+    assert_allclose(again.coef_, search.coef_, rtol=1e-5, atol=1e-7)
+
+
 def test_partial_fit_counts_the_rows_of_all_chunks():
     """So alpha is that of all rows."""
     X = rows()
@@ -160,7 +189,7 @@ def test_a_fitted_pipeline_goes_on_without_this_package():
     assert b"zipml" not in pickle.dumps(plain).lower()
 
 
-@pytest.mark.parametrize("model", [ZipMLRegressor(), ZipMLLSSVC()])
+@pytest.mark.parametrize("model", [ZipMLRegressor(), ZipMLLSSVC(), ZipMLRegressorCV(), ZipMLLSSVCCV()])
 def test_unfitted(model):
     """There is nothing to export yet."""
     with pytest.raises(NotFittedError):

@@ -20,7 +20,9 @@ from sklearn_zipml import (
     DoubleSamplingQuantizer,
     ZipMLLogisticRegression,
     ZipMLLSSVC,
+    ZipMLLSSVCCV,
     ZipMLRegressor,
+    ZipMLRegressorCV,
     register_onnx_converters,
 )
 
@@ -59,6 +61,7 @@ MODELS = {
     "columns": make_pipeline(
         ColumnTransformer([("a", StandardScaler(), [0, 1])], remainder="passthrough"), QUANTIZER, REGRESSOR
     ),
+    "its own search": ZipMLRegressorCV([0.01, 0.1], random_state=0),
     "search": GridSearchCV(REGRESSOR, {"sample_bits": [2, 4]}),
     "bagging": BaggingRegressor(REGRESSOR, n_estimators=3, random_state=0),
     "stacking": StackingRegressor([("a", REGRESSOR), ("b", Ridge())], REGRESSOR),
@@ -88,11 +91,12 @@ def test_several_targets(model):
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 @pytest.mark.parametrize("names", [[3, 7], ["no", "yes"], [False, True], [1, 2, 4], ["a", "b", "c"]])
 @pytest.mark.parametrize("head", [[], [StandardScaler(), QUANTIZER]])
-def test_classifiers(head, names, dtype):
+@pytest.mark.parametrize("last", [ZipMLLSSVC(C=0.1, random_state=0), ZipMLLSSVCCV([0.01, 0.1], random_state=0)])
+def test_classifiers(last, head, names, dtype):
     """Labels and scores, of float32 and of float64."""
     X, y = data(dtype)
     labels = np.array(names)[np.digitize(y, np.linspace(-3, 3, len(names) + 1)[1:-1])]
-    model = make_pipeline(*head, ZipMLLSSVC(C=0.1, random_state=0)).fit(X, labels)
+    model = make_pipeline(*head, clone(last)).fit(X, labels)
     found = run(model, X)
     assert list(found) == ["label", "scores"]
     assert_array_equal(found["label"], model.predict(X))
