@@ -72,10 +72,19 @@ ZML_TARGET static void bulk_range(const zml_column_sample *sample, const Histogr
   }
 }
 
-/* The range of levels that leaves outliers apart, not so small that they would be too many steps away; 0 if that does
- * not pay, and otherwise a histogram of it, levels and how many there are. */
+/* Summed variance of rounding to about the best levels: few levels are searched for on some positions only, for it is
+ * compared with another of the same. */
+ZML_TARGET static double about_noise_of(const Histogram *h, int n_levels) {
+  enum { FEW_LEVELS = 16, COARSE = 4 };
+  uint8_t levels[MAX_POSITIONS];
+  const int used = levels_of(h, n_levels, n_levels <= FEW_LEVELS ? COARSE : 1, levels);
+  return noise_of(h, levels, used);
+}
+
+/* Whether it pays to leave outliers apart; then `bulk` is the histogram of a range that does, not so small that they
+ * would be too many steps away. */
 ZML_TARGET static int without_outliers(const zml_column_sample *sample, const Histogram *whole, int n_levels,
-                                       double noise, Histogram *bulk, uint8_t *levels) {
+                                       Histogram *bulk) {
   const double few = floor((double)sample->n * OUTLIER_SHARE);
   double low = sample->low, high = sample->high;
   if (few < 1)
@@ -94,8 +103,6 @@ ZML_TARGET static int without_outliers(const zml_column_sample *sample, const Hi
   fill_histogram(sample->values, sample->n, low, high - low, whole->steps, bulk);
   const double step = bulk->range / bulk->steps, n = (double)sample->n;
   const double deviation = step * deviation_of(n, bulk->sum[bulk->steps + 1], bulk->square);
-  if (noise < LEAST_NOISE * n * deviation * deviation)
-    return 0;
-  const int used = levels_of(bulk, n_levels, levels);
-  return noise_of(bulk, levels, used) <= MOST_LEFT * noise ? used : 0;
+  const double noise = about_noise_of(whole, n_levels);
+  return noise >= LEAST_NOISE * n * deviation * deviation && about_noise_of(bulk, n_levels) <= MOST_LEFT * noise;
 }

@@ -287,13 +287,20 @@ ZML_TARGET static void fill_histogram(const double *values, size_t n, double low
   }
 }
 
-ZML_TARGET static int levels_of(const Histogram *h, int n_levels, uint8_t *levels) {
+/* Levels on every `stride`-th grid position and the last one. */
+ZML_TARGET static int levels_of(const Histogram *h, int n_levels, int stride, uint8_t *levels) {
   /* squares add up to the same whatever the levels, so they are left out */
-  double position[MAX_POSITIONS];
-  const double none[MAX_POSITIONS + 1] = {0};
-  for (int k = 0; k <= h->steps; k++)
-    position[k] = k;
-  return optimal_levels(position, h->count, h->sum, none, h->steps + 1, n_levels, levels);
+  double position[MAX_POSITIONS], count[MAX_POSITIONS], sum[MAX_POSITIONS];
+  const double none[MAX_POSITIONS] = {0};
+  int n = 0;
+  for (int k = 0; n == 0 || position[n - 1] < h->steps; k += stride, n++) {
+    const int at = k < h->steps ? k : h->steps;
+    position[n] = at, count[n] = h->count[at], sum[n] = h->sum[at];
+  }
+  const int used = optimal_levels(position, count, sum, none, n, n_levels, levels);
+  for (int k = 0; k < used; k++)
+    levels[k] = (uint8_t)position[levels[k]];
+  return used;
 }
 
 /* Summed variance of rounding to levels, in squared units of the column. */
@@ -319,15 +326,9 @@ ZML_TARGET static int column_levels(const zml_column_sample *sample, int n_level
   Histogram whole, bulk;
   const Histogram *h = &whole;
   fill_histogram(sample->values, sample->n, low, whole_range, steps, &whole);
-  int used = levels_of(&whole, n_levels, levels);
-  if (sample->spare && !lattice && sample->n) {
-    uint8_t fewer[MAX_POSITIONS];
-    const int found = without_outliers(sample, &whole, n_levels, noise_of(&whole, levels, used), &bulk, fewer);
-    if (found) {
-      memcpy(levels, fewer, (size_t)found);
-      used = found, h = &bulk;
-    }
-  }
+  if (sample->spare && !lattice && sample->n && without_outliers(sample, &whole, n_levels, &bulk))
+    h = &bulk;
+  const int used = levels_of(h, n_levels, 1, levels);
   range[0] = h->low, range[1] = h == &whole ? sample->high : h->low + h->range;
   /* a lattice loses nothing */
   *deviation = lattice ? INFINITY : bulk_deviation(h->count, h->sum, h->square, steps + 1);
