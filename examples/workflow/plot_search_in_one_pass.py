@@ -24,7 +24,7 @@ from sklearn.preprocessing import StandardScaler
 from sklearn_zipml import ZipMLRegressorCV
 
 rng = np.random.default_rng(0)
-images = load_digits().images[rng.integers(0, 1797, 4000)]
+images = load_digits().images[rng.integers(0, 1797, 12_000)]
 angles = rng.uniform(-45, 45, len(images))
 turned = [rotate(image, angle, reshape=False, order=1) for image, angle in zip(images, angles, strict=True)]
 features = make_pipeline(StandardScaler(), RBFSampler(gamma=0.005, n_components=200, random_state=0))
@@ -44,9 +44,9 @@ print(f"chosen: {search.sample_bits_} bits, alpha={search.alpha_:.2g}; RidgeCV: 
 print(f"R2 on new rows: {search.score(X_test, y_test):.4f} and {ridge.score(X_test, y_test):.4f}")
 
 # %%
-# ``cv_results_`` has the names that searches of scikit-learn use. ``mean_test_score`` is minus the mean squared error on
-# held-out rows, less what the rounding of these rows adds to it: the error on rows as they come. What a width costs is
-# read off at its own best penalty, the dots.
+# ``cv_results_`` has the names that searches of scikit-learn use. ``mean_test_score`` is minus the mean squared error
+# on held-out rows, less what the rounding of these rows adds to it: the error on rows as they come. What a width costs
+# is read off at its own best penalty, the dots.
 results = search.cv_results_
 fig, ax = plt.subplots(layout="constrained")
 for width in bits:
