@@ -20,7 +20,7 @@ from .guard import all_or_nothing
 from .labels import check_warm_classes, choose, coded
 from .rounding import number_of_one
 from .score import ScoreOfOwnTarget
-from .validation import check_labels, check_samples_and_target, check_weights, in_units, weights_of_classes
+from .validation import check_labels, check_training_rows, check_weights, in_units, weights_of_classes
 
 MOST_PENALTY = 1e300
 
@@ -230,13 +230,13 @@ class ZipMLLSSVC(ScoreOfOwnTarget, ClassifierMixin, ZipMLModel):
         y : array-like of shape (n_samples,)
             Class labels. May be left out if X is a PackedMatrix with a target.
         sample_weight : array-like of shape (n_samples,) or None, default=None
-            Row weights; rows of weight 0 are left out.
+            Row weights; rows of weight 0 are left out. None for those of a PackedMatrix that has some.
 
         Returns
         -------
         self
         """
-        X, y = check_samples_and_target(self, X, y)
+        X, y, sample_weight = check_training_rows(self, X, y, sample_weight)
         check_classification_targets(y)
         classes, labels = np.unique(y, return_inverse=True)
         weights, unit = in_units(weights_of_classes(self.class_weight, y, check_weights(sample_weight, X)), len(y))
@@ -279,7 +279,7 @@ class ZipMLLSSVC(ScoreOfOwnTarget, ClassifierMixin, ZipMLModel):
         classes : array-like of shape (n_classes,) or None, default=None
             All classes that will ever come; required in the first call, unless ``fit`` came before.
         sample_weight : array-like of shape (n_samples,) or None, default=None
-            Row weights; rows of weight 0 are left out.
+            Row weights; rows of weight 0 are left out. None for those of a PackedMatrix that has some.
 
         Returns
         -------
@@ -297,7 +297,7 @@ class ZipMLLSSVC(ScoreOfOwnTarget, ClassifierMixin, ZipMLModel):
         True
         """
         first = self._moments is None
-        X, y = check_samples_and_target(self, X, y, reset=first)
+        X, y, sample_weight = check_training_rows(self, X, y, sample_weight, reset=first)
         check_classification_targets(y)
         classes = self._incremental_classes(classes, first)
         unknown = np.setdiff1d(y, classes)

@@ -22,7 +22,7 @@ from .handed_over import in_shape
 from .missing_targets import groups_of
 from .rounding import number_of_one
 from .score import ScoreOfOwnTarget
-from .validation import check_samples_and_target, check_weights, in_units
+from .validation import check_training_rows, check_weights, in_units
 
 
 class ZipMLRegressor(ScoreOfOwnTarget, RegressorMixin, ZipMLModel):
@@ -247,14 +247,14 @@ class ZipMLRegressor(ScoreOfOwnTarget, RegressorMixin, ZipMLModel):
         y : array-like of shape (n_samples,) or (n_samples, n_targets)
             Targets. May be left out if X is a PackedMatrix with a target.
         sample_weight : array-like of shape (n_samples,) or None, default=None
-            Row weights; rows of weight 0 are left out.
+            Row weights; rows of weight 0 are left out. None for those of a PackedMatrix that has some.
 
         Returns
         -------
         self
         """
         names = getattr(y, "columns", None)
-        X, y = check_samples_and_target(self, X, y, multi_output=True, y_numeric=True)
+        X, y, sample_weight = check_training_rows(self, X, y, sample_weight, multi_output=True, y_numeric=True)
         weights, unit = in_units(check_weights(sample_weight, X), len(y))
         targets = np.asarray(y, dtype=np.float64, order="C").reshape(len(y), -1)
         dtype = _coefficient_dtype(X)
@@ -292,7 +292,7 @@ class ZipMLRegressor(ScoreOfOwnTarget, RegressorMixin, ZipMLModel):
         y : array-like of shape (n_samples,) or (n_samples, n_targets)
             Targets. May be left out if X is a PackedMatrix with a target.
         sample_weight : array-like of shape (n_samples,) or None, default=None
-            Row weights; rows of weight 0 are left out.
+            Row weights; rows of weight 0 are left out. None for those of a PackedMatrix that has some.
 
         Returns
         -------
@@ -312,7 +312,9 @@ class ZipMLRegressor(ScoreOfOwnTarget, RegressorMixin, ZipMLModel):
         array([1., 2., 3.])
         """
         first = self._moments is None
-        X, y = check_samples_and_target(self, X, y, reset=first, multi_output=True, y_numeric=True)
+        X, y, sample_weight = check_training_rows(
+            self, X, y, sample_weight, reset=first, multi_output=True, y_numeric=True
+        )
         weights, unit = in_units(check_weights(sample_weight, X), len(y), None if first else self._weight_unit)
         targets = np.asarray(y, dtype=np.float64, order="C").reshape(len(y), -1)
         if not first and np.shape(self.coef_)[:-1] != y.shape[1:]:
