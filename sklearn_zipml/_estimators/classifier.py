@@ -26,11 +26,12 @@ MOST_PENALTY = 1e300
 
 
 class ZipMLLSSVC(ScoreOfOwnTarget, ClassifierMixin, ZipMLModel):
-    """Linear least-squares SVM trained by SGD on samples of 1 to 8 bits.
+    """Linear least-squares SVM trained on samples of 1 to 8 bits.
 
-    Minimises, over coefficients w and intercept b, with labels y_i of -1 and 1::
+    Minimises, over coefficients w and intercept b, with f(x) = x' w + b and labels y_i of -1 and 1::
 
-        (1 - l1_ratio) / 2 * ||w||**2 + l1_ratio * ||w||_1 + C / 2 * sum_i weight_i * (1 - y_i * (x_i' w + b))**2,
+        (1 - l1_ratio) / 2 * ||w||**2 + l1_ratio * ||w||_1
+        + C / 2 * sum_i weight_i * (1 - y_i f(x_i))**2,
 
     with l1_ratio zero the objective of ``RidgeClassifier(alpha=1 / C)`` (ZipML, arXiv:1611.05402, least-squares SVM).
     More than two classes are taken one against the rest. :class:`ZipMLRegressor` tells more of common parameters.
@@ -38,8 +39,7 @@ class ZipMLLSSVC(ScoreOfOwnTarget, ClassifierMixin, ZipMLModel):
     Parameters
     ----------
     sample_bits : int from 1 to 8 or None, default=4
-        Bits stored for each value of X. None trains on float32 with the same solver. A :class:`PackedMatrix` wider
-        than this is requantized for training; a narrower one is an error, except that the default takes it as it is.
+        Bits stored for each value of X, see :class:`ZipMLRegressor`. None trains on float32 with the same solver.
     C : float, default=1.0
         Weight of the loss against the penalty on ``coef_``, which is in units of X.
     l1_ratio : float from 0 to 1, default=0.0

@@ -26,17 +26,18 @@ from .validation import check_training_rows, check_weights, in_units
 
 
 class ZipMLRegressor(ScoreOfOwnTarget, RegressorMixin, ZipMLModel):
-    """Ridge regression trained by SGD on samples of 1 to 8 bits.
+    """Ridge regression trained on samples of 1 to 8 bits.
 
-    Minimises, over coefficients w and intercept b::
+    Minimises, over coefficients w and intercept b, with f(x) = x' w + b and W = sum_i weight_i::
 
-        1 / (2 W) * sum_i weight_i * (x_i' w + b - y_i)**2
-            + alpha * (1 - l1_ratio) / 2 * ||w||**2 + alpha * l1_ratio * ||w||_1,       W = sum_i weight_i,
+        1 / (2 W) * sum_i weight_i * (f(x_i) - y_i)**2
+        + alpha * (1 - l1_ratio) / 2 * ||w||**2
+        + alpha * l1_ratio * ||w||_1,
 
     the objective of ``Ridge(alpha=W * alpha)``, or ``ElasticNet(alpha, l1_ratio)`` with an l1 part. The training rows
-    are rounded stochastically to a few levels per column, packed, and dropped; SGD runs on the packed codes (ZipML,
-    arXiv:1611.05402). With the defaults the result is that of full precision on raw, unscaled data: columns are
-    centred and scaled inside the solver, step sizes come from the data. Rows to predict on are never rounded.
+    are rounded stochastically to a few levels per column, packed, and dropped; the model is fitted to the packed codes
+    (ZipML, arXiv:1611.05402). Data may be raw: columns are centred and scaled inside, step sizes come from the data.
+    Rows to predict on are never rounded. What rounding costs at so many bits is told by ``rounding_loss_``.
 
     scikit-learn's callbacks (1.9 and newer, ``set_callbacks``) are told of every epoch, with a model to score, and can
     end the fit.
