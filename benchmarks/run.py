@@ -1,9 +1,10 @@
 """Every speed and memory figure of the project, as ratios measured side by side in one process.
 
-python benchmarks/run.py [--small] [--json FILE] [--rst FILE] [--plot FILE] [--repeats 3]
+python benchmarks/run.py [--small] [--results FILE] [--json FILE] [--rst FILE] [--plot FILE] [--repeats 3]
 
 Peers: scikit-learn; snapml if it can be imported. Times are the best of the repeats. --small takes a few seconds and
-only shows that everything runs. FILE of --rst becomes a results page, FILE of --plot (matplotlib) speed against bits.
+only shows that everything runs. FILE of --rst becomes a results page, FILE of --plot (matplotlib) speed against bits;
+--results takes what an earlier run wrote with --json instead of measuring.
 """
 
 import argparse
@@ -204,15 +205,15 @@ def table(header, rows):
     return "\n".join([*lines, ""])
 
 
-def page(results, intro):
-    """The results as reST: what a user feels first, kernels last."""
+def page(results, image=""):
+    """The results as reST: what a user feels first, kernels and the image of their speed last."""
     n, d = results["shape"]
     parts = [
-        intro,
+        INTRO,
         "Measured on " + ", ".join(f"{k} {v}" for k, v in results["machine"].items()) + ".\n",
         *whole_fits_page(results, f"{n:,} x {d:,}"),
         *searches_page(results, f"{n:,}"),
-        *passes_page(results),
+        *passes_page(results, image),
     ]
     return "\n".join(parts)
 
@@ -236,6 +237,7 @@ def whole_fits_page(results, shape):
          f"{r['peer'] / r['seconds']:.2f}", f"{r['peer_score']:.4f}", f"{r['score']:.4f}"]
         for r in results["shapes"]
     ]  # fmt: skip
+    measured_on = f" Measured on {results['shapes_on']}." if "shapes_on" in results else ""
     return [
         titled(f"Whole fits, {shape} float32"),
         f"Packing included. Speed is that of the fastest of scikit-learn that comes within {FITTED} of the best R².\n",
@@ -243,7 +245,7 @@ def whole_fits_page(results, shape):
         f"Peak memory of a 4-bit fit above X: {results['memory']['peak_mb']:.0f} MB.\n",
         titled("Whole fits beside Ridge, by shape"),
         "Rows x columns [x targets], default fits at 4 bits from float32; Ridge, or RidgeClassifier, by the faster of "
-        "its default solver and ``lsqr``, if that gets there. Below 1, Ridge is faster.\n",
+        f"its default solver and ``lsqr``, if that gets there. Below 1, Ridge is faster.{measured_on}\n",
         table(["shape", "Ridge, seconds", "here, seconds", "times as fast", "Ridge, score", "here, score"], shapes),
     ]
 
@@ -267,7 +269,7 @@ def searches_page(results, rows):
     ]
 
 
-def passes_page(results):
+def passes_page(results, image):
     """Sections on the kernels."""
     rates_rows = [
         [r["columns"], r["bits"], r["batch"], f"{r['rate']:.1f}", f"{r['per_float32']:.1f}", f"{r['per_sgd']:.0f}"]
@@ -280,7 +282,7 @@ def passes_page(results):
     kernels = ", ".join(f"{k} {v:.2f}" for k, v in results["kernels"].items())
     return [
         titled("Pass rates of saga, one thread"),
-        PASSES,
+        PASSES + image,
         table(["columns", "bits", "batch", "G values/s", "x float32", "x SGDRegressor"], rates_rows),
         f"4 bits, batch 64, by instruction set: {kernels} G values/s.\n",
         titled("Two threads, batch 64"),
@@ -314,8 +316,8 @@ def draw(results, path):
 INTRO = """Speed and memory
 ================
 
-Made by ``python benchmarks/run.py --json FILE --rst FILE``. Whole fits and searches take as many threads as the machine
-has, as the peers' BLAS does.
+Whole fits and searches take as many threads as the machine has, as the peers' BLAS does. Numbers are made by ``python
+benchmarks/run.py``, and kept in ``doc/benchmarks/results.json``.
 """
 PASSES = """A pass is one epoch of anchored SAGA with 8 bits for model and gradient: dot products, gradient and step.
 The float32 rate is that of dot product and gradient in NumPy, one BLAS thread, on blocks that stay in cache between the
@@ -323,28 +325,39 @@ two; a loop in C that only waits for memory makes up to twice that. What limits 
 """
 
 
-def main():
-    """Run everything and write what is asked for."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--small", action="store_true")
-    parser.add_argument("--json")
-    parser.add_argument("--rst")
-    parser.add_argument("--plot")
-    parser.add_argument("--repeats", type=int, default=3)
-    options = parser.parse_args()
-    size, repeats = SIZES["small" if options.small else "full"], 1 if options.small else options.repeats
+def measured(small, repeats):
+    """All results."""
+    size = SIZES["small" if small else "full"]
     warnings.simplefilter("ignore", ConvergenceWarning)
     warnings.simplefilter("ignore", RoundingWarning)  # what it costs is in the tables
     results = {"machine": machine(), "shape": size["fit"], "rates": rates(size, repeats)}
     results["kernels"], results["threads"] = kernel_rates(size, repeats), thread_rates(size, repeats)
     results["fits"], results["memory"], results["searches"] = whole_fits(size, repeats)
-    results["shapes"] = shapes_beside_ridge(options.small, repeats)
-    intro = INTRO
+    results["shapes"] = shapes_beside_ridge(small, repeats)
+    return results
+
+
+def main():
+    """Run everything and write what is asked for."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--small", action="store_true")
+    parser.add_argument("--results")
+    parser.add_argument("--json")
+    parser.add_argument("--rst")
+    parser.add_argument("--plot")
+    parser.add_argument("--repeats", type=int, default=3)
+    options = parser.parse_args()
+    if options.results:
+        with open(options.results, encoding="utf-8") as file:
+            results = json.load(file)
+    else:
+        results = measured(options.small, 1 if options.small else options.repeats)
+    image = ""
     if options.plot and options.rst:
-        intro += f"\n.. image:: {os.path.relpath(options.plot, os.path.dirname(options.rst) or '.')}\n"
-    text = page(results, intro)
+        image = f"\n.. image:: {os.path.relpath(options.plot, os.path.dirname(options.rst) or '.')}\n"
+    text = page(results, image)
     print(text)
-    for path, content in ((options.json, json.dumps(results, indent=1)), (options.rst, text)):
+    for path, content in ((options.json, json.dumps(results, indent=1)), (options.rst, text.rstrip())):
         if path:
             with open(path, "w", encoding="utf-8") as file:
                 file.write(content + "\n")

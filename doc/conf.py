@@ -16,6 +16,7 @@ extensions = [
     "matplotlib.sphinxext.plot_directive",
     "myst_parser",
     "numpydoc",
+    "one_title",  # that every page has
     "public_names",
     "source_map",
     "sphinx-mathjax-offline",  # MathJax itself, so that formulas need no network to read either

@@ -4,8 +4,9 @@ Optimal against uniform levels
 
 Evenly spaced levels waste bits on a skewed column: most of them lie where there are no values. With
 ``levels="optimal"``, the default, the levels of each column are placed so that stochastic rounding adds the least
-variance (ZipML, arXiv:1611.05402, section 3). The first and the last stay at the minimum and maximum, so that nothing
-is clipped. :class:`~sklearn_zipml.LevelsDisplay` draws both kinds and says what rounding to them costs.
+variance (ZipML, arXiv:1611.05402, section 3). Nothing is clipped: at most 1 in 288 values lie beyond the first and the
+last of them, and are kept apart as they are (the dots; none with ``outliers="none"``). Uniform levels reach from the
+minimum to the maximum. :class:`~sklearn_zipml.LevelsDisplay` draws both kinds and says what rounding to them costs.
 """
 
 import matplotlib.pyplot as plt
@@ -22,8 +23,8 @@ display.ax_.set_title("A skewed column and its 8 levels at 3 bits")
 plt.show()
 
 # %%
-# Rounding noise costs score. How much depends on the bits: optimal levels need about one bit less. At 1 bit both kinds
-# are the same, the minimum and the maximum.
+# Rounding noise costs score. How much depends on the bits: optimal levels need about one bit less. At 1 bit both
+# kinds are two levels, and differ by what is kept apart.
 ax = None
 for levels, color in (("optimal", "C0"), ("uniform", "C1")):
     model = ZipMLRegressor(levels=levels, random_state=0)

@@ -4,7 +4,7 @@ Weights and rare classes
 
 One row in twenty is positive. Least squares on labels of -1 and 1 then hardly ever says "positive".
 ``class_weight="balanced"`` gives both classes the same weight, as elsewhere in scikit-learn, and ``sample_weight``
-works too. Weights are kept in float32 beside the packed samples: they are never rounded to few bits.
+works too. Weights are kept beside the packed samples, and never rounded to few bits.
 """
 
 import warnings

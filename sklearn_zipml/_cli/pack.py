@@ -10,7 +10,14 @@ from .._progress import progress_bar
 from .._storage.packed_rows import rows_of
 from .rows import names_of, source_of, target_of
 
-PACKING = {"bits": 4, "sampling": "compensated", "levels": "optimal", "draws": 2, "missing": "error"}
+PACKING = {
+    "bits": 4,
+    "sampling": "compensated",
+    "levels": "optimal",
+    "draws": 2,
+    "outliers": "auto",
+    "missing": "error",
+}
 GENOTYPE_BITS = 2
 # A table of levels and statistics, a column at most; and what a file has besides.
 BYTES_BY_COLUMN, BYTES_BY_FILE = 4096, 1 << 16
@@ -31,7 +38,7 @@ def pack(options):
         if options.append:
             packed = PackedMatrix.append(options.output, source, random_state=options.seed, n_jobs=options.jobs)
         else:
-            names = ("sample_bits", "sampling", "levels", "n_draws", "missing")
+            names = ("sample_bits", "sampling", "levels", "n_draws", "outliers", "missing")
             settings = dict(zip(names, (defaults | given).values(), strict=True))
             packed = PackedMatrix.from_chunks(source, **settings, random_state=options.seed, n_jobs=options.jobs)
             packed.save(options.output)
@@ -47,6 +54,7 @@ def described(packed, path):
     """A packed file, as it is told."""
     n, d = packed.shape
     target, size = packed.target, os.path.getsize(path)
+    outliers = rows_of(packed).tiles.outliers
     return {
         "file": os.fspath(path),
         "bytes": size,
@@ -56,9 +64,11 @@ def described(packed, path):
         "sampling": packed.sampling,
         "levels": packed.levels,
         "draws": packed.n_draws,
+        "outliers": 0 if outliers is None else len(outliers),
         "dtype": packed.dtype.name,
         "times_smaller_than_float32": round(4 * n * d / size, 2),
         "target": None if target is None else f"{target.dtype}, shape {target.shape}",
+        "weights": None if packed.sample_weight is None else f"float64, shape {packed.sample_weight.shape}",
         "missing": None if packed.missing_count is None else int(packed.missing_count.sum()),
         "parts": len(rows_of(packed).order.parts),
         "feature_names": None if packed.feature_names is None else list(packed.feature_names),
@@ -102,7 +112,7 @@ def _check_settings(path, given):
     """Refuse settings of packing that are not those of the file that rows are appended to."""
     packed = PackedMatrix.load(path)
     own = {"bits": packed.sample_bits, "sampling": packed.sampling, "levels": packed.levels}
-    own["missing"] = "error"
+    own |= {"missing": "error", "outliers": "auto"}  # what new rows get
     own["draws"] = max(2, packed.n_draws)  # what stands for one draw in the settings of packing
     for name, value in given.items():
         if value != own[name]:

@@ -2,7 +2,7 @@
 
 import argparse
 
-from .._scheme import PLACEMENTS, SAMPLINGS
+from .._scheme import OUTLIERS, PLACEMENTS, SAMPLINGS
 from .._version import __version__
 from .bench import bench
 from .fit import fit
@@ -64,11 +64,13 @@ def _add_pack(command):
     command.add_argument("source", nargs="+", help=SOURCES)
     command.add_argument("-o", "--output", required=True, help="file to write; replaced if it exists")
     _add_target(command)
-    command.add_argument("--columns", help="columns to pack, separated by commas; default: all but the target")
+    command.add_argument("--weight", help="column of a weight for each row (name; number in .npy), which fit takes")
+    command.add_argument("--columns", help="columns to pack, separated by commas; default: all but target and weight")
     _add_csv(command)
     command.add_argument("--bits", type=int, help="bits a value, 1 to 8 (default 4; 2 for genotypes in a .bed file)")
     command.add_argument("--sampling", choices=SAMPLINGS, help="default: compensated")
     command.add_argument("--levels", choices=PLACEMENTS, help="default: optimal")
+    command.add_argument("--outliers", choices=OUTLIERS, help="whether a few values are kept apart (default: auto)")
     command.add_argument("--draws", type=int, help="draws of a value with --sampling double (default 2)")
     command.add_argument(
         "--missing", choices=("error", "mean"), help="what missing values are: an error (default), or column means"
@@ -91,7 +93,9 @@ def _add_fit(command):
     command.add_argument("--tol", type=float, default=1e-4)
     command.add_argument("--test-size", type=float, help="part of the rows to hold out and score, such as 0.2")
     command.add_argument("--test", help="packed file of rows to score")
-    command.add_argument("--weight", help="file of a weight for each row: .npy, or a table of one column")
+    command.add_argument(
+        "--weight", help="file of a weight for each row: .npy, or a table of one column; else those of the file"
+    )
     command.add_argument("-o", "--output", help="JSON file for the coefficients")
     _add_seed(command)
 

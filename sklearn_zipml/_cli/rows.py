@@ -11,6 +11,7 @@ def source_of(options, columns=None, target=None):
     return open_source(
         options.source,
         getattr(options, "y", None),
+        _weight_of(options),
         target=target,
         columns=columns,
         header=options.header,
@@ -23,6 +24,12 @@ def target_of(options):
     """One name for one column, a list for more, None for none."""
     names = None if options.target is None else names_of(options.target, options)
     return names[0] if names is not None and len(names) == 1 else names
+
+
+def _weight_of(options):
+    """The column of the weights, or None."""
+    weight = getattr(options, "weight", None)
+    return None if weight is None else names_of([weight], options)[0]
 
 
 def have_names(options):

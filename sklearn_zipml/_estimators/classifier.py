@@ -20,17 +20,18 @@ from .guard import all_or_nothing
 from .labels import check_warm_classes, choose, coded
 from .rounding import number_of_one
 from .score import ScoreOfOwnTarget
-from .validation import check_labels, check_samples_and_target, check_weights, in_units, weights_of_classes
+from .validation import check_labels, check_training_rows, check_weights, in_units, weights_of_classes
 
 MOST_PENALTY = 1e300
 
 
 class ZipMLLSSVC(ScoreOfOwnTarget, ClassifierMixin, ZipMLModel):
-    """Linear least-squares SVM trained by SGD on samples of 1 to 8 bits.
+    """Linear least-squares SVM trained on samples of 1 to 8 bits.
 
-    Minimises, over coefficients w and intercept b, with labels y_i of -1 and 1::
+    Minimises, over coefficients w and intercept b, with f(x) = x' w + b and labels y_i of -1 and 1::
 
-        (1 - l1_ratio) / 2 * ||w||**2 + l1_ratio * ||w||_1 + C / 2 * sum_i weight_i * (1 - y_i * (x_i' w + b))**2,
+        (1 - l1_ratio) / 2 * ||w||**2 + l1_ratio * ||w||_1
+        + C / 2 * sum_i weight_i * (1 - y_i f(x_i))**2,
 
     with l1_ratio zero the objective of ``RidgeClassifier(alpha=1 / C)`` (ZipML, arXiv:1611.05402, least-squares SVM).
     More than two classes are taken one against the rest. :class:`ZipMLRegressor` tells more of common parameters.
@@ -38,8 +39,7 @@ class ZipMLLSSVC(ScoreOfOwnTarget, ClassifierMixin, ZipMLModel):
     Parameters
     ----------
     sample_bits : int from 1 to 8 or None, default=4
-        Bits stored for each value of X. None trains on float32 with the same solver. A :class:`PackedMatrix` wider
-        than this is requantized for training; a narrower one is an error, except that the default takes it as it is.
+        Bits stored for each value of X, see :class:`ZipMLRegressor`. None trains on float32 with the same solver.
     C : float, default=1.0
         Weight of the loss against the penalty on ``coef_``, which is in units of X.
     l1_ratio : float from 0 to 1, default=0.0
@@ -230,13 +230,13 @@ class ZipMLLSSVC(ScoreOfOwnTarget, ClassifierMixin, ZipMLModel):
         y : array-like of shape (n_samples,)
             Class labels. May be left out if X is a PackedMatrix with a target.
         sample_weight : array-like of shape (n_samples,) or None, default=None
-            Row weights; rows of weight 0 are left out.
+            Row weights; rows of weight 0 are left out. None for those of a PackedMatrix that has some.
 
         Returns
         -------
         self
         """
-        X, y = check_samples_and_target(self, X, y)
+        X, y, sample_weight = check_training_rows(self, X, y, sample_weight)
         check_classification_targets(y)
         classes, labels = np.unique(y, return_inverse=True)
         weights, unit = in_units(weights_of_classes(self.class_weight, y, check_weights(sample_weight, X)), len(y))
@@ -279,7 +279,7 @@ class ZipMLLSSVC(ScoreOfOwnTarget, ClassifierMixin, ZipMLModel):
         classes : array-like of shape (n_classes,) or None, default=None
             All classes that will ever come; required in the first call, unless ``fit`` came before.
         sample_weight : array-like of shape (n_samples,) or None, default=None
-            Row weights; rows of weight 0 are left out.
+            Row weights; rows of weight 0 are left out. None for those of a PackedMatrix that has some.
 
         Returns
         -------
@@ -297,7 +297,7 @@ class ZipMLLSSVC(ScoreOfOwnTarget, ClassifierMixin, ZipMLModel):
         True
         """
         first = self._moments is None
-        X, y = check_samples_and_target(self, X, y, reset=first)
+        X, y, sample_weight = check_training_rows(self, X, y, sample_weight, reset=first)
         check_classification_targets(y)
         classes = self._incremental_classes(classes, first)
         unknown = np.setdiff1d(y, classes)

@@ -19,7 +19,7 @@ from .guard import all_or_nothing
 from .labels import coded
 from .score import ScoreOfOwnTarget
 from .search import SHARED, Plan, SearchData, ZipMLSearch
-from .validation import check_samples_and_target, check_weights, weights_of_classes
+from .validation import check_training_rows, check_weights, weights_of_classes
 
 
 class ZipMLLSSVCCV(ScoreOfOwnTarget, ClassifierMixin, ZipMLSearch):
@@ -149,7 +149,8 @@ class ZipMLLSSVCCV(ScoreOfOwnTarget, ClassifierMixin, ZipMLSearch):
         y : array-like of shape (n_samples,)
             Class labels. May be left out if X is a PackedMatrix with a target.
         sample_weight : array-like of shape (n_samples,) or None, default=None
-            Row weights, of fits and of held-out errors; rows of weight 0 are left out.
+            Row weights, of fits and of held-out errors; rows of weight 0 are left out. None for those of a
+            PackedMatrix that has some.
         **params : dict
             ``groups`` for the splitter; with metadata routing also what splitter and scorer ask for.
 
@@ -157,7 +158,7 @@ class ZipMLLSSVCCV(ScoreOfOwnTarget, ClassifierMixin, ZipMLSearch):
         -------
         self
         """
-        X, y = check_samples_and_target(self, X, y)
+        X, y, sample_weight = check_training_rows(self, X, y, sample_weight)
         check_classification_targets(y)
         weights = weights_of_classes(self.class_weight, y, check_weights(sample_weight, X))
         classes, labels = np.unique(y, return_inverse=True)

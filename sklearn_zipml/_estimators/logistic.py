@@ -34,7 +34,7 @@ from .labels import check_warm_classes, choose
 from .predict import linear_predictions
 from .score import ScoreOfOwnTarget
 from .training_rows import training_rows
-from .validation import check_samples, check_samples_and_target, check_weights, in_units, weights_of_classes
+from .validation import check_samples, check_training_rows, check_weights, in_units, weights_of_classes
 
 _Base = (ScoreOfOwnTarget, ClassifierMixin, StableState, CheckedParameters, DocumentationLink, CallbackSupportMixin)
 
@@ -197,14 +197,14 @@ class ZipMLLogisticRegression(*_Base, BaseEstimator):
         y : array-like of shape (n_samples,)
             Class labels. May be left out if X is a PackedMatrix with a target.
         sample_weight : array-like of shape (n_samples,) or None, default=None
-            Row weights; rows of weight 0 are left out.
+            Row weights; rows of weight 0 are left out. None for those of a PackedMatrix that has some.
 
         Returns
         -------
         self
         """
         self._check_combination()
-        X, y = check_samples_and_target(self, X, y)
+        X, y, sample_weight = check_training_rows(self, X, y, sample_weight)
         check_classification_targets(y)
         weights = check_weights(sample_weight, X)
         classes, numbers = np.unique(y, return_inverse=True)

@@ -22,21 +22,22 @@ from .handed_over import in_shape
 from .missing_targets import groups_of
 from .rounding import number_of_one
 from .score import ScoreOfOwnTarget
-from .validation import check_samples_and_target, check_weights, in_units
+from .validation import check_training_rows, check_weights, in_units
 
 
 class ZipMLRegressor(ScoreOfOwnTarget, RegressorMixin, ZipMLModel):
-    """Ridge regression trained by SGD on samples of 1 to 8 bits.
+    """Ridge regression trained on samples of 1 to 8 bits.
 
-    Minimises, over coefficients w and intercept b::
+    Minimises, over coefficients w and intercept b, with f(x) = x' w + b and W = sum_i weight_i::
 
-        1 / (2 W) * sum_i weight_i * (x_i' w + b - y_i)**2
-            + alpha * (1 - l1_ratio) / 2 * ||w||**2 + alpha * l1_ratio * ||w||_1,       W = sum_i weight_i,
+        1 / (2 W) * sum_i weight_i * (f(x_i) - y_i)**2
+        + alpha * (1 - l1_ratio) / 2 * ||w||**2
+        + alpha * l1_ratio * ||w||_1,
 
     the objective of ``Ridge(alpha=W * alpha)``, or ``ElasticNet(alpha, l1_ratio)`` with an l1 part. The training rows
-    are rounded stochastically to a few levels per column, packed, and dropped; SGD runs on the packed codes (ZipML,
-    arXiv:1611.05402). With the defaults the result is that of full precision on raw, unscaled data: columns are
-    centred and scaled inside the solver, step sizes come from the data. Rows to predict on are never rounded.
+    are rounded stochastically to a few levels per column, packed, and dropped; the model is fitted to the packed codes
+    (ZipML, arXiv:1611.05402). Data may be raw: columns are centred and scaled inside, step sizes come from the data.
+    Rows to predict on are never rounded. What rounding costs at so many bits is told by ``rounding_loss_``.
 
     scikit-learn's callbacks (1.9 and newer, ``set_callbacks``) are told of every epoch, with a model to score, and can
     end the fit.
@@ -247,14 +248,14 @@ class ZipMLRegressor(ScoreOfOwnTarget, RegressorMixin, ZipMLModel):
         y : array-like of shape (n_samples,) or (n_samples, n_targets)
             Targets. May be left out if X is a PackedMatrix with a target.
         sample_weight : array-like of shape (n_samples,) or None, default=None
-            Row weights; rows of weight 0 are left out.
+            Row weights; rows of weight 0 are left out. None for those of a PackedMatrix that has some.
 
         Returns
         -------
         self
         """
         names = getattr(y, "columns", None)
-        X, y = check_samples_and_target(self, X, y, multi_output=True, y_numeric=True)
+        X, y, sample_weight = check_training_rows(self, X, y, sample_weight, multi_output=True, y_numeric=True)
         weights, unit = in_units(check_weights(sample_weight, X), len(y))
         targets = np.asarray(y, dtype=np.float64, order="C").reshape(len(y), -1)
         dtype = _coefficient_dtype(X)
@@ -292,7 +293,7 @@ class ZipMLRegressor(ScoreOfOwnTarget, RegressorMixin, ZipMLModel):
         y : array-like of shape (n_samples,) or (n_samples, n_targets)
             Targets. May be left out if X is a PackedMatrix with a target.
         sample_weight : array-like of shape (n_samples,) or None, default=None
-            Row weights; rows of weight 0 are left out.
+            Row weights; rows of weight 0 are left out. None for those of a PackedMatrix that has some.
 
         Returns
         -------
@@ -312,7 +313,9 @@ class ZipMLRegressor(ScoreOfOwnTarget, RegressorMixin, ZipMLModel):
         array([1., 2., 3.])
         """
         first = self._moments is None
-        X, y = check_samples_and_target(self, X, y, reset=first, multi_output=True, y_numeric=True)
+        X, y, sample_weight = check_training_rows(
+            self, X, y, sample_weight, reset=first, multi_output=True, y_numeric=True
+        )
         weights, unit = in_units(check_weights(sample_weight, X), len(y), None if first else self._weight_unit)
         targets = np.asarray(y, dtype=np.float64, order="C").reshape(len(y), -1)
         if not first and np.shape(self.coef_)[:-1] != y.shape[1:]:

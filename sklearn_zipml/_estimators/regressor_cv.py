@@ -18,7 +18,7 @@ from .regressor import ZipMLRegressor, _attributes, _coefficient_dtype
 from .rounding import number_of_one
 from .score import ScoreOfOwnTarget
 from .search import SHARED, Plan, SearchData, ZipMLSearch
-from .validation import check_samples_and_target, check_weights
+from .validation import check_training_rows, check_weights
 
 
 class ZipMLRegressorCV(ScoreOfOwnTarget, RegressorMixin, ZipMLSearch):
@@ -150,7 +150,8 @@ class ZipMLRegressorCV(ScoreOfOwnTarget, RegressorMixin, ZipMLSearch):
         y : array-like of shape (n_samples,) or (n_samples, n_targets)
             Targets. May be left out if X is a PackedMatrix with a target.
         sample_weight : array-like of shape (n_samples,) or None, default=None
-            Row weights, of fits and of held-out errors; rows of weight 0 are left out.
+            Row weights, of fits and of held-out errors; rows of weight 0 are left out. None for those of a
+            PackedMatrix that has some.
         **params : dict
             ``groups`` for the splitter; with metadata routing also what splitter and scorer ask for.
 
@@ -158,7 +159,7 @@ class ZipMLRegressorCV(ScoreOfOwnTarget, RegressorMixin, ZipMLSearch):
         -------
         self
         """
-        X, y = check_samples_and_target(self, X, y, multi_output=True, y_numeric=True)
+        X, y, sample_weight = check_training_rows(self, X, y, sample_weight, multi_output=True, y_numeric=True)
         weights, dtype = check_weights(sample_weight, X), _coefficient_dtype(X)
         targets = np.asarray(y, dtype=np.float64, order="C").reshape(len(y), -1)
         data = SearchData(X, y, targets, weights, sample_weight)

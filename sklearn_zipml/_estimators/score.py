@@ -30,7 +30,7 @@ class ScoreOfOwnTarget:
         y : array-like of shape (n_samples,) or (n_samples, n_targets), or None, default=None
             True targets. May be left out if X is a PackedMatrix with a target.
         sample_weight : array-like of shape (n_samples,) or None, default=None
-            Row weights.
+            Row weights; None for none, also where a PackedMatrix brings some along.
 
         Returns
         -------

@@ -62,6 +62,15 @@ def check_samples_and_target(estimator, X, y, reset=True, **y_params):
     return X, _known_target(y, **y_params)
 
 
+def check_training_rows(estimator, X, y, sample_weight, reset=True, **y_params):
+    """The same with weights: of a PackedMatrix, which then has none, those that it brought along if none are given."""
+    X, y = check_samples_and_target(estimator, X, y, reset, **y_params)
+    if isinstance(X, PackedMatrix) and X.sample_weight is not None:
+        X, own = X.with_sample_weight(None), X.sample_weight
+        sample_weight = own if sample_weight is None else sample_weight
+    return X, y, sample_weight
+
+
 def _known_target(y, y_numeric=False, **_):
     """The target, if it is all known: scikit-learn takes times for numbers, and the lack of one for a very low one."""
     if y.dtype.kind in "mM" and y_numeric:

@@ -50,7 +50,9 @@ def cross_validate_widths(steps, X, y, *, bits, cv, scoring, n_jobs, groups=None
     results = Parallel(n_jobs=n_jobs)(
         delayed(_score_fold)(steps, settings, scorer, X, y, train, test) for train, test in folds.split(X, y, groups)
     )
-    return _cv_results(steps.param, settings, *np.moveaxis(np.array(results), -1, 0))
+    scores, *others = np.moveaxis(np.array(results), -1, 0)
+    _require_numbers(steps.param, settings, scores)
+    return _cv_results(steps.param, settings, scores, *others)
 
 
 def target_of(X, y):
@@ -156,6 +158,15 @@ def _score_fold(steps, settings, scorer, X, y, train, test):
         loss = np.mean(getattr(model, "rounding_loss_", np.nan))
         rows.append((scorer(model, X_test, y_test), seconds, model.sample_nbytes_, model.n_iter_, loss))
     return rows
+
+
+def _require_numbers(param, settings, scores):
+    """Refuse scores that nothing can be compared with: of targets whose squares leave the range, say."""
+    for fold, setting in np.argwhere(~np.isfinite(scores)):
+        raise ValueError(
+            f"The score of {param}={settings[setting]} in fold {fold} is {scores[fold, setting]}: rescale y, or choose "
+            "folds or a scoring whose scores are finite."
+        )
 
 
 def _cv_results(param, settings, scores, seconds, nbytes, epochs, losses):

@@ -27,7 +27,8 @@ class LevelsDisplay:
         The column.
     levels : dict of arrays of shape (n_levels,)
         Levels in ascending order, by what they are called, for example "optimal" and "uniform". Those of the first
-        entry are drawn through the histogram, too.
+        entry are drawn through the histogram, too. Values that lie beyond the first and the last are outliers, which
+        are kept apart as they are (``outliers="auto"``), and drawn as dots in the row of levels.
     name : str, default="Value"
         Name of the column.
 
@@ -44,6 +45,10 @@ class LevelsDisplay:
         The histogram.
     lines_ : dict of matplotlib LineCollection
         Levels by kind.
+    outliers_ : dict of arrays
+        Values that are kept apart by kind, where there are some.
+    points_ : dict of matplotlib Line2D
+        Their dots.
 
     Examples
     --------
@@ -195,7 +200,7 @@ class LevelsDisplay:
         self.figure_ = self.ax_.figure
         hist = style(Patch, {"color": "0.8"}, hist_kw)
         counts, _, self.bars_ = self.ax_.hist(self.values, bins=bins, **hist)
-        self.variances_, self.lines_ = {}, {}
+        self.variances_, self.lines_, self.outliers_, self.points_ = {}, {}, {}, {}
         for row, kind in enumerate(self.levels):
             self._plot_levels(row, kind, counts.max(), level_kw)
         rows = len(self.levels) * (STRIP + GAP) + STRIP * (len(self.levels) + 1)  # of levels and of the legend
@@ -209,10 +214,16 @@ class LevelsDisplay:
 
         places, color = self.levels[kind], COLORS[row % len(COLORS)]
         self.variances_[kind] = rounding_variance(self.values, places)
+        outside = self.values[(self.values < places[0]) | (self.values > places[-1])]
         label = f"{kind}: rounding adds {percent(self.variances_[kind])} of the variance"
+        label += f", {len(outside)} kept apart" if len(outside) else ""
         mark = style(LineCollection, {"color": color, "linewidth": 2, "label": label}, level_kw)
         low = 1 + GAP + row * (STRIP + GAP)
         self.lines_[kind] = self.ax_.vlines(places, low * top, (low + STRIP) * top, **mark)
+        if len(outside):
+            self.outliers_[kind] = outside
+            height = np.full(len(outside), (low + STRIP / 2) * top)
+            (self.points_[kind],) = self.ax_.plot(outside, height, ".", color=color, markersize=3)
         if row == 0:
             self.ax_.vlines(places, 0, low * top, color=color, linewidth=0.8, alpha=0.6)
 

@@ -26,6 +26,7 @@ class PackedFiles:
         y: ArrayLike | None = None,
         *,
         target: object = None,
+        sample_weight: ArrayLike | str | None = None,
         columns: list | None = None,
         header: bool | None = None,
         delimiter: str | None = None,
@@ -65,17 +66,20 @@ class PackedFiles:
               rows, columns count a variant's first allele. ``sample_bits=2`` holds them without loss. Phenotypes of the
               ``.fam`` file are the target, where there are some and ``y`` brings no others.
             - A pyarrow table, dataset or Parquet file; a pandas or polars data frame, a polars LazyFrame.
-            - A PackedMatrix, whose rounding errors add to the new ones, and whose target and names come along; to round
-              it to fewer bits, ``requantize`` is the shorter way.
-            - An iterable of chunks, each one of the above or a pair of it and its target, or a callable that returns
-              such an iterable and can be called twice.
+            - A PackedMatrix, whose rounding errors add to the new ones, and whose target, weights and names come along;
+              to round it to fewer bits, ``requantize`` is the shorter way.
+            - An iterable of chunks, each one of the above, a pair of it and its target, or these and its weights; or a
+              callable that returns such an iterable and can be called twice.
         y : array-like of shape (n_samples,) or (n_samples, n_targets), path or None, default=None
             Target that is not in the source, to take along; or the path of a ``.npy`` file or a table of it. For
             genotypes a text file with a column ``IID`` is matched to the samples by their ids.
         target : str, int, list or None, default=None
             Column or columns of the source that are the target, by name or, in arrays, by index.
+        sample_weight : array-like of shape (n_samples,), str, int or None, default=None
+            Weights of the rows to take along, or the column of the source that holds them, by name or, in arrays, by
+            index. ``fit`` takes them where it is given none. Levels and rounding do not depend on them.
         columns : list or None, default=None
-            Columns of the source to pack, by name or index; None for all but the target.
+            Columns of the source to pack, by name or index; None for all but target and weights.
         header : bool or None, default=None
             Whether CSV files begin with names. Columns without names are numbered from 0. None takes the first line for
             names, and is an error where it looks like a row of numbers.
@@ -109,7 +113,7 @@ class PackedFiles:
         Returns
         -------
         PackedMatrix
-            With ``target`` and ``feature_names``, where the source has them.
+            With ``target``, ``sample_weight`` and ``feature_names``, where the source has them.
 
         Raises
         ------
@@ -145,10 +149,9 @@ class PackedFiles:
         from .._sources.source import open_source
 
         check_parameters({"progress": ["boolean"]}, {"progress": progress}, "PackedMatrix.from_chunks")
-        names = {"target": target, "columns": columns}
         fills = "mean" in (missing, getattr(quantizer, "missing", None))
-        reading = {"header": header, "delimiter": delimiter, "transform": transform, "missing": fills}
-        source = open_source(source, y, **names, **reading)
+        reading = {"target": target, "columns": columns, "header": header, "delimiter": delimiter}
+        source = open_source(source, y, sample_weight, **reading, transform=transform, missing=fills)
         scheme = None
         if quantizer is None:
             kind = {"sample_bits": sample_bits, "sampling": sampling, "levels": levels, "n_draws": n_draws}
@@ -160,7 +163,7 @@ class PackedFiles:
             return cls._of(pack_chunks(source, scheme, quantizer, random_state, n_jobs, missing == "mean"))
 
     def save(self, path: str | PathLike) -> None:
-        """Write the matrix to a file, with its target and names; the format is told in doc/file_format.rst.
+        """Write the matrix to a file, with its target, weights and names; the format is told in doc/file_format.rst.
 
         The file is written beside its place under another name, flushed to the disk and renamed: whatever happens,
         there is the old file or the new one. A process that is killed leaves ``.<name>-*.tmp`` behind.
@@ -214,8 +217,8 @@ class PackedFiles:
             whatever reads the rows of a file that was cut ends in a ValueError, or, if it was reading them at that
             moment, in the death of the process by SIGBUS.
         verify : bool or None, default=None
-            Whether the checksums of tiles and target are checked, which reads them whole; None for where they are
-            read anyway (``mmap=False``). Header, metadata, levels and statistics are always checked.
+            Whether the checksums of tiles, target and weights are checked, which reads them whole; None for where they
+            are read anyway (``mmap=False``). Header, metadata, levels and statistics are always checked.
 
         Returns
         -------
@@ -260,6 +263,7 @@ class PackedFiles:
         y: ArrayLike | None = None,
         *,
         target: object = None,
+        sample_weight: ArrayLike | str | None = None,
         columns: list | None = None,
         header: bool | None = None,
         delimiter: str | None = None,
@@ -282,8 +286,10 @@ class PackedFiles:
             Their target, if it is not in the source; they must have one if the file has.
         target : str, int, list or None, default=None
             Column or columns of the source that are the target.
+        sample_weight : array-like of shape (n_samples,), str, int or None, default=None
+            Their weights, or the column that holds them; they must have some if the file has, and none if it has none.
         columns : list or None, default=None
-            Columns of the source to pack; None for all but the target.
+            Columns of the source to pack; None for all but target and weights.
         header : bool or None, default=None
             Whether CSV files begin with names, as for :meth:`from_chunks`.
         delimiter : str or None, default=None
@@ -301,7 +307,7 @@ class PackedFiles:
         Raises
         ------
         ValueError
-            If the file cannot be read, or the rows do not go with it: their columns, names, or target.
+            If the file cannot be read, or the rows do not go with it: their columns, names, target or weights.
 
         Warns
         -----
@@ -330,6 +336,7 @@ class PackedFiles:
         from .._seeds import seed_of
         from .._sources.source import open_source
 
-        source = open_source(source, y, target=target, columns=columns, header=header, delimiter=delimiter)
+        reading = {"target": target, "columns": columns, "header": header, "delimiter": delimiter}
+        source = open_source(source, y, sample_weight, **reading)
         append(path, source, seed_of(random_state, "PackedMatrix.append"), n_jobs)
         return cls.load(path)

@@ -2,23 +2,22 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
-from numpy.typing import ArrayLike, DTypeLike
+from numpy.typing import DTypeLike
 
 from .._state import check_format
 from .._storage.columns import take_columns
-from .._storage.constant import kept, owned
+from .._storage.constant import kept
 from .._storage.decode import decode, decode_for_others, positions_by_row
 from .._storage.indexing import indices_of, is_whole, pairs, split_key
 from .._storage.mapped_file import received
 from .._storage.packed_rows import ARRAYS, PackedRows
 from .._storage.take import take
-from .._storage.targets import check_target
 from .._storage.valid_parts import SCHEME_PARTS, InvalidParts, checked_parts
 from .._underflow import underflow_is_zero
+from .beside import PackedBeside
 from .codes import PackedCodes
 from .files import PackedFiles
 from .joins import PackedJoins
@@ -26,11 +25,11 @@ from .joins import PackedJoins
 if TYPE_CHECKING:
     from .._typing import Outliers, RandomState
 
-FORMAT = 4
+FORMAT = 5
 ROWS_AT_ONCE = 4096  # that an iterator decodes, and that are compared
 
 
-class PackedMatrix(PackedFiles, PackedCodes, PackedJoins):
+class PackedMatrix(PackedFiles, PackedCodes, PackedJoins, PackedBeside):
     """Matrix of shape (n_samples, n_features) whose values are codes of 1 to 8 bits, in tiles of 64 rows.
 
     Made by :class:`DoubleSamplingQuantizer` (``fit_transform`` or ``quantize``), by :meth:`from_chunks` out of data
@@ -54,6 +53,8 @@ class PackedMatrix(PackedFiles, PackedCodes, PackedJoins):
     nbytes : int, memory of everything the container holds, in bytes
     target : array of shape (n_samples,) or (n_samples, n_targets), or None
         Targets taken along, in the order of rows; estimators train on them when ``fit`` is given none.
+    sample_weight : array of shape (n_samples,) or None
+        Weights taken along, in the order of rows; estimators train with them when ``fit`` is given none.
     feature_names : tuple of str, or None
         Names of the columns, where the source had names.
 
@@ -136,21 +137,8 @@ class PackedMatrix(PackedFiles, PackedCodes, PackedJoins):
     # What numpy and scikit-learn ask of an array
 
     @property
-    def target(self) -> np.ndarray | None:
-        """Targets taken along, in the order of rows, (n_samples,) or (n_samples, n_targets); or None.
-
-        Examples
-        --------
-        >>> import numpy as np
-        >>> from sklearn_zipml import PackedMatrix
-        >>> PackedMatrix.from_chunks(np.eye(3), np.arange(3.0), random_state=0).target
-        array([0., 1., 2.])
-        """
-        return self._rows.whole_target()
-
-    @property
     def nbytes(self) -> int:
-        """Memory of everything the container holds: tiles, level tables, per-column statistics, target; in bytes.
+        """Memory of everything the container holds: tiles, level tables, statistics, target, weights; in bytes.
 
         Rows that were taken out of another container may add 4 bytes each, for their order.
 
@@ -274,38 +262,6 @@ class PackedMatrix(PackedFiles, PackedCodes, PackedJoins):
         return decoded.reshape(len(picked), *columns.shape)
 
     # Rows that are made of these
-
-    def with_target(self, y: ArrayLike | None) -> PackedMatrix:
-        """The same rows, not copied, with targets to take along.
-
-        Parameters
-        ----------
-        y : array-like of shape (n_samples,) or (n_samples, n_targets), or None
-            Numbers or strings; None for no target.
-
-        Returns
-        -------
-        PackedMatrix
-
-        Raises
-        ------
-        ValueError
-            If y has another number of rows, or is of Python objects.
-
-        Examples
-        --------
-        >>> import numpy as np
-        >>> from sklearn_zipml import DoubleSamplingQuantizer
-        >>> X = np.random.default_rng(0).normal(size=(1000, 16))
-        >>> packed = DoubleSamplingQuantizer(sample_bits=8, random_state=0).fit_transform(X)
-        >>> from sklearn_zipml import ZipMLRegressor
-        >>> packed = packed.with_target(X.sum(axis=1))
-        >>> model = ZipMLRegressor(random_state=0).fit(packed)
-        >>> model.coef_.shape
-        (16,)
-        """
-        target = None if y is None else owned(check_target(y, len(self)))
-        return PackedMatrix._of(replace(self._rows, target=target))
 
     def requantize(
         self, sample_bits: int, *, outliers: Outliers = "auto", random_state: RandomState = None

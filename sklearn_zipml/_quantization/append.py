@@ -13,7 +13,7 @@ from .._storage.file_writer import write
 from .._storage.grid import grid_of
 from .._storage.outliers import Outliers, keys_of, parts_of
 from .._storage.statistics import joined
-from .._storage.targets import check_target
+from .._storage.targets import check_row_weights, check_target
 from .._underflow import underflow_is_zero
 from .streaming import Packer
 
@@ -43,13 +43,15 @@ def append(path, source, seed, n_jobs=None):
     if more == 0:
         raise ValueError("The source has no rows: there is nothing to append.")
     packer.warn_outside(old.feature_names)
-    target = _joined_target(old.whole_target(), packer.targets, more)
+    target = _joined_target(old.whole("target"), packer.targets, more)
+    weights = _joined_weights(old.whole("sample_weight"), packer.weights, more)
     order = old.order.followed_by(more, Stream.ROW_ORDER.of(seed))
     tiles = packer.store.into_tiles(order.parts[-1][1], rest, n_jobs)
     hits = old.tiles.counts() if old.noise.shape[1] else np.zeros((d, 0))
     new = packer.statistics(more, None)
     parts = old.parts() | joined(old, n, hits, new, more, packer.encoder.moments.hits)
-    parts |= {"shape": (n + more, d), "row_seed": order.parts, "target": target}  # and none of the new ones is missing
+    # and none of the new ones is missing
+    parts |= {"shape": (n + more, d), "row_seed": order.parts, "target": target, "sample_weight": weights}
     keys = packer.encoder.outlier_keys(lambda rows: order.slots(rows - rest + n))
     parts |= parts_of(_joined_outliers(old, keys, full + len(tiles)))
     write(parts, [old.codes[:full], tiles], path)
@@ -77,3 +79,13 @@ def _joined_target(old, targets, n_rows):
             f"of shape {old.shape}."
         )
     return np.concatenate([old, new])
+
+
+def _joined_weights(old, weights, n_rows):
+    """The weights of old and new rows."""
+    if old is None and not weights:
+        return None
+    if old is None or not weights:
+        without = "the file" if old is None else "the new rows"
+        raise ValueError(f"The file and the new rows must both have weights or none, but {without} has none.")
+    return np.concatenate([old, check_row_weights(np.concatenate(weights), n_rows)])

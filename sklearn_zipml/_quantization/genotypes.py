@@ -7,7 +7,7 @@ from .._kernels.threads import in_threads, poll
 from .._seeds import Stream
 from .._storage.row_order import RowOrder
 from .._storage.statistics import without_errors
-from .._storage.targets import check_target
+from .._storage.targets import check_row_weights, check_target
 from .._storage.tiles import aligned_tiles, turn_rows
 from .codes import Places, with_missing
 from .encoder import assemble
@@ -74,7 +74,13 @@ def pack_genotypes(bed, scheme, seed, *, missing=False, n_jobs=None, advance=lam
     in_threads(write, d, size, n_jobs)
     turn_rows(tiles, d, width, n_jobs)
     target = None if bed.target is None else check_target(bed.target, n)
-    along = {"missing_count": absent.count if missing else None, "target": target, "feature_names": names}
+    weights = None if bed.weights is None else check_row_weights(bed.weights, n)
+    along = {
+        "missing_count": absent.count if missing else None,
+        "target": target,
+        "feature_names": names,
+        "sample_weight": weights,
+    }
     return assemble(grid, tiles, without_errors(grid), (n, d), np.float64, order.seed, **along)
 
 

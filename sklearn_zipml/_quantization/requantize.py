@@ -15,6 +15,7 @@ from .._storage.duplicates import of_requantized
 from .._storage.grid import Grid
 from .._storage.outliers import Outliers, keys_of, parts_of
 from .._storage.statistics import code_noise
+from .._storage.targets import BY_ROW
 from .._storage.tiles import aligned_tiles
 from .._underflow import underflow_is_zero
 from .encoder import assemble
@@ -93,7 +94,8 @@ class Requantizing:
         statistics = self._statistics(sums, outliers, first)
         levels = (self.kernel.levels - first[:, None]).astype(np.uint8), self.kernel.used
         grid = Grid(self.scheme, packed.offset + first * packed.step, packed.step, *levels, np.float64)
-        along = {"target": packed.target, "feature_names": packed.feature_names, "row_list": packed.order.listed}
+        along = {name: getattr(packed, name) for name in (*BY_ROW, "feature_names")}
+        along |= {"row_list": packed.order.listed}
         along |= parts_of(outliers)
         return assemble(grid, codes, statistics, packed.shape, packed.dtype, packed.order.parts, **along)
 

@@ -15,7 +15,7 @@ from .._storage.finite import listed
 from .._storage.outliers import MOST_DIFFERENCE
 from .._storage.row_order import RowOrder
 from .._storage.row_store import RowStore
-from .._storage.targets import check_target
+from .._storage.targets import check_row_weights, check_target
 from .._underflow import underflow_is_zero
 from .._warnings import warn
 from .carried_noise import CarriedNoise
@@ -58,7 +58,7 @@ def pack_source(source, scheme, seed, *, grid=None, n_jobs=None, missing=False):
 
     Returns
     -------
-    PackedRows, with target and feature_names if the source has them
+    PackedRows, with target, weights and feature_names if the source has them
 
     Raises
     ------
@@ -140,7 +140,7 @@ class Packer:
         self.encoder = RowEncoder(grid, seed, n_jobs)
         self.carried = CarriedNoise(grid) if scheme.is_compensated else None
         self.store = RowStore(self.n_columns, scheme.width, capacity)
-        self.targets, self.by_place = [], True
+        self.targets, self.weights, self.by_place = [], [], True
         # of a known number of rows each goes to its slot at once
         self.order = None if unseen else RowOrder(capacity, Stream.ROW_ORDER.of(seed))
         key, size = Stream.DUPLICATES_SAMPLE.of(seed), duplicates.sample_size(self.n_columns)
@@ -157,6 +157,8 @@ class Packer:
                 self.carried.add(*chunk.rounded, self._packed_rows(first))
             if chunk.y is not None:
                 self.targets.append(np.array(chunk.y))
+            if chunk.weights is not None:
+                self.weights.append(np.array(chunk.weights))
 
     def add(self, X, column_names=None, by_place=False):
         """Take the rows of an array (rows, columns); see `Encoder.encode` for by_place."""
@@ -218,6 +220,7 @@ class Packer:
             decoded_dtype(self.dtype),
             row_seed,
             target=check_target(np.concatenate(self.targets), n) if self.targets else None,
+            sample_weight=check_row_weights(np.concatenate(self.weights), n) if self.weights else None,
             feature_names=feature_names,
             missing_count=self.encoder.n_missing,
             **self.encoder.outliers(len(tiles), RowOrder(n, row_seed).slots if self.order is None else None),

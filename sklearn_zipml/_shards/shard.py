@@ -64,6 +64,8 @@ def load_shard(path):
     rows = rows_of(PackedMatrix.load(path))
     if rows.target is None:
         raise ValueError(f"{path.name} has no target, and is not a shard that was saved.")
+    if rows.sample_weight is not None:
+        raise ValueError(f"{path.name} has weights inside, and is not a shard that was saved.")
     beside = path.with_name(path.name + WEIGHTS)
     weights = np.load(beside, allow_pickle=False) if beside.exists() else None
     if weights is not None and (weights.shape != (len(rows),) or not np.all((weights > 0) & np.isfinite(weights))):

@@ -46,13 +46,14 @@ def tile_order(tiles, batches, seed, epoch):
     return tiles[tiles < n]
 
 
-def batches_of(quadratic, tiles, batch_size, seed, epoch):
-    """The Batches of an epoch of either solver, over the problem's tiles or other draws of them."""
+def batches_of(quadratic, tiles, batch_size, seed, epoch, centre=None):
+    """The Batches of an epoch of either solver, over the problem's tiles or other draws of them, with their centre."""
     problem = quadratic.problem
     count = n_batches(problem, batch_size)
     order = tile_order(problem.tiles, count, seed, epoch)
     weight, loss = count / problem.n, quadratic.loss.name
-    return epoch_kernels.Batches(tiles, quadratic.rows, order, batch_size, quadratic.centre, weight, loss)
+    centre = quadratic.centre if centre is None else centre
+    return epoch_kernels.Batches(tiles, quadratic.rows, order, batch_size, centre, weight, loss)
 
 
 def sweeps(batches):

@@ -63,7 +63,7 @@ class _Run:
         rule = Rule.of(self.step_size * factor, quadratic, _sample_noise(quadratic, sample))
         key, l1 = order_kernels.mix(self.seed, epoch << 16 | 1), rule.shrinkage(self.origin)
         finite = epoch_kernels.sgd_epoch(
-            batches_of(quadratic, sample.tiles, self.batch_size, self.seed, epoch),
+            batches_of(quadratic, sample.tiles, self.batch_size, self.seed, epoch, _centre_of(quadratic, sample)),
             epoch_kernels.Steps(rule.keep, rule.step, options.model_bits or 0, options.gradient_bits or 0, key, l1),
             self.unit,
             self.model,
@@ -156,6 +156,15 @@ def _shrunk(average, model, rule):
     if rule.threshold is not None:
         average[np.abs(model) <= rule.threshold] = 0
     return average
+
+
+def _centre_of(quadratic, sample):
+    """The centre of columns in positions of `sample`: grids of fresh draws that leave out outliers begin later."""
+    problem = quadratic.problem
+    if sample is problem.matrix:
+        return quadratic.centre
+    begun = np.rint((sample.offset - problem.matrix.offset) / sample.step)
+    return problem.padded(problem.centre - begun)
 
 
 def _sample_noise(quadratic, sample):

@@ -14,19 +14,21 @@ from .transform import check_transformer, transformed
 
 @dataclass
 class Columns:
-    """Which columns of the data are the target, and which are features; how these are read and made.
+    """Which columns of the data are target and weights, and which are features; how these are read and made.
 
     Attributes
     ----------
     target : label, list of labels or None
     columns : list of labels or None
+    weight : label or None, of the weights of rows
     header, delimiter : see `open_source`
     transform : fitted transformer of the features, or None
     missing : bool, whether features may have nulls, which become NaN
     """
 
-    target: object
-    columns: list | None
+    target: object = None
+    columns: list | None = None
+    weight: str | int | None = None
     header: bool | None = None
     delimiter: str | None = None
     transform: object = None
@@ -44,6 +46,7 @@ class Columns:
         self.single = self.target is not None and not isinstance(self.target, (list, tuple))
         self._has_warned = self.found_decoded = False
         self.targets = [] if self.target is None else [self.target] if self.single else list(self.target)
+        self.weights = [] if self.weight is None else [self.weight]
 
     def split(self, available, index=(), where=""):
         """Labels of features and targets among those available.
@@ -52,7 +55,8 @@ class Columns:
         where tells, for messages, what the data is.
         """
         numbered = isinstance(available, range)
-        asked = [*self.targets, *(self.columns or [])]
+        beside = [*self.targets, *self.weights]
+        asked = [*beside, *(self.columns or [])]
         # of arrays neither 1.0 nor True is a column, though both equal one
         missing = [name for name in asked if name not in available or (numbered and not is_integer(name))]
         if missing:
@@ -60,15 +64,15 @@ class Columns:
             hint = f"did you mean {near[0]!r}? It" if near else "it"
             raise ValueError(f"The data has no column {missing[0]!r}; {hint} has {some_names(available)}.")
         if self.columns is not None:
-            return self._checked([name for name in self.columns if name not in self.targets], available)
-        left_out = [name for name in index if name not in self.targets]
+            return self._checked([name for name in self.columns if name not in beside], available)
+        left_out = [name for name in index if name not in beside]
         if left_out and not self._has_warned:
             self._has_warned = True
             warn(
                 f"Column(s) {some_names(left_out)}{where} are left out, as they are the index of a data frame; name "
                 "them in `columns` to pack them."
             )
-        apart = {*self.targets, *left_out}
+        apart = {*beside, *left_out}
         return self._checked([name for name in available if name not in apart], available)
 
     def _checked(self, features, available):
@@ -80,21 +84,22 @@ class Columns:
             )
         numbered = isinstance(available, range)
         there = Counter([] if numbered else available)
-        picked = Counter(self.targets if numbered and self.columns is None else [*features, *self.targets])
+        beside = [*self.targets, *self.weights]
+        picked = Counter(beside if numbered and self.columns is None else [*features, *beside])
         repeated = [name for name in picked if max(picked[name], there[name]) > 1]
         if repeated:
             raise ValueError(
                 f"Column {repeated[0]!r} is there, or is asked for, more than once: give every column its own name, "
-                "and name each once in `target` and `columns`."
+                "and name each once in `target`, `sample_weight` and `columns`."
             )
         return features, self.targets
 
     def of_array(self, block):
-        """Features and target of rows (rows, columns)."""
+        """Features, target and weights of rows (rows, columns)."""
         features, targets = self.split(range(block.shape[1]))
         y = None if not targets else block[:, targets[0]] if self.single else block[:, targets]
         X = block if len(features) == block.shape[1] else block[:, features]
-        return X, y
+        return X, y, None if self.weight is None else block[:, self.weight]
 
     def transformed(self, X):
         """Features after the transformer and their labels or None; as they are, without a transformer."""

@@ -126,6 +126,8 @@ def _open_genotypes(files, pick):
     bed = BedFile(files[0].path)
     if pick.targets:
         raise ValueError(f"target={pick.target!r}: the columns of {bed.path} are genotypes; give phenotypes as y.")
+    if pick.weights:
+        raise ValueError(f"sample_weight={pick.weight!r}: the columns of {bed.path} are genotypes; give an array.")
     if pick.columns is not None:
         by_number = all(is_integer(column) for column in pick.columns)
         features, _ = pick.split(range(len(bed.labels)) if by_number else bed.labels)
@@ -305,7 +307,7 @@ def _dataset_module(path):
 def _check_schema(table, first, pick):
     """Refuse a file whose columns are not those of the first one."""
     features, targets = pick.split(first.labels, first.index)
-    used = [*features, *targets]
+    used = [*features, *targets, *pick.weights]
     for label in used:
         if label not in table.labels:
             raise ValueError(f"{table.path} has no column {label!r}, which {first.path} has.")

@@ -31,6 +31,7 @@ class BedFile:
     variants : int array, those that are columns
     samples : array of str, ids of the individuals
     target : array or None, phenotypes of the .fam file, or others that are given in their place
+    weights : array or None, of samples, that are given
     """
 
     def __init__(self, path):
@@ -41,7 +42,7 @@ class BedFile:
             self.n_rows, n_variants = file.iid_count, file.sid_count
             self.samples = file.iid
             self.labels = _labels(file)
-            self.target = _phenotypes(file.pheno)
+            self.target, self.weights = _phenotypes(file.pheno), None
         self.variants = np.arange(n_variants)
         self._bytes = -(-self.n_rows // 4)  # of a variant
         expected = len(HEADER) + n_variants * self._bytes

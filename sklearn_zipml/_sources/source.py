@@ -10,8 +10,10 @@ import numpy as np
 from scipy.sparse import issparse
 
 from .._feature_names import Expected, compare_names, string_names
+from .._parameters import is_integer
 from .._storage.blocks import is_real
 from .._storage.decoded_rows import warn_of_decoded
+from .._storage.targets import check_row_weights
 from .columns import Columns
 from .csv_header import has_header
 from .files import TableFile, files_of, open_files, targets_beside
@@ -34,13 +36,14 @@ LEAST_SAMPLES = 512  # of a chunk of genotypes, for which all of the file is gon
 
 
 class Chunk(NamedTuple):
-    """Rows: X (rows, columns), y (rows,) or (rows, targets) or None, labels of the columns or None.
+    """Rows: X (rows, columns), y (rows,) or (rows, targets) or None, weights of rows or None, labels or None.
 
     Of rows that had been rounded already, `rounded` is the PackedMatrix of them and the indices of the columns.
     """
 
     X: np.ndarray
     y: np.ndarray | None
+    weights: np.ndarray | None
     names: tuple | None
     rounded: tuple | None = None
 
@@ -84,22 +87,26 @@ class Source:
                 )
             if (chunk.y is None) != (first.y is None):
                 raise ValueError("Some chunks have a target and some have none.")
+            if (chunk.weights is None) != (first.weights is None):
+                raise ValueError("Some chunks have weights and some have none.")
             yield chunk
 
 
-def open_source(data, y=None, *, target=None, columns=None, header=None, delimiter=None, transform=None, missing=False):
+def open_source(data, y=None, sample_weight=None, **reading):
     """A Source of rows.
 
     Parameters
     ----------
     data : see PackedMatrix.from_chunks
     y : array-like of shape (n_samples,) or (n_samples, n_targets), or path of a file of it, or None
-    target : column name or index, or a list of them, or None: columns of the data that are the target
-    columns : list of column names or indices, or None: columns of the data that are features, None for the others
-    header : bool or None, whether CSV files begin with names
-    delimiter : str or None, between the values of CSV files
-    transform : fitted transformer of the features, or None
-    missing : bool, whether tables may have nulls in features, which become NaN
+    sample_weight : array-like of shape (n_samples,), or the name or index of a column of the data, or None
+    reading : what of `Columns` is not its default:
+        target : column name or index, or a list of them, or None: columns of the data that are the target
+        columns : list of column names or indices, or None: columns of the data that are features, None for the others
+        header : bool or None, whether CSV files begin with names
+        delimiter : str or None, between the values of CSV files
+        transform : fitted transformer of the features, or None
+        missing : bool, whether tables may have nulls in features, which become NaN
 
     Returns
     -------
@@ -112,11 +119,15 @@ def open_source(data, y=None, *, target=None, columns=None, header=None, delimit
     ImportError
         Where pyarrow is needed and missing.
     """
+    header, target = reading.get("header"), reading.get("target")
     if y is not None and target is not None:
         raise ValueError("Give y or target, not both.")
     path, y = (y, None) if isinstance(y, str | PathLike) else (None, y)
     y = None if y is None else _rows_of(y)
-    pick = Columns(target, columns, header, delimiter, transform, missing)
+    is_label = isinstance(sample_weight, str) or is_integer(sample_weight)
+    label, weights = (sample_weight, None) if is_label else (None, sample_weight)
+    weights = None if weights is None else _rows_of(weights, "sample_weight")
+    pick = Columns(**reading, weight=label)
     files = files_of(data)
     if files is not None:
         data = _Tables(open_files(files, pick))
@@ -127,8 +138,9 @@ def open_source(data, y=None, *, target=None, columns=None, header=None, delimit
     elif is_csv_dataset(data):
         has_header(data.schema.names, "the dataset", header)
     y = y if path is None else vector_of(path)
+    beside = {name: array for name, array in (("y", y), ("weights", weights)) if array is not None}
     source = _source_of(data, pick)
-    return source if y is None else _with_target(source, y)
+    return _with_beside(source, beside) if beside else source
 
 
 class _Tables(list):
@@ -167,14 +179,14 @@ def _called(source):
     return chunks
 
 
-def _rows_of(y):
-    """A target that has rows: an array, or what can be sliced as one."""
+def _rows_of(y, name="y"):
+    """A target, or weights, that have rows: an array, or what can be sliced as one."""
     if issparse(y):
-        raise TypeError("y is sparse; a target has to be dense. Try y.toarray().")
-    y = y if hasattr(y, "shape") else np.asarray(y)
-    if not len(y.shape):
-        raise ValueError(f"y={y!r} is one value; a target has one for each row.")
-    return y
+        raise TypeError(f"{name} is sparse; it has to be dense. Try {name}.toarray().")
+    rows = y if hasattr(y, "shape") else np.asarray(y)
+    if not len(rows.shape):
+        raise ValueError(f"{name}={y!r} is one value; there has to be one for each row.")
+    return rows
 
 
 def _known_rows(data):
@@ -199,13 +211,14 @@ def _is_packed(data):
 
 def _chunks_of_all(items, pick):
     for item in items:
-        y = None
+        y = weights = None
         if isinstance(item, Chunk):
             yield item
             continue
-        if isinstance(item, tuple) and len(item) == 2:
-            item, y = item
+        if isinstance(item, tuple) and len(item) in (2, 3):
+            item, y, *more = item
             y = None if y is None else _rows_of(y)
+            weights = _rows_of(more[0], "sample_weight") if more and more[0] is not None else None
         if isinstance(item, str | PathLike):
             item = _Tables(open_files(files_of(item), pick))
         elif isinstance(item, list):
@@ -213,21 +226,23 @@ def _chunks_of_all(items, pick):
         if not (isinstance(item, _Tables) or is_arrow(item) or is_frame(item) or _is_array(item)):
             raise TypeError(
                 f"A chunk is of type {type(item).__name__}: chunks are arrays of shape (rows, columns), data frames, "
-                "Arrow tables, paths of files, or pairs of one of them and its target."
+                "Arrow tables, paths of files, or pairs of one of them and its target, and perhaps weights."
             )
-        yield from _chunks_of(item, pick, y)
+        yield from _chunks_of(item, pick, y, weights)
 
 
-def _chunks_of(data, pick, y=None):
+def _chunks_of(data, pick, y=None, weights=None):
     """The chunks of one array or table, or of tables one after another."""
     tables = data if isinstance(data, _Tables) else [data]
     start = 0
-    for X, own, names, *rounded in chain.from_iterable(_read(table, pick) for table in tables):
-        given = own if y is None else _plain(y[start : start + len(X)])
-        yield Chunk(X, given, names, *rounded)
+    for X, own_y, own_weights, names, *rounded in chain.from_iterable(_read(table, pick) for table in tables):
+        rows = slice(start, start + len(X))
+        beside = own_y if y is None else _plain(y[rows]), own_weights if weights is None else _plain(weights[rows])
+        yield Chunk(X, *beside, names, *rounded)
         start += len(X)
-    if y is not None and len(y) != start:
-        raise ValueError(f"A chunk has {start} rows and a target of {len(y)}.")
+    for what, array in (("a target", y), ("weights", weights)):
+        if array is not None and len(array) != start:
+            raise ValueError(f"A chunk has {start} rows and {what} of {len(array)}.")
 
 
 def _read(table, pick):
@@ -253,25 +268,29 @@ def _read_packed(packed, pick):
     if pick.transform is not None:
         raise ValueError("Packed rows take no transform: their rounding errors would no longer be known.")
     names = packed.feature_names
-    by_name = names is not None and any(isinstance(key, str) for key in [*pick.targets, *(pick.columns or [])])
+    asked = [*pick.targets, *pick.weights, *(pick.columns or [])]
+    by_name = names is not None and any(isinstance(key, str) for key in asked)
     features, targets = pick.split(names if by_name else range(packed.shape[1]))
+    weight = pick.weights
     if by_name:
-        features, targets = [[names.index(name) for name in some] for some in (features, targets)]
+        features, targets, weight = [[names.index(name) for name in some] for some in (features, targets, weight)]
     step, own = _rows_at_once(packed), None if names is None else tuple(names[j] for j in features)
     for start in range(0, len(packed), step):
         rows = packed[start : start + step]
         values = np.asarray(rows)
         y = rows.target if not targets else values[:, targets[0]] if pick.single else values[:, targets]
-        yield values[:, features], y, own, (rows, np.array(features))
+        weights = values[:, weight[0]] if weight else rows.sample_weight
+        yield values[:, features], y, weights, own, (rows, np.array(features))
 
 
 def _read_genotypes(bed, pick):
     start = 0
     for block in bed.read(max(LEAST_SAMPLES, CHUNK_BYTES // (8 * bed.n_columns))):
         X, labels = pick.transformed(block)
-        y = None if bed.target is None else bed.target[start : start + len(block)]
+        rows = slice(start, start + len(block))
+        beside = [None if array is None else array[rows] for array in (bed.target, bed.weights)]
         start += len(block)
-        yield X, y, bed.names if pick.transform is None else labels
+        yield X, *beside, bed.names if pick.transform is None else labels
 
 
 def _watched(read, pick):
@@ -290,9 +309,9 @@ def _read_array(array, pick):
     if stored and isinstance(stored[0], int) and stored[0] < rows:
         rows -= rows % stored[0]
     for start in range(0, array.shape[0], rows):
-        X, y = pick.of_array(_plain(array[start : start + rows]))
+        X, *beside = pick.of_array(_plain(array[start : start + rows]))
         X, labels = pick.transformed(X)
-        yield X, y, labels
+        yield X, *beside, labels
 
 
 def _plain(values):
@@ -302,22 +321,31 @@ def _plain(values):
     return np.asarray(values)
 
 
-def _with_target(source, y):
-    """The source with targets from elsewhere."""
+def _with_beside(source, beside):
+    """The source with what lies beside it, by its name in Chunk: targets, weights."""
+
+    def check(n_rows):
+        for name, array in beside.items():
+            if array.shape[0] != n_rows:
+                called = "y" if name == "y" else "sample_weight"
+                raise ValueError(f"The data has {n_rows} rows and {called} has {array.shape[0]}.")
+
+    if source.n_rows is not None:
+        check(source.n_rows)
     if source.genotypes is not None:
-        if y.shape[0] != source.n_rows:
-            raise ValueError(f"The data has {source.n_rows} rows and y has {y.shape[0]}.")
-        source.genotypes.target = _plain(y[: source.n_rows])
+        if "y" in beside:
+            source.genotypes.target = _plain(beside["y"][: source.n_rows])
+        if "weights" in beside:
+            source.genotypes.weights = _plain(beside["weights"][: source.n_rows])
         return source
 
     def read():
         start = 0
         for chunk in source.read():
             stop = start + len(chunk.X)
-            yield chunk._replace(y=_plain(y[start:stop]))
+            yield chunk._replace(**{name: _plain(array[start:stop]) for name, array in beside.items()})
             start = stop
-        if start != y.shape[0]:
-            raise ValueError(f"The data has {start} rows and y has {y.shape[0]}.")
+        check(start)
 
     return Source(read, source.repeatable, source.n_rows, source.names)
 
@@ -330,3 +358,5 @@ def _check_chunk(chunk):
         raise ValueError(f"A chunk has dtype {X.dtype}; give numbers (integers, floats or booleans).")
     if y is not None and len(y) != len(X):
         raise ValueError(f"A chunk has {len(X)} rows and a target of {len(y)}.")
+    if chunk.weights is not None:
+        check_row_weights(chunk.weights, len(X))

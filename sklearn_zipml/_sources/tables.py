@@ -54,22 +54,22 @@ def known_rows(data):
 
 
 def read_arrow(data, pick):
-    """Chunks (X, y, labels) of Arrow data, only the columns asked for being read."""
+    """Chunks (X, y, weights, labels) of Arrow data, only the columns asked for being read."""
     schema = data.schema_arrow if hasattr(data, "schema_arrow") else data.schema
     where, labels = getattr(data, "where", ""), getattr(data, "labels", schema.names)
     features, targets = pick.split(labels, getattr(data, "index", index_columns(schema)), where)
-    names, own = [str(label) for label in features], [str(label) for label in targets]
+    names, own, weights = ([str(label) for label in labels] for labels in (features, targets, pick.weights))
     for name in names if pick.transform is None else ():
         _check_type(name, schema.field(name).type, where)
-    for batch in _batches(data, schema, [*names, *own]):
+    for batch in _batches(data, schema, [*names, *own, *weights]):
         if not batch.num_rows:
             continue
-        target = _target_of(batch, own, pick.single, where)
+        beside = _target_of(batch, own, pick.single, where), _target_of(batch, weights, True, where)
         if pick.transform is None:
-            yield _numbers(batch, names, where, pick.missing), target, tuple(features)
+            yield _numbers(batch, names, where, pick.missing), *beside, tuple(features)
         else:
             X, made = pick.transformed(_pandas_of(batch, names))
-            yield X, target, made
+            yield X, *beside, made
 
 
 def _pandas_of(batch, names):
@@ -167,7 +167,7 @@ def _target_of(batch, targets, single, where):
 
 
 def read_frame(frame, pick):
-    """Chunks (X, y, names) of a data frame: one, or what a transformer makes of some rows at a time."""
+    """Chunks (X, y, weights, names) of a data frame: one, or what a transformer makes of some rows at a time."""
     columns = list(frame.columns)
     features, targets = pick.split(columns)
     if pick.transform is not None:
@@ -175,12 +175,12 @@ def read_frame(frame, pick):
         for start in range(0, len(frame), rows):
             part = frame[start : start + rows]
             X, made = pick.transformed(part[features])
-            yield X, _frame_target(part, targets, pick.single), made
+            yield X, *_beside(part, targets, pick), made
         return
     X = frame[features].to_numpy()
     if X.dtype.kind not in "biuf":  # mixed extension types, one by one
         X = np.stack([_frame_column(name, frame[name], pick.missing) for name in features], axis=1)
-    yield X, _frame_target(frame, targets, pick.single), tuple(features)
+    yield X, *_beside(frame, targets, pick), tuple(features)
 
 
 def _frame_column(name, series, missing):
@@ -197,6 +197,11 @@ def _frame_column(name, series, missing):
             "example with OneHotEncoder of scikit-learn), cast it, or leave it out of `columns`."
         )
     return values if is_narrow(values.dtype) else values.astype(np.float64)
+
+
+def _beside(frame, targets, pick):
+    """Target and weights of a data frame."""
+    return _frame_target(frame, targets, pick.single), _frame_target(frame, pick.weights, True)
 
 
 def _frame_target(frame, targets, single):

@@ -10,6 +10,7 @@ from .constant import frozen
 from .outliers import side_by_side
 from .samples import Samples
 from .take import scattered
+from .targets import BY_ROW
 from .tiles import aligned_tiles
 
 BY_COLUMN = ("grid_levels", "used", "offset", "step", "noise")
@@ -32,7 +33,7 @@ def take_columns(packed, columns):
         packed,
         [(packed, packed.samples, columns)],
         collision_probability=packed.collision_probability,
-        target=packed.whole_target(),
+        **{name: packed.whole(name) for name in BY_ROW},
         feature_names=None if names is None else tuple(names[j] for j in columns),
     )
 
@@ -61,7 +62,7 @@ def join_columns(parts):
         first,
         [(part, _in_order(part, first.order), np.arange(part.shape[1])) for part in parts],
         collision_probability=frozen(np.array([shared_errors(parts)])),
-        target=_common_target(parts),
+        **{name: _common(parts, name) for name in BY_ROW},
         feature_names=None if None in names else tuple(name for own in names for name in own),
         dtype=np.result_type(*(part.dtype for part in parts)),
     )
@@ -97,15 +98,16 @@ def _same_list(one, other):
     return one is other or (one is not None and other is not None and np.array_equal(one, other))
 
 
-def _common_target(parts):
-    """The target that there is, or that all agree on."""
-    targets = [(k, part.whole_target()) for k, part in enumerate(parts) if part.target is not None]
-    for k, target in targets[1:]:
-        if not np.array_equal(target, targets[0][1]):
+def _common(parts, name):
+    """What is along by row that there is, or that all agree on; by its name in BY_ROW."""
+    there = [(k, part.whole(name)) for k, part in enumerate(parts) if getattr(part, name) is not None]
+    for k, array in there[1:]:
+        if not np.array_equal(array, there[0][1]):
+            what = {"target": "targets", "sample_weight": "weights"}[name]
             raise ValueError(
-                f"Matrices {targets[0][0]} and {k} bring different targets along: drop one, with with_target(None)."
+                f"Matrices {there[0][0]} and {k} bring different {what} along: drop one, with with_{name}(None)."
             )
-    return targets[0][1] if targets else None
+    return there[0][1] if there else None
 
 
 def _with_columns(packed, sources, **changes):

@@ -15,10 +15,11 @@ from .mapped_file import MappedFile
 from .outliers import ARRAYS as OUTLIER_ARRAYS
 from .packed_rows import PackedRows
 from .paths import readable
+from .targets import BY_ROW
 from .valid_parts import MOST, InvalidParts, array_kinds, checked_kind, checked_parts, list_dtype, outlier_kinds
 
 # Read whole only when asked for: everything else is small and always checked.
-LARGE = ("codes", "target")
+LARGE = ("codes", *BY_ROW)
 OUTLIER_SECTIONS = frozenset(OUTLIER_ARRAYS)
 
 
@@ -124,6 +125,8 @@ def _expected_sections(kind, sections):
         }
     if "target" in sections:
         expected["target"] = (None, None)
+    if "sample_weight" in sections:
+        expected["sample_weight"] = ("<f8", kind["shape"][:1])
     if "feature_names" in sections:
         expected["feature_names"] = (None, (kind["shape"][1],))
     return expected

@@ -12,12 +12,13 @@ from .._kernels.mapped import require_whole
 from .outliers import ARRAYS as OUTLIER_ARRAYS
 from .packed_rows import ARRAYS
 from .paths import temporary_name, writable
+from .targets import BY_ROW
 
 MAGIC = b"\x93ZIPML\r\n"
-VERSION = 5
+VERSION = 6
 # what older readers know: files of at most two draws of a value, those without a list of rows, those that miss nothing,
-# those without outliers
-TWO_DRAWS, NO_LIST, NO_MISSING, NO_OUTLIERS = 1, 2, 3, 4
+# those without outliers, those without weights
+TWO_DRAWS, NO_LIST, NO_MISSING, NO_OUTLIERS, NO_WEIGHTS = 1, 2, 3, 4, 5
 # magic, version, CRC of the metadata, bytes of the file, offset and bytes of the metadata, reserved, CRC of the header
 HEADER = struct.Struct("<8sIIQQQ20xI")
 ALIGNMENT = 64
@@ -81,6 +82,8 @@ def _write_all(file, parts, code_pieces):
     if parts["missing_count"] is not None:
         version = NO_OUTLIERS
     if parts["outlier_starts"] is not None:
+        version = NO_WEIGHTS
+    if parts["sample_weight"] is not None:
         version = VERSION
     metadata = {
         "shape": list(parts["shape"]),
@@ -107,7 +110,7 @@ def _sections(parts, code_pieces):
             yield name, [parts[name]]
     if parts["feature_names"] is not None:
         yield "feature_names", [np.array(parts["feature_names"], dtype=np.str_)]
-    for name in ("row_list", "missing_count", *OUTLIER_ARRAYS, "target"):
+    for name in ("row_list", "missing_count", *OUTLIER_ARRAYS, *BY_ROW):
         if parts[name] is not None:
             yield name, [parts[name]]
     yield "codes", code_pieces

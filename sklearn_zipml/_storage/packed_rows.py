@@ -13,6 +13,7 @@ from .outliers import of_parts, parts_of
 from .row_order import RowOrder
 from .samples import Samples
 from .statistics import subset_statistics
+from .targets import BY_ROW
 from .valid_parts import SCHEME_PARTS
 
 # The arrays by their names in files and pickles.
@@ -52,9 +53,10 @@ class PackedRows:
     collision_probability : float64 (1,), that two random rows share their rounding errors, see `duplicates`
     known : dict of those of STATISTICS that are known
     target : array of a row for each row, or None
+    sample_weight : float64 (rows,), or None
     feature_names : tuple of str, or None
     missing_count : int64 (columns,), values that were missing, or None where that is not known
-    file : MappedFile that codes and target lie in, or None
+    file : MappedFile that codes, target and weights lie in, or None
     """
 
     shape: tuple
@@ -71,6 +73,7 @@ class PackedRows:
     collision_probability: np.ndarray
     known: dict
     target: np.ndarray | None = None
+    sample_weight: np.ndarray | None = None
     feature_names: tuple | None = None
     missing_count: np.ndarray | None = None
     file: MappedFile | None = None
@@ -80,7 +83,7 @@ class PackedRows:
         """Rows of the parts that a file or a pickle has, see `parts`; `codes` may be a Selection."""
         table, shape = frozen(parts["table"]), tuple(int(n) for n in parts["shape"])
         scheme = Scheme(*(parts[name] for name in SCHEME_PARTS))
-        names, row_list, target = (parts.get(name) for name in ("feature_names", "row_list", "target"))
+        names, row_list = (parts.get(name) for name in ("feature_names", "row_list"))
         return cls(
             shape=shape,
             dtype=np.dtype(parts["dtype"]),
@@ -91,7 +94,7 @@ class PackedRows:
             **{name: frozen(parts[name]) for name in ("grid_levels", "used", "offset", "step", "noise")},
             collision_probability=frozen(parts["coincidence"]),
             known={name: frozen(parts[name]) for name in STATISTICS if name in parts},
-            target=None if target is None else frozen(target).view(),
+            **{name: None if parts.get(name) is None else frozen(parts[name]).view() for name in BY_ROW},
             feature_names=None if names is None else tuple(str(name) for name in names),
             missing_count=None if parts.get("missing_count") is None else frozen(parts["missing_count"]),
             file=file,
@@ -104,15 +107,16 @@ class PackedRows:
         arrays = {name: named[name] if name in named else getattr(self, name) for name in ARRAYS}
         order = {"row_seed": self.order.parts, "row_list": self.order.listed}
         scheme = {name: getattr(self.scheme, name) for name in SCHEME_PARTS}
-        along = {name: getattr(self, name) for name in ("target", "feature_names", "missing_count")}
+        along = {name: getattr(self, name) for name in (*BY_ROW, "feature_names", "missing_count")}
         along |= parts_of(self.tiles.outliers)
         return arrays | {"shape": self.shape, "dtype": self.dtype} | scheme | order | along
 
-    def whole_target(self):
-        """The target, if what it lies in has not been cut."""
-        if self.target is not None:
-            require_whole(self.target)
-        return self.target
+    def whole(self, name):
+        """What is along by row, by its name in BY_ROW, if what it lies in has not been cut; or None."""
+        array = getattr(self, name)
+        if array is not None:
+            require_whole(array)
+        return array
 
     def named(self, names):
         """The same with names of columns, a sequence of str or None."""
@@ -121,8 +125,8 @@ class PackedRows:
     def without_file(self):
         """The same memory, in which nobody finds a file."""
         samples = Samples(nameless(self.codes), self.table, self.shape, self.scheme.width, self.tiles.outliers)
-        target = None if self.target is None else nameless(self.target)
-        return replace(self, samples=samples, target=target, file=None)
+        along = {name: nameless(getattr(self, name)) for name in BY_ROW if getattr(self, name) is not None}
+        return replace(self, samples=samples, **along, file=None)
 
     def __len__(self):
         return self.shape[0]

@@ -51,6 +51,7 @@ def join_rows(parts):
         collision_probability=frozen(np.array([shared_errors(parts)])),
         known=known,
         target=_joined_target(parts),
+        sample_weight=_joined_weights(parts),
         feature_names=_common_names(parts),
         missing_count=_added_counts(parts),
         file=None,
@@ -112,7 +113,7 @@ def _mean_variance(parts):
 
 
 def _joined_target(parts):
-    targets = [part.whole_target() for part in parts]
+    targets = [part.whole("target") for part in parts]
     if all(target is None for target in targets):
         return None
     first = next(target for target in targets if target is not None)
@@ -127,6 +128,17 @@ def _joined_target(parts):
                 "others: give all of them one with with_target, or none with with_target(None)."
             )
     return frozen(np.concatenate(targets))
+
+
+def _joined_weights(parts):
+    weights = [part.whole("sample_weight") for part in parts]
+    without = [k for k, own in enumerate(weights) if own is None]
+    if without and len(without) < len(parts):
+        raise ValueError(
+            f"Matrix {without[0]} brings no weights along, unlike others: give all of them some with "
+            "with_sample_weight, or none with with_sample_weight(None)."
+        )
+    return None if without else frozen(np.concatenate(weights))
 
 
 def _added_counts(parts):

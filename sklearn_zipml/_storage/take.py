@@ -11,6 +11,7 @@ from .constant import frozen
 from .duplicates import of_subset
 from .row_order import RowOrder
 from .samples import Samples, Selection
+from .targets import BY_ROW
 from .tiles import aligned_tiles, turn_rows
 
 # Rows so short that a list of them would count beside them are shuffled anew.
@@ -40,7 +41,7 @@ def take(packed, rows):
     collisions = packed.collision_probability
     if not isinstance(codes, Selection):
         collisions = frozen(np.array([of_subset(float(collisions[0]), rows)]))
-    shape, target = (len(rows), packed.shape[1]), packed.whole_target()
+    shape, along = (len(rows), packed.shape[1]), {name: packed.whole(name) for name in BY_ROW}
     return replace(
         packed,
         shape=shape,
@@ -48,7 +49,7 @@ def take(packed, rows):
         samples=Samples(codes, packed.table, shape, packed.scheme.width, outliers),
         collision_probability=collisions,
         known=known,
-        target=None if target is None else frozen(target[rows]).view(),
+        **{name: None if array is None else frozen(array[rows]).view() for name, array in along.items()},
         missing_count=None,
         file=None,
     )

@@ -15,7 +15,7 @@ from .outliers import MOST_DIFFERENCE, n_blocks, of_parts
 DTYPES = ("float32", "float64")
 SCHEME_PARTS = ("sample_bits", "sampling", "levels", "n_draws")
 KIND = ("shape", "dtype", *SCHEME_PARTS, "row_seed")
-ALONG = ("row_list", "target", "feature_names", "missing_count", *OUTLIER_ARRAYS)
+ALONG = ("row_list", "target", "sample_weight", "feature_names", "missing_count", *OUTLIER_ARRAYS)
 MOST = 1 << 62  # of anything that is counted
 HIGHEST_CODE_POINT = 0x10FFFF
 
@@ -48,6 +48,7 @@ def checked_parts(parts):
     along = {
         "row_list": _row_list(parts.get("row_list"), kind["row_seed"]),
         "target": _target(parts.get("target"), kind["shape"][0]),
+        "sample_weight": _sample_weight(parts.get("sample_weight"), kind["shape"][0]),
         "feature_names": _feature_names(parts.get("feature_names"), kind["shape"][1]),
         "missing_count": _missing_count(parts.get("missing_count"), kind["shape"]),
     } | _outliers(parts, kind)
@@ -176,6 +177,11 @@ def _target(target, n_rows):
     if target.dtype.kind == "U" and not is_text(target):
         raise InvalidParts("its target is not text")
     return target
+
+
+def _sample_weight(weights, n_rows):
+    """A weight of each row, or None; their values are looked at when a fit takes them, as those of a target are."""
+    return None if weights is None else _array("sample_weight", weights, "f8", (n_rows,))
 
 
 def _feature_names(names, n_columns):

@@ -187,6 +187,17 @@ def test_resample(sampling):
     assert model.score(X, y) > 0.95
 
 
+@pytest.mark.parametrize("bits", [2, 4])
+def test_resample_leaves_outliers_out(bits):
+    """Fresh draws begin at the first level, wherever that is among the positions of the store: no bias comes of it."""
+    rng = np.random.default_rng(0)
+    X, coef = rng.standard_normal((20_000, 6)), np.array([3.0, -2.0, 1.0, 0.5, -0.5, 0.0])
+    y = X @ coef + 0.1 * rng.standard_normal(len(X))
+    model = ZipMLRegressor(bits, solver="sgd", resample="epoch", max_iter=40, random_state=0).fit(X, y)
+    assert_allclose(model.coef_, coef, atol=0.04)
+    assert abs(model.intercept_) < 0.04
+
+
 COMBINATIONS = [
     ({"resample": "epoch", "solver": "saga"}, ["resample='epoch'", "solver='saga'"]),
     ({"resample": "epoch", "solver": "sgd", "sample_bits": 8}, ["resample='epoch'", "sample_bits=8"]),

@@ -193,7 +193,25 @@ def test_level_variance_is_that_of_rounding():
     assert len(display.bars_) == 10 and display.lines_["uniform"].get_linewidth() == [4]
     assert display.bars_[0].get_facecolor() == (0, 0, 0, 1)
     percents = [text.get_text().split(" adds ")[1] for text in display.ax_.get_legend().get_texts()]
-    assert percents == [f"{100 * display.variances_[kind]:.0f}% of the variance" for kind in ("optimal", "uniform")]
+    told = [f"{100 * display.variances_[kind]:.0f}% of the variance" for kind in ("optimal", "uniform")]
+    assert percents == [f"{told[0]}, {len(display.outliers_['optimal'])} kept apart", told[1]]
+
+
+def test_outliers_beside_the_levels():
+    """Are those that packing keeps apart, as dots beyond the levels; none where none are."""
+    X = np.random.default_rng(0).standard_t(3, size=(20_000, 1))
+    quantizer = DoubleSamplingQuantizer(2, random_state=0)
+    display = LevelsDisplay.from_estimator(quantizer, X)
+    kept, levels = display.outliers_["optimal"], display.levels["optimal"]
+    packed = quantizer.fit_transform(X)
+    exact = np.asarray(packed)[:, 0]
+    assert_array_equal(np.sort(kept), np.sort(X[(exact < levels[0]) | (exact > levels[-1]), 0]))
+    assert 0 < len(kept) <= len(X) / 288
+    assert_array_equal(display.points_["optimal"].get_xdata(), kept)
+    assert display.outliers_.keys() == display.points_.keys() == {"optimal"}
+    none = LevelsDisplay.from_estimator(DoubleSamplingQuantizer(2, outliers="none"), X)
+    assert none.outliers_ == none.points_ == {}
+    assert "apart" not in "".join(text.get_text() for text in none.ax_.get_legend().get_texts())
 
 
 def test_levels_of_values():

@@ -192,3 +192,11 @@ def test_errors():
             recommend_bits(X, y, bits=bits)
     with pytest.raises(ValueError, match=r"param must be.*'alpha'"):
         Steps(ZipMLRegressor(), "alpha", X)
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf])
+def test_scores_that_are_no_numbers(bad):
+    """Nothing is recommended by them."""
+    X, y = data(100)
+    with pytest.raises(ValueError, match=f"The score of sample_bits=2 in fold 0 is {bad}: rescale y"):
+        recommend_bits(X, y, bits=[2], scoring=lambda *_: bad)

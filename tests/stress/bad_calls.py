@@ -83,6 +83,7 @@ def of_nothing(function, **given):
         function.__qualname__.replace("PackedFiles", "PackedMatrix")
         .replace("PackedCodes", "PackedMatrix")
         .replace("PackedJoins", "PackedMatrix")
+        .replace("PackedBeside", "PackedMatrix")
     )
     return Call(name, lambda: None, lambda _, **bad: function(**bad), arguments)
 
@@ -125,7 +126,7 @@ def container_calls(folder):
     path = Path(folder) / "packed.zml"
     packed().save(path)
     cls = zipml.PackedMatrix
-    yield of_nothing(cls.from_chunks, source=X, y=y)
+    yield of_nothing(cls.from_chunks, source=X, y=y, sample_weight=np.ones(40))
     codes = np.arange(120, dtype=np.uint8).reshape(40, 3) % 4
     yield of_nothing(cls.from_codes, codes=codes, y=y)
     yield of_nothing(cls.hstack, matrices=[packed(), packed()])
@@ -139,6 +140,7 @@ def container_calls(folder):
         "requantize": {"sample_bits": 2, "outliers": "none", "random_state": 0},
         "take": {"indices": np.arange(3), "axis": 0, "out": None, "mode": "raise"},
         "with_target": {"y": y},
+        "with_sample_weight": {"sample_weight": np.ones(40)},
         "__getitem__": {"key": slice(3)},
     }
     for method, arguments in of_one.items():

@@ -55,7 +55,7 @@ NUMBERS = [
 
 
 def good_files():
-    """Bytes of small files of every width, of several samplings, and of taken rows."""
+    """Bytes of small files of every width, of several samplings, with weights, and of taken rows."""
     rng = np.random.default_rng(0)
     kinds = ((1, "naive", 2), (2, "double", 2), (4, "compensated", 2), (6, "double", 2), (8, "compensated", 2))
     for bits, sampling, n_draws in (*kinds, (4, "double", 5), (7, "double", 3)):
@@ -65,6 +65,7 @@ def good_files():
         yield saved(packed)
     X = rng.standard_normal((600, 9))
     yield saved(PackedMatrix.from_chunks(X, X.sum(axis=1), sample_bits=2, random_state=0))  # with outliers
+    yield saved(PackedMatrix.from_chunks(X, sample_weight=np.ones(600), sample_bits=4, random_state=0))
     X = rng.standard_normal((130, 67))  # rows of 64 bytes or more, taken, list their order
     yield saved(PackedMatrix.from_chunks(X, X.sum(axis=1), sample_bits=8, random_state=0)[5:])
 
