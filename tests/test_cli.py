@@ -9,9 +9,10 @@ from types import SimpleNamespace
 import numpy as np
 import pandas as pd
 import pytest
-from sklearn.metrics import r2_score
+from sklearn.metrics import log_loss, r2_score
+from sklearn.model_selection import train_test_split
 
-from sklearn_zipml import PackedMatrix, ZipMLRegressor
+from sklearn_zipml import PackedMatrix, ZipMLLogisticRegression, ZipMLRegressor
 from sklearn_zipml._cli import main
 from sklearn_zipml._progress import progress_bar
 from sklearn_zipml._sources.source import open_source
@@ -160,6 +161,35 @@ def test_predict_classes(tmp_path, table, capsys):
     capsys.readouterr()
     assert run("score", model, table, "--target", "kind", "--json") == 0
     assert answer(capsys)["accuracy"] == pytest.approx(accuracy)
+
+
+def test_probabilities(tmp_path, table, capsys):
+    """Those of a logistic regression, to a table with a column of each class, and the log loss of what came."""
+    packed, model, out = tmp_path / "data.zq", tmp_path / "model.json", tmp_path / "p.csv"
+    assert run("pack", table, "--target", "kind", "--columns", "a,b,c,d", "-o", packed, "--seed", 0) == 0
+    fit = ["fit", packed, "--loss", "log", "--C", 0.1, "--test-size", 0.3, "--seed", 0, "-o", model]
+    capsys.readouterr()
+    assert run(*fit, "--json") == 0
+    told = answer(capsys)
+    assert (told["solver"], told["rounding_loss"]) == ("newton", None)
+    assert run("predict", model, table, "--probabilities", "-o", out) == 0
+    found, rows = pd.read_csv(out), pd.read_parquet(table)
+    assert found.columns.tolist() == ["high", "low"]
+    train, test = train_test_split(np.arange(500), test_size=0.3, random_state=0, stratify=rows["kind"])
+    own = ZipMLLogisticRegression(C=0.1, random_state=0).fit(PackedMatrix.load(packed)[np.sort(train)])
+    np.testing.assert_allclose(found, own.predict_proba(rows[list("abcd")]), rtol=1e-5)
+    own_test = PackedMatrix.load(packed)[np.sort(test)]
+    expected = log_loss(own_test.target, own.predict_proba(own_test))
+    assert told["test_log_loss"] == pytest.approx(expected, abs=1e-5)
+    capsys.readouterr()
+    assert run("score", model, table, "--target", "kind", "--json") == 0
+    assert answer(capsys)["log_loss"] == pytest.approx(log_loss(rows["kind"], found), abs=1e-5)
+    assert run("fit", packed, "-o", model, "--seed", 0) == 0
+    assert run("predict", model, table, "--probabilities") == 1
+    assert "--loss log" in capsys.readouterr().err
+    assert run("pack", table, "--target", "price", "--columns", "a,b", "-o", packed) == 0
+    assert run("fit", packed, "--loss", "log") == 1
+    assert "--task classification" in capsys.readouterr().err
 
 
 def test_labels_are_not_cut(tmp_path, table, capsys):

@@ -7,7 +7,7 @@ from sklearn.model_selection import train_test_split
 
 from .._packed_matrix import PackedMatrix
 from .._sources.vector import vector_of
-from .model_file import write_model
+from .model_file import log_loss_of, write_model
 
 
 def fit(options):
@@ -20,6 +20,7 @@ def fit(options):
     train, test = _divided(packed, options, task)
     if weights is not None and isinstance(train[1], np.ndarray):
         weights = weights[train[1]]
+    is_logistic = options.loss == "log"
     model = _model(packed, options, task)
     start = time.perf_counter()
     model.fit(train[0], sample_weight=weights)
@@ -32,20 +33,23 @@ def fit(options):
         "task": task,
         "rows": len(train[0]),
         "bits": model.sample_bits_,
-        "solver": model.solver_,
+        "solver": getattr(model, "solver_", "newton"),
         "epochs": model.n_iter_,
         "seconds": round(seconds, 3),
         f"train_{measure}": round(model.score(train[0], train[0].target), 6),
-        "rounding_loss": round(float(np.max(model.rounding_loss_)), 6),
+        "rounding_loss": None if is_logistic else round(float(np.max(model.rounding_loss_)), 6),
     }
     if test is not None:
         result |= {"test_rows": len(test), f"test_{measure}": round(model.score(test, test.target), 6)}
+        if is_logistic:
+            result["test_log_loss"] = log_loss_of(test.target, model.predict_proba(test), model.classes_)
     return result | {"model": options.output}
 
 
 def _model(packed, options, task):
     """The estimator that the options ask for."""
     from .._estimators.classifier import ZipMLLSSVC
+    from .._estimators.logistic import ZipMLLogisticRegression
     from .._estimators.regressor import ZipMLRegressor
 
     settings = {
@@ -55,7 +59,11 @@ def _model(packed, options, task):
         "random_state": options.seed,
     }
     if task == "regression":
+        if options.loss == "log":
+            raise ValueError("--loss log is that of classes, and the target is of numbers: add --task classification.")
         return ZipMLRegressor(alpha=options.alpha, **settings)
+    if options.loss == "log":
+        return ZipMLLogisticRegression(C=options.C, **settings)
     return ZipMLLSSVC(C=options.C, **settings)
 
 

@@ -4,9 +4,12 @@ import json
 from pathlib import Path
 
 import numpy as np
+from sklearn.metrics import log_loss
 
 from .._estimators.labels import choose
+from .._estimators.logistic import ZipMLLogisticRegression
 from .._estimators.predict import linear_predictions
+from .._solvers import softmax
 from .._version import __version__
 
 
@@ -24,12 +27,18 @@ def write_model(model, task, feature_names, path):
     Path(path).write_text(json.dumps(content))
 
 
+def log_loss_of(targets, probabilities, classes):
+    """The mean negative logarithm of the probabilities of what came."""
+    return round(float(log_loss(targets, probabilities, labels=classes)), 6)
+
+
 class LinearModel:
     """What a file of a model tells.
 
     Attributes
     ----------
     task : {"regression", "classification"}
+    has_probabilities : bool, whether it is one of logistic regression
     feature_names : list of str or None
     coef : float64 (columns,) or (outputs, columns)
     intercept : float64 () or (outputs,)
@@ -40,6 +49,7 @@ class LinearModel:
         try:
             content = json.loads(Path(path).read_text())
             self.task, self.feature_names = content["task"], content["feature_names"]
+            self.has_probabilities = content["model"] == ZipMLLogisticRegression.__name__
             self.coef = np.asarray(content["coef"], dtype=np.float64)
             self.intercept = np.asarray(content["intercept"], dtype=np.float64)
             self.classes = None if content["classes"] is None else np.asarray(content["classes"])
@@ -48,9 +58,16 @@ class LinearModel:
 
     def predict(self, X):
         """Predictions of rows, an array or PackedMatrix (rows, columns): numbers, or classes."""
-        if X.shape[1] != self.coef.shape[-1]:
-            raise ValueError(f"The rows have {X.shape[1]} columns, and the model {self.coef.shape[-1]}.")
-        scores = linear_predictions(X, np.atleast_2d(self.coef), np.ravel(self.intercept))
+        scores = self._scores(X)
         if self.task == "classification":
             return self.classes[choose(scores)]
         return scores[:, 0] if self.coef.ndim == 1 else scores
+
+    def probabilities(self, X):
+        """Those of the classes, (rows, classes)."""
+        return softmax.probabilities(self._scores(X))
+
+    def _scores(self, X):
+        if X.shape[1] != self.coef.shape[-1]:
+            raise ValueError(f"The rows have {X.shape[1]} columns, and the model {self.coef.shape[-1]}.")
+        return linear_predictions(X, np.atleast_2d(self.coef), np.ravel(self.intercept))

@@ -86,6 +86,9 @@ def _add_pack(command):
 def _add_fit(command):
     command.add_argument("file")
     command.add_argument("--task", choices=("regression", "classification"), help="default: by the kind of the target")
+    command.add_argument(
+        "--loss", choices=("squared", "log"), default="squared", help="log: logistic regression, for probabilities"
+    )
     command.add_argument("--bits", type=int, help="train on fewer bits than the file has")
     command.add_argument("--alpha", type=float, default=1e-4, help="ridge penalty of a regression (default 1e-4)")
     command.add_argument("--C", type=float, default=1.0, help="weight of the loss of a classification (default 1)")
@@ -104,6 +107,9 @@ def _add_predict(command):
     command.add_argument("model", help="JSON file of `fit -o`")
     command.add_argument("source", nargs="+", help=f"a packed file; or {SOURCES}")
     command.add_argument("-o", "--output", help=".npy or .csv file; default: a line each on stdout")
+    command.add_argument(
+        "--probabilities", action="store_true", help="those of the classes, of a model of `fit --loss log`"
+    )
     _add_csv(command)
 
 

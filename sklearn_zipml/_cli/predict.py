@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 from sklearn.metrics import accuracy_score, r2_score
 
-from .model_file import LinearModel
+from .model_file import LinearModel, log_loss_of
 from .rows import chunks_to_predict
 
 
@@ -17,7 +17,10 @@ def predict(options):
     if path is not None and path.suffix not in (".npy", ".csv"):
         raise ValueError(f"-o {path} has to end in .npy or .csv.")
     model = LinearModel(options.model)
-    found = (model.predict(X) for X, _ in chunks_to_predict(options, model.feature_names))
+    if options.probabilities and not model.has_probabilities:
+        raise ValueError(f"{options.model} has no probabilities: fit it with --loss log.")
+    of_rows = model.probabilities if options.probabilities else model.predict
+    found = (of_rows(X) for X, _ in chunks_to_predict(options, model.feature_names))
     if path is None:
         if not options.json:
             for values in found:
@@ -29,22 +32,28 @@ def predict(options):
         np.save(path, values)
     else:
         names = ["prediction"] if values.ndim == 1 else [f"prediction_{k}" for k in range(values.shape[1])]
+        if options.probabilities:
+            names = model.classes.tolist()
         with path.open("w", newline="") as file:
             csv.writer(file).writerows([names, *np.reshape(values, (len(values), -1)).tolist()])
     return {"model": options.model, "rows": len(values), "output": str(path)}
 
 
 def score(options):
-    """R² or accuracy of a model on rows whose target is known."""
-    model, targets, predicted = LinearModel(options.model), [], []
+    """R², or accuracy and log loss, of a model on rows whose target is known."""
+    model, targets, predicted, told = LinearModel(options.model), [], [], []
     for X, y in chunks_to_predict(options, model.feature_names):
         if y is None:
             raise ValueError("The rows have no target: name its column with --target, or a file of it with --y.")
         targets.append(np.asarray(y))
         predicted.append(model.predict(X))
+        if model.has_probabilities:
+            told.append(model.probabilities(X))
     y, found = np.concatenate(targets), np.concatenate(predicted)
     if model.task == "regression":
         measured = {"r2": round(float(r2_score(y, found)), 6)}
     else:
         measured = {"accuracy": round(float(accuracy_score(y, found)), 6)}
+    if told:
+        measured["log_loss"] = log_loss_of(y, np.concatenate(told), model.classes)
     return {"model": options.model, "rows": len(y)} | measured
