@@ -2,10 +2,11 @@
 Training time: float32 against packed samples
 =============================================
 
-An epoch streams the samples from memory once. The fewer bits, the shorter the stream. This example measures one epoch,
-in batches of 64 rows, on packed samples of 8, 4 and 2 bits. Beside them stand an epoch of ``SGDRegressor``, an epoch
-of the same solver on float32 (``sample_bits=None``, a reference for accuracy that is not tuned for speed), and a lower
-bound for any float32 solver: NumPy's ``X @ w`` and ``X.T @ r``, which do nothing but read the samples twice.
+An epoch streams the samples from memory twice, for its steps and for the exact gradient at their end. The fewer bits,
+the shorter the stream. This example measures one epoch, in batches of 64 rows, on packed samples of 8, 4 and 2 bits.
+Beside them stand an epoch of ``SGDRegressor``, an epoch of the same solver on float32 (``sample_bits=None``,
+for accuracy, not tuned for speed), and a lower bound for any float32 solver: NumPy's ``X @ w`` and ``X.T @ r``, which
+do nothing but read the samples twice.
 
 The times are of the machine that built this page, one thread each.
 """

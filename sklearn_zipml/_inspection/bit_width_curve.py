@@ -16,8 +16,8 @@ from .plotting import axes, byte_unit, plain, style
 
 # Name of the score that `rounding_loss_` is a part of
 R2 = "R²"
-# Parts of the height of the axes: bars of memory, room above them, and room for the legend
-BARS, GAP, LEGEND = 0.24, 0.05, 0.12
+# Parts of the height of the axes: bars of memory, room above them, and room for a legend of one line and of two
+BARS, GAP, LEGEND, TALL_LEGEND = 0.24, 0.05, 0.12, 0.18
 
 
 class BitWidthCurveDisplay:
@@ -359,8 +359,9 @@ class BitWidthCurveDisplay:
         self.memory_ax_.spines["top"].set_visible(False)
         low, high = self.ax_.dataLim.intervaly
         span = max(high - low, 1e-3 * max(1, abs(high)))
-        height = span / (1 - BARS - GAP - LEGEND)
-        self.ax_.set_ylim(high - span - (BARS + GAP) * height, high + LEGEND * height)
+        legend = LEGEND if self.estimate_lines_ is None else TALL_LEGEND
+        height = span / (1 - BARS - GAP - legend)
+        self.ax_.set_ylim(high - span - (BARS + GAP) * height, high + legend * height)
         self.ax_.set_zorder(self.memory_ax_.get_zorder() + 1)
         self.ax_.patch.set_visible(False)
 

@@ -73,7 +73,7 @@ class TargetCode:
 
     def __call__(self, shard):
         """Targets, float64 (rows, outputs), and weights, float64 (rows,) or None, of a Shard."""
-        y, weights = shard.rows.whole_target(), shard.weights
+        y, weights = shard.rows.whole("target"), shard.weights
         if self.labels is None:
             targets = np.asarray(y, dtype=np.float64, order="C").reshape(len(y), -1)
         else:

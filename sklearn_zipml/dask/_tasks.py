@@ -112,7 +112,7 @@ def describe(shard):
 
 def label_report(shard, of_labels):
     """The TargetReport of a shard, whose rows all have a weight."""
-    return report_targets(shard.rows.whole_target(), shard.weights, of_labels)
+    return report_targets(shard.rows.whole("target"), shard.weights, of_labels)
 
 
 def save(shard, path):
