@@ -30,7 +30,7 @@ def solve_by_rows(quadratic, singular_too=False):
     problem = quadratic.problem
     n = problem.n
     root, size = np.sqrt(problem.unit_weights()[:n]), quadratic.size_in_units_of_x()
-    is_single = not singular_too and float(n) * n * problem.d > LARGE
+    is_single = float(n) * n * problem.d > LARGE
     factor, scale, ridge = _factor(quadratic, root, size, np.float32 if is_single else np.float64)
     if is_single and factor.rcond < SINGLE:
         factor, scale, ridge = _factor(quadratic, root, size, np.float64)

@@ -118,25 +118,32 @@ def row_gram(tiles, centre, unit, dtype=np.float64, threads=1):
     out = np.zeros((n, n))
     columns = max(16, ROW_BLOCK_VALUES // max(1, n) // 16 * 16)
     at_once = ROW_BLOCK_BYTES // np.dtype(dtype).itemsize
+    # one memory for all blocks: to get it anew from the system takes as long as a part of the products
+    room, products = np.empty(n * min(columns, d), dtype=dtype), np.empty(min(n, at_once) * n, dtype=dtype)
+
+    def add(rows, others, block):
+        found = products[: (rows.stop - rows.start) * (others.stop - others.start)].reshape(rows.stop - rows.start, -1)
+        out[rows, others] += np.matmul(block[rows], block[others].T, out=found)
+        poll()
+
     for first in range(0, d if n else 0, columns):
-        block = _scaled_columns(tiles, slice(first, min(d, first + columns)), centre, unit, dtype, threads)
+        some = slice(first, min(d, first + columns))
+        block = room[: n * (some.stop - first)].reshape(n, -1)
+        _scale_columns(tiles, some, (centre, unit), block, threads)
         # the lower triangle, some rows of it at a time: NumPy's product lets other threads and signals come between,
         # and makes half of one that is symmetric
         for start in range(0, n, at_once):
-            rows, before = slice(start, min(n, start + at_once)), slice(start)
-            out[rows, rows] += block[rows] @ block[rows].T
-            poll()
+            rows = slice(start, min(n, start + at_once))
+            add(rows, rows, block)
             if start:
-                out[rows, before] += block[rows] @ block[before].T
-                poll()
+                add(rows, slice(0, start), block)
     matmul.mirror(out.view(np.int64))
     return out
 
 
-def _scaled_columns(tiles, columns, centre, unit, dtype, threads):
-    """(g - centre) * unit of some columns, (n_rows, columns)."""
-    centre, unit = centre[columns].astype(dtype), unit[columns].astype(dtype)
-    rows = np.empty((tiles.n_rows, len(centre)), dtype=dtype)
+def _scale_columns(tiles, columns, centre_and_unit, rows, threads):
+    """Write (g - centre) * unit of some columns to rows, (n_rows, columns)."""
+    centre, unit = (of_columns[columns].astype(rows.dtype) for of_columns in centre_and_unit)
 
     def scale(first, last):
         part = rows[first * kernels.TILE_ROWS : last * kernels.TILE_ROWS]
@@ -149,7 +156,6 @@ def _scaled_columns(tiles, columns, centre, unit, dtype, threads):
             of_tile *= unit
 
     in_threads(scale, -(-tiles.n_rows // kernels.TILE_ROWS), 1, threads)
-    return rows
 
 
 def _lower_sums(tiles, first, last, threads, weights=None):
