@@ -70,8 +70,8 @@ def _joined_target(old, targets, n_rows):
     if old is None and not targets:
         return None
     if old is None or not targets:
-        without = "the file" if old is None else "the new rows"
-        raise ValueError(f"The file and the new rows must both have a target or none, but {without} has none.")
+        without = "the file has" if old is None else "the new rows have"
+        raise ValueError(f"The file and the new rows must both have a target or none, but {without} none.")
     new = check_target(np.concatenate(targets), n_rows)
     if new.shape[1:] != old.shape[1:] or (new.dtype.kind == "U") != (old.dtype.kind == "U"):
         raise ValueError(
@@ -86,6 +86,6 @@ def _joined_weights(old, weights, n_rows):
     if old is None and not weights:
         return None
     if old is None or not weights:
-        without = "the file" if old is None else "the new rows"
-        raise ValueError(f"The file and the new rows must both have weights or none, but {without} has none.")
+        without = "the file has" if old is None else "the new rows have"
+        raise ValueError(f"The file and the new rows must both have weights or none, but {without} none.")
     return np.concatenate([old, check_row_weights(np.concatenate(weights), n_rows)])

@@ -221,7 +221,7 @@ def test_appending_what_does_not_fit(tmp_path):
     before = path.read_bytes()
     for source, target, message in (
         ([X[:, :4]], y, "4 columns where 9"),
-        ([X], None, "the new rows has none"),
+        ([X], None, "the new rows have none"),
         ([X], np.array(["a"] * 1000), "do not go with"),
         ([np.full((2, 9), np.nan)], y[:2], "NaN"),
     ):

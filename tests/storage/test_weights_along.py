@@ -110,7 +110,7 @@ def test_append(tmp_path, matrix):
     np.testing.assert_array_equal(longer.sample_weight, WEIGHTS)
     del longer
     before = path.read_bytes()
-    with pytest.raises(ValueError, match="both have weights or none, but the new rows has none"):
+    with pytest.raises(ValueError, match="both have weights or none, but the new rows have none"):
         PackedMatrix.append(path, X, X[:, 0], random_state=1)
     assert path.read_bytes() == before
     matrix.with_sample_weight(None).save(path)
