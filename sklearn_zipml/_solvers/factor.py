@@ -89,6 +89,10 @@ class Factor:
         root = np.sqrt(self._values)
         return (self._vectors * root).T * size, (right @ self._vectors) / root
 
+    def solve_root(self, right):
+        """The solution x of R x = right, R that of `square_root`; not of a singular matrix."""
+        return solve_triangular(self._cholesky, right.T).T * self.inverse
+
     def explained(self, right):
         """The part of right sides (targets, columns) in the span of the matrix."""
         if not self.is_singular:
@@ -122,13 +126,27 @@ class ShiftedFactor:
 
     def __init__(self, factor, mean):
         self.rcond, self._factor, self._mean = factor.rcond, factor, mean
-        self._solved = factor.solve(mean[None])[0]
-        self._along = mean @ self._solved
+        self._direction = factor.square_root(mean[None])[1][0]
+        self._length = np.linalg.norm(self._direction)
+        self._direction /= self._length
 
     def solve(self, right):
-        """The solution for right sides (targets, columns), of the same shape; by Sherman and Morrison."""
-        found = self._factor.solve(right)
-        return found - np.outer(found @ self._mean / (1 + self._along), self._solved)
+        """The solution for right sides (targets, columns), of the same shape.
+
+        With S = R'R and R'q = m the matrix is R'(1 + qq')R. What is along q is divided by a large number, so it is
+        taken apart before anything else: the formula of Sherman and Morrison leaves its rounding errors as they are.
+        """
+        across, along = self._divided(right)
+        return self._factor.solve_root(across + along / (1 + self._length**2))
+
+    def _divided(self, right):
+        """What R' takes to the right sides, across q and along it."""
+        across = self._factor.square_root(right)[1]
+        along = np.zeros_like(across)
+        for _ in range(2):  # rounding leaves something the first time
+            more = np.outer(across @ self._direction, self._direction)
+            across, along = across - more, along + more
+        return across, along
 
     def explained(self, right):
         """Right sides, all of which the matrix spans."""
@@ -140,8 +158,11 @@ class ShiftedFactor:
 
     def square_root(self, right):
         """R of R'R = the matrix, and t (targets, rows of R) of R't = right; R has a row more than columns."""
-        along = self.solve(right) @ self._mean
-        root, solved = self._factor.square_root(right - np.outer(along, self._mean))
+        root, _ = self._factor.square_root(right)
+        across, along = self._divided(right)
+        along = along @ self._direction / (1 + self._length**2)
+        solved = across + np.outer(along, self._direction)
+        along = along * self._length
         return np.vstack([root, self._mean]), np.column_stack([solved, along])
 
 

@@ -72,3 +72,18 @@ def test_columns_far_from_zero(alpha, offset, sampling):
 
     np.testing.assert_allclose(objective(model.coef_), objective(best), rtol=1e-5)
     assert objective(model.coef_) < 0.6 * objective(np.zeros(20))
+
+
+def test_a_mean_beside_columns_of_unlike_units():
+    """Solutions and the gap that they tell are right where S is next to nothing beside m m'."""
+    rng = np.random.default_rng(3)
+    units = np.geomspace(1e-9, 1e-5, 6)
+    root, mean = rng.normal(size=(40, 6)) * units, np.ones(6)
+    factor = ShiftedFactor(Factor(root.T @ root / 40, np.ones(6)), mean)
+    right = rng.normal(size=(1, 6)) * units
+    plane = np.linalg.qr(np.column_stack([mean, rng.normal(size=(6, 5))]))[0][:, 1:]
+    # to a part 1e-8, as m is 1e9 times as long as what is missing from it
+    across = root @ plane / np.sqrt(40)
+    gain = right @ plane @ np.linalg.lstsq(across.T @ across, plane.T @ right.T, rcond=0)[0]
+    np.testing.assert_allclose((factor.solve(right) * right).sum(), gain[0, 0], rtol=1e-5)
+    assert (factor.solve(mean[None]) * mean).sum() == pytest.approx(1.0, rel=1e-9)
