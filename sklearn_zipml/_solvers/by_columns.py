@@ -59,7 +59,7 @@ def positive_factor(quadratic, matrix):
     """
     if quadratic.problem.is_far:
         about_mean, mean = quadratic.matrix_about_mean()
-        factor = Factor(about_mean, quadratic.norm_weights())
+        factor = Factor(about_mean, quadratic.norm_weights(), singular_too=False)
         if factor.rcond >= SINGULAR:
             return ShiftedFactor(factor, mean)
     factor = Factor(matrix, quadratic.norm_weights())

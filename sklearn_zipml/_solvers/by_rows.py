@@ -31,9 +31,10 @@ def solve_by_rows(quadratic, singular_too=False):
     n = problem.n
     root, size = np.sqrt(problem.unit_weights()[:n]), quadratic.size_in_units_of_x()
     is_single = float(n) * n * problem.d > LARGE
-    factor, scale, ridge = _factor(quadratic, root, size, np.float32 if is_single else np.float64)
-    if is_single and factor.rcond < SINGLE:
-        factor, scale, ridge = _factor(quadratic, root, size, np.float64)
+    if is_single:
+        factor, scale, ridge = _factor(quadratic, root, size, np.float32, False)
+    if not is_single or factor.rcond < SINGLE:
+        factor, scale, ridge = _factor(quadratic, root, size, np.float64, singular_too)
     if factor.rcond < SINGULAR and not singular_too:
         return None
     left = quadratic.targets[:, :n] * root
@@ -56,7 +57,7 @@ def solve_by_rows(quadratic, singular_too=False):
     return best
 
 
-def _factor(quadratic, root, size, dtype):
+def _factor(quadratic, root, size, dtype, singular_too):
     """The factored matrix, in parts of the mean of its diagonal, that mean, and the ridge in its parts."""
     problem, n = quadratic.problem, len(root)
     products = row_gram(problem.tiles, problem.centre, size, dtype, problem.threads)
@@ -70,4 +71,4 @@ def _factor(quadratic, root, size, dtype):
     if problem.is_centred:  # the targets have no part along the mean, so that any curvature there will do
         products += np.outer(root, root) / (root @ root)
     products[np.diag_indices(n)] += ridge
-    return Factor(products, np.ones(n)), scale, ridge
+    return Factor(products, np.ones(n), singular_too), scale, ridge

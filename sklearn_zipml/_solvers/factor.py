@@ -22,6 +22,7 @@ class Factor:
     ----------
     matrix : float64 (columns, columns)
     weights : float64 (columns,), positive where the diagonal is: those of the norm that is to be least
+    singular_too : bool, whether there are to be solutions with a singular matrix, which takes its eigenvectors
 
     Attributes
     ----------
@@ -29,7 +30,7 @@ class Factor:
     lowest : float, lowest eigenvalue of the scaled matrix, where eigenvectors were needed; else an upper bound
     """
 
-    def __init__(self, matrix, weights):
+    def __init__(self, matrix, weights, singular_too=True):
         diagonal = np.diag(matrix)
         self.inverse = np.zeros(len(matrix))
         used = diagonal > 0
@@ -45,7 +46,7 @@ class Factor:
         self._cholesky = _upper_cholesky(scaled)
         if self._cholesky is not None:
             self.rcond = float(lapack(dpocon, self._cholesky, norm, uplo="U")[0])
-        if self.rcond < SINGULAR:
+        if self.rcond < SINGULAR and singular_too:
             self._take_eigenvectors(scaled, weights)
 
     def _take_eigenvectors(self, scaled, weights):
@@ -122,7 +123,6 @@ class ShiftedFactor:
     """
 
     is_singular = False
-    n_left_out = 0
 
     def __init__(self, factor, mean):
         self.rcond, self._factor, self._mean = factor.rcond, factor, mean
@@ -147,14 +147,6 @@ class ShiftedFactor:
             more = np.outer(across @ self._direction, self._direction)
             across, along = across - more, along + more
         return across, along
-
-    def explained(self, right):
-        """Right sides, all of which the matrix spans."""
-        return right
-
-    def least_norm(self, solution):
-        """Solutions, of which there is one each."""
-        return solution
 
     def square_root(self, right):
         """R of R'R = the matrix, and t (targets, rows of R) of R't = right; R has a row more than columns."""

@@ -161,7 +161,8 @@ class Quadratic:
     def matrix_about_mean(self):
         """The same with second moments about the columns' means, and what is missing: m of that plus m m'."""
         problem = self.problem
-        return self._with_penalty(problem.curvature_about_mean()), (problem.mean - problem.centre) * problem.unit
+        mean = problem.exact_mean()  # what rounding leaves of it would count times its distance from the centre
+        return self._with_penalty(problem.curvature_about(mean)), (mean - problem.centre) * problem.unit
 
     def _with_penalty(self, moments):
         matrix = moments + self.lift @ self.lift.T

@@ -51,7 +51,7 @@ class Problem:
 
     Attributes
     ----------
-    centre, mean, unit, variance : float64 (n_features,); centre, mean and variance in grid steps
+    centre, unit, variance : float64 (n_features,); centre and variance in grid steps
     is_far : bool, whether an uncentred column varies by next to nothing beside its mean
     diagonal : float64 (n_features,), that of the scaled second-moment matrix
     weights : float64 (slots,), or float32 of many rows, mean one, or empty
@@ -72,7 +72,6 @@ class Problem:
         self.offset, self.step = matrix.offset, matrix.step
         mean, deviation, self.variance = self._statistics()
         self.centre = mean if centred else -self.offset / self.step
-        self.mean = mean
         far = np.flatnonzero((deviation > 0) & (np.abs(mean - self.centre) > FAR * deviation))
         self.is_far = bool(far.size)
         _warn_far(far)
@@ -88,10 +87,8 @@ class Problem:
 
     def _statistics(self):
         if self.tiles.width == kernels.FLOAT_WIDTH:
-            weights = self.unit_weights()
             # rows whose mean is not quite zero would have one direction too many
-            mean = self.column_sums(weights, limbs=3) / weights.sum()
-            return mean, self.matrix.deviation, self.matrix.rounding_variance
+            return self.exact_mean(), self.matrix.deviation, self.matrix.rounding_variance
         if len(self.weights):
             return weighted(self.matrix, self.unit_weights())
         parts = (self.matrix.mean, self.matrix.deviation, self.matrix.rounding_variance)
@@ -101,8 +98,12 @@ class Problem:
         """Take the means of unweighted packed columns anew: what the matrix holds of them are float32."""
         if self.is_centred and self.tiles.width < kernels.FLOAT_WIDTH and not len(self.weights):
             self._dense = None
-            mean = self.column_sums(self.unit_weights(), limbs=3) / self.n
-            self.centre = np.where(self.unit > 0, mean, self.centre)
+            self.centre = np.where(self.unit > 0, self.exact_mean(), self.centre)
+
+    def exact_mean(self):
+        """Weighted mean grid positions to float64, (n_features,)."""
+        weights = self.unit_weights()
+        return self.column_sums(weights, limbs=3) / weights.sum()
 
     def without(self, columns):
         """The same rows, shared, with the coefficients of the columns of a mask fixed at zero."""
@@ -261,9 +262,9 @@ class Problem:
             self._dense = self._gram(self.tiles.n_tiles, self.centre)
         return self._dense
 
-    def curvature_about_mean(self):
-        """Second moments of the scaled columns about their means, float64 (columns, columns)."""
-        return self._gram(self.tiles.n_tiles, self.mean)
+    def curvature_about(self, mean):
+        """Second moments of the scaled columns about other centres, float64 (columns, columns)."""
+        return self._gram(self.tiles.n_tiles, mean)
 
     def _gram(self, last, centre):
         weights = self._integer_weights()
