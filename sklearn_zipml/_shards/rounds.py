@@ -14,13 +14,13 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from .._kernels.row_order import mix
-from .._solvers.problem import SMALLEST
 from .messages import decoded, encoded, float32_bytes, rounding_error
 
 MEMORY = 4  # moves that the lowest point is looked for among
 WINDOW = 3  # rounds whose gains tell what is still to be gained
 LEAST_CURVATURE = 1e-3  # of the largest in the plane of the moves: below, there is only rounding
 FEWEST_SEEN = 4  # directions that the smallest curvature is looked for among, or all columns
+MOST_SEEN = 32  # moves that are kept for that
 SURE = 5  # standard deviations of a curvature's error, above which it is one
 STEP_CHANGE = 4.0
 CLEAR = 0.2  # of the gradient that may be rounding errors; above, the parts look again
@@ -40,7 +40,7 @@ class _Target:
     point, slope : float64 (columns,), where it stands, and the gradient of the mean loss there
     error : float, how far that gradient may be from the right one
     moves : list of (move, change of the slope, its error), the latest last
-    seen : list of (move, change of the slope), unit moves, of all that showed curvature
+    seen : list of (move, change of the slope), unit moves, the latest MOST_SEEN that showed curvature
     step : float, how far to go along the gradient
     gains : list of float, what the objective fell by in each round
     gap : float, what it may still fall by
@@ -174,17 +174,20 @@ class Rounds:
         if len(target.gains) < WINDOW or gained > tolerated:
             return np.inf
         steepness = (self._full_slope(target) ** 2).sum() / 2
-        return max(gained, steepness / self._least_curvature(target)) if steepness else gained
+        if not steepness:
+            return gained
+        curvature = self._least_curvature(target)
+        return np.inf if curvature is None else max(gained, steepness / curvature)
 
     def _least_curvature(self, target):
-        """The smallest curvature that the moves have shown: a Ritz value of the second moments."""
+        """The smallest curvature that moves have shown, a Ritz value of the second moments; None if too few have."""
         if not target.seen:
-            return SMALLEST
+            return None
         moves, changes = (np.stack(part) for part in zip(*target.seen, strict=True))
         values, vectors = np.linalg.eigh(moves @ moves.T)
         kept = values > LEAST_CURVATURE * values[-1]
         if kept.sum() < min(FEWEST_SEEN, len(target.point)):
-            return SMALLEST
+            return None
         basis = (vectors[:, kept] / np.sqrt(values[kept])).T
         matrix = basis @ (moves @ (changes + self.penalty * moves).T) @ basis.T
         found = np.linalg.eigvalsh(matrix + matrix.T) / 2
@@ -247,7 +250,7 @@ class Rounds:
             target.moves, (target.point, target.slope, target.error) = plan.pairs, plan.end
             move, change, _ = plan.pairs[-1]
             size = np.linalg.norm(move)
-            target.seen.append((move / size, change / size))
+            target.seen = [*target.seen, (move / size, change / size)][-MOST_SEEN:]
             target.step *= np.clip(plan.length, 1 / STEP_CHANGE, STEP_CHANGE)
 
 
