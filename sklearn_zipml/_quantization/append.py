@@ -67,11 +67,8 @@ def _joined_outliers(old, keys, n_tiles):
 
 def _joined_target(old, targets, n_rows):
     """The targets of old and new rows."""
-    if old is None and not targets:
+    if not _are_both(old, targets, "a target"):
         return None
-    if old is None or not targets:
-        without = "the file has" if old is None else "the new rows have"
-        raise ValueError(f"The file and the new rows must both have a target or none, but {without} none.")
     new = check_target(np.concatenate(targets), n_rows)
     if new.shape[1:] != old.shape[1:] or (new.dtype.kind == "U") != (old.dtype.kind == "U"):
         raise ValueError(
@@ -83,9 +80,14 @@ def _joined_target(old, targets, n_rows):
 
 def _joined_weights(old, weights, n_rows):
     """The weights of old and new rows."""
-    if old is None and not weights:
+    if not _are_both(old, weights, "weights"):
         return None
-    if old is None or not weights:
-        without = "the file has" if old is None else "the new rows have"
-        raise ValueError(f"The file and the new rows must both have weights or none, but {without} none.")
     return np.concatenate([old, check_row_weights(np.concatenate(weights), n_rows)])
+
+
+def _are_both(old, new, what):
+    """Whether the file and the new rows bring something along; an error if only one does."""
+    if (old is None) != (not new):
+        without = "the file has" if old is None else "the new rows have"
+        raise ValueError(f"The file and the new rows must both have {what} or none, but {without} none.")
+    return old is not None

@@ -95,13 +95,15 @@ def _column_scale(sample, low, high, n_jobs):
     float32 is finest near the offset, so that is the median of the sample: an outlier would drag the mean away from the
     bulk.
     """
+    offset = np.empty(len(low))
 
-    def medians(first, last):
-        # rows of a contiguous transpose, which takes a third of the time
-        parts = (sample[:, start : min(last, start + MEDIAN_COLUMNS)] for start in range(first, last, MEDIAN_COLUMNS))
-        return [np.median(part.T.copy(), axis=1, overwrite_input=True) for part in parts]
+    def take_medians(first, last):
+        for start in range(first, last, MEDIAN_COLUMNS):
+            some = slice(start, min(last, start + MEDIAN_COLUMNS))
+            # rows of a contiguous transpose, which takes a third of the time
+            offset[some] = np.median(sample[:, some].T.copy(), axis=1, overwrite_input=True)
 
-    parts = [part for of_thread in in_threads(medians, len(low), MEDIAN_COLUMNS, n_jobs) for part in of_thread]
-    offset = np.clip(np.concatenate([*parts, np.zeros(0)]), low, high)
+    in_threads(take_medians, len(low), MEDIAN_COLUMNS, n_jobs)
+    offset = np.clip(offset, low, high)
     reach = np.maximum(high - offset, offset - low)
     return offset, np.where(reach > 0, reach, constant_step(offset))
