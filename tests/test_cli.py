@@ -178,6 +178,11 @@ def test_probabilities(tmp_path, table, capsys):
     train, test = train_test_split(np.arange(500), test_size=0.3, random_state=0, stratify=rows["kind"])
     own = ZipMLLogisticRegression(C=0.1, random_state=0).fit(PackedMatrix.load(packed)[np.sort(train)])
     np.testing.assert_allclose(found, own.predict_proba(rows[list("abcd")]), rtol=1e-5)
+    capsys.readouterr()
+    assert run("predict", model, table, "--probabilities", "--json") == 0
+    printed = answer(capsys)
+    assert printed["classes"] == ["high", "low"]
+    np.testing.assert_allclose(printed["predictions"], found)
     own_test = PackedMatrix.load(packed)[np.sort(test)]
     expected = log_loss(own_test.target, own.predict_proba(own_test))
     assert told["test_log_loss"] == pytest.approx(expected, abs=1e-5)

@@ -58,16 +58,20 @@ class LinearModel:
 
     def predict(self, X):
         """Predictions of rows, an array or PackedMatrix (rows, columns): numbers, or classes."""
-        scores = self._scores(X)
+        return self.decided(self.scores(X))
+
+    def probabilities(self, X):
+        """Those of the classes, (rows, classes)."""
+        return softmax.probabilities(self.scores(X))
+
+    def decided(self, scores):
+        """The predictions that scores (rows, outputs) are of."""
         if self.task == "classification":
             return self.classes[choose(scores)]
         return scores[:, 0] if self.coef.ndim == 1 else scores
 
-    def probabilities(self, X):
-        """Those of the classes, (rows, classes)."""
-        return softmax.probabilities(self._scores(X))
-
-    def _scores(self, X):
+    def scores(self, X):
+        """Values of the linear functions at rows, float64 (rows, outputs)."""
         if X.shape[1] != self.coef.shape[-1]:
             raise ValueError(f"The rows have {X.shape[1]} columns, and the model {self.coef.shape[-1]}.")
         return linear_predictions(X, np.atleast_2d(self.coef), np.ravel(self.intercept))

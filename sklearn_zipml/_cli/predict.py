@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 from sklearn.metrics import accuracy_score, r2_score
 
+from .._solvers import softmax
 from .model_file import LinearModel, log_loss_of
 from .rows import chunks_to_predict
 
@@ -26,7 +27,8 @@ def predict(options):
             for values in found:
                 csv.writer(sys.stdout, lineterminator="\n").writerows(np.reshape(values, (len(values), -1)).tolist())
             return None
-        return {"predictions": np.concatenate(list(found)).tolist()}
+        classes = {"classes": model.classes.tolist()} if options.probabilities else {}
+        return {"predictions": np.concatenate(list(found)).tolist()} | classes
     values = np.concatenate(list(found))
     if path.suffix == ".npy":
         np.save(path, values)
@@ -46,9 +48,10 @@ def score(options):
         if y is None:
             raise ValueError("The rows have no target: name its column with --target, or a file of it with --y.")
         targets.append(np.asarray(y))
-        predicted.append(model.predict(X))
+        scores = model.scores(X)
+        predicted.append(model.decided(scores))
         if model.has_probabilities:
-            told.append(model.probabilities(X))
+            told.append(softmax.probabilities(scores))
     y, found = np.concatenate(targets), np.concatenate(predicted)
     if model.task == "regression":
         measured = {"r2": round(float(r2_score(y, found)), 6)}
