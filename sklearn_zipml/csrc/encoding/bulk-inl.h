@@ -1,10 +1,5 @@
 /* The range that levels reach to where they leave outliers out; part of levels-inl.h. */
 
-/* Outliers: at most this share of the values, kept apart where that leaves at most MOST_LEFT of the noise, and that
- * is at least LEAST_NOISE of the variance of the values that are not. */
-#define OUTLIER_SHARE (1.0 / 288)
-#define MOST_LEFT 0.85
-#define LEAST_NOISE 0.002
 /* Steps that a value may be beyond the levels: below the most that differences hold, for rounding. */
 #define FARTHEST 32700.0
 
@@ -85,7 +80,7 @@ ZML_TARGET static double about_noise_of(const Histogram *h, int n_levels) {
  * would be too many steps away. */
 ZML_TARGET static int without_outliers(const zml_column_sample *sample, const Histogram *whole, int n_levels,
                                        Histogram *bulk) {
-  const double few = floor((double)sample->n * OUTLIER_SHARE);
+  const double few = floor((double)sample->n * ZML_OUTLIER_SHARE);
   double low = sample->low, high = sample->high;
   if (few < 1)
     return 0;
@@ -104,5 +99,6 @@ ZML_TARGET static int without_outliers(const zml_column_sample *sample, const Hi
   const double step = bulk->range / bulk->steps, n = (double)sample->n;
   const double deviation = step * deviation_of(n, bulk->sum[bulk->steps + 1], bulk->square);
   const double noise = about_noise_of(whole, n_levels);
-  return noise >= LEAST_NOISE * n * deviation * deviation && about_noise_of(bulk, n_levels) <= MOST_LEFT * noise;
+  return noise >= ZML_LEAST_NOISE * n * deviation * deviation &&
+         about_noise_of(bulk, n_levels) <= ZML_MOST_LEFT * noise;
 }

@@ -3,6 +3,7 @@
 #include <math.h>
 #include <string.h>
 
+#include "format/levels.h"
 #include "format/tile.h"
 
 enum { POSITIONS = 256 };
@@ -190,11 +191,6 @@ static void expect_noise(const zml_plan *plan, const zml_old_column *old, const 
     noise[code] = errors[code] / (hits[code] > 1e-300 ? hits[code] : 1e-300);
 }
 
-/* Outliers, as levels-inl.h leaves them out of the levels of values. */
-#define OUTLIER_SHARE (1.0 / 288)
-#define MOST_LEFT 0.85
-#define LEAST_NOISE 0.002
-
 /* Summed variance of rounding codes to levels; positions beyond these are not rounded. */
 static double noise_of(const zml_old_column *old, const uint8_t *positions, int n_codes, const uint8_t *levels,
                        int used) {
@@ -249,9 +245,9 @@ static void leave_outliers(const zml_plan *plan, const zml_old_column *old, cons
   int first = 0, last = plan->n_codes - 1;
   for (int k = 0; k < plan->n_codes; k++)
     total += (double)old->counts[k];
-  if (floor(total * OUTLIER_SHARE) < 1)
+  if (floor(total * ZML_OUTLIER_SHARE) < 1)
     return;
-  shortest_run(old, own, plan->n_codes, floor(total * OUTLIER_SHARE), &first, &last);
+  shortest_run(old, own, plan->n_codes, floor(total * ZML_OUTLIER_SHARE), &first, &last);
   uint8_t inside[POSITIONS], levels[POSITIONS];
   uint16_t used;
   int count = 0;
@@ -259,11 +255,11 @@ static void leave_outliers(const zml_plan *plan, const zml_old_column *old, cons
     if (candidates[k] >= own[first] && candidates[k] <= own[last])
       inside[count++] = candidates[k];
   if (count < 2 || count == n || inside[0] != own[first] || inside[count - 1] != own[last] ||
-      noise <= LEAST_NOISE * spread_of(old, own, plan->n_codes, own[first], own[last]))
+      noise <= ZML_LEAST_NOISE * spread_of(old, own, plan->n_codes, own[first], own[last]))
     return;
   const zml_new_column fewer = {.levels = levels, .used = &used};
   choose_levels(plan, old, positions, inside, count, &fewer);
-  if (noise_of(old, own, plan->n_codes, levels, used) > MOST_LEFT * noise)
+  if (noise_of(old, own, plan->n_codes, levels, used) > ZML_MOST_LEFT * noise)
     return;
   memcpy(made->levels, levels, (size_t)plan->n_levels);
   *made->used = used;
