@@ -13,6 +13,7 @@ from functools import cache
 from glob import glob
 from pathlib import Path
 
+import Cython
 from setuptools import Extension, setup
 from setuptools.command.build_ext import build_ext
 from setuptools.command.sdist import sdist
@@ -30,6 +31,8 @@ C_SOURCES = sorted({*glob(f"{CSRC}/**/*.c", recursive=True)} - OWN_SOURCES)
 # Named here, these files are part of the sdist and a change in one of them triggers a look at what includes it.
 HEADERS = sorted(glob(f"{CSRC}/**/*.h", recursive=True) + glob("sklearn_zipml/_kernels/*.pxd"))
 
+# What Cython would repeat in each module that knows memoryviews, some 22,000 lines of C, is in a module of its own.
+SHARED = "sklearn_zipml._kernels._cyutility"
 CYTHON_DIRECTIVES = {
     "language_level": 3,
     "boundscheck": False,
@@ -42,9 +45,11 @@ CYTHON_DIRECTIVES = {
 # fused multiply-adds, or the coefficients would depend on the machine. Debug information, which Python asks for,
 # would take a third of the compiler's time.
 if sysconfig.get_platform().startswith("win"):
-    COMPILE_ARGS, LINK_ARGS = ["/O2", "/fp:precise"], []
+    COMPILE_ARGS, LINK_ARGS, CROSSING_ARGS = ["/O2", "/fp:precise"], [], []
 else:
     COMPILE_ARGS, LINK_ARGS = ["-O3", "-g0", "-ffp-contract=off", "-fno-math-errno"], []
+    # What Cython writes only crosses from Python to the C of CSRC, and is most of what there is to compile.
+    CROSSING_ARGS = ["-O1"]
     # "address,undefined" or "thread": tests/stress/sanitize builds with them.
     if sanitizers := os.environ.get("SKLEARN_ZIPML_SANITIZE"):
         LINK_ARGS += [f"-fsanitize={sanitizers}"]
@@ -88,21 +93,29 @@ class BuildChanged(build_ext):
                 changed = [
                     source for source, made in zip(sources, objects, strict=True) if is_older(made, source, flags)
                 ]
-                list(pool.map(lambda source: compile_all([source], **settings), changed))
+
+                def compile_one(source):
+                    extra = [] if source.startswith(CSRC) else CROSSING_ARGS
+                    arguments = [*(settings.get("extra_postargs") or []), *extra]
+                    return compile_all([source], **{**settings, "extra_postargs": arguments})
+
+                list(pool.map(compile_one, changed))
                 return objects
 
             self.compiler.compile = compile_changed
             super().build_extensions()
 
     def _flags(self):
-        """A file that changes when compiler or options do."""
+        """A file that changes when compilers or options do; then everything is made anew."""
         compiler = self.compiler
         programs = [getattr(compiler, name, None) for name in ("compiler_so", "linker_so", "cc", "linker")]
-        text = repr((programs, COMPILE_ARGS, LINK_ARGS, self.debug, self.define, compiler.include_dirs))
+        cython = (Cython.__version__, SHARED, CYTHON_DIRECTIVES, CROSSING_ARGS)
+        text = repr((cython, programs, COMPILE_ARGS, LINK_ARGS, self.debug, self.define, compiler.include_dirs))
         path = Path(self.build_temp, "flags.txt")
         if not path.exists() or path.read_text(encoding="utf-8") != text:
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text(text, encoding="utf-8")
+            self.force = True  # Cython compares times only
         return path
 
 
@@ -153,7 +166,10 @@ setup(
         extension("matmul", *PRODUCT_SOURCES),
         extension("requantize", *REQUANTIZE_SOURCES),
         extension("testing"),
+        Extension(SHARED, [], extra_compile_args=COMPILE_ARGS, extra_link_args=LINK_ARGS),  # Cython writes its source
     ],
     cmdclass={"build_ext": BuildChanged, "sdist": SameArchive},
-    options={"build_ext": {"cython_directives": CYTHON_DIRECTIVES}},
+    options={
+        "build_ext": {"cython_directives": CYTHON_DIRECTIVES, "shared_utility_qualified_name": SHARED},
+    },
 )
