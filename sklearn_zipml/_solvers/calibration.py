@@ -14,9 +14,9 @@ import numpy as np
 from scipy.optimize import minimize_scalar
 
 from .._kernels.threads import lapack
-from .compensation import in_units_of_noise, noise_ratio, noisy_columns
+from .compensation import in_units_of_noise, noisy_columns
 from .factor import Factor, is_positive_definite
-from .softmax import log_probabilities, pair_curvatures, probabilities
+from .softmax import log_probabilities, probabilities
 
 PROBIT = np.pi / 8
 # tau is 1 - 8 R, R being noisy columns by rows: of fewer rows, noise is as good a penalty as any.
@@ -63,17 +63,16 @@ class Calibration:
         covariance = models @ (self.noise * self.apply(models)).T
         return (covariance + covariance.T) / 2
 
-    def fitted_to(self, point):
+    def fitted_to(self, model, margins):
         """The same with the spread at which margins, divided, give the mean probabilities of margins with errors.
 
-        pi / 8 is for small errors, and pairs of classes tell the variance as if there were but two: of more, errors
-        partly cancel.
+        Those of a model, and its margins on some rows, are looked at: pi / 8 is for small errors, and pairs of classes
+        tell the variance as if there were but two, where errors of more partly cancel.
         """
-        covariance = self.covariance(point.model[:, :-1])
+        covariance = self.covariance(model[:, :-1])
         open_part = float((self.spread * covariance).sum())
         if not open_part > LEAST_OPEN:
             return self
-        margins = point.margins[:, :SHOWN_ROWS]
         draws = max(16, DRAWN_MARGINS // margins.size)
         rng, root = np.random.default_rng(0), square_root(covariance)
         mean = np.zeros((margins.shape[1], max(2, len(margins))))
@@ -87,20 +86,20 @@ class Calibration:
         return replace(self, spread=float(share) * self.spread)
 
 
-def calibration(problem, labels, slopes, curvature):
-    """The Calibration of a problem, or None where rounding is too little to tell or there are too few rows for it.
+def calibration(objective, point):
+    """A Calibration, or None where rounding is too little to tell or there are too few rows for it.
 
     Parameters
     ----------
-    problem : Problem
-    labels : Labels
-    slopes, curvature : float64 (outputs, rows), derivatives of the loss at the minimum without it
+    objective : LogisticObjective, not calibrated
+    point : Point, near its minimum
     """
+    problem = objective.problem
     noise = problem.variance * problem.unit**2
     noisy = noisy_columns(noise)
     if not noisy.any() or problem.d > MOST_COLUMNS:
         return None
-    tau = 1 - LOSS_OF_TAU * noise_ratio(problem, noisy) * _rows_lost(problem, curvature.sum(axis=0))
+    tau = 1 - LOSS_OF_TAU * objective.noise_ratio(noisy) * _rows_lost(*objective.concentration(point))
     if tau <= 0:
         return None
     last = _tiles_needed(problem, noise)
@@ -111,16 +110,14 @@ def calibration(problem, labels, slopes, curvature):
     if tau <= 0:
         return None
     factor = Factor(gram + _jitter(gram), np.ones(problem.d))
-    return Calibration(tau * noise, _spread(labels, slopes), factor)
+    return Calibration(tau * noise, _spread(objective, point), factor)
 
 
-def _rows_lost(problem, curvature):
+def _rows_lost(curvature, squares, weight, squared_weights):
     """By how much the rows that decide are fewer than the rows: those of small curvature hardly count."""
-    weights = problem.unit_weights()[: problem.n]
-    square = curvature.sum() ** 2
-    if not square > 0:
+    if not curvature**2 > 0:
         return np.inf
-    return (curvature @ curvature) / square * weights.sum() ** 2 / (weights @ weights)
+    return squares / curvature**2 * weight**2 / squared_weights
 
 
 def _tiles_needed(problem, noise):
@@ -141,10 +138,10 @@ def _jitter(gram):
     return 1e-9 * np.diag(np.diag(gram))
 
 
-def _spread(labels, slopes):
+def _spread(objective, point):
     """For two classes pi / 8; for more, the mean of that over pairs of classes, which count as they are confused."""
-    if labels.n_outputs == 1:
+    if objective.labels.n_outputs == 1:
         return np.array([[PROBIT]])
-    pairs = pair_curvatures(labels, slopes)
+    pairs = objective.pair_curvatures(point)
     total = np.trace(pairs) / 2  # as each row of it sums to zero
     return PROBIT * pairs / total if total > 0 else np.zeros_like(pairs)

@@ -42,6 +42,16 @@ def images(problem, z, limbs=LIMBS):
     return out
 
 
+def margins_of(problem, model, limbs=LIMBS):
+    """Margins of the scaled rows, float64 (outputs, rows); model (outputs, columns + 1), the last one an intercept."""
+    coef = model[:, :-1]
+    if not coef.any():
+        return np.repeat(model[:, -1:], problem.n, axis=1)
+    out = images(problem, coef * problem.unit, limbs)
+    out += model[:, -1:]
+    return out
+
+
 def residuals(quadratic, z, limbs=LIMBS):
     """Residuals of a model, by its loss, float64 (targets, rows) in slot order."""
     margins = images(quadratic.problem, z, limbs) if z.any() else 0.0

@@ -2,11 +2,8 @@
 
 import numpy as np
 
-from .._kernels import matmul
 from .._kernels import tiles as kernels
-from . import evaluation, softmax
 from .factor import Factor
-from .gram import second_moments
 
 # Columns whose second moments are factored, and rows a column that they are taken from at least.
 MOST_COLUMNS, BY_COLUMN, LEAST_ROWS = 2048, 16, 8192
@@ -14,8 +11,8 @@ MOST_COLUMNS, BY_COLUMN, LEAST_ROWS = 2048, 16, 8192
 WHOLE_PRODUCTS = 5e8
 # Directions whose curvatures are within this factor share a matrix.
 BIN = 2.0
-# Unknowns of the whole Hessian of many classes, and values of rows that it is taken from at a time.
-MOST_UNKNOWNS, BLOCK_VALUES = 1024, 1 << 20
+# Unknowns of the whole Hessian of many classes.
+MOST_UNKNOWNS = 1024
 SMALLEST, JITTER = 1e-12, 1e-12
 
 
@@ -32,7 +29,7 @@ def sample_tiles(objective):
     """Tiles whose rows stand for all."""
     problem = objective.problem
     if float(problem.n) * problem.d**2 <= WHOLE_PRODUCTS:
-        return problem.tiles.n_tiles
+        return problem.n_tiles
     return problem.sample_tiles(LEAST_ROWS, BY_COLUMN)
 
 
@@ -44,15 +41,14 @@ def pair_tiles(objective):
     products = float(outputs**2 * size**2) / 2
     tiles = int(WHOLE_PRODUCTS / products) // kernels.TILE_ROWS
     enough = objective.problem.sample_tiles(BY_COLUMN * objective.d, BY_COLUMN * outputs)
-    return 0 if tiles < enough else min(tiles, objective.problem.tiles.n_tiles)
+    return 0 if tiles < enough else min(tiles, objective.problem.n_tiles)
 
 
 class Diagonal:
     """The Hessian's diagonal, for more columns than can be factored."""
 
     def __init__(self, objective, point):
-        curvature = softmax.curvatures(objective.labels, point.slopes)
-        mean = np.maximum(curvature.mean(axis=1), SMALLEST)[:, None] * point.scale**2
+        mean = np.maximum(objective.mean_curvatures(point), SMALLEST)[:, None] * point.scale**2
         self.diagonal = np.empty_like(point.model)
         self.diagonal[:, :-1] = mean * objective.problem.diagonal + objective.ridge
         self.diagonal[:, -1:] = mean
@@ -68,16 +64,11 @@ class Weighted:
     """For two classes: second moments of rows weighted by the curvature of their loss, exact where they are cheap."""
 
     def __init__(self, objective, point):
-        curvature = softmax.curvatures(objective.labels, point.slopes)[0]
-        problem, last = objective.problem, sample_tiles(objective)
-        n = min(problem.n, last * kernels.TILE_ROWS)
-        weights = curvature[:n]
-        self.is_exact = n == problem.n and objective.calibration is None
-        mean = max(float(weights.mean()), SMALLEST)
-        centre = evaluation_of(problem, weights, last) / mean
-        gram = weighted_moments(problem, weights, last)
-        matrix = np.zeros((problem.d + 1,) * 2)
-        matrix[:-1, :-1], matrix[-1, :-1], matrix[:-1, -1], matrix[-1, -1] = gram, centre * mean, centre * mean, mean
+        last = sample_tiles(objective)
+        n = min(objective.n, last * kernels.TILE_ROWS)
+        self.is_exact = n == objective.n and objective.calibration is None
+        matrix = objective.weighted_sums(point, last) / n
+        matrix[-1, -1] = max(matrix[-1, -1], SMALLEST)
         self.factor = finished(objective, matrix, point.scale)
         self.rcond = self.factor.rcond
 
@@ -94,7 +85,7 @@ class ByDirection:
     def __init__(self, objective, point):
         problem = objective.problem
         self.is_exact = False
-        values, self.vectors = np.linalg.eigh(softmax.pair_curvatures(objective.labels, point.slopes))
+        values, self.vectors = np.linalg.eigh(objective.pair_curvatures(point))
         values = np.maximum(values[1:], SMALLEST + 1e-4 * values[-1])
         self.vectors = self.vectors[:, 1:]  # the first is the same move of all classes, which changes nothing
         bins = np.rint(np.log(values) / np.log(BIN))
@@ -115,23 +106,10 @@ class AllPairs:
     """For more classes and few columns: the whole Hessian, exact where it is taken from all rows."""
 
     def __init__(self, objective, point):
-        problem, labels = objective.problem, objective.labels
         n_outputs, size, last = len(point.model), objective.d + 1, pair_tiles(objective)
-        blocks = np.zeros((n_outputs, size, n_outputs, size))
-        step = max(1, BLOCK_VALUES // (kernels.TILE_ROWS * size))
-        for first in range(0, last, step):
-            start, stop = first * kernels.TILE_ROWS, min(problem.n, min(first + step, last) * kernels.TILE_ROWS)
-            rows = np.empty((stop - start, size))
-            rows[:, :-1] = problem.scaled_block(first, min(first + step, last))
-            weights = labels.weights[start:stop] if len(labels.weights) else np.ones(stop - start)
-            rows[:, -1] = np.sqrt(weights)
-            p = softmax.predicted(labels, point.slopes, slice(start, stop))
-            for k in range(n_outputs):
-                for j in range(k + 1):
-                    part = (rows * (p[k] * ((j == k) - p[j]))[:, None]).T @ rows
-                    blocks[k, :, j] += part
-        n = min(problem.n, last * kernels.TILE_ROWS)
-        self.is_exact = n == problem.n and objective.calibration is None
+        blocks = objective.pair_sums(point, last)
+        n = min(objective.n, last * kernels.TILE_ROWS)
+        self.is_exact = n == objective.n and objective.calibration is None
         for k in range(n_outputs):
             for j in range(k + 1):
                 blocks[k, :, j] = calibrated(objective, blocks[k, :, j] / n, point.scale)
@@ -176,40 +154,3 @@ def finished(objective, matrix, scale):
     if not objective.has_intercept:
         matrix[-1] = matrix[:, -1] = 0.0
     return Factor(matrix, np.ones(len(matrix)))
-
-
-def evaluation_of(problem, weights, last):
-    """Mean of weights times scaled rows of tiles 0..last-1, float64 (columns,)."""
-    padded = np.zeros(last * kernels.TILE_ROWS)
-    padded[: len(weights)] = weights
-    sums = problem.column_sums(padded, 0, last, evaluation.LIMBS)
-    return (sums - weights.sum() * problem.centre) * problem.unit / len(weights)
-
-
-def weighted_moments(problem, weights, last):
-    """Mean of weights times products of scaled columns over the rows of tiles 0..last-1; weights at most one or so."""
-    if problem.tiles.width == kernels.FLOAT_WIDTH:
-        return _float_moments(problem, weights, last)
-    largest = weights.max(initial=0)
-    if not largest > 0:
-        return np.zeros((problem.d, problem.d))
-    whole = np.zeros(last * kernels.TILE_ROWS, dtype=np.int32)
-    whole[: len(weights)] = np.rint(weights * (matmul.MOST_WEIGHT / largest))
-    total = whole.sum(dtype=np.int64)
-    moments = second_moments(problem.tiles, last, problem.centre, problem.threads, whole)
-    moments *= problem.unit * (total / len(weights) * (largest / matmul.MOST_WEIGHT))
-    moments *= problem.unit[:, None]
-    return moments
-
-
-def _float_moments(problem, weights, last):
-    moments = np.zeros((problem.d, problem.d))
-    size = max(1, (1 << 20) // (kernels.TILE_ROWS * max(1, problem.d)))
-    for first in range(0, last, size):
-        end = min(first + size, last)
-        rows = problem.tiles.floats[first:end, : problem.d].transpose(0, 2, 1).reshape(-1, problem.d)
-        start = first * kernels.TILE_ROWS
-        some = weights[start : start + len(rows)]
-        rows = (rows[: len(some)] - problem.centre) * problem.unit
-        moments += (rows * some[:, None]).T @ rows
-    return moments / max(1, len(weights))

@@ -5,9 +5,7 @@ from contextlib import nullcontext
 import numpy as np
 
 from .._kernels.threads import one_blas_thread
-from . import softmax
-from .batches import pass_bytes
-from .calibration import calibration
+from .calibration import SHOWN_ROWS, calibration
 from .options import PERFECT, Result
 from .quasi_newton import Descent, descend
 from .rescaling import rescaled
@@ -44,11 +42,11 @@ def _fitted(objective, options, start, on_step):
     if objective.problem.variance.any():
         # from the same start whatever the caller's, so that the objective does not depend on that
         found = stages.descend(objective.start(), NEAR)
-        curvature = softmax.curvatures(objective.labels, found.point.slopes)
-        stages.calibrate(calibration(objective.problem, objective.labels, found.point.slopes, curvature))
+        stages.calibrate(calibration(objective, found.point))
         if stages.objective.calibration is not None and not stages.is_over:
             found = stages.descend(found.point.model, NEAR)
-            stages.calibrate(stages.objective.calibration.fitted_to(found.point))
+            _, margins = stages.objective.shown(found.point, SHOWN_ROWS)
+            stages.calibrate(stages.objective.calibration.fitted_to(found.point.model, margins))
             metric = found.metric
         begin = found.point.model
     else:
@@ -104,7 +102,7 @@ class _Stages:
 
     def result(self, found):
         """What is told of the fit, found by the last descent."""
-        size = pass_bytes(self.objective.problem.tiles)
+        size = self.objective.pass_bytes
         return Result(
             np.zeros((1, 0)),
             self.n_iter,

@@ -3,11 +3,13 @@
 Models are float64 (outputs, columns + 1): coefficients of the scaled columns and, last, the intercept of centred rows.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
-from . import evaluation, softmax
+from . import curvature_sums, evaluation, softmax
+from .batches import pass_bytes
+from .compensation import noise_ratio
 from .objective import MOST_RIDGE
 
 # 16-bit parts of vectors in products: 31 bits of the largest component; one part where many rows average its rounding
@@ -40,6 +42,10 @@ class Point:
     value: float
     scale: float
     along: float
+
+    def kept(self):
+        """A copy of a point of a line, whose slopes the next one overwrites."""
+        return replace(self, slopes=self.slopes.copy())
 
 
 class LogisticObjective:
@@ -109,14 +115,13 @@ class LogisticObjective:
 
     def image(self, model):
         """What a model, or a move of one, adds to the margins, float64 (outputs, rows)."""
-        coef = model[:, :-1]
-        if self.calibration is not None:
-            coef = self.calibration.apply(coef)
-        if not coef.any():
-            return np.repeat(model[:, -1:], self.n, axis=1)
-        margins = evaluation.images(self.problem, coef * self.problem.unit, self.limbs)
-        margins += model[:, -1:]
-        return margins
+        return evaluation.margins_of(self.problem, self.applied(model), self.limbs)
+
+    def applied(self, model):
+        """A model as rows are multiplied by it."""
+        if self.calibration is None:
+            return model
+        return np.column_stack([self.calibration.apply(model[:, :-1]), model[:, -1]])
 
     def at(self, model):
         """The Point of a model."""
@@ -130,14 +135,18 @@ class LogisticObjective:
 
     def gradient(self, point):
         """Gradient at a point, float64 (outputs, columns + 1)."""
-        out, coef = np.zeros_like(point.model), point.model[:, :-1]
         gradient = evaluation.row_combinations(self.problem, point.slopes, self.limbs) * self.problem.unit
+        return self.slope(point, gradient, point.slopes.mean(axis=1))
+
+    def slope(self, point, gradient, mean_slopes):
+        """The gradient out of the mean product of slopes and scaled rows, and the mean slopes."""
+        out, coef = np.zeros_like(point.model), point.model[:, :-1]
         if self.calibration is not None:
             gradient = point.scale * self.calibration.adjoint(gradient)
             gradient -= point.along * point.scale**3 * self._spread_of(coef)
         out[:, :-1] = gradient + self.ridge * coef
         if self.has_intercept:
-            out[:, -1] = point.scale * point.slopes.mean(axis=1)
+            out[:, -1] = point.scale * mean_slopes
         return out
 
     def _spread_of(self, coef):
@@ -147,14 +156,70 @@ class LogisticObjective:
 
     def _point(self, model, margins, slopes, image, length):
         """The Point of a model whose margins are margins + length * image, which it keeps apart; and its Line."""
-        coef = model[:, :-1]
-        scale = 1.0
-        if self.calibration is not None:
-            scale = 1 / np.sqrt(1 + max(0.0, float((self._spread_of(coef) * coef).sum())))
+        scale = self.scale(model)
         with np.errstate(over="ignore", invalid="ignore"):
             line = softmax.evaluate(self.labels, scale, margins, slopes, image, length)
-            value = line.loss + float(self.ridge @ (coef**2).sum(axis=0)) / 2
+            value = line.loss + self.penalty(model)
         return Point(model, margins, slopes, value, scale, line.along_margins), line
+
+    def scale(self, model):
+        """What rounding leaves of the margins of a model."""
+        if self.calibration is None:
+            return 1.0
+        coef = model[:, :-1]
+        return 1 / np.sqrt(1 + max(0.0, float((self._spread_of(coef) * coef).sum())))
+
+    def penalty(self, model):
+        """That of a model."""
+        return float(self.ridge @ (model[:, :-1] ** 2).sum(axis=0)) / 2
+
+    def turn(self, point, move, along_image):
+        """The derivative along a move, at a Point where the mean product of slopes and the move's image is that."""
+        coef = point.model[:, :-1]
+        slope = point.scale * along_image + float((self.ridge * coef * move[:, :-1]).sum())
+        if self.calibration is not None:
+            slope -= point.along * point.scale**3 * float((self._spread_of(coef) * move[:, :-1]).sum())
+        return slope
+
+    # What a fit has to know of the rows besides
+
+    @property
+    def pass_bytes(self):
+        """Bytes that a pass over the rows reads."""
+        return pass_bytes(self.problem.tiles)
+
+    def reach(self, move):
+        """The most that a move changes a margin by, before it is scaled."""
+        return np.abs(self.image(move)).max(initial=0)
+
+    def shown(self, point, count):
+        """Labels and margins of the first rows."""
+        return self.labels.first(count), point.margins[:, :count]
+
+    def noise_ratio(self, noisy):
+        """See `compensation.noise_ratio`."""
+        return noise_ratio(self.problem, noisy)
+
+    def concentration(self, point):
+        """See `curvature_sums`."""
+        return curvature_sums.concentration(self.problem, self.labels, point.slopes)
+
+    def mean_curvatures(self, point):
+        """Mean second derivatives by the margin of each output, float64 (outputs,)."""
+        return softmax.curvatures(self.labels, point.slopes).mean(axis=1)
+
+    def pair_curvatures(self, point):
+        """Mean second derivatives by pairs of margins of many classes, of rows that stand for all."""
+        rows = min(self.n, softmax.pair_rows(self.labels.n_outputs))
+        return softmax.pair_curvatures(self.labels.first(rows), point.slopes[:, :rows]) / max(1, rows)
+
+    def weighted_sums(self, point, last):
+        """See `curvature_sums`, over the rows of tiles 0..last-1."""
+        return curvature_sums.weighted_sums(self.problem, self.labels, point.slopes, last)
+
+    def pair_sums(self, point, last):
+        """See `curvature_sums`, over the rows of tiles 0..last-1."""
+        return curvature_sums.pair_sums(self.problem, self.labels, point.slopes, last)
 
 
 class ObjectiveLine:
@@ -174,14 +239,10 @@ class ObjectiveLine:
 
     def at(self, length):
         """The objective and its derivative at a length, and the Point there, whose margins are still those before."""
-        objective, move = self.objective, self.move
-        model = self.point.model + length * move
+        objective = self.objective
+        model = self.point.model + length * self.move
         point, line = objective._point(model, self.point.margins, self._slopes, self.image, length)
-        slope = point.scale * line.along_image + float((objective.ridge * model[:, :-1] * move[:, :-1]).sum())
-        if objective.calibration is not None:
-            turn = float((objective._spread_of(model[:, :-1]) * move[:, :-1]).sum())
-            slope -= point.along * point.scale**3 * turn
-        return point, slope
+        return point, objective.turn(point, self.move, line.along_image)
 
     def moved(self, point, length):
         """A point of this line with its own margins; those of the start are overwritten."""

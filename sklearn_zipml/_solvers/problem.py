@@ -71,11 +71,15 @@ class Problem:
         self.rows = passes.Rows(np.zeros((0, 0), dtype=np.float32), self.weights.astype(np.float32, copy=False))
         self.offset, self.step = matrix.offset, matrix.step
         mean, deviation, self.variance = self._statistics()
-        self.centre = mean if centred else -self.offset / self.step
+        self.scale_columns(mean, deviation, matrix.low, matrix.high)
+
+    def scale_columns(self, mean, deviation, low, high):
+        """Centres and scales of columns of these statistics and lowest and highest positions."""
+        self.centre = mean if self.is_centred else -self.offset / self.step
         far = np.flatnonzero((deviation > 0) & (np.abs(mean - self.centre) > FAR * deviation))
         self.is_far = bool(far.size)
         _warn_far(far)
-        low, high = np.asarray(matrix.low, dtype=np.float64), np.asarray(matrix.high, dtype=np.float64)
+        low, high = np.asarray(low, dtype=np.float64), np.asarray(high, dtype=np.float64)
         spread = np.maximum(np.abs(low - self.centre), np.abs(high - self.centre))
         about = np.hypot(deviation, mean - self.centre)
         size = np.sqrt(spread) * np.sqrt(about)
@@ -125,6 +129,11 @@ class Problem:
         out = np.zeros(self.tiles.padded, dtype=np.float32)
         out[: self.d] = columns
         return out
+
+    @property
+    def n_tiles(self):
+        """Tiles that the rows fill."""
+        return self.n_slots // kernels.TILE_ROWS
 
     # Products with the data, in grid coordinates
 
@@ -297,7 +306,7 @@ class Problem:
 
     def sample_tiles(self, least=SAMPLE_ROWS, by_column=4):
         """Number of tiles whose rows stand for all in an estimate of the curvature."""
-        return min(self.tiles.n_tiles, max(least, by_column * self.d) // kernels.TILE_ROWS)
+        return min(self.n_tiles, max(least, by_column * self.d) // kernels.TILE_ROWS)
 
     def is_dense_cheap(self):
         """Whether the whole second-moment matrix costs no more than a few passes."""

@@ -187,7 +187,7 @@ def _verified(objective, metric, gap, gradient, move, enough):
     Far out, where rows are decided, margins change by as much with every Newton step, however little each gains.
     """
     blur = BLUR_SAFETY if metric.rcond < BLURRED else 1.0
-    if blur * gap <= enough and np.abs(objective.image(move)).max(initial=0) <= NEAR_MARGINS:
+    if blur * gap <= enough and objective.reach(move) <= NEAR_MARGINS:
         return gap
     return max(gap, _by_penalty(objective, gradient))
 
@@ -210,7 +210,7 @@ def _search(line, value, slope):
             high = (length, turn if is_lower else np.nan)
         else:
             if best is None or point.value < best[1].value:
-                best = length, _kept(point)
+                best = length, point.kept()
             if abs(turn) <= -FLAT * slope:
                 break
             if turn < 0:
@@ -233,8 +233,3 @@ def _next(low, high):
         return low[0] + (high[0] - low[0]) / 4
     share = -low[2] / (high[1] - low[2])
     return low[0] + (high[0] - low[0]) * min(max(share, 0.1), 0.9)
-
-
-def _kept(point):
-    """A copy of a point of a line, whose slopes the next one overwrites."""
-    return type(point)(point.model, point.margins, point.slopes.copy(), point.value, point.scale, point.along)

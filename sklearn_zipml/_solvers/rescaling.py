@@ -6,6 +6,8 @@ make the labels most likely without the penalty; then those at which the penalty
 whose labels are as likely as that says. Exact margins are drawn from what packed rows leave open of them.
 """
 
+from dataclasses import replace
+
 import numpy as np
 from scipy.optimize import minimize
 
@@ -33,11 +35,12 @@ def rescaled(objective, point):
     open_part = 1 / point.scale**2 - 1
     if objective.calibration is None or open_part < NOTHING:
         return point.model
-    coef, intercept, labels = point.model[:, :-1], point.model[:, -1], objective.labels
+    coef, intercept = point.model[:, :-1], point.model[:, -1]
     n = min(objective.n, max(LEAST_ROWS, MOST_MARGINS // len(coef)))
-    weights = labels.weights[:n] if len(labels.weights) else np.ones(n)
-    some = softmax.Labels(labels.numbers[:n], labels.n_outputs, weights / weights.mean(), labels.threads)
-    margins = point.margins[:, :n] - intercept[:, None]
+    labels, margins = objective.shown(point, n)
+    weights = labels.weights if len(labels.weights) else np.ones(n)
+    some = replace(labels, weights=weights / weights.mean())
+    margins = margins - intercept[:, None]
     likely = _most_likely(some, margins, intercept, open_part, objective.has_intercept)
     root = square_root(objective.calibration.covariance(coef))
     exact = margins + root @ np.random.default_rng(0).standard_normal(margins.shape)

@@ -3,7 +3,7 @@
 Rows come in runs that stay in the caches, shared out among threads; sums do not depend on how many.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -37,6 +37,10 @@ class Labels:
         n_classes = max(2, self.n_outputs)
         counts = np.bincount(self.numbers, self.weights if len(self.weights) else None, minlength=n_classes)
         return counts / counts.sum()
+
+    def first(self, count):
+        """Those of the first rows."""
+        return replace(self, numbers=self.numbers[:count], weights=self.weights[:count])
 
     def runs(self, work):
         """Results of work(rows) for runs of rows, in order."""
@@ -129,15 +133,16 @@ def curvatures(labels, slopes):
     return out
 
 
-def pair_curvatures(labels, slopes):
-    """Mean second derivatives by pairs of margins, diag(p) - p p', float64 (classes, classes), of many classes.
+def pair_rows(n_outputs):
+    """Rows, in the order of slots and so at random, that stand for all where classes are looked at in pairs."""
+    return max(PAIR_ROWS, PAIR_ROWS_BY_CLASS * n_outputs)
 
-    Some rows, in the order of slots and so at random, stand for all.
-    """
-    rows = slice(0, max(PAIR_ROWS, PAIR_ROWS_BY_CLASS * labels.n_outputs))
-    p = predicted(labels, slopes, rows)
-    weighted = p * labels.weights[rows] if len(labels.weights) else p
-    return (np.diag(weighted.sum(axis=1)) - weighted @ p.T) / max(1, p.shape[1])
+
+def pair_curvatures(labels, slopes):
+    """Sums of second derivatives by pairs of margins, diag(p) - p p', float64 (classes, classes), of many classes."""
+    p = predicted(labels, slopes, slice(None))
+    weighted = p * labels.weights if len(labels.weights) else p
+    return np.diag(weighted.sum(axis=1)) - weighted @ p.T
 
 
 def probabilities(decisions):

@@ -7,7 +7,8 @@ from numpy.testing import assert_allclose
 from sklearn_zipml import DoubleSamplingQuantizer
 from sklearn_zipml._solvers import softmax
 from sklearn_zipml._solvers.calibration import calibration
-from sklearn_zipml._solvers.inverse_curvature import AllPairs, ByDirection, Diagonal, Weighted, weighted_moments
+from sklearn_zipml._solvers.curvature_sums import weighted_moments
+from sklearn_zipml._solvers.inverse_curvature import AllPairs, ByDirection, Diagonal, Weighted
 from sklearn_zipml._solvers.logistic_objective import LogisticObjective
 from sklearn_zipml._solvers.problem import Problem
 from sklearn_zipml._solvers.quasi_newton import descend
@@ -27,8 +28,7 @@ def objective(n_classes=2, *, bits=2, weighted=False, centred=True, n=3000, cali
     found = LogisticObjective(problem, labels, 1e-3)
     if calibrated:
         point = descend(found, found.start(), 1e-2, 100).point
-        curvature = softmax.curvatures(labels, point.slopes)
-        found = found.calibrated(calibration(problem, labels, point.slopes, curvature))
+        found = found.calibrated(calibration(found, point))
         assert found.calibration is not None
     return found
 
@@ -118,8 +118,8 @@ def test_calibration_is_the_best_linear_guess():
     problem = Problem(packed, None, True)
     numbers = packed.order.to_slots(y[None], problem.n_slots, np.float64)[0, : problem.n].astype(np.intp)
     labels = softmax.Labels(numbers, 1, np.zeros(0))
-    slopes = 0.5 - numbers[None].astype(float)
-    found = calibration(problem, labels, slopes, np.full((1, problem.n), 0.25))
+    undecided = LogisticObjective(problem, labels, 1e-3)
+    found = calibration(undecided, undecided.at(np.zeros((1, 4))))
     order = packed.order.to_slots(np.ascontiguousarray(X.T), problem.n_slots, np.float64)[:, : problem.n].T
     before = ((order - packed.offset) / packed.step - problem.centre) * problem.unit
     rows = problem.scaled_block(0, problem.tiles.n_tiles)
@@ -133,6 +133,4 @@ def test_no_calibration_without_noise_or_rows():
     """Of rows that are stored whole, or of too few."""
     for bits, n in ((8, 12), (2, 30)):
         found = objective(bits=bits, n=n)
-        slopes = found.at(found.start()).slopes
-        curvature = softmax.curvatures(found.labels, slopes)
-        assert calibration(found.problem, found.labels, slopes, curvature) is None
+        assert calibration(found, found.at(found.start())) is None
