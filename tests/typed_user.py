@@ -19,7 +19,7 @@ from sklearn_zipml import (
     register_onnx_converters,
     show_versions,
 )
-from sklearn_zipml.dask import DaskPackedMatrix, DaskZipMLLSSVC, DaskZipMLRegressor
+from sklearn_zipml.dask import DaskPackedMatrix, DaskZipMLLogisticRegression, DaskZipMLLSSVC, DaskZipMLRegressor
 
 rng = np.random.default_rng(0)
 X = rng.normal(size=(100, 3))
@@ -97,3 +97,6 @@ far = spread.predict(X), spread.score(X, y), spread.to_local().coef_
 spread_classes = DaskZipMLLSSVC(2, random_state=0).fit(X, labels)
 here: ZipMLLSSVC = spread_classes.to_local()
 margins = spread_classes.decision_function(X)
+spread_chances = DaskZipMLLogisticRegression(4, C=0.1, random_state=0).fit(X, labels, sample_weight=weights)
+chances = spread_chances.predict_proba(X), spread_chances.predict_log_proba(X)
+near: ZipMLLogisticRegression = spread_chances.to_local()

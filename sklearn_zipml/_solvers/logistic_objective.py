@@ -75,7 +75,7 @@ class LogisticObjective:
 
     def calibrated(self, calibration):
         """The same objective with another calibration."""
-        other = object.__new__(LogisticObjective)
+        other = object.__new__(type(self))
         vars(other).update(vars(self))
         other.calibration = calibration
         return other

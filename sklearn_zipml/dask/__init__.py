@@ -13,10 +13,11 @@ except ImportError as error:
     ) from error
 
 from ._classifier import DaskZipMLLSSVC
+from ._logistic import DaskZipMLLogisticRegression
 from ._packed import DaskPackedMatrix
 from ._regressor import DaskZipMLRegressor
 
-__all__ = ["DaskPackedMatrix", "DaskZipMLLSSVC", "DaskZipMLRegressor"]
+__all__ = ["DaskPackedMatrix", "DaskZipMLLSSVC", "DaskZipMLLogisticRegression", "DaskZipMLRegressor"]
 
 # Pickles and messages name the public place of a class.
 for _name in __all__:

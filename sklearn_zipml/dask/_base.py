@@ -43,7 +43,7 @@ SHARED = (
 
 
 class DaskZipMLModel(StableState, BaseEstimator):
-    """Least squares on packed partitions; see DaskZipMLRegressor and DaskZipMLLSSVC."""
+    """Linear models of packed partitions; see DaskZipMLRegressor, DaskZipMLLSSVC and DaskZipMLLogisticRegression."""
 
     _parameter_constraints: dict = {
         **CONSTRAINTS,
@@ -110,16 +110,22 @@ class DaskZipMLModel(StableState, BaseEstimator):
         if fitted.gap is not None:
             warn(not_reached(self, fitted.gap), ConvergenceWarning)
         attributes |= self._shaped(fitted, targets, common.dtype)
+        attributes |= {"n_iter_": fitted.n_iter, "solver_": fitted.solver, "loss_curve_": fitted.losses}
+        local = handed_over(plain, attributes, targets.n_used, fitted.total * code.unit)
+        self._take_over(local, attributes, common)
+        self.bytes_sent_, self.float32_bytes_ = fitted.bytes_sent, fitted.float32_bytes
+        return self
+
+    def _take_over(self, local, attributes, common):
+        """Have the attributes of a fit, which the plain estimator is given, too."""
         attributes |= {"n_features_in_": len(common.grid.step), "sample_bits_": common.scheme.sample_bits}
         if common.feature_names is not None:
             attributes["feature_names_in_"] = np.array(common.feature_names, dtype=object)
-        attributes |= {"n_iter_": fitted.n_iter, "solver_": fitted.solver, "loss_curve_": fitted.losses}
-        self._local = handed_over(plain, attributes, targets.n_used, fitted.total * code.unit)
+        vars(local).update(attributes)
+        self._local = local
         for name in ("feature_names_in_", "classes_"):
             vars(self).pop(name, None)
         vars(self).update(attributes)
-        self.bytes_sent_, self.float32_bytes_ = fitted.bytes_sent, fitted.float32_bytes
-        return self
 
     @staticmethod
     def _unit_of(heaviest):
@@ -130,7 +136,7 @@ class DaskZipMLModel(StableState, BaseEstimator):
 
         Returns
         -------
-        ZipMLRegressor or ZipMLLSSVC
+        ZipMLRegressor, ZipMLLSSVC or ZipMLLogisticRegression
             With the parameters and fitted attributes that both have.
 
         Raises

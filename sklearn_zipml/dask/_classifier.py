@@ -5,24 +5,20 @@ from __future__ import annotations
 from numbers import Real
 from typing import TYPE_CHECKING, Literal, Self
 
-import numpy as np
-from sklearn.base import ClassifierMixin, _fit_context
-from sklearn.metrics import accuracy_score
-from sklearn.utils._param_validation import Interval, StrOptions
+from sklearn.base import _fit_context
+from sklearn.utils._param_validation import Interval
 
 from .._estimators.classifier import MOST_PENALTY, ZipMLLSSVC
 from .._estimators.guard import all_or_nothing
 from .._estimators.handed_over import in_shape
 from .._estimators.labels import coded
-from .._estimators.validation import weights_of_classes
-from .._shards.targets import TargetCode
-from ._base import DaskZipMLModel
+from ._classes import DaskZipMLClassifier
 
 if TYPE_CHECKING:
     from .._typing import Levels, Outliers, RandomState, Sampling
 
 
-class DaskZipMLLSSVC(ClassifierMixin, DaskZipMLModel):
+class DaskZipMLLSSVC(DaskZipMLClassifier):
     """Linear least-squares SVM on packed partitions that stay on the workers of a Dask cluster.
 
     The objective is that of :class:`.ZipMLLSSVC`; the rest is as in :class:`DaskZipMLRegressor`.
@@ -91,6 +87,7 @@ class DaskZipMLLSSVC(ClassifierMixin, DaskZipMLModel):
     See Also
     --------
     DaskZipMLRegressor : The regressor.
+    DaskZipMLLogisticRegression : With probabilities.
     DaskPackedMatrix : Shards that stay on the workers, for several fits.
 
     Examples
@@ -109,11 +106,10 @@ class DaskZipMLLSSVC(ClassifierMixin, DaskZipMLModel):
     """
 
     _parameter_constraints: dict = {
-        **DaskZipMLModel._parameter_constraints,
+        **DaskZipMLClassifier._parameter_constraints,
         "C": [Interval(Real, 0, None, closed="neither")],
-        "class_weight": [dict, StrOptions({"balanced"}), None],
     }
-    _plain, _own, _of_labels = ZipMLLSSVC, ("C", "class_weight"), True
+    _plain, _own = ZipMLLSSVC, ("C", "class_weight")
 
     def __init__(
         self,
@@ -172,89 +168,9 @@ class DaskZipMLLSSVC(ClassifierMixin, DaskZipMLModel):
         """
         return self._fit(X, y, sample_weight)
 
-    def decision_function(self, X: object) -> object:
-        """Signed values of the hyperplanes, when they are asked for.
-
-        Parameters
-        ----------
-        X : Dask array or data frame of shape (n_samples, n_features), list of delayed chunks, or array in memory
-            Rows.
-
-        Returns
-        -------
-        Dask array, series or data frame, list of Delayed; or array
-            As X is. Nothing is computed, unless X is in memory.
-        """
-        return self._lazily(X, "decision_function")
-
-    def predict(self, X: object) -> object:
-        """Predict class labels, when they are asked for.
-
-        Parameters
-        ----------
-        X : Dask array or data frame of shape (n_samples, n_features), list of delayed chunks, or array in memory
-            Rows.
-
-        Returns
-        -------
-        Dask array or series, list of Delayed; or array
-            As X is. Nothing is computed, unless X is in memory.
-        """
-        return self._lazily(X, "predict")
-
-    def score(self, X: object, y: object, sample_weight: object = None) -> float:
-        """Compute the accuracy of the predictions.
-
-        Parameters
-        ----------
-        X : Dask array or data frame of shape (n_samples, n_features), or array in memory
-            Rows.
-        y : Dask array or series, or array
-            True labels.
-        sample_weight : the same, or None, default=None
-            Row weights.
-
-        Returns
-        -------
-        float
-
-        Examples
-        --------
-        >>> import numpy as np
-        >>> from dask import array as da
-        >>> from distributed import Client
-        >>> from sklearn_zipml.dask import DaskZipMLLSSVC
-        >>> client = Client(processes=False, dashboard_address=":0")
-        >>> X = da.from_array(np.random.default_rng(0).normal(size=(1000, 4)), chunks=(250, 4))
-        >>> y = X.sum(axis=1) > 0
-        >>> DaskZipMLLSSVC(random_state=0).fit(X, y).score(X, y) > 0.9
-        True
-        >>> client.close()
-        """
-        predicted, y, sample_weight = self._truth(X, y, sample_weight)
-        return accuracy_score(y, predicted, sample_weight=sample_weight)
-
     def _code(self, targets, has_weights):
         """The TargetCode, and fitted attributes that come with it."""
-        labels, by_label = targets.labels, None
-        if self.class_weight is not None:
-            by_label = self._weights_of(targets)
-        heaviest = targets.heaviest * (1.0 if by_label is None else by_label.max())
-        unit = 1.0 if by_label is None and not has_weights else self._unit_of(heaviest)
-        return TargetCode(labels, coded, by_label, unit), {"classes_": labels}
-
-    def _weights_of(self, targets):
-        """Weights of the labels."""
-        if self.class_weight == "balanced":
-            # what scikit-learn computes of the labels themselves, of their counts
-            return targets.counts.sum() / (len(targets.labels) * targets.counts.astype(np.float64))
-        weights = weights_of_classes(self.class_weight, targets.labels, None)
-        if not weights.all():
-            raise ValueError(
-                f"class_weight={self.class_weight!r}: a weight of 0 leaves rows out, which Dask estimators do by "
-                "sample_weight only; set it to 0 for those rows."
-            )
-        return weights
+        return self._code_of(targets, has_weights, coded), {"classes_": targets.labels}
 
     def _penalty_in(self, unit):
         return lambda total: min(1 / (self.C * float(total)) / unit, MOST_PENALTY)

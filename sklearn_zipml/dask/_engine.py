@@ -110,9 +110,13 @@ class Engine:
 
     def merged(self, futures, merge):
         """The future of all of them, merged a few at a time by merge(list)."""
+        given = {future.key for future in futures}
         while len(futures) > 1:
             groups = [futures[start : start + FAN_IN] for start in range(0, len(futures), FAN_IN)]
-            futures = [group[0] if len(group) == 1 else self.submit(merge, group) for group in groups]
+            merged = [group[0] if len(group) == 1 else self.submit(merge, group) for group in groups]
+            needed = given | {future.key for future in merged}
+            self.release([future for future in futures if future.key not in needed])  # the workers still keep them
+            futures = merged
         return futures[0]
 
     def sites(self, futures):

@@ -1,0 +1,274 @@
+"""Logistic regression on the partitions of a Dask collection."""
+
+from __future__ import annotations
+
+from itertools import accumulate
+from numbers import Real
+from typing import TYPE_CHECKING, Self
+
+import numpy as np
+from sklearn.base import _fit_context
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.utils._param_validation import Interval
+
+from .._estimators.convergence import not_converged
+from .._estimators.guard import all_or_nothing
+from .._estimators.handed_over import in_shape
+from .._estimators.logistic import ZipMLLogisticRegression
+from .._shards.logistic import Setting, fit_parts
+from .._warnings import warn
+from ._classes import DaskZipMLClassifier
+from ._sites import Sites
+
+if TYPE_CHECKING:
+    from .._typing import Levels, Outliers, RandomState, Sampling
+
+NOT_HERE = ("model_bits", "gradient_bits", "solver")  # parameters of the others
+
+
+class DaskZipMLLogisticRegression(DaskZipMLClassifier):
+    """Logistic regression on packed partitions that stay on the workers of a Dask cluster.
+
+    The objective is that of :class:`.ZipMLLogisticRegression`, what rounding does to the model taken into account, and
+    so are the steps: models go out to the workers, the loss, its gradient and, every few steps, second moments weighted
+    by its curvature come back, sums over their rows. The coefficients are those of the local estimator on the same
+    packed rows in one place, but for the rounding of sums, whatever the partitions and the workers.
+
+    Parameters
+    ----------
+    sample_bits : int from 1 to 8, default=4
+        Bits stored for each value of X.
+    C : float, default=1.0
+        Weight of the loss against the penalty on ``coef_``, which is in units of X; ``numpy.inf`` is no penalty.
+    class_weight : dict, "balanced" or None, default=None
+        Weights of the classes, as in scikit-learn, all of them positive.
+    sampling : {"compensated", "double", "naive", "nearest"}, default="compensated"
+        How a value becomes a code. Only of the first two is known what rounding does, so that it is made good for.
+    levels : {"optimal", "uniform"}, default="optimal"
+        Levels of each column.
+    n_draws : int from 2 to 255, default=2
+        Draws of ``sampling="double"``.
+    outliers : {"auto", "none"}, default="auto"
+        "auto" keeps a few values of a column apart where it pays, see :class:`.DoubleSamplingQuantizer`; or "none".
+    quantizer : DoubleSamplingQuantizer or None, default=None
+        Fitted: its levels, settings and draws are taken, and X is read once instead of twice.
+    fit_intercept : bool, default=True
+        Whether to fit an intercept.
+    max_iter : int, default=100
+        Largest number of steps; each reads the packed rows twice.
+    tol : float, default=1e-4
+        How far above its minimum the objective may be, in parts of itself, and by 1e-13 of that of the zero model.
+    random_state : int, RandomState instance or None, default=None
+        Decides the rounding and the order of the rows.
+    client : distributed.Client or None, default=None
+        None for the current one when ``fit`` is called. It is not pickled.
+
+    Attributes
+    ----------
+    classes_ : array of shape (n_classes,)
+        Class labels.
+    coef_ : array of shape (1, n_features) or (n_classes, n_features)
+        Coefficients in units of X; of two classes, those of the second.
+    intercept_ : array of shape (1,) or (n_classes,)
+        Intercepts.
+    n_features_in_ : int
+        Number of columns.
+    feature_names_in_ : array of shape (n_features,)
+        Names of the columns, if all are strings.
+    n_iter_ : int
+        Steps taken.
+    loss_curve_ : list of float
+        The objective, divided by C and the sum of weights, before the first and after every step.
+    bytes_read_curve_ : list of int
+        Bytes of samples that all workers together had read by then.
+    sample_bits_ : int
+        Bits of the packed samples.
+    sample_nbytes_ : int
+        Memory of the packed samples on all workers, in bytes.
+    bytes_sent_ : int
+        Bytes of numbers that were exchanged to fit the packed rows, in float64.
+    float32_bytes_ : int
+        Bytes that the same numbers would take in float32.
+
+    Warns
+    -----
+    ConvergenceWarning
+        When max_iter steps were not enough.
+
+    See Also
+    --------
+    DaskZipMLLSSVC : Least squares, in one round and without probabilities.
+    DaskPackedMatrix : Shards that stay on the workers, for several fits.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from dask import array as da
+    >>> from distributed import Client
+    >>> from sklearn_zipml.dask import DaskZipMLLogisticRegression
+    >>> client = Client(processes=False, dashboard_address=":0")
+    >>> X = da.from_array(np.random.default_rng(0).normal(size=(10_000, 8)), chunks=(1000, 8))
+    >>> y = X.sum(axis=1) > 0
+    >>> model = DaskZipMLLogisticRegression(C=0.1, random_state=0, client=client).fit(X, y)
+    >>> model.predict_proba(X[:2]).compute().shape
+    (2, 2)
+    >>> client.close()
+    """
+
+    _parameter_constraints: dict = {
+        name: kinds for name, kinds in DaskZipMLClassifier._parameter_constraints.items() if name not in NOT_HERE
+    } | {
+        "C": [Interval(Real, 0, None, closed="right")],
+        "tol": [Interval(Real, 0, None, closed="left")],
+    }
+    _plain, _own = ZipMLLogisticRegression, ("C", "class_weight")
+
+    def __init__(
+        self,
+        sample_bits: int = 4,
+        *,
+        C: float = 1.0,
+        class_weight: object = None,
+        sampling: Sampling = "compensated",
+        levels: Levels = "optimal",
+        n_draws: int = 2,
+        outliers: Outliers = "auto",
+        quantizer: object = None,
+        fit_intercept: bool = True,
+        max_iter: int = 100,
+        tol: float = 1e-4,
+        random_state: RandomState = None,
+        client: object = None,
+    ) -> None:
+        self.sample_bits = sample_bits
+        self.C = C
+        self.class_weight = class_weight
+        self.sampling = sampling
+        self.levels = levels
+        self.n_draws = n_draws
+        self.outliers = outliers
+        self.quantizer = quantizer
+        self.fit_intercept = fit_intercept
+        self.max_iter = max_iter
+        self.tol = tol
+        self.random_state = random_state
+        self.client = client
+
+    @all_or_nothing
+    @_fit_context(prefer_skip_nested_validation=True)
+    def fit(self, X: object, y: object = None, *, sample_weight: object = None) -> Self:
+        """Pack the partitions and fit the model; waits for the result.
+
+        Parameters
+        ----------
+        X : Dask array or data frame of shape (n_samples, n_features), list of delayed chunks, or DaskPackedMatrix
+            Training rows. Arrays and data frames in memory are taken for one partition.
+        y : Dask array or series, list of delayed chunks, or array
+            Class labels, in the same partitions. Left out if X is a DaskPackedMatrix.
+        sample_weight : the same, or None, default=None
+            Row weights; rows of weight 0 are left out.
+
+        Returns
+        -------
+        self
+        """
+        return self._fit(X, y, sample_weight)
+
+    def predict_proba(self, X: object) -> object:
+        """Predict probabilities of the classes, when they are asked for.
+
+        Parameters
+        ----------
+        X : Dask array or data frame of shape (n_samples, n_features), list of delayed chunks, or array in memory
+            Rows.
+
+        Returns
+        -------
+        Dask array or data frame, list of Delayed; or array
+            As X is, a column for each of ``classes_``. Nothing is computed, unless X is in memory.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from dask import array as da
+        >>> from distributed import Client
+        >>> from sklearn_zipml.dask import DaskZipMLLogisticRegression
+        >>> client = Client(processes=False, dashboard_address=":0")
+        >>> X = da.from_array(np.random.default_rng(0).normal(size=(1000, 4)), chunks=(250, 4))
+        >>> model = DaskZipMLLogisticRegression(C=0.1, random_state=0).fit(X, X.sum(axis=1) > 0)
+        >>> bool(abs(model.predict_proba(X).sum(axis=1) - 1).max().compute() < 1e-12)
+        True
+        >>> client.close()
+        """
+        return self._lazily(X, "predict_proba")
+
+    def predict_log_proba(self, X: object) -> object:
+        """Predict logarithms of the probabilities, when they are asked for.
+
+        Parameters
+        ----------
+        X : Dask array or data frame of shape (n_samples, n_features), list of delayed chunks, or array in memory
+            Rows.
+
+        Returns
+        -------
+        Dask array or data frame, list of Delayed; or array
+            As X is, a column for each of ``classes_``. Nothing is computed, unless X is in memory.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from dask import array as da
+        >>> from distributed import Client
+        >>> from sklearn_zipml.dask import DaskZipMLLogisticRegression
+        >>> client = Client(processes=False, dashboard_address=":0")
+        >>> X = da.from_array(np.random.default_rng(0).normal(size=(1000, 4)), chunks=(250, 4))
+        >>> model = DaskZipMLLogisticRegression(C=0.1, random_state=0).fit(X, X.sum(axis=1) > 0)
+        >>> bool(model.predict_log_proba(1000 * X).min().compute() > -float("inf"))
+        True
+        >>> client.close()
+        """
+        return self._lazily(X, "predict_log_proba")
+
+    def _fit_shards(self, engine, shards, common, targets, seeds, has_weights, plain):
+        """Fit the shards on the workers, and take over what was found."""
+        if len(targets.labels) < 2:
+            raise ValueError(
+                f"{type(self).__name__} needs samples of at least 2 classes in y, but the data contains only one "
+                f"class: {targets.labels.tolist()[0]!r}."
+            )
+        code = self._code_of(targets, has_weights, _numbers)
+        has_weights = has_weights or code.of_labels is not None
+        setting = Setting(code, self._penalty_in(code.unit), self.fit_intercept, has_weights, self.max_iter, self.tol)
+        found = fit_parts(*_sites(engine, shards), common, setting)
+        if not (np.isfinite(found.coef).all() and np.isfinite(found.intercept).all()):
+            raise ValueError("The coefficients exceed the range of float64: rescale X.")
+        result = found.result
+        if not result.converged:
+            warn(not_converged(self, result), ConvergenceWarning)
+        attributes = {"classes_": targets.labels, **in_shape(found.coef, found.intercept, False, common.dtype)}
+        attributes |= {"n_iter_": result.n_iter, "loss_curve_": [float(value[0]) for value in result.losses]}
+        attributes |= {"bytes_read_curve_": result.bytes_read, "sample_nbytes_": found.sample_nbytes}
+        self._take_over(plain, attributes, common)
+        self.bytes_sent_, self.float32_bytes_ = 8 * found.n_numbers, 4 * found.n_numbers
+        return self
+
+    def _penalty_in(self, unit):
+        return lambda total: 1 / (self.C * float(total)) / unit
+
+
+def _sites(engine, shards):
+    """Where the shards lie, and for each place the numbers that the first rows of its shards have among those of all.
+
+    They have numbers in the order of the partitions.
+    """
+    lengths = engine.results([engine.submit(len, shard) for shard in shards])
+    first = dict(zip([shard.key for shard in shards], [0, *accumulate(lengths)][:-1], strict=True))
+    lists = engine.sites(shards)
+    sites = Sites(engine, lists)
+    return sites, sites.spread(tuple(first[shard.key] for shard in own) for own in lists)
+
+
+def _numbers(numbers, n_classes):
+    """Class numbers as targets."""
+    return numbers[:, None].astype(np.float64)
