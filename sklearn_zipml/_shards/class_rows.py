@@ -124,7 +124,8 @@ class Part:
         return part, (self.shards, self.firsts, self.code, self.frame)
 
     def __sizeof__(self):
-        return sum(piece.labels.numbers.nbytes + piece.labels.weights.nbytes for piece in self.pieces)
+        along = sum(piece.labels.numbers.nbytes + piece.labels.weights.nbytes for piece in self.pieces)
+        return along + sum(shard.nbytes for shard in self.shards)  # which go with it where it is sent
 
 
 @underflow_is_zero

@@ -20,6 +20,7 @@ from .._storage.constant import frozen
 from .._storage.packed_rows import STATISTICS
 from .._storage.row_order import RowOrder
 from .._storage.statistics import from_moments
+from .._storage.targets import check_target
 from .._storage.tiles import aligned_tiles, turn_rows
 from .._underflow import underflow_is_zero
 from .shard import Shard
@@ -93,7 +94,7 @@ def pack_part(X, y, weights, grid, seed, place, *, unseen=False):
     Parameters
     ----------
     X : array (rows, columns) of a real dtype, at least one row
-    y : array of a row for each row
+    y : array of a row for each row: numbers, booleans or strings
     weights : float64 (rows,), all positive, or None
     grid : Grid of all parts
     seed : int, 64 bits, the same for all parts
@@ -118,7 +119,7 @@ def pack_part(X, y, weights, grid, seed, place, *, unseen=False):
     moments = {name: getattr(encoder.moments, name) for name in TALLIES}
     sample = _sample(X, encoder, seed, place)
     report = PackingReport(n, X.dtype, **moments, sample=sample, low=low, high=high)
-    along = {"target": y} | encoder.outliers(len(codes))
+    along = {"target": check_target(y, n)} | encoder.outliers(len(codes))
     rows = assemble(grid, codes, statistics(report, grid), (n, d), decoded_dtype(X.dtype), order.seed, **along)
     return Shard(rows, weights), report
 

@@ -21,7 +21,7 @@ from sklearn.model_selection import GridSearchCV
 from sklearn_zipml import DoubleSamplingQuantizer, ZipMLLogisticRegression
 from sklearn_zipml.dask import DaskPackedMatrix, DaskZipMLLogisticRegression
 
-EXACT = {"C": 0.1, "tol": 1e-8, "max_iter": 300, "random_state": 0}
+EXACT = {"C": 0.1, "tol": 1e-6, "random_state": 0}
 
 
 def labelled(n_classes=2, n=3000):
@@ -85,7 +85,7 @@ def test_optimum_of_decoded_rows(client):
     X, y, weights = labelled(3)
     settings = {"sampling": "nearest", "outliers": "none"}
     quantizer = DoubleSamplingQuantizer(8, **settings, random_state=0).fit(X)
-    model = DaskZipMLLogisticRegression(8, **EXACT, quantizer=quantizer)
+    model = DaskZipMLLogisticRegression(8, **{**EXACT, "tol": 1e-8}, quantizer=quantizer)
     dX, dy, dw = array_in(4, X, y, weights + 0.1)
     model.fit(dX, dy, sample_weight=dw)
     decoded = np.asarray(quantizer.quantize(X), dtype=np.float64)
@@ -96,7 +96,7 @@ def test_optimum_of_decoded_rows(client):
         loss = log_loss(y, one.predict_proba(decoded), sample_weight=weights + 0.1, normalize=False)
         return (one.coef_**2).sum() / 2 + 0.1 * loss
 
-    assert objective(model) <= objective(plain) * (1 + 1e-6)
+    assert objective(model) <= objective(plain) * (1 + 1e-7)
     assert_allclose(model.predict_proba(decoded), plain.predict_proba(decoded), atol=1e-4)
 
 
@@ -163,7 +163,7 @@ def test_an_estimator_of_scikit_learn(client):
     assert restored.client is None
     assert_array_equal(restored.predict_proba(X), model.predict_proba(X))
     assert clone(model).client is client
-    search = GridSearchCV(DaskZipMLLogisticRegression(random_state=0, client=client), {"C": [1e-6, 1.0]}, cv=3)
+    search = GridSearchCV(DaskZipMLLogisticRegression(random_state=0, client=client), {"C": [1e-6, 1.0]}, cv=2)
     assert search.fit(X, y).best_params_ == {"C": 1.0}
 
 

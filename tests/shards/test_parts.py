@@ -1,5 +1,6 @@
 """Parts of the rows, packed apart, without any engine: codes, statistics and moments are those of all rows at once."""
 
+import pickle
 from functools import reduce
 from itertools import pairwise
 
@@ -72,6 +73,18 @@ def test_moments(parts):
         np.testing.assert_array_equal(found.coef[0], local.coef_)
         assert found.intercept[0] == local.intercept_
     assert sums.nbytes > 5 * 5 * 8
+
+
+def test_labels_of_frames():
+    """Strings that are Python objects, as data frames have them, go to other workers with their rows."""
+    X, y = data(700)
+    labels = np.where(y > 0, "up", "down").astype(object)
+    shards, spans, _ = packed_apart(X, labels, Scheme.of(4, "compensated", "optimal"), 2)
+    for shard, span in zip(shards, spans, strict=True):
+        sent = pickle.loads(pickle.dumps(shard))
+        np.testing.assert_array_equal(sent.rows.target, labels[span])
+    with pytest.raises(ValueError, match="must be of numbers, booleans or strings"):
+        packed_apart(X, np.array([{}] * len(X)), Scheme.of(4, "compensated", "optimal"), 2)
 
 
 def test_files(tmp_path):
