@@ -115,6 +115,21 @@ def test_any_parts_are_the_local_fit(parts, n_classes, weighted, kind, bits, fit
     assert found.n_numbers > 0
 
 
+@pytest.mark.parametrize(
+    ("bits", "sampling", "settings"),
+    [(2, "double", {"C": 0.01}), (3, "naive", {"C": 0.01}), (4, "compensated", {"C": np.inf})],
+)
+def test_other_settings(bits, sampling, settings):
+    """Two draws of a value, rounding that is not made good for, and no penalty."""
+    X, y, _ = classes(n_classes=3)
+    scheme = Scheme.of(bits, sampling, "optimal", 2, "none")
+    found = fitted(X, y, None, scheme, 4, **settings)
+    packed = matrix_of(pack(X, scheme, SEED))
+    local = ZipMLLogisticRegression(bits, tol=1e-8, max_iter=300, **settings).fit(packed, y)
+    assert_allclose(found.coef, local.coef_, rtol=1e-6, atol=1e-7 * np.abs(local.coef_).max())
+    assert_allclose(found.intercept, local.intercept_, rtol=1e-6, atol=1e-6)
+
+
 @pytest.mark.parametrize("n_classes", [2, 4])
 def test_samples_of_many_rows(n_classes, monkeypatch):
     """Where some rows stand for all, they are the same ones."""
