@@ -33,13 +33,13 @@ def sample_tiles(objective):
     return problem.sample_tiles(LEAST_ROWS, BY_COLUMN)
 
 
-def pair_tiles(objective):
+def pair_tiles(objective, most_unknowns=MOST_UNKNOWNS, most_products=WHOLE_PRODUCTS):
     """Tiles whose rows stand for all in the whole Hessian of many outputs; none if that takes too long."""
     outputs, size = objective.labels.n_outputs, objective.d + 1
-    if outputs * size > MOST_UNKNOWNS:
+    if outputs * size > most_unknowns:
         return 0
     products = float(outputs**2 * size**2) / 2
-    tiles = int(WHOLE_PRODUCTS / products) // kernels.TILE_ROWS
+    tiles = int(most_products / products) // kernels.TILE_ROWS
     enough = objective.problem.sample_tiles(BY_COLUMN * objective.d, BY_COLUMN * outputs)
     return 0 if tiles < enough else min(tiles, objective.problem.n_tiles)
 
@@ -64,12 +64,8 @@ class Weighted:
     """For two classes: second moments of rows weighted by the curvature of their loss, exact where they are cheap."""
 
     def __init__(self, objective, point):
-        last = sample_tiles(objective)
-        n = min(objective.n, last * kernels.TILE_ROWS)
-        self.is_exact = n == objective.n and objective.calibration is None
-        matrix = objective.weighted_sums(point, last) / n
-        matrix[-1, -1] = max(matrix[-1, -1], SMALLEST)
-        self.factor = finished(objective, matrix, point.scale)
+        matrix, self.is_exact = of_two_classes(objective, point, sample_tiles(objective))
+        self.factor = factored(matrix)
         self.rcond = self.factor.rcond
 
     def __call__(self, gradient):
@@ -92,7 +88,9 @@ class ByDirection:
         matrix = np.zeros((problem.d + 1,) * 2)
         matrix[:-1, :-1] = problem.dense_curvature(sample_tiles(objective))
         matrix[-1, -1] = 1.0
-        self.factors = [(bins == k, finished(objective, matrix * BIN**k, point.scale)) for k in np.unique(bins)]
+        self.factors = [
+            (bins == k, factored(completed(objective, matrix * BIN**k, point.scale))) for k in np.unique(bins)
+        ]
         self.rcond = min(factor.rcond for _, factor in self.factors)
 
     def __call__(self, gradient):
@@ -106,27 +104,41 @@ class AllPairs:
     """For more classes and few columns: the whole Hessian, exact where it is taken from all rows."""
 
     def __init__(self, objective, point):
-        n_outputs, size, last = len(point.model), objective.d + 1, pair_tiles(objective)
-        blocks = objective.pair_sums(point, last)
-        n = min(objective.n, last * kernels.TILE_ROWS)
-        self.is_exact = n == objective.n and objective.calibration is None
-        for k in range(n_outputs):
-            for j in range(k + 1):
-                blocks[k, :, j] = calibrated(objective, blocks[k, :, j] / n, point.scale)
-                blocks[j, :, k] = blocks[k, :, j].T
-        # the same move of all classes changes no loss; nothing pulls along it but the penalty
-        same = np.maximum(np.einsum("kiki->i", blocks), SMALLEST) / n_outputs
-        blocks += (np.diag(same) / n_outputs)[None, :, None, :]
-        for k in range(n_outputs):
-            blocks[k, :, k] += np.diag(penalty(objective, np.diag(blocks[k, :, k])))
-        if not objective.has_intercept:
-            blocks[:, -1] = blocks[:, :, :, -1] = 0.0
-        matrix = blocks.reshape(n_outputs * size, n_outputs * size)
-        self.factor = Factor(matrix, np.ones(len(matrix)))
+        matrix, self.is_exact = of_many_classes(objective, point, pair_tiles(objective))
+        self.factor = factored(matrix)
         self.rcond = self.factor.rcond
 
     def __call__(self, gradient):
         return self.factor.solve(gradient.reshape(1, -1)).reshape(gradient.shape)
+
+
+def of_two_classes(objective, point, last):
+    """The Hessian of two classes, float64 (columns + 1, columns + 1), from tiles 0..last-1, and whether it is exact."""
+    n = min(objective.n, last * kernels.TILE_ROWS)
+    matrix = objective.weighted_sums(point, last) / n
+    matrix[-1, -1] = max(matrix[-1, -1], SMALLEST)
+    return completed(objective, matrix, point.scale), n == objective.n and objective.calibration is None
+
+
+def of_many_classes(objective, point, last, sameness=1.0):
+    """The Hessian of many classes, outputs and then columns + 1 on each side, and whether it is exact.
+
+    The same move of all classes changes no loss: it is given `sameness` times the curvature of the other moves.
+    """
+    n_outputs, size, n = len(point.model), objective.d + 1, min(objective.n, last * kernels.TILE_ROWS)
+    blocks = objective.pair_sums(point, last)
+    for k in range(n_outputs):
+        for j in range(k + 1):
+            blocks[k, :, j] = calibrated(objective, blocks[k, :, j] / n, point.scale)
+            blocks[j, :, k] = blocks[k, :, j].T
+    same = sameness * np.maximum(np.einsum("kiki->i", blocks), SMALLEST) / n_outputs
+    blocks += (np.diag(same) / n_outputs)[None, :, None, :]
+    for k in range(n_outputs):
+        blocks[k, :, k] += np.diag(penalty(objective, np.diag(blocks[k, :, k])))
+    if not objective.has_intercept:
+        blocks[:, -1] = blocks[:, :, :, -1] = 0.0
+    is_exact = n == objective.n and objective.calibration is None
+    return blocks.reshape(n_outputs * size, n_outputs * size), is_exact
 
 
 def calibrated(objective, matrix, scale):
@@ -147,10 +159,15 @@ def penalty(objective, diagonal):
     return np.append(objective.ridge, 0.0) + JITTER * np.abs(diagonal)
 
 
-def finished(objective, matrix, scale):
-    """The Factor of second moments of packed rows with intercept, calibrated, with the penalty on the diagonal."""
+def completed(objective, matrix, scale):
+    """Second moments of packed rows with intercept, calibrated, with the penalty on the diagonal."""
     matrix = calibrated(objective, matrix, scale)
     matrix[np.diag_indices_from(matrix)] += penalty(objective, np.diag(matrix))
     if not objective.has_intercept:
         matrix[-1] = matrix[:, -1] = 0.0
+    return matrix
+
+
+def factored(matrix):
+    """The Factor of a Hessian."""
     return Factor(matrix, np.ones(len(matrix)))

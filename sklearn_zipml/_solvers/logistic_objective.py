@@ -10,7 +10,7 @@ import numpy as np
 from . import curvature_sums, evaluation, softmax
 from .batches import pass_bytes
 from .compensation import noise_ratio
-from .objective import MOST_RIDGE
+from .objective import MOST_L1, MOST_RIDGE
 
 # 16-bit parts of vectors in products: 31 bits of the largest component; one part where many rows average its rounding
 # and the objective need not be known better.
@@ -49,7 +49,7 @@ class Point:
 
 
 class LogisticObjective:
-    """Mean logistic loss of packed rows plus alpha / 2 times the sum of squared coefficients in units of X.
+    """Mean logistic loss of packed rows plus alpha / 2 |w|**2 + l1 |w|_1, of coefficients w in units of X.
 
     Parameters
     ----------
@@ -58,18 +58,21 @@ class LogisticObjective:
     alpha : float
     limbs : int, 16-bit parts of vectors in products
     calibration : Calibration or None
+    l1 : float
 
     Attributes
     ----------
     problem : Problem, that given without columns of which the penalty leaves nothing
-    ridge : float64 (columns,)
+    ridge, l1 : float64 (columns,), of the scaled columns
     """
 
-    def __init__(self, problem, labels, alpha, limbs=LIMBS, calibration=None):
+    def __init__(self, problem, labels, alpha, limbs=LIMBS, calibration=None, l1=0.0):
         with np.errstate(over="ignore", divide="ignore"):
             ridge = (np.sqrt(alpha) * problem.unit / problem.step) ** 2 if alpha > 0 else np.zeros(problem.d)
+            weights = l1 * np.abs(problem.unit / problem.step) if l1 > 0 else np.zeros(problem.d)
         self.problem = problem.without(ridge > MOST_RIDGE * (problem.diagonal.sum() or 1.0))
         self.ridge = np.where(self.problem.unit > 0, ridge, 0.0)
+        self.l1 = np.where(self.problem.unit > 0, np.minimum(weights, MOST_L1), 0.0)
         self.labels, self.limbs, self.calibration = labels, limbs, calibration
         self.n, self.d = problem.n, problem.d
 
@@ -79,6 +82,11 @@ class LogisticObjective:
         vars(other).update(vars(self))
         other.calibration = calibration
         return other
+
+    @property
+    def has_l1(self):
+        """Whether coefficients may become exactly zero."""
+        return bool(self.l1.any())
 
     @property
     def has_intercept(self):
@@ -134,7 +142,7 @@ class LogisticObjective:
         return ObjectiveLine(self, point, move, self.image(move))
 
     def gradient(self, point):
-        """Gradient at a point, float64 (outputs, columns + 1)."""
+        """Gradient at a point, the l1 penalty apart, float64 (outputs, columns + 1)."""
         gradient = evaluation.row_combinations(self.problem, point.slopes, self.limbs) * self.problem.unit
         return self.slope(point, gradient, point.slopes.mean(axis=1))
 
@@ -148,6 +156,10 @@ class LogisticObjective:
         if self.has_intercept:
             out[:, -1] = point.scale * mean_slopes
         return out
+
+    def absolute(self, coef):
+        """The l1 penalty of coefficients (outputs, columns)."""
+        return float(self.l1 @ np.abs(coef).sum(axis=0))
 
     def _spread_of(self, coef):
         """Product of spread, u and V, half the derivative of x."""
@@ -171,10 +183,11 @@ class LogisticObjective:
 
     def penalty(self, model):
         """That of a model."""
-        return float(self.ridge @ (model[:, :-1] ** 2).sum(axis=0)) / 2
+        coef = model[:, :-1]
+        return float(self.ridge @ (coef**2).sum(axis=0)) / 2 + self.absolute(coef)
 
     def turn(self, point, move, along_image):
-        """The derivative along a move, at a Point where the mean product of slopes and the move's image is that."""
+        """The derivative along a move, the l1 penalty apart; along_image: mean product of slopes and the move's image."""
         coef = point.model[:, :-1]
         slope = point.scale * along_image + float((self.ridge * coef * move[:, :-1]).sum())
         if self.calibration is not None:
@@ -238,7 +251,7 @@ class ObjectiveLine:
         self._slopes = np.empty_like(image)
 
     def at(self, length):
-        """The objective and its derivative at a length, and the Point there, whose margins are still those before."""
+        """The Point at a length, whose margins are still those before, and the derivative but for the l1 penalty."""
         objective = self.objective
         model = self.point.model + length * self.move
         point, line = objective._point(model, self.point.margins, self._slopes, self.image, length)
