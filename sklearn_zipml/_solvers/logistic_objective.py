@@ -187,7 +187,7 @@ class LogisticObjective:
         return float(self.ridge @ (coef**2).sum(axis=0)) / 2 + self.absolute(coef)
 
     def turn(self, point, move, along_image):
-        """The derivative along a move, the l1 penalty apart; along_image: mean product of slopes and the move's image."""
+        """The derivative along a move but for the l1 penalty, by the mean product of slopes and the move's image."""
         coef = point.model[:, :-1]
         slope = point.scale * along_image + float((self.ridge * coef * move[:, :-1]).sum())
         if self.calibration is not None:
