@@ -30,9 +30,9 @@ class DaskZipMLLogisticRegression(DaskZipMLClassifier):
     """Logistic regression on packed partitions that stay on the workers of a Dask cluster.
 
     The objective is that of :class:`.ZipMLLogisticRegression` with the l2 penalty, what rounding does to the model
-    taken into account, and so are the steps: models go out to the workers, the loss, its gradient and, every few steps, second moments weighted
-    by its curvature come back, sums over their rows. The coefficients are those of the local estimator on the same
-    packed rows in one place, but for the rounding of sums, whatever the partitions and the workers.
+    taken into account. So are the steps: models go out to the workers, and the loss, its gradient and, every few steps,
+    second moments weighted by its curvature come back, sums over their rows. The coefficients are those of the local
+    estimator on the same packed rows in one place, but for the rounding of sums, whatever the partitions and workers.
 
     Parameters
     ----------
