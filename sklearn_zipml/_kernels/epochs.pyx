@@ -218,7 +218,7 @@ cdef class Epoch:
         e.tiles = tiles.tile(0) if tiles.n_tiles else NULL
         e.table = &tiles.table[0] if tiles.table.shape[0] else NULL
         e.outliers = tiles.apart
-        e.width, e.columns, e.n_rows = tiles.width, tiles.padded, tiles.n_rows
+        e.width, e.columns, e.n_rows = tiles.format, tiles.padded, tiles.n_rows
         e.n_order, e.batch_size = batches.order.shape[0], batches.batch_size
         e.n_targets, e.slots = rows.targets.shape[0], rows.targets.shape[1]
         e.weights = &rows.weights[0] if rows.weighted else NULL

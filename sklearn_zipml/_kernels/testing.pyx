@@ -9,18 +9,20 @@ from sklearn_zipml._kernels.active cimport (
 from sklearn_zipml._kernels.tiles cimport ZML_TILE_ROWS, int8_t, int32_t, uint8_t, uint64_t
 
 
-cdef zml_samples samples_of(const uint8_t[::1] tile, const uint8_t[::1] table, size_t columns, int first, int last):
+cdef zml_samples samples_of(const uint8_t[::1] tile, const uint8_t[::1] table, size_t columns, int first, int last,
+                            const uint8_t[::1] seeds=None):
     cdef zml_samples x
     x.tile, x.table, x.columns = &tile[0], &table[0] if table.shape[0] else NULL, columns
     x.first, x.last, x.ahead = first, last, &tile[0]
+    x.seeds = &seeds[0] if seeds is not None else NULL
     return x
 
 
 def dot(str name, int width, const uint8_t[::1] tile, const uint8_t[::1] table, const int8_t[:, ::1] digits, int first,
-        int last):
-    """Products of rows with a vector of digits, int32 (digits, 64)."""
+        int last, const uint8_t[::1] seeds=None):
+    """Products of rows with a vector of digits, int32 (digits, 64); seeds: their lines, of codes with known dither."""
     cdef const zml_kernels *kernels = kernels_named(name)
-    cdef zml_samples x = samples_of(tile, table, digits.shape[1], first, last)
+    cdef zml_samples x = samples_of(tile, table, digits.shape[1], first, last, seeds)
     cdef zml_digits vector
     out = np.zeros((digits.shape[0], ZML_TILE_ROWS), dtype=np.int32)
     cdef int32_t[:, ::1] view = out
@@ -31,10 +33,10 @@ def dot(str name, int width, const uint8_t[::1] tile, const uint8_t[::1] table, 
 
 
 def gradient(str name, int width, const uint8_t[::1] tile, const uint8_t[::1] table, const int8_t[:, ::1] digits,
-             int first, int last, size_t columns):
+             int first, int last, size_t columns, const uint8_t[::1] seeds=None):
     """Sums over rows, with digits (digits, 64) of row weights, int32 (digits, columns)."""
     cdef const zml_kernels *kernels = kernels_named(name)
-    cdef zml_samples x = samples_of(tile, table, columns, first, last)
+    cdef zml_samples x = samples_of(tile, table, columns, first, last, seeds)
     out = np.zeros((digits.shape[0], columns), dtype=np.int32)
     cdef int32_t[:, ::1] view = out
     kernels.gradient[width](&x, &digits[0, 0], <int> digits.shape[0], &view[0, 0], columns)

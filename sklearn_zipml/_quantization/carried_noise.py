@@ -20,9 +20,9 @@ class CarriedNoise:
     """
 
     def __init__(self, grid):
-        self.grid, self.width, self.by_code = grid, grid.scheme.width, grid.scheme.has_noise_by_code
+        self.grid, self.width, self.by_code = grid, grid.scheme.format, grid.scheme.has_noise_by_code
         d = len(grid.used)
-        self.total, self.of_codes = np.zeros(d), np.zeros((d, 1 << self.width if self.by_code else 0))
+        self.total, self.of_codes = np.zeros(d), np.zeros((d, grid.scheme.noise_codes if self.by_code else 0))
         self.shared = 0.0
 
     def add(self, packed, columns, rows):
@@ -47,7 +47,7 @@ class CarriedNoise:
             self.total += len(packed) * scale * packed.rounding_variance[columns]
             return
         now = _codes(_tiles(rows, len(columns), self.width), len(rows), len(columns), self.width)
-        before = packed.order.to_rows(_codes(packed.codes, *packed.shape, packed.scheme.width).T)
+        before = packed.order.to_rows(_codes(packed.codes, *packed.shape, packed.scheme.format).T)
         noise = code_noise(packed)
         for k, j in enumerate(columns):
             of_rows = noise[j][before[j]] * scale[k]
@@ -76,7 +76,9 @@ class CarriedNoise:
 def _codes(tiles, n_rows, n_columns, width):
     """The codes that tiles hold, uint8 (rows, columns), in slot order."""
     codes = np.arange(0 if width == 8 else 1 << width, dtype=np.uint8)
-    table = np.tile(codes, kernels.padded_columns(n_columns))
+    if width == kernels.DITHERED:  # without offsets
+        codes = np.array([0, 1, 2, 3, 0, 0, 0, 0, 1, 0], dtype=np.uint8)
+    table = np.tile(codes, kernels.tile_columns(n_columns, width))
     return kernels.Tiles(tiles, table, n_rows, n_columns, width).positions(0, len(tiles))
 
 

@@ -5,7 +5,7 @@
 #include "epoch.h"
 #include "format/rng.h"
 
-static inline size_t zml_column_bytes(const zml_epoch *e) { return (size_t)(ZML_TILE_ROWS / 8 * e->width); }
+static inline size_t zml_column_bytes(const zml_epoch *e) { return (size_t)(ZML_TILE_ROWS / 8 * zml_bits_of(e->width)); }
 
 static inline const uint8_t *zml_tile_of(const zml_epoch *e, size_t tile, size_t column) {
   return e->tiles + tile * zml_tile_bytes(e->columns, e->width) + column * zml_column_bytes(e);
@@ -21,7 +21,7 @@ static inline int zml_is_packed(const zml_epoch *e) { return e->width != ZML_FLO
 static inline zml_samples zml_samples_of(const zml_epoch *e, const zml_rows *rows, size_t column, size_t count,
                                          const uint8_t *ahead) {
   return (zml_samples){
-      zml_tile_of(e, rows->tile, column), zml_table_of(e, column), count, rows->first, rows->last, ahead};
+      zml_tile_of(e, rows->tile, column), zml_table_of(e, column), count, rows->first, rows->last, ahead, zml_seeds_of(zml_tile_of(e, rows->tile, 0), e->columns, e->width)};
 }
 
 /* The same of its outliers. */
