@@ -99,6 +99,11 @@ cdef class Tiles:
         return 0
 
     @property
+    def array(self):
+        """The codes, uint8 (tiles, bytes of a tile)."""
+        return np.asarray(self.codes)
+
+    @property
     def floats(self):
         """float32 view (tiles, padded columns, 64) of a matrix of width 32."""
         return np.asarray(self.codes).view(np.float32).reshape(self.n_tiles, self.padded, ZML_TILE_ROWS)

@@ -3,6 +3,7 @@
 import numpy as np
 
 from .._kernels import tiles as kernels
+from .._storage import dither
 from .._storage.duplicates import of_sums
 from .._storage.packed_rows import rows_of
 from .._storage.statistics import code_noise
@@ -76,8 +77,8 @@ class CarriedNoise:
 def _codes(tiles, n_rows, n_columns, width):
     """The codes that tiles hold, uint8 (rows, columns), in slot order."""
     codes = np.arange(0 if width == 8 else 1 << width, dtype=np.uint8)
-    if width == kernels.DITHERED:  # without offsets
-        codes = np.array([0, 1, 2, 3, 0, 0, 0, 0, 1, 0], dtype=np.uint8)
+    if width == kernels.DITHERED:
+        codes = dither.table_by_code(codes[None, : dither.N_CODES])[0]
     table = np.tile(codes, kernels.tile_columns(n_columns, width))
     return kernels.Tiles(tiles, table, n_rows, n_columns, width).positions(0, len(tiles))
 

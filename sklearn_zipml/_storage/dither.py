@@ -31,6 +31,12 @@ def table_of(rungs, spread, multiplier):
     return np.concatenate([levels, offsets, halves], axis=1).astype(np.uint8)
 
 
+def table_by_code(values):
+    """The decode table of values of every code, uint8 (columns, 4), whatever the dither."""
+    fixed = np.array([0, 0, 0, 0, 1, 0], dtype=np.uint8)
+    return np.concatenate([values, np.broadcast_to(fixed, (len(values), len(fixed)))], axis=1)
+
+
 def parts_of_table(table):
     """Levels uint8 (columns, 4), spread uint8 (columns,) and multipliers uint16 (columns,) of a decode table."""
     halves = np.ascontiguousarray(table[:, 8:10]).view("<u2").reshape(-1)
