@@ -16,8 +16,8 @@ def multipliers(n_columns):
 
     Dithers of two columns are the less correlated the larger the numbers are whose ratio is that of their multipliers.
     """
-    x = np.arange(n_columns, dtype=np.int64) % _HALF
-    for shift, factor in ((7, 0x1D4D), (5, 0x2F6B)):
+    x = (np.arange(n_columns, dtype=np.int64) + 0x1A2B) % _HALF
+    for shift, factor in ((7, 0x1D4D), (5, 0x2F6B), (6, 0x3A35)):
         x = (x ^ x >> shift) * factor % _HALF
     return (2 * (x ^ x >> 7) + 1).astype(np.uint16)
 

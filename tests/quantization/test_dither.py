@@ -1,0 +1,327 @@
+"""Known dither of codes of 2 bits: the twin's codes, unbiased values, errors that are independent, and every operation.
+
+Statistical tests state their error rate; seeds are fixed, so they pass or fail for good.
+"""
+
+import pickle
+
+import numpy as np
+import pytest
+import reference
+from packing import assert_same_parts, pack, pack_on_grid
+from scipy import stats
+
+from sklearn_zipml import DoubleSamplingQuantizer, PackedMatrix, ZipMLRegressor
+from sklearn_zipml._kernels import passes
+from sklearn_zipml._kernels import testing as kernel_hooks
+from sklearn_zipml._kernels import tiles as kernels
+from sklearn_zipml._kernels.dispatch import available_kernels
+from sklearn_zipml._kernels.dispatch import kernels as kernels_named
+from sklearn_zipml._packed_matrix import matrix_of
+from sklearn_zipml._quantization.levels import find_grid
+from sklearn_zipml._quantization.undithered import as_bytes
+from sklearn_zipml._scheme import Scheme
+from sklearn_zipml._storage import dither
+from sklearn_zipml._storage.packed_rows import rows_of
+from sklearn_zipml._storage.statistics import weighted
+
+ERROR_RATE = 1e-6
+SHAPES = [(1, 1), (63, 2), (64, 8), (65, 9), (129, 48), (700, 530)]
+
+
+@pytest.fixture(params=available_kernels())
+def force(request):
+    """Runs with each of the kernels."""
+    with kernels_named(request.param):
+        yield request.param
+
+
+def scheme(outliers="auto"):
+    return Scheme.of(2, "dithered", "optimal", outliers=outliers)
+
+
+def rows(n=1000, d=20, seed=0, dtype=np.float64):
+    """Columns with and without outliers, some that are stored exactly, one constant."""
+    rng = np.random.default_rng(seed)
+    X = rng.standard_normal((n, d))
+    X[:, 1::5] = rng.lognormal(size=X[:, 1::5].shape)
+    X[:, 2::5] = rng.random(X[:, 2::5].shape) < 0.2
+    X[:, 3::5] = rng.integers(0, 20, X[:, 3::5].shape)
+    X[:, 4::5] = 3.5
+    return X.astype(dtype)
+
+
+def grid_of(X, outliers="auto"):
+    return find_grid(X, scheme(outliers), np.arange(len(X)))
+
+
+def positions(packed):
+    """Grid positions in the order of rows, int64."""
+    own = rows_of(packed)
+    out = np.empty(packed.shape, dtype=np.int64)
+    out[own.order.rows()] = own.tiles.positions(0, own.tiles.n_tiles)
+    return out
+
+
+# Rounding
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("shape", SHAPES)
+@pytest.mark.parametrize("outliers", ["auto", "none"])
+def test_twin(force, shape, dtype, outliers):
+    """Positions, differences of outliers and statistics of the slow twin."""
+    X = rows(*shape, dtype=dtype)
+    grid = grid_of(X, outliers).watching_all()
+    X[::7] *= dtype(1.5)
+    packed = pack_on_grid(X, grid, 5)
+    own = rows_of(packed)
+    _, expected = reference.encode_dithered(X, grid, 5)
+    expected = expected + reference.outliers_dithered(X, grid, 5)
+    np.testing.assert_array_equal(positions(packed), expected)
+    decoded = expected * grid.step + (grid.offset - 1.5 * grid.spread * grid.step)
+    np.testing.assert_array_equal(np.asarray(packed, dtype=np.float64), decoded)
+    np.testing.assert_allclose(own.mean, expected.mean(axis=0), rtol=1e-6, atol=1e-6)
+    np.testing.assert_allclose(own.deviation, expected.std(axis=0), rtol=1e-5, atol=1e-3)
+    assert grid.spread.any() == (shape[0] > 1)
+    if outliers == "auto":
+        t = np.clip((X.astype(np.float64) - grid.offset) / grid.step, -32700, 32700)
+        error = np.where(grid.used > 1, expected - 1.5 * grid.spread - t, 0)
+        np.testing.assert_allclose(own.rounding_variance, (error**2).mean(axis=0), rtol=0.02, atol=1e-3)
+
+
+def test_kernels_store_the_same(force):
+    X = rows(777, 37)
+    with kernels_named("portable"):
+        expected = pack(X, scheme(), 3)
+    assert_same_parts(pack(X, scheme(), 3), expected)
+
+
+def chances(x, grid):
+    """Mean and variance of the position, less that of the first rung, of coordinates of columns that have dither."""
+    mean, variance = np.empty(x.shape), np.empty(x.shape)
+    for j in range(x.shape[1]):
+        rungs, d = grid.levels[j].astype(float), float(grid.spread[j])
+        offsets = d * (np.arange(4) - 1.5)
+        values = np.stack([rungs[4 * ((s + 3 - np.arange(4)) // 4)] + offsets for s in range(13)])  # [state][dither]
+        np.testing.assert_allclose(values.mean(axis=1), rungs)  # which is the reason why it is unbiased
+        below = np.clip(np.searchsorted(rungs, x[:, j], side="right") - 1, 0, 11)
+        share = (x[:, j] - rungs[below]) / (rungs[below + 1] - rungs[below])
+        square = (values**2).mean(axis=1)
+        mean[:, j] = rungs[below] + share * (rungs[below + 1] - rungs[below])
+        variance[:, j] = square[below] + share * (square[below + 1] - square[below]) - mean[:, j] ** 2
+    return mean, variance
+
+
+def test_unbiased_with_the_variance_of_the_ladder():
+    """Means over seeds are values (Bernstein), their squared errors the ladder's (normal), both at 1e-6 together."""
+    draws, X = 400, np.random.default_rng(2).standard_normal((60, 8))
+    grid = grid_of(X, "none")
+    assert grid.spread.all()
+    x = reference.coordinates(X, grid) / reference.FRACTION
+    mean, variance = chances(x, grid)
+    np.testing.assert_allclose(mean, x, atol=1e-9)
+    found = np.stack([positions(pack_on_grid(X, grid, seed)) for seed in range(draws)]) - 1.5 * grid.spread
+    rate, largest = np.log(2 * X.size / ERROR_RATE), 255
+    bound = np.sqrt(2 * draws * variance * rate) + largest * rate / 3
+    assert (np.abs((found - x).sum(axis=0)) <= bound + draws * largest / 65536).all()
+    ratio = ((found - x) ** 2).sum() / draws / variance.sum()
+    assert abs(ratio - 1) < 0.02
+
+
+def test_dithers_are_uniform_and_independent():
+    """Over all seeds every dither comes as often; pairs of columns are as correlated as their multipliers say, and few."""
+    seeds, multiplier = np.arange(1 << 16), dither.multipliers(300).astype(np.int64)
+    assert len(np.unique(dither.multipliers(1 << 14))) == 1 << 14
+    t = (seeds[:, None] * multiplier & 0xFFFF) >> 14
+    for own in t.T[:50]:
+        np.testing.assert_array_equal(np.bincount(own), 1 << 14)
+    correlation = np.corrcoef(t.T.astype(float))[np.triu_indices(300, 1)]
+    assert np.sqrt((correlation**2).mean()) < 0.012
+
+
+def test_errors_of_columns_and_rows_are_uncorrelated():
+    """The sum of squared correlations of pairs is that of independent errors, within normal bounds at 1e-6."""
+    n, d = 4000, 60
+    X = np.random.default_rng(0).standard_normal((n, 1)) + 0.3 * np.random.default_rng(1).standard_normal((n, d))
+    packed = pack(X, scheme("none"), 1)
+    error = np.asarray(packed) - X
+    error = (error - error.mean(axis=0)) / error.std(axis=0)
+    for part, pairs in ((error.T @ error / n, d), (error[:200] @ error[:200].T / d, 200)):
+        size = n if pairs == d else d
+        squares = size * part[np.triu_indices(pairs, 1)] ** 2
+        bound = stats.norm.isf(ERROR_RATE) * np.sqrt(2 / len(squares))
+        assert abs(squares.mean() - 1) < 2 * bound + 0.25  # 16 bits of seeds leave correlations of about 1/200
+
+
+def test_columns_without_dither_are_as_compensated():
+    """Where it does not pay nothing changes: the same codes, and exact values stay exact."""
+    X = rows(500, 20)
+    dithered, plain = pack(X, scheme(), 4), pack(X, Scheme.of(2, "compensated", "optimal"), 4)
+    spread = dither.parts_of_table(rows_of(dithered).table[:20])[1]
+    np.testing.assert_array_equal(spread[2::5], 0)
+    np.testing.assert_array_equal(spread[4::5], 0)
+    for j in (2, 4, 7, 9):
+        np.testing.assert_array_equal(np.asarray(dithered)[:, j], X[:, j])
+        np.testing.assert_array_equal(np.asarray(dithered)[:, j], np.asarray(plain)[:, j])
+
+
+@pytest.mark.parametrize("draw", ["standard_normal", "random", "standard_exponential"])
+def test_less_variance(draw):
+    """Dither takes a third off the variance of rounding, with outliers apart or not."""
+    X = getattr(np.random.default_rng(0), draw)((5000, 4))
+    for outliers in ("auto", "none"):
+        plain = pack(X, Scheme.of(2, "compensated", "optimal", outliers=outliers), 0)
+        assert (pack(X, scheme(outliers), 0).rounding_variance < 0.75 * plain.rounding_variance).all()
+
+
+def test_other_widths_are_as_compensated():
+    X = rows(300, 10)
+    for bits in (1, 3, 4, 8):
+        one, other = (DoubleSamplingQuantizer(bits, sampling=s, random_state=0).fit_transform(X)
+                      for s in ("dithered", "compensated"))
+        np.testing.assert_array_equal(np.asarray(one), np.asarray(other))
+        np.testing.assert_array_equal(rows_of(one).codes, rows_of(other).codes)
+
+
+# Passes
+
+
+@pytest.mark.parametrize("columns", [16, 48, 272, 1040])
+@pytest.mark.parametrize("n_digits", [1, 2])
+def test_dot_and_gradient(force, columns, n_digits):
+    """Products of random codes, seeds and tables with random vectors, against those of positions."""
+    rng = np.random.default_rng(columns + n_digits)
+    table = rng.integers(0, 128, (columns, kernels.DITHER_TABLE), dtype=np.uint8)
+    table[:, 8] |= 1
+    tile = rng.integers(0, 256, kernels.tile_bytes(columns, 2), dtype=np.uint8)
+    seeds = rng.integers(0, 256, 128, dtype=np.uint8)
+    codes = kernels.Tiles(tile[None], np.tile(np.arange(4, dtype=np.uint8), columns), 64, columns, 2).positions(0, 1)
+    own = kernels.Tiles(np.tile(seeds, 2)[None], np.tile(np.arange(4, dtype=np.uint8), 16), 64, 16, 2).positions(0, 1)
+    seed = (own[:, :8].astype(np.int64) << 2 * np.arange(8)).sum(axis=1)
+    multiplier = table[:, 8:].astype(np.int64) @ [1, 256]
+    t = (seed[:, None] * multiplier & 0xFFFF) >> 14
+    at = np.arange(columns)
+    expected = table[at, codes].astype(np.int64) + table[at, 4 + t]
+    given = tile, kernels.interleaved(table)
+    model = rng.integers(-128, 128, (n_digits, columns), dtype=np.int8)
+    residual = rng.integers(-128, 128, (n_digits, 64), dtype=np.int8)
+    for first, last in ((0, 4), (1, 3), (3, 4)):
+        some = slice(16 * first, 16 * last)
+        products = kernel_hooks.dot(force, kernels.DITHERED, *given, model, first, last, seeds)
+        np.testing.assert_array_equal(products[:, some], model.astype(np.int64) @ expected[some].T)
+        sums = kernel_hooks.gradient(force, kernels.DITHERED, *given, residual, first, last, columns, seeds)
+        np.testing.assert_array_equal(sums, residual[:, some].astype(np.int64) @ expected[some])
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+def test_passes(force, shape):
+    """Products with vectors and sums over rows, of outliers too."""
+    packed = pack(rows(*shape), scheme(), 0)
+    tiles, (n, d) = rows_of(packed).tiles, shape
+    g = tiles.positions(0, tiles.n_tiles).astype(np.float64)
+    rng = np.random.default_rng(0)
+    z, w = rng.standard_normal(d), rng.random(tiles.n_tiles * 64)
+    scale = np.abs(g).max() * d * 4
+    np.testing.assert_allclose(passes.products(tiles, z, 0, tiles.n_tiles)[:n], g @ z, atol=1e-8 * scale)
+    np.testing.assert_allclose(passes.row_sums(tiles, w, 0, tiles.n_tiles, 2)[:d], w[:n] @ g, atol=1e-8 * scale * n)
+    np.testing.assert_array_equal(tiles.columns(0, min(16, d)), g[:, :16])
+    np.testing.assert_array_equal(tiles.columns(d // 16 * 16, d), g[:, d // 16 * 16 :]) if d % 16 else None
+
+
+@pytest.mark.parametrize("targets", [1, 3])
+@pytest.mark.parametrize(("solver", "batch_size"), [("saga", 16), ("saga", 64), ("sgd", 32), ("gram", 16)])
+def test_solvers(force, solver, batch_size, targets):
+    """Every solver goes where the closed form goes, about where it goes on codes of 8 bits of the same positions."""
+    X = rows(600, 30, seed=2)[:, [0, 1, 2, 5, 6, 10, 11, 15, 16, 20]]
+    y = X @ np.random.default_rng(0).standard_normal((10, targets))
+    packed = pack(X, scheme(), 0)
+    settings = {"random_state": 0, "max_iter": 400, "batch_size": batch_size}
+    found = ZipMLRegressor(2, sampling="dithered", tol=1e-2 if solver == "sgd" else 1e-7, solver=solver, **settings)
+    found = found.fit(packed, y).coef_
+    closed = ZipMLRegressor(2, sampling="dithered", solver="gram", random_state=0).fit(packed, y).coef_
+    size = np.abs(closed).max()
+    np.testing.assert_allclose(found, closed, atol=(0.05 if solver == "sgd" else 1e-4) * size)
+    wide = matrix_of(as_bytes(rows_of(packed)))
+    np.testing.assert_array_equal(np.asarray(wide), np.asarray(packed))
+    # which know the errors of columns, and not of codes
+    np.testing.assert_allclose(ZipMLRegressor(8, solver="gram", random_state=0).fit(wide, y).coef_, closed, atol=0.01 * size)
+
+
+# Containers
+
+
+def test_rows_and_columns():
+    packed = pack(rows(1000, 37), scheme(), 0)
+    values, rng = np.asarray(packed), np.random.default_rng(0)
+    for some in (np.arange(0, 1000, 3), rng.permutation(1000)[:600], rng.integers(0, 1000, 700), np.arange(5)):
+        taken = packed[some]
+        np.testing.assert_array_equal(np.asarray(taken), values[some])
+        np.testing.assert_array_equal(np.asarray(taken[:, [3, 36, 0, 3]]), values[some][:, [3, 36, 0, 3]])
+        own, steps = rows_of(taken), (values[some] - rows_of(packed).offset) / rows_of(packed).step
+        np.testing.assert_allclose(own.mean, steps.mean(axis=0), rtol=1e-5, atol=1e-4)
+        np.testing.assert_allclose(own.deviation, steps.std(axis=0), rtol=1e-4, atol=1e-3)
+    np.testing.assert_array_equal(np.asarray(np.vstack([packed, packed[:99]])), np.vstack([values, values[:99]]))
+    both = np.hstack([packed[:, :5], packed[:, 3:]])
+    np.testing.assert_array_equal(np.asarray(both), np.hstack([values[:, :5], values[:, 3:]]))
+    assert_same_parts(pickle.loads(pickle.dumps(both)), both)
+    with pytest.raises(ValueError, match="packed apart with sampling='dithered'"):
+        np.hstack([packed, pack(rows(1000, 3, seed=1), scheme(), 0)])
+
+
+@pytest.mark.parametrize("with_weights", [False, True])
+def test_statistics(with_weights):
+    """Mean, deviation and noise of some rows, weighted or not."""
+    X = rows(3000, 12)
+    packed = pack(X, scheme(), 0)
+    own, chosen = rows_of(packed), np.random.default_rng(0).permutation(3000)[:1500]
+    part = rows_of(packed[chosen])
+    g = part.tiles.positions(0, part.tiles.n_tiles).astype(np.float64)
+    weights = np.random.default_rng(1).random(1500) if with_weights else None
+    mean, deviation, noise = weighted(part, weights)
+    np.testing.assert_allclose(mean, np.average(g, axis=0, weights=weights), rtol=1e-9)
+    square = np.average((g - mean) ** 2, axis=0, weights=weights)
+    np.testing.assert_allclose(deviation, np.sqrt(square), rtol=1e-6, atol=1e-6)
+    error = (np.asarray(packed[chosen]) - X[chosen]) / own.step
+    slot_order = part.order.rows()
+    expected = np.average(error[slot_order] ** 2, axis=0, weights=weights)
+    np.testing.assert_allclose(noise, expected, rtol=0.12, atol=1e-9)
+
+
+def test_chunks_and_files(tmp_path):
+    """Chunks are packed as the whole; files come back and are appended to; damaged tables are refused."""
+    X, y = rows(1500, 21), np.arange(1500.0)
+    fitted = DoubleSamplingQuantizer(2, sampling="dithered", random_state=0).fit(X)
+    whole = fitted.quantize(X)
+    chunked = PackedMatrix.from_chunks(lambda: ((X[k : k + 400], y[k : k + 400]) for k in range(0, 1500, 400)),
+                                       sample_bits=2, sampling="dithered", random_state=0)
+    assert chunked.sampling == "dithered"
+    decoded = np.asarray(chunked)
+    assert (((decoded - X) ** 2).mean(axis=0) <= 1.2 * whole.rounding_variance + 1e-9).all()
+    chunked.save(tmp_path / "some.zq")
+    loaded = PackedMatrix.load(tmp_path / "some.zq", verify=True)
+    assert_same_parts(loaded, chunked)
+    PackedMatrix.append(tmp_path / "some.zq", X[:77], y[:77], random_state=1)
+    longer = PackedMatrix.load(tmp_path / "some.zq")
+    np.testing.assert_array_equal(np.asarray(longer)[:1500], decoded)
+    error = np.asarray(longer)[1500:] - X[:77]
+    assert (np.abs(error) <= 260 * rows_of(longer).step).all()
+    assert abs((error.sum(axis=0) / np.sqrt(77 * whole.rounding_variance + 1e-12)).max()) < 6
+
+
+def test_requantizing():
+    """To 1 bit from what 2 bits stand for, unbiased; from 8 bits without dither."""
+    X = rows(400, 12)
+    packed = pack(X, scheme(), 0)
+    values, draws = np.asarray(packed), 200
+    made = [packed.requantize(1, random_state=k) for k in range(draws)]
+    assert made[0].sample_bits == 1 and made[0].sampling == "compensated"
+    total, rate = sum(np.asarray(one) - values for one in made), np.log(2 * X.size / ERROR_RATE)
+    low, high = (rows_of(made[0]).offset + rows_of(made[0]).step * end for end in (0, rows_of(made[0]).top))
+    variance, gap = np.maximum((high - values) * (values - low), 0), high - low
+    # thresholds have 16 bits
+    assert (np.abs(total) <= np.sqrt(2 * draws * variance * rate) + gap * (rate / 3 + draws / 32768)).all()
+    own = np.mean([((np.asarray(one) - X) ** 2).mean(axis=0) for one in made], axis=0)
+    np.testing.assert_allclose(made[0].rounding_variance, own, rtol=0.15, atol=1e-9)
+    wide = DoubleSamplingQuantizer(8, sampling="dithered", random_state=0).fit_transform(X)
+    assert wide.requantize(2, random_state=0).sampling == "compensated"
