@@ -61,7 +61,7 @@ class ZipMLLogisticRegression(*_Base, BaseEstimator):
         Share of the l1 penalty. Only 0 is supported so far, the l2 penalty; others are an error.
     class_weight : dict, "balanced" or None, default=None
         Weights of the classes, as in scikit-learn.
-    sampling : {"compensated", "double", "naive", "nearest"}, default="compensated"
+    sampling : {"compensated", "dithered", "double", "naive", "nearest"}, default="compensated"
         How a value becomes a code. Only of the first two is known what rounding does, so that it is made good for.
     levels : {"optimal", "uniform"}, default="optimal"
         Levels of each column.

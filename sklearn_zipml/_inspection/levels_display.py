@@ -122,7 +122,7 @@ class LevelsDisplay:
         values: ArrayLike,
         sample_bits: int = 4,
         *,
-        sampling: Literal["compensated", "double", "naive", "nearest"] = "compensated",
+        sampling: Literal["compensated", "dithered", "double", "naive", "nearest"] = "compensated",
         name: str = "Value",
         **plot_kw: Any,
     ) -> Self:
@@ -134,7 +134,7 @@ class LevelsDisplay:
             The column.
         sample_bits : int, default=4
             Bits stored for a value, from 1 to 8.
-        sampling : {"compensated", "double", "naive", "nearest"}, default="compensated"
+        sampling : {"compensated", "dithered", "double", "naive", "nearest"}, default="compensated"
             How values are rounded; "double" has half the levels.
         name : str, default="Value"
             Name of the column.

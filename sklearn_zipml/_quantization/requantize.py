@@ -38,7 +38,6 @@ def requantizer(packed, sample_bits, n_jobs=None, outliers="auto"):
     scheme = replace(packed.scheme, sample_bits=sample_bits, outliers=outliers).undithered
     if packed.scheme.is_dithered:
         packed = as_bytes(packed)
-        scheme = replace(scheme, sampling=packed.scheme.sampling)
     return Requantizing(packed, scheme, n_jobs)
 
 

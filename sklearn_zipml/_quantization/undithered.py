@@ -13,7 +13,7 @@ from .._storage.samples import Samples
 def as_bytes(packed):
     """PackedRows with known dither as those of 8 bits whose every value is the same."""
     n, d = packed.shape
-    scheme = replace(packed.scheme.undithered, sample_bits=8)
+    scheme = packed.scheme.with_bits(8)
     codes = np.array(packed.tiles.as_bytes(0, packed.tiles.n_tiles).array)
     top, outliers = packed.top.astype(np.int64), packed.samples.outliers
     if outliers is not None:  # which are beyond the last codes there are now

@@ -315,7 +315,7 @@ def test_requantizing():
     packed = pack(X, scheme(), 0)
     values, draws = np.asarray(packed), 200
     made = [packed.requantize(1, random_state=k) for k in range(draws)]
-    assert made[0].sample_bits == 1 and made[0].sampling == "compensated"
+    assert made[0].sample_bits == 1 and made[0].sampling == "dithered"
     total, rate = sum(np.asarray(one) - values for one in made), np.log(2 * X.size / ERROR_RATE)
     low, high = (rows_of(made[0]).offset + rows_of(made[0]).step * end for end in (0, rows_of(made[0]).top))
     variance, gap = np.maximum((high - values) * (values - low), 0), high - low
