@@ -161,7 +161,7 @@ def encode(X, grid, sampling, seed):
 
 
 def dithers(X, grid, seed):
-    """The dither of every value, int64 (rows, columns): the upper bits of a product of the row's seed and the column's."""
+    """The dither of every value, int64 (rows, columns): upper bits of a product of the row's seed and the column."""
     seeds = (row_keys(coordinates(X, grid), mix(seed, 2)) >> np.uint64(48)).astype(np.int64)
     return (seeds[:, None] * grid.multiplier.astype(np.int64) & 0xFFFF) >> 14
 

@@ -6,23 +6,22 @@ from sklearn_zipml._kernels.active cimport (
     kernels_named, zml_batch, zml_digits, zml_grid_digits, zml_kernels, zml_rounding, zml_row_products, zml_samples,
     zml_step,
 )
-from sklearn_zipml._kernels.tiles cimport ZML_TILE_ROWS, int8_t, int32_t, uint8_t, uint64_t
+from sklearn_zipml._kernels.tiles cimport ZML_LINE, ZML_TILE_ROWS, int8_t, int32_t, uint8_t, uint64_t
 
 
-cdef zml_samples samples_of(const uint8_t[::1] tile, const uint8_t[::1] table, size_t columns, int first, int last,
-                            const uint8_t[::1] seeds=None):
+cdef zml_samples samples_of(const uint8_t[::1] tile, const uint8_t[::1] table, size_t columns, int first, int last):
     cdef zml_samples x
     x.tile, x.table, x.columns = &tile[0], &table[0] if table.shape[0] else NULL, columns
     x.first, x.last, x.ahead = first, last, &tile[0]
-    x.seeds = &seeds[0] if seeds is not None else NULL
+    x.seeds = &tile[tile.shape[0] - 2 * ZML_LINE] if tile.shape[0] >= 2 * ZML_LINE else NULL
     return x
 
 
 def dot(str name, int width, const uint8_t[::1] tile, const uint8_t[::1] table, const int8_t[:, ::1] digits, int first,
-        int last, const uint8_t[::1] seeds=None):
-    """Products of rows with a vector of digits, int32 (digits, 64); seeds: their lines, of codes with known dither."""
+        int last):
+    """Products of rows with a vector of digits, int32 (digits, 64)."""
     cdef const zml_kernels *kernels = kernels_named(name)
-    cdef zml_samples x = samples_of(tile, table, digits.shape[1], first, last, seeds)
+    cdef zml_samples x = samples_of(tile, table, digits.shape[1], first, last)
     cdef zml_digits vector
     out = np.zeros((digits.shape[0], ZML_TILE_ROWS), dtype=np.int32)
     cdef int32_t[:, ::1] view = out
@@ -33,10 +32,10 @@ def dot(str name, int width, const uint8_t[::1] tile, const uint8_t[::1] table, 
 
 
 def gradient(str name, int width, const uint8_t[::1] tile, const uint8_t[::1] table, const int8_t[:, ::1] digits,
-             int first, int last, size_t columns, const uint8_t[::1] seeds=None):
+             int first, int last, size_t columns):
     """Sums over rows, with digits (digits, 64) of row weights, int32 (digits, columns)."""
     cdef const zml_kernels *kernels = kernels_named(name)
-    cdef zml_samples x = samples_of(tile, table, columns, first, last, seeds)
+    cdef zml_samples x = samples_of(tile, table, columns, first, last)
     out = np.zeros((digits.shape[0], columns), dtype=np.int32)
     cdef int32_t[:, ::1] view = out
     kernels.gradient[width](&x, &digits[0, 0], <int> digits.shape[0], &view[0, 0], columns)

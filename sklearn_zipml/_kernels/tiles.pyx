@@ -5,6 +5,7 @@ import numpy as np
 cimport cython
 from libc.string cimport memcpy
 
+from .decode_tables import interleaved
 from .mapped import mapping_of
 
 from sklearn_zipml._kernels.active cimport active_kernels
@@ -26,7 +27,6 @@ cdef extern from "format/rows.h" nogil:
 
 cdef enum:
     COUNTED_TILES = 64
-    SEED_BYTES = 2 * ZML_LINE
 
 TILE_ROWS, LINE, FLOAT_WIDTH, DITHERED = ZML_TILE_ROWS, ZML_LINE, ZML_FLOAT_WIDTH, ZML_DITHERED
 DITHER_TABLE = ZML_DITHER_TABLE
@@ -46,13 +46,6 @@ def tile_bytes(size_t n_columns, int width):
 def tile_columns(size_t n_columns, int width):
     """Columns of a tile: those of `padded_columns`, and with known dither those of the rows' seeds."""
     return zml_tile_columns(n_columns, width)
-
-
-def interleaved(table):
-    """A decode table of columns with known dither, uint8 (padded columns, DITHER_TABLE), as that of groups of four."""
-    groups = np.asarray(table).reshape(-1, ZML_GROUP_COLUMNS, ZML_DITHER_TABLE)
-    parts = [groups[:, :, first:last].reshape(len(groups), -1) for first, last in ((0, 4), (4, 8), (8, 10))]
-    return np.concatenate(parts, axis=1).reshape(-1)
 
 
 @cython.final
@@ -97,11 +90,6 @@ cdef class Tiles:
         if self.entries.shape[0]:
             self.apart.starts, self.apart.entries = &self.starts[0], &self.entries[0]
         return 0
-
-    @property
-    def array(self):
-        """The codes, uint8 (tiles, bytes of a tile)."""
-        return np.asarray(self.codes)
 
     @property
     def floats(self):
@@ -170,7 +158,9 @@ cdef class Tiles:
             return self.floats[:, first:last].transpose(0, 2, 1).reshape(-1, last - first)[: self.n_rows]
         cdef size_t padded = zml_padded_columns(last - first), begin = first * self.width * 8
         if self.format == ZML_DITHERED:
-            return self._with_differences(self.as_bytes(0, self.n_tiles, first, last).positions(0, self.n_tiles),
+            from .dither import as_bytes
+
+            return self._with_differences(as_bytes(self, 0, self.n_tiles, first, last).positions(0, self.n_tiles),
                                           first, last)
         cdef size_t size = zml_tile_bytes(padded, self.width), codes = zml_table_codes(self.width)
         part = aligned_zeros(self.n_tiles * size).reshape(self.n_tiles, size)
@@ -193,25 +183,6 @@ cdef class Tiles:
         zml_row_seeds(zml_seeds_of(self.tile(index), self.padded, self.format), 0, 4, seeds)
         active_kernels().widen(self.tile(index) + first * ZML_TILE_ROWS // 8 * self.width,
                                &self.table[first * ZML_DITHER_TABLE], columns, 0, 4, seeds, out)
-
-    def as_bytes(self, size_t first, size_t last, size_t column=0, end=None):
-        """Codes with known dither of tiles first..last-1 as codes of 8 bits, without outliers: Tiles.
-
-        Of columns column..end-1, the first one a multiple of 16.
-        """
-        cdef size_t t, d = (self.n_columns if end is None else end) - column, padded = zml_padded_columns(d)
-        require(self.format == ZML_DITHERED and column % 16 == 0 and column + d <= self.n_columns, "codes without dither")
-        self.require_span(first, last)
-        codes = aligned_zeros((last - first) * padded * ZML_TILE_ROWS).reshape(last - first, padded * ZML_TILE_ROWS)
-        cdef uint8_t[:, ::1] view = codes
-        cdef size_t left = 1
-        if padded:
-            with nogil:
-                for t in range(first, last):
-                    self.look_in_time(&left)
-                    self.widen(t, column, padded, &view[t - first, 0])
-        n_rows = self.rows_before(last) - self.rows_before(first)
-        return Tiles(codes, np.empty(0, dtype=np.uint8), n_rows, d, 8)
 
     cdef void take(self, const int64_t[::1] slots, size_t tile, uint8_t *out) noexcept nogil:
         cdef const zml_encoding *encoding = <const zml_encoding *> active_kernels().encoding
@@ -375,17 +346,6 @@ def take_columns(Tiles source, const int64_t[::1] columns, size_t at, uint8_t[:,
         for t in range(first, last):
             source.look_in_time(&left)
             encoding.take_columns(source.tile(t), source.width, &columns[0], count, at, &tiles[t - first, 0])
-
-
-def take_seeds(Tiles source, uint8_t[:, ::1] tiles, size_t first, size_t last):
-    """Fill the seeds, which are zero, of `tiles` with those of the source's tiles first..last-1."""
-    cdef size_t t, size = source.codes.shape[1], made = tiles.shape[1]
-    source.require_span(first, last)
-    require(source.format == ZML_DITHERED and last - first == <size_t> tiles.shape[0], "tiles of other rows")
-    require(made >= SEED_BYTES, "no room for the seeds")
-    with nogil:
-        for t in range(first, last):
-            memcpy(&tiles[t - first, made - SEED_BYTES], &source.codes[t, size - SEED_BYTES], SEED_BYTES)
 
 
 def row_bytes(size_t n_columns, int width):

@@ -58,7 +58,8 @@ class IntegerCodes:
         self._are_integers = bool(
             (grid.spread is None or not grid.spread.any())
             and (steps == 1).all()
-            and (self.low == np.rint(self.low)).all() and (grid.levels == on_levels).all()
+            and (self.low == np.rint(self.low)).all()
+            and (grid.levels == on_levels).all()
         )
 
     def takes(self, dtype):

@@ -11,9 +11,9 @@ from .._kernels import columns as column_kernels
 from .._kernels import tiles as kernels
 from .._kernels.threads import in_threads
 from .._scheme import MAX_STEPS
+from .._storage import dither
 from .._storage.blocks import block_dtype, block_rows, is_narrow, row_block, sequential_blocks
 from .._storage.finite import column_label, listed, refuse_non_finite
-from .._storage import dither
 from .._storage.grid import Grid
 from .._underflow import underflow_is_zero
 from .._warnings import warn

@@ -5,6 +5,7 @@ from dataclasses import replace
 import numpy as np
 
 from .._kernels import tiles as kernels
+from .._kernels.dither import bytes_of
 from .._storage.constant import frozen
 from .._storage.outliers import Outliers
 from .._storage.samples import Samples
@@ -12,9 +13,9 @@ from .._storage.samples import Samples
 
 def as_bytes(packed):
     """PackedRows with known dither as those of 8 bits whose every value is the same."""
-    n, d = packed.shape
+    d = packed.shape[1]
     scheme = packed.scheme.with_bits(8)
-    codes = np.array(packed.tiles.as_bytes(0, packed.tiles.n_tiles).array)
+    codes = bytes_of(packed.tiles, 0, packed.tiles.n_tiles)
     top, outliers = packed.top.astype(np.int64), packed.samples.outliers
     if outliers is not None:  # which are beyond the last codes there are now
         slots, columns, differences = outliers.decoded()

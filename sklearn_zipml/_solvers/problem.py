@@ -13,6 +13,7 @@ from scipy.sparse.linalg import LinearOperator, eigsh
 
 from .._kernels import passes
 from .._kernels import tiles as kernels
+from .._kernels.dither import as_bytes
 from .._kernels.matmul import MOST_WEIGHT
 from .._kernels.outliers import bases
 from .._kernels.threads import THREAD_TILES, in_threads, run_team
@@ -221,7 +222,7 @@ class Problem:
 
     def _norms(self, first, last):
         if self.tiles.format == kernels.DITHERED:
-            tiles = self.tiles.as_bytes(first, last)
+            tiles = as_bytes(self.tiles, first, last)
             return passes.row_norms(tiles, self.padded(self.centre), self.padded(self.unit), 0, tiles.n_tiles)
         return passes.row_norms(self.tiles, self.padded(self.centre), self.padded(self.unit), first, last)
 

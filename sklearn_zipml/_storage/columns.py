@@ -5,6 +5,7 @@ from dataclasses import replace
 import numpy as np
 
 from .._kernels import tiles as kernels
+from .._kernels.dither import take_seeds
 from .._kernels.threads import THREAD_TILES, in_threads
 from .constant import frozen
 from .grid import padded_table
@@ -158,7 +159,7 @@ def _copy_seeds(samples, codes, is_first):
         for tiles, begin, end in samples.pieces(first, last, THREAD_TILES):
             own = np.zeros((end - begin, codes.shape[1]), dtype=np.uint8)
             to = codes[start : start + end - begin] if is_first else own
-            kernels.take_seeds(tiles, to, begin, end)
+            take_seeds(tiles, to, begin, end)
             if not is_first and (own != codes[start : start + end - begin])[:, -SEED_BYTES:].any():
                 raise ValueError(
                     "Columns of rows that were packed apart with sampling='dithered' cannot share a matrix, for their "

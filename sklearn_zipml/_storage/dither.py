@@ -1,7 +1,7 @@
 """Codes with known dither, see csrc/format/dither.h: their decode table, and what it says.
 
-The table of a column is 10 bytes: the positions of its 4 codes with dither 0, the offsets of its 4 dithers, a multiple of
-`spread` each, and its multiplier, 16 bits. Columns that dither does not pay for have no offsets.
+The table of a column is 10 bytes: the positions of its 4 codes with dither 0, the offsets of its 4 dithers, a multiple
+of `spread` each, and its multiplier, 16 bits. Columns that dither does not pay for have no offsets.
 """
 
 import numpy as np
@@ -25,7 +25,7 @@ def multipliers(n_columns):
 def table_of(rungs, spread, multiplier):
     """The decode table, uint8 (columns, TABLE), of rungs (columns, RUNGS), or levels where the spread is 0."""
     dithered = spread > 0
-    levels = np.where(dithered[:, None], rungs[:, :: N_DITHERS], rungs[:, :N_CODES])
+    levels = np.where(dithered[:, None], rungs[:, ::N_DITHERS], rungs[:, :N_CODES])
     offsets = spread[:, None].astype(np.uint8) * np.arange(N_DITHERS, dtype=np.uint8)
     halves = np.ascontiguousarray(multiplier, dtype="<u2").view(np.uint8).reshape(-1, 2)
     return np.concatenate([levels, offsets, halves], axis=1).astype(np.uint8)
@@ -70,5 +70,12 @@ def is_table(table):
     offsets = (table[:, N_CODES : 2 * N_CODES] == wide[:, None] * np.arange(N_DITHERS)).all()
     highest = (levels[:, -1] + wide * (N_DITHERS - 1)).max(initial=0)
     rungs = ((gaps % N_DITHERS == 0) | (spread == 0)[:, None]).all()
-    return bool(offsets and rungs and highest <= 255 and (gaps >= 0).all() and (spread % 2 == 0).all()
-                and (multiplier % 2 == 1).all() and (levels[:, 0] == 0)[spread > 0].all())
+    return bool(
+        offsets
+        and rungs
+        and highest <= 255
+        and (gaps >= 0).all()
+        and (spread % 2 == 0).all()
+        and (multiplier % 2 == 1).all()
+        and (levels[:, 0] == 0)[spread > 0].all()
+    )

@@ -9,6 +9,7 @@ import numpy as np
 
 from .._kernels import encoder as encoder_kernels
 from .._kernels import tiles as kernels
+from .._kernels.code_tables import code_positions
 from .._scheme import Scheme
 from . import dither
 
@@ -96,7 +97,7 @@ class Grid:
             own = dither.table_of(self.levels, self.spread, self.multiplier)
             return padded_table(own, self.scheme)
         table = np.zeros((kernels.padded_columns(d), self.scheme.table_codes), dtype=np.uint8)
-        table[:d] = encoder_kernels.code_positions(self.levels, self.scheme.n_draws, table.shape[1])
+        table[:d] = code_positions(self.levels, self.scheme.n_draws, table.shape[1])
         return table
 
     @property

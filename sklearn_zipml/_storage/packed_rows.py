@@ -47,7 +47,7 @@ class PackedRows:
     scheme : Scheme
     order : RowOrder, which row stands in which slot
     samples : Samples, the codes
-    table : uint8 (padded columns, codes), grid position of every code; no codes of a byte; with known dither see `dither`
+    table : uint8 (padded columns, codes), grid position of every code; no codes of a byte; or see `dither`
     grid_levels : uint8 (columns, levels), where neither table nor bits tell the levels; else no levels
     used : uint16 (columns,), number of levels in use
     offset, step : float64 (columns,); grid position g stands for offset + step * g, in units of X

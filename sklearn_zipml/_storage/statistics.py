@@ -8,6 +8,7 @@ import numpy as np
 
 from .._kernels import passes
 from .._kernels import tiles as kernels
+from .._kernels.dither import as_bytes
 from .._kernels.outliers import bases
 from .._kernels.threads import THREAD_TILES, in_threads
 from .._underflow import underflow_is_zero
@@ -133,7 +134,7 @@ def _dithered(packed, weights, total):
     """Mean position and mean square about it of codes with known dither, which have several positions."""
 
     def sums(first, last):
-        tiles = packed.tiles.as_bytes(first, last)
+        tiles = as_bytes(packed.tiles, first, last)
         if weights is None:
             return tiles.sums(0, tiles.n_tiles).astype(np.float64)
         of_rows = np.ascontiguousarray(weights[first * kernels.TILE_ROWS :][: tiles.n_rows], dtype=np.float64)

@@ -87,7 +87,8 @@ void zml_block_products(const zml_member *m, const zml_rows *rows, size_t target
                                  zml_key_of(e, m->batches, target, 0)};
   if (!zml_is_packed(e)) {
     float_products(e, rows, model, column, count, rounding.key, products);
-  } else if (kernels->multiply[zml_given_width(e)] && is_one_digit(e->model_bits) && !zml_has_outliers(e, rows, column, count)) {
+  } else if (kernels->multiply[zml_given_width(e)] && is_one_digit(e->model_bits) &&
+             !zml_has_outliers(e, rows, column, count)) {
     kernels->multiply[zml_given_width(e)](&x, model, &rounding, centre, products);
   } else {
     int8_t digits[2][ZML_BLOCK];

@@ -5,7 +5,9 @@
 #include "epoch.h"
 #include "format/rng.h"
 
-static inline size_t zml_column_bytes(const zml_epoch *e) { return (size_t)(ZML_TILE_ROWS / 8 * zml_bits_of(e->width)); }
+static inline size_t zml_column_bytes(const zml_epoch *e) {
+  return (size_t)(ZML_TILE_ROWS / 8 * zml_bits_of(e->width));
+}
 
 static inline const uint8_t *zml_tile_of(const zml_epoch *e, size_t tile, size_t column) {
   return e->tiles + tile * zml_tile_bytes(e->columns, e->width) + column * zml_column_bytes(e);

@@ -1,5 +1,5 @@
-/* Rounding with known dither; part of encode-inl.h. The states of a column are rungs, the means over the dithers of what
- * they stand for: from code c to c + 1 the dithers flip one after the other, so that state s of dither t is code
+/* Rounding with known dither; part of encode-inl.h. The states of a column are rungs, the means over the dithers of
+ * what they stand for: from code c to c + 1 the dithers flip one after the other, so that state s of dither t is code
  * (s + 3 - t) / 4. A column without dither has its levels for rungs: its state is the code. */
 
 /* Codes and positions, above that of the first rung, of a tile of states. */

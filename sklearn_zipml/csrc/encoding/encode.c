@@ -70,8 +70,8 @@ static uint64_t outlier_entry(const zml_outlier_map *map, size_t j, size_t slot,
   return block << 32 | place << 16 | (uint16_t)(int16_t)difference;
 }
 
-/* What the code of a value beyond the levels stands for, in steps from the first one, or rung, with the code; as an error
- * of it the distance from the end has been counted. */
+/* What the code of a value beyond the levels stands for, in steps from the first one, or rung, with the code; as an
+ * error of it the distance from the end has been counted. */
 typedef struct {
   int32_t position, base, counted;
   unsigned code;
@@ -84,7 +84,8 @@ static EndCode end_code(const zml_outlier_map *map, size_t j, int above, uint64_
     return (EndCode){above ? top : 0, 0, 0, above ? map->used[j] - 1u : 0};
   const uint64_t key = zml_mix64(content ^ zml_mix64(book->seed));
   const unsigned code = above ? 3 : 0;
-  const uint8_t position = book->positions[j * ZML_MAX_CODES + 4 * zml_dither((uint16_t)(key >> 48), book->multiplier[j]) + code];
+  const uint8_t position =
+      book->positions[j * ZML_MAX_CODES + 4 * zml_dither((uint16_t)(key >> 48), book->multiplier[j]) + code];
   const int32_t base = 3 * book->spread[j] / 2;
   return (EndCode){position - base, base, 128 * (position - base - (above ? top : 0)), code};
 }

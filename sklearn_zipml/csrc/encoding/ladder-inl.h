@@ -1,11 +1,11 @@
 /* Levels of a column whose codes have known dither; part of levels-inl.h.
  *
- * Code c of dither t stands for L[c] + d (t - 3/2) in steps from the smallest value: L[0] = 0 and L[3] = LADDER_STEPS. The
- * mean over t is a ladder whose rungs divide every gap in four; between two rungs one dither flips, and the mean square is
- * linear. Rung k of a gap [p, q] has it (k q^2 + (4 - k) p^2) / 4 - (q - p) d a[k] / 2 + 5/4 d^2, with a = 0, 3/2, 2, 3/2, 0
- * the sums of the highest of the offsets in units of d. So the summed variance is that of rounding to L, plus d times what
- * follows from the rungs alone, plus 5/4 d^2 for every value: for each L the best d is known, and both sums are additive
- * over the gaps. All L are tried whose gaps are multiples of four. */
+ * Code c of dither t stands for L[c] + d (t - 3/2) in steps from the smallest value: L[0] = 0 and L[3] = LADDER_STEPS.
+ * The mean over t is a ladder whose rungs divide every gap in four; between two rungs one dither flips, and the mean
+ * square is linear. Rung k of a gap [p, q] has it (k q^2 + (4 - k) p^2) / 4 - (q - p) d a[k] / 2 + 5/4 d^2, with a = 0,
+ * 3/2, 2, 3/2, 0 the sums of the highest of the offsets in units of d. So the summed variance is that of rounding to L,
+ * plus d times what follows from the rungs alone, plus 5/4 d^2 for every value: for each L the best d is known, and
+ * both sums are additive over the gaps. All L are tried whose gaps are multiples of four. */
 enum { LADDER_STEPS = 192, LADDER_PLACES = LADDER_STEPS / 4, MOST_SPREAD = 20, RUNGS = 13 };
 
 /* What dither has to leave at most of the variance without it. */

@@ -335,7 +335,8 @@ ZML_TARGET static int column_levels(const zml_column_sample *sample, int n_level
   *deviation = lattice ? INFINITY : bulk_deviation(h->count, h->sum, h->square, steps + 1);
   *top = steps * stride;
   if (sample->spread) {
-    *sample->spread = sample->n ? (uint8_t)ladder_of(h, sample->values, sample->n, noise_of(h, levels, used), levels) : 0;
+    *sample->spread =
+        sample->n ? (uint8_t)ladder_of(h, sample->values, sample->n, noise_of(h, levels, used), levels) : 0;
     if (*sample->spread) {
       *top = LADDER_STEPS;
       return RUNGS;

@@ -16,9 +16,7 @@
 
 enum { ZML_GROUP_TABLE = ZML_GROUP_COLUMNS * ZML_DITHER_TABLE };
 
-static inline unsigned zml_dither(uint32_t seed, uint16_t multiplier) {
-  return (uint16_t)(seed * multiplier) >> 14;
-}
+static inline unsigned zml_dither(uint32_t seed, uint16_t multiplier) { return (uint16_t)(seed * multiplier) >> 14; }
 
 /* The codes of a tile's seeds, two lines; NULL where it has none. */
 static inline const uint8_t *zml_seeds_of(const uint8_t *tile, size_t padded_columns, int width) {

@@ -31,9 +31,8 @@ ZML_TARGET static void widen(const uint8_t *tile, const uint8_t *table, size_t c
         const __m256i own = _mm256_loadu_si256((const __m256i *)(seeds + ZML_PLANE_ROWS * plane + 8 * half));
         const __m256i shifted = _mm256_srl_epi16(codes[half], _mm_cvtsi32_si128(2 * plane));
         const __m256i code = _mm256_or_si256(_mm256_and_si256(shifted, mask), column);
-        const __m256i positions =
-            _mm256_add_epi8(_mm256_shuffle_epi8(levels, code),
-                            _mm256_shuffle_epi8(offsets, dithers_of(own, even, odd, column)));
+        const __m256i positions = _mm256_add_epi8(_mm256_shuffle_epi8(levels, code),
+                                                  _mm256_shuffle_epi8(offsets, dithers_of(own, even, odd, column)));
         _mm256_storeu_si256((__m256i *)(out + ZML_LINE * (4 * group + (size_t)plane) + 32 * half), positions);
       }
   }

@@ -88,7 +88,7 @@ typedef struct {
   const struct zml_encoding *encoding; /* see encode.h */
   const struct zml_matmul *matmul;     /* see products/matmul.h */
   zml_widen *widen;
-  zml_dot *dot[9];                     /* by code width: 1, 2, ZML_DITHERED, 4, 8 */
+  zml_dot *dot[9]; /* by code width: 1, 2, ZML_DITHERED, 4, 8 */
   zml_gradient *gradient[9];
   zml_sweep *sweep[9];
   zml_move *move[9];

@@ -23,8 +23,8 @@ DEFINE_WIDTH(2)
 DEFINE_WIDTH(4)
 DEFINE_WIDTH(8)
 
-/* With known dither codes become bytes first, in `widen`, a function of the instruction set's own: blocks of columns that
- * stay in the first-level cache. */
+/* With known dither codes become bytes first, in `widen`, a function of the instruction set's own: blocks of columns
+ * that stay in the first-level cache. */
 enum { WIDENED_COLUMNS = 256 };
 typedef struct {
   uint8_t bytes[ZML_TILE_ROWS * WIDENED_COLUMNS];
@@ -73,6 +73,6 @@ ZML_TARGET static void gradient_dithered(const zml_samples *samples, const int8_
 
 /* The two in a table of kernels. */
 #define ZML_WIDTHS                                                                                                     \
-  .dot = {[1] = dot_1, [2] = dot_2, [ZML_DITHERED] = dot_dithered, [4] = dot_4, [8] = dot_8},                                                     \
-  .widen = widen,\
- .gradient = {[1] = gradient_1, [2] = gradient_2, [ZML_DITHERED] = gradient_dithered, [4] = gradient_4, [8] = gradient_8}
+  .dot = {[1] = dot_1, [2] = dot_2, [ZML_DITHERED] = dot_dithered, [4] = dot_4, [8] = dot_8}, .widen = widen,          \
+  .gradient = {                                                                                                        \
+      [1] = gradient_1, [2] = gradient_2, [ZML_DITHERED] = gradient_dithered, [4] = gradient_4, [8] = gradient_8}

@@ -10,7 +10,8 @@ static size_t on_lines(size_t bytes) { return (bytes + ZML_LINE - 1) / ZML_LINE 
 static size_t panel_bytes(const zml_matmul *by, size_t depth) { return depth * ZML_PANEL * (size_t)by->value_bytes; }
 
 static const uint8_t *tile_of(const zml_tiled *x, size_t tile, size_t column) {
-  return x->codes + tile * zml_tile_bytes(x->padded, x->width) + column * ZML_TILE_ROWS / 8 * (size_t)zml_bits_of(x->width);
+  return x->codes + tile * zml_tile_bytes(x->padded, x->width) +
+         column * ZML_TILE_ROWS / 8 * (size_t)zml_bits_of(x->width);
 }
 
 static const uint8_t *table_of(const zml_tiled *x, size_t column) {
