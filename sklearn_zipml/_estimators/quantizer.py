@@ -356,7 +356,7 @@ class DoubleSamplingQuantizer(
     def _set_grid(self, grid):
         self._grid = grid
         # packed matrices share the grid's
-        self.offset_, self.step_ = grid.offset.copy(), grid.step.copy()
+        self.offset_, self.step_ = grid.decoded_offset.copy(), grid.step.copy()
 
     @property
     def levels_(self) -> list[np.ndarray]:

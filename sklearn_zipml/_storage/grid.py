@@ -60,7 +60,11 @@ class Grid:
 
     @property
     def values(self):
-        """The levels of every column in units of X, a list of float64 arrays."""
+        """The levels of every column in units of X, a list of float64 arrays: with known dither those of all rows."""
+        if self.scheme.is_dithered:
+            own = dither.positions_of(self.decode_table[: len(self.levels)])
+            columns = zip(self.decoded_offset, self.step, own, strict=True)
+            return [offset + step * np.unique(positions) for offset, step, positions in columns]
         columns = zip(self.offset, self.step, self.levels, self.used, strict=True)
         return [offset + step * levels[:used] for offset, step, levels, used in columns]
 

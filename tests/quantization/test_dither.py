@@ -11,7 +11,7 @@ import reference
 from packing import assert_same_parts, pack, pack_on_grid
 from scipy import stats
 
-from sklearn_zipml import DoubleSamplingQuantizer, PackedMatrix, ZipMLRegressor
+from sklearn_zipml import DoubleSamplingQuantizer, LevelsDisplay, PackedMatrix, ZipMLRegressor
 from sklearn_zipml._kernels import passes
 from sklearn_zipml._kernels import testing as kernel_hooks
 from sklearn_zipml._kernels import tiles as kernels
@@ -176,6 +176,46 @@ def test_less_variance(draw):
         assert (pack(X, scheme(outliers), 0).rounding_variance < 0.75 * plain.rounding_variance).all()
 
 
+def test_levels_of_a_quantizer():
+    """All values that decode lie on its levels; what cannot be drawn is refused."""
+    X = rows(500, 10)
+    quantizer = pickle.loads(pickle.dumps(DoubleSamplingQuantizer(2, sampling="dithered", random_state=0).fit(X)))
+    packed = quantizer.quantize(X)
+    assert packed == DoubleSamplingQuantizer(2, sampling="dithered", random_state=0).fit(X).quantize(X)
+    outside = np.zeros(X.shape, dtype=bool)
+    own = rows_of(packed)
+    slots, columns, _ = own.samples.outliers.decoded()
+    outside[own.order.rows()[slots], columns] = True
+    for j, levels in enumerate(quantizer.levels_):
+        assert len(levels) <= 16
+        np.testing.assert_allclose(np.diff(levels / quantizer.step_[j]) % 1 % 0.999999, 0, atol=2e-6)
+        assert np.isin(
+            np.rint((np.asarray(packed)[~outside[:, j], j] - quantizer.offset_[j]) / quantizer.step_[j]),
+            np.rint((levels - quantizer.offset_[j]) / quantizer.step_[j]),
+        ).all()
+    with pytest.raises(ValueError, match="set sampling='compensated'"):
+        LevelsDisplay.from_estimator(quantizer, X)
+
+
+@pytest.mark.parametrize("draw", ["standard_normal", "standard_exponential", "random"])
+def test_levels_are_nearly_the_best(draw):
+    """Within 2 % of the least variance over all levels at multiples of 1/48 of the range, and offsets."""
+    X = getattr(np.random.default_rng(3), draw)((3000, 1))
+    grid = grid_of(X, "none")
+    x = (X[:, 0] - X.min()) / np.ptp(X) * 192
+    own = (chances(x[:, None], grid)[1]).mean()
+
+    def variance(a, b, spread):
+        rungs = np.interp(np.arange(13), [0, 4, 8, 12], [0, 4 * a, 4 * b, 192])
+        step = np.interp(np.arange(13), np.arange(13), rungs)
+        offsets = spread * (np.arange(4) - 1.5)
+        square = ((step[4 * ((np.arange(13)[:, None] + 3 - np.arange(4)) // 4)] + offsets) ** 2).mean(axis=1)
+        return np.interp(x, rungs, square).mean() - (x**2).mean()
+
+    best = min(variance(a, b, s) for a in range(4, 46, 2) for b in range(a + 2, 48, 2) for s in (8, 12, 16, 20))
+    assert own <= 1.02 * best
+
+
 def test_other_widths_are_as_compensated():
     X = rows(300, 10)
     for bits in (1, 3, 4, 8):
@@ -316,6 +356,24 @@ def test_chunks_and_files(tmp_path):
     error = np.asarray(longer)[1500:] - X[:77]
     assert (np.abs(error) <= 260 * rows_of(longer).step).all()
     assert abs((error.sum(axis=0) / np.sqrt(77 * whole.rounding_variance + 1e-12)).max()) < 6
+
+
+@pytest.mark.parametrize("change", ["multiplier", "offset", "level", "too high", "not a rung"])
+def test_damaged_tables(change):
+    """What no packing makes is refused, for kernels and statistics do not expect it."""
+    parts = rows_of(pack(rows(300, 6), scheme(), 0)).parts()
+    table = np.array(parts["table"])
+    place, value = {
+        "multiplier": ((0, 8), table[0, 8] & 254),
+        "offset": ((0, 5), table[0, 5] + 1),
+        "level": ((0, 1), table[0, 2] + 4),
+        "too high": ((0, 3), 252),
+        "not a rung": ((0, 1), table[0, 1] + 1),
+    }[change]
+    PackedMatrix(**parts)
+    table[place] = value
+    with pytest.raises(ValueError, match="its table is none of codes with known dither"):
+        PackedMatrix(**parts | {"table": table})
 
 
 def test_requantizing():
