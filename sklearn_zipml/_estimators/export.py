@@ -78,7 +78,12 @@ def logistic_regression(model):
     """The LogisticRegression of a fitted ZipMLLogisticRegression; see its to_sklearn."""
     check_is_fitted(model)
     names = ("C", "class_weight", "fit_intercept", "max_iter")
-    plain = LogisticRegression(**{name: getattr(model, name) for name in names})
+    settings = {name: getattr(model, name) for name in names}
+    if model.l1_ratio > 0:
+        settings |= {"l1_ratio": model.l1_ratio, "solver": "saga"}
+        if LogisticRegression().penalty == "l2":  # before scikit-learn 1.8 it was what chose the penalty
+            settings["penalty"] = "elasticnet"
+    plain = LogisticRegression(**settings)
     plain.classes_ = model.classes_.copy()
     plain.n_iter_ = np.array([model.n_iter_], dtype=np.int32)
     return with_coefficients(plain, model)

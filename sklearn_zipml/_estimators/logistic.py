@@ -22,6 +22,7 @@ from .._solvers.logistic import fit_logistic
 from .._solvers.logistic_objective import LogisticObjective, limbs_of
 from .._solvers.options import Options
 from .._solvers.problem import Problem
+from .._solvers.proximal_newton import MOST_COLUMNS, MOST_VALUES, is_affordable
 from .._state import StableState
 from .._typing import Levels, Outliers, RandomState, Samples, Sampling
 from .._warnings import warn
@@ -44,7 +45,7 @@ class ZipMLLogisticRegression(*_Base, BaseEstimator):
 
     Minimises the objective of :class:`~sklearn.linear_model.LogisticRegression`, over coefficients w and intercept b::
 
-        ||w||**2 / 2 + C * sum_i weight_i * log_loss(y_i, x_i' w + b),
+        (1 - l1_ratio) / 2 * ||w||**2 + l1_ratio * ||w||_1 + C * sum_i weight_i * log_loss(y_i, x_i' w + b),
 
     with the softmax of all classes for more than two. What rounding the rows does to the model is taken into account:
     each row stands for what it tells of the values before, and probabilities for what is not known of them, so the
@@ -58,7 +59,8 @@ class ZipMLLogisticRegression(*_Base, BaseEstimator):
     C : float, default=1.0
         Weight of the loss against the penalty on ``coef_``, which is in units of X; ``numpy.inf`` is no penalty.
     l1_ratio : float from 0 to 1, default=0.0
-        Share of the l1 penalty. Only 0 is supported so far, the l2 penalty; others are an error.
+        Share of the l1 penalty, as in scikit-learn's elastic net: 0 is the l2 penalty, 1 the lasso. With some,
+        coefficients become exactly zero; X may have at most 2048 columns then, or 8388608 values.
     class_weight : dict, "balanced" or None, default=None
         Weights of the classes, as in scikit-learn.
     sampling : {"compensated", "dithered", "double", "naive", "nearest"}, default="compensated"
@@ -110,8 +112,8 @@ class ZipMLLogisticRegression(*_Base, BaseEstimator):
     Raises
     ------
     ValueError
-        For a single class, settings that do not go together, negative weights, or a PackedMatrix narrower than
-        sample_bits.
+        For a single class, settings that do not go together, negative weights, a PackedMatrix narrower than
+        sample_bits, or more columns than an l1 penalty can take.
 
     Warns
     -----
@@ -203,7 +205,7 @@ class ZipMLLogisticRegression(*_Base, BaseEstimator):
         -------
         self
         """
-        self._check_combination()
+        check_draws(self.sample_bits, self.sampling, self.n_draws)
         X, y, sample_weight = check_training_rows(self, X, y, sample_weight)
         check_classification_targets(y)
         weights = check_weights(sample_weight, X)
@@ -233,15 +235,6 @@ class ZipMLLogisticRegression(*_Base, BaseEstimator):
         task.end()
         return self
 
-    def _check_combination(self):
-        """Refuse settings that make no sense together."""
-        check_draws(self.sample_bits, self.sampling, self.n_draws)
-        if self.l1_ratio > 0:
-            raise ValueError(
-                f"l1_ratio={self.l1_ratio} is not supported by {type(self).__name__}, which has the l2 penalty only: "
-                "set l1_ratio=0, or use ZipMLLSSVC, or LogisticRegression(solver='saga') of scikit-learn."
-            )
-
     def _objective(self, matrix, numbers, weights, rows, classes_and_unit):
         """What is minimised on packed rows, given class numbers and weights of all rows."""
         n_classes, unit = classes_and_unit
@@ -257,7 +250,14 @@ class ZipMLLogisticRegression(*_Base, BaseEstimator):
         row_weights = problem.weights[: problem.n].astype(np.float64, copy=False)
         labels = softmax.Labels(slots[0, : problem.n].astype(np.intp), n_outputs, row_weights, threads)
         limbs = limbs_of(problem.n, float(self.tol))
-        return LogisticObjective(problem, labels, 1 / (self.C * total) / unit, limbs)
+        alpha = 1 / (self.C * total) / unit
+        objective = LogisticObjective(problem, labels, alpha * (1 - self.l1_ratio), limbs, l1=alpha * self.l1_ratio)
+        if objective.has_l1 and not is_affordable(objective):
+            raise ValueError(
+                f"l1_ratio={self.l1_ratio} takes at most {MOST_COLUMNS} columns, or {MOST_VALUES} values, and X has "
+                f"{problem.n} rows of {problem.d} columns: use l1_ratio=0, or choose columns first (SelectKBest)."
+            )
+        return objective
 
     def _minimum(self, objective, start, task, dtype):
         """Coefficients and intercepts at the minimum, float64, and the attributes that tell how the fit went."""

@@ -49,7 +49,7 @@ def solve_elastic_net(quadratic, start, tol):
     z = np.divide(start, size, out=np.zeros_like(start), where=size > 0)
     gap, sweeps = np.zeros(len(l1)), 0
     for k, target in enumerate(right):
-        descent = _Descent(rows, target, l1[k], ridge, zero[k])
+        descent = CoordinateDescent(rows, target, l1[k], ridge, zero[k])
         z[k], gap[k] = descent.to_within(tol, z[k])
         sweeps = max(sweeps, descent.sweeps)
     z *= size
@@ -74,7 +74,7 @@ def _small_data(quadratic, size, largest):
     return np.asfortranarray(root * scale), targets, 0.0
 
 
-class _Descent:
+class CoordinateDescent:
     """Coordinate descent of one target, |rows w - target|² / 2 + l1 |w|_1 + ridge |w|² / 2 plus a constant."""
 
     def __init__(self, rows, target, l1, ridge, zero):

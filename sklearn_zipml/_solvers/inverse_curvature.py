@@ -36,13 +36,13 @@ def sample_tiles(objective):
     return problem.sample_tiles(LEAST_ROWS, BY_COLUMN)
 
 
-def pair_tiles(objective):
+def pair_tiles(objective, most_unknowns=MOST_UNKNOWNS, most_products=WHOLE_PRODUCTS):
     """Tiles whose rows stand for all in the whole Hessian of many outputs; none if that takes too long."""
     outputs, size = objective.labels.n_outputs, objective.d + 1
-    if outputs * size > MOST_UNKNOWNS:
+    if outputs * size > most_unknowns:
         return 0
     products = float(outputs**2 * size**2) / 2
-    tiles = int(WHOLE_PRODUCTS / products) // kernels.TILE_ROWS
+    tiles = int(most_products / products) // kernels.TILE_ROWS
     enough = objective.problem.sample_tiles(BY_COLUMN * objective.d, BY_COLUMN * outputs)
     return 0 if tiles < enough else min(tiles, objective.problem.tiles.n_tiles)
 
@@ -68,17 +68,8 @@ class Weighted:
     """For two classes: second moments of rows weighted by the curvature of their loss, exact where they are cheap."""
 
     def __init__(self, objective, point):
-        curvature = softmax.curvatures(objective.labels, point.slopes)[0]
-        problem, last = objective.problem, sample_tiles(objective)
-        n = min(problem.n, last * kernels.TILE_ROWS)
-        weights = curvature[:n]
-        self.is_exact = n == problem.n and objective.calibration is None
-        mean = max(float(weights.mean()), SMALLEST)
-        centre = evaluation_of(problem, weights, last) / mean
-        gram = weighted_moments(problem, weights, last)
-        matrix = np.zeros((problem.d + 1,) * 2)
-        matrix[:-1, :-1], matrix[-1, :-1], matrix[:-1, -1], matrix[-1, -1] = gram, centre * mean, centre * mean, mean
-        self.factor = finished(objective, matrix, point.scale)
+        matrix, self.is_exact = of_two_classes(objective, point, sample_tiles(objective))
+        self.factor = factored(matrix)
         self.rcond = self.factor.rcond
 
     def __call__(self, gradient):
@@ -101,7 +92,9 @@ class ByDirection:
         matrix = np.zeros((problem.d + 1,) * 2)
         matrix[:-1, :-1] = problem.dense_curvature(sample_tiles(objective))
         matrix[-1, -1] = 1.0
-        self.factors = [(bins == k, finished(objective, matrix * BIN**k, point.scale)) for k in np.unique(bins)]
+        self.factors = [
+            (bins == k, factored(completed(objective, matrix * BIN**k, point.scale))) for k in np.unique(bins)
+        ]
         self.rcond = min(factor.rcond for _, factor in self.factors)
 
     def __call__(self, gradient):
@@ -115,40 +108,61 @@ class AllPairs:
     """For more classes and few columns: the whole Hessian, exact where it is taken from all rows."""
 
     def __init__(self, objective, point):
-        problem, labels = objective.problem, objective.labels
-        n_outputs, size, last = len(point.model), objective.d + 1, pair_tiles(objective)
-        blocks = np.zeros((n_outputs, size, n_outputs, size))
-        step = max(1, BLOCK_VALUES // (kernels.TILE_ROWS * size))
-        for first in range(0, last, step):
-            start, stop = first * kernels.TILE_ROWS, min(problem.n, min(first + step, last) * kernels.TILE_ROWS)
-            rows = np.empty((stop - start, size))
-            rows[:, :-1] = problem.scaled_block(first, min(first + step, last))
-            weights = labels.weights[start:stop] if len(labels.weights) else np.ones(stop - start)
-            rows[:, -1] = np.sqrt(weights)
-            p = softmax.predicted(labels, point.slopes, slice(start, stop))
-            for k in range(n_outputs):
-                for j in range(k + 1):
-                    part = (rows * (p[k] * ((j == k) - p[j]))[:, None]).T @ rows
-                    blocks[k, :, j] += part
-        n = min(problem.n, last * kernels.TILE_ROWS)
-        self.is_exact = n == problem.n and objective.calibration is None
-        for k in range(n_outputs):
-            for j in range(k + 1):
-                blocks[k, :, j] = calibrated(objective, blocks[k, :, j] / n, point.scale)
-                blocks[j, :, k] = blocks[k, :, j].T
-        # the same move of all classes changes no loss; nothing pulls along it but the penalty
-        same = np.maximum(np.einsum("kiki->i", blocks), SMALLEST) / n_outputs
-        blocks += (np.diag(same) / n_outputs)[None, :, None, :]
-        for k in range(n_outputs):
-            blocks[k, :, k] += np.diag(penalty(objective, np.diag(blocks[k, :, k])))
-        if not objective.has_intercept:
-            blocks[:, -1] = blocks[:, :, :, -1] = 0.0
-        matrix = blocks.reshape(n_outputs * size, n_outputs * size)
-        self.factor = Factor(matrix, np.ones(len(matrix)))
+        matrix, self.is_exact = of_many_classes(objective, point, pair_tiles(objective))
+        self.factor = factored(matrix)
         self.rcond = self.factor.rcond
 
     def __call__(self, gradient):
         return self.factor.solve(gradient.reshape(1, -1)).reshape(gradient.shape)
+
+
+def of_two_classes(objective, point, last):
+    """The Hessian of two classes, float64 (columns + 1, columns + 1), from tiles 0..last-1, and whether it is exact."""
+    curvature = softmax.curvatures(objective.labels, point.slopes)[0]
+    problem = objective.problem
+    n = min(problem.n, last * kernels.TILE_ROWS)
+    weights = curvature[:n]
+    mean = max(float(weights.mean()), SMALLEST)
+    centre = evaluation_of(problem, weights, last) / mean
+    gram = weighted_moments(problem, weights, last)
+    matrix = np.zeros((problem.d + 1,) * 2)
+    matrix[:-1, :-1], matrix[-1, :-1], matrix[:-1, -1], matrix[-1, -1] = gram, centre * mean, centre * mean, mean
+    return completed(objective, matrix, point.scale), n == problem.n and objective.calibration is None
+
+
+def of_many_classes(objective, point, last, sameness=1.0):
+    """The Hessian of many classes, outputs and then columns + 1 on each side, and whether it is exact.
+
+    The same move of all classes changes no loss: it is given `sameness` times the curvature of the other moves.
+    """
+    problem, labels = objective.problem, objective.labels
+    n_outputs, size = len(point.model), objective.d + 1
+    blocks = np.zeros((n_outputs, size, n_outputs, size))
+    step = max(1, BLOCK_VALUES // (kernels.TILE_ROWS * size))
+    for first in range(0, last, step):
+        start, stop = first * kernels.TILE_ROWS, min(problem.n, min(first + step, last) * kernels.TILE_ROWS)
+        rows = np.empty((stop - start, size))
+        rows[:, :-1] = problem.scaled_block(first, min(first + step, last))
+        weights = labels.weights[start:stop] if len(labels.weights) else np.ones(stop - start)
+        rows[:, -1] = np.sqrt(weights)
+        p = softmax.predicted(labels, point.slopes, slice(start, stop))
+        for k in range(n_outputs):
+            for j in range(k + 1):
+                part = (rows * (p[k] * ((j == k) - p[j]))[:, None]).T @ rows
+                blocks[k, :, j] += part
+    n = min(problem.n, last * kernels.TILE_ROWS)
+    is_exact = n == problem.n and objective.calibration is None
+    for k in range(n_outputs):
+        for j in range(k + 1):
+            blocks[k, :, j] = calibrated(objective, blocks[k, :, j] / n, point.scale)
+            blocks[j, :, k] = blocks[k, :, j].T
+    same = sameness * np.maximum(np.einsum("kiki->i", blocks), SMALLEST) / n_outputs
+    blocks += (np.diag(same) / n_outputs)[None, :, None, :]
+    for k in range(n_outputs):
+        blocks[k, :, k] += np.diag(penalty(objective, np.diag(blocks[k, :, k])))
+    if not objective.has_intercept:
+        blocks[:, -1] = blocks[:, :, :, -1] = 0.0
+    return blocks.reshape(n_outputs * size, n_outputs * size), is_exact
 
 
 def calibrated(objective, matrix, scale):
@@ -169,12 +183,17 @@ def penalty(objective, diagonal):
     return np.append(objective.ridge, 0.0) + JITTER * np.abs(diagonal)
 
 
-def finished(objective, matrix, scale):
-    """The Factor of second moments of packed rows with intercept, calibrated, with the penalty on the diagonal."""
+def completed(objective, matrix, scale):
+    """Second moments of packed rows with intercept, calibrated, with the penalty on the diagonal."""
     matrix = calibrated(objective, matrix, scale)
     matrix[np.diag_indices_from(matrix)] += penalty(objective, np.diag(matrix))
     if not objective.has_intercept:
         matrix[-1] = matrix[:, -1] = 0.0
+    return matrix
+
+
+def factored(matrix):
+    """The Factor of a Hessian."""
     return Factor(matrix, np.ones(len(matrix)))
 
 

@@ -9,6 +9,7 @@ from . import softmax
 from .batches import pass_bytes
 from .calibration import calibration
 from .options import PERFECT, Result
+from .proximal_newton import descend_with_l1
 from .quasi_newton import Descent, descend
 from .rescaling import rescaled
 
@@ -79,16 +80,15 @@ class _Stages:
 
     def descend(self, model, tol, metric=None, verify=False):
         """The Descent from a model, with a metric to begin with."""
-        done = self.n_iter
-        found = descend(
-            self.objective,
-            model,
-            tol,
-            self.options.max_iter - done,
-            lambda number, point: self.on_step(done + number, point.model, point.value),
-            metric,
-            verify,
-        )
+        done, most = self.n_iter, self.options.max_iter - self.n_iter
+
+        def on_step(number, point):
+            return self.on_step(done + number, point.model, point.value)
+
+        if self.objective.has_l1:
+            found = descend_with_l1(self.objective, model, tol, most, on_step, verify)
+        else:
+            found = descend(self.objective, model, tol, most, on_step, metric, verify)
         self.n_iter += found.n_iter
         before = self._passes[-1] if self._passes else 0
         self._values[-1:] = found.values
@@ -125,6 +125,6 @@ def _centred(objective, model):
         return model
     model = model.copy()
     model[:, -1] -= model[:, -1].mean()
-    if not objective.ridge.any():
+    if not objective.ridge.any() and not objective.has_l1:
         model[:, :-1] -= model[:, :-1].mean(axis=0)
     return model

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from . import evaluation, softmax
-from .objective import MOST_RIDGE
+from .objective import MOST_L1, MOST_RIDGE
 
 # 16-bit parts of vectors in products: 31 bits of the largest component; one part where many rows average its rounding
 # and the objective need not be known better.
@@ -43,7 +43,7 @@ class Point:
 
 
 class LogisticObjective:
-    """Mean logistic loss of packed rows plus alpha / 2 times the sum of squared coefficients in units of X.
+    """Mean logistic loss of packed rows plus alpha / 2 |w|**2 + l1 |w|_1, of coefficients w in units of X.
 
     Parameters
     ----------
@@ -52,18 +52,21 @@ class LogisticObjective:
     alpha : float
     limbs : int, 16-bit parts of vectors in products
     calibration : Calibration or None
+    l1 : float
 
     Attributes
     ----------
     problem : Problem, that given without columns of which the penalty leaves nothing
-    ridge : float64 (columns,)
+    ridge, l1 : float64 (columns,), of the scaled columns
     """
 
-    def __init__(self, problem, labels, alpha, limbs=LIMBS, calibration=None):
+    def __init__(self, problem, labels, alpha, limbs=LIMBS, calibration=None, l1=0.0):
         with np.errstate(over="ignore", divide="ignore"):
             ridge = (np.sqrt(alpha) * problem.unit / problem.step) ** 2 if alpha > 0 else np.zeros(problem.d)
+            weights = l1 * np.abs(problem.unit / problem.step) if l1 > 0 else np.zeros(problem.d)
         self.problem = problem.without(ridge > MOST_RIDGE * (problem.diagonal.sum() or 1.0))
         self.ridge = np.where(self.problem.unit > 0, ridge, 0.0)
+        self.l1 = np.where(self.problem.unit > 0, np.minimum(weights, MOST_L1), 0.0)
         self.labels, self.limbs, self.calibration = labels, limbs, calibration
         self.n, self.d = problem.n, problem.d
 
@@ -73,6 +76,11 @@ class LogisticObjective:
         vars(other).update(vars(self))
         other.calibration = calibration
         return other
+
+    @property
+    def has_l1(self):
+        """Whether coefficients may become exactly zero."""
+        return bool(self.l1.any())
 
     @property
     def has_intercept(self):
@@ -129,7 +137,7 @@ class LogisticObjective:
         return ObjectiveLine(self, point, move, self.image(move))
 
     def gradient(self, point):
-        """Gradient at a point, float64 (outputs, columns + 1)."""
+        """Gradient at a point, the l1 penalty apart, float64 (outputs, columns + 1)."""
         out, coef = np.zeros_like(point.model), point.model[:, :-1]
         gradient = evaluation.row_combinations(self.problem, point.slopes, self.limbs) * self.problem.unit
         if self.calibration is not None:
@@ -139,6 +147,10 @@ class LogisticObjective:
         if self.has_intercept:
             out[:, -1] = point.scale * point.slopes.mean(axis=1)
         return out
+
+    def absolute(self, coef):
+        """The l1 penalty of coefficients (outputs, columns)."""
+        return float(self.l1 @ np.abs(coef).sum(axis=0))
 
     def _spread_of(self, coef):
         """Product of spread, u and V, half the derivative of x."""
@@ -153,7 +165,7 @@ class LogisticObjective:
             scale = 1 / np.sqrt(1 + max(0.0, float((self._spread_of(coef) * coef).sum())))
         with np.errstate(over="ignore", invalid="ignore"):
             line = softmax.evaluate(self.labels, scale, margins, slopes, image, length)
-            value = line.loss + float(self.ridge @ (coef**2).sum(axis=0)) / 2
+            value = line.loss + float(self.ridge @ (coef**2).sum(axis=0)) / 2 + self.absolute(coef)
         return Point(model, margins, slopes, value, scale, line.along_margins), line
 
 
@@ -173,7 +185,7 @@ class ObjectiveLine:
         self._slopes = np.empty_like(image)
 
     def at(self, length):
-        """The objective and its derivative at a length, and the Point there, whose margins are still those before."""
+        """The Point at a length, whose margins are still those before, and the derivative but for the l1 penalty."""
         objective, move = self.objective, self.move
         model = self.point.model + length * move
         point, line = objective._point(model, self.point.margins, self._slopes, self.image, length)

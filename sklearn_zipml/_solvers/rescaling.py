@@ -41,8 +41,8 @@ def rescaled(objective, point):
     likely = _most_likely(some, margins, intercept, open_part, objective.has_intercept)
     root = square_root(objective.calibration.covariance(coef))
     exact = margins + root @ np.random.default_rng(0).standard_normal(margins.shape)
-    penalty = float(objective.ridge @ (coef**2).sum(axis=0))
-    size, intercept = _penalised(some, exact, likely, penalty, objective.has_intercept)
+    penalties = float(objective.ridge @ (coef**2).sum(axis=0)), objective.absolute(coef)
+    size, intercept = _penalised(some, exact, likely, penalties, objective.has_intercept)
     return np.column_stack([size * coef, intercept])
 
 
@@ -60,10 +60,10 @@ def _most_likely(labels, margins, intercept, open_part, has_intercept):
     return _minimum(loss, np.append(1.0, intercept))
 
 
-def _penalised(labels, margins, likely, penalty, has_intercept):
+def _penalised(labels, margins, likely, penalties, has_intercept):
     """Size and intercepts of the least penalised loss, of exact margins whose labels are as likely as given."""
     truth = softmax.probabilities(likely[0] * margins.T + likely[1:]).T
-    weights = labels.weights
+    weights, (ridge, l1) = labels.weights, penalties
 
     def loss(unknown):
         size, shift = unknown[0], unknown[1:]
@@ -71,8 +71,8 @@ def _penalised(labels, margins, likely, penalty, has_intercept):
         logs = softmax.log_probabilities(scores).T
         slopes = (np.exp(logs) - truth)[-len(margins) :] * weights
         n = len(weights)
-        value = -(truth * logs).sum(axis=0) @ weights / n + size**2 * penalty / 2
-        by_size = (slopes * margins).sum() / n + size * penalty
+        value = -(truth * logs).sum(axis=0) @ weights / n + size**2 * ridge / 2 + size * l1
+        by_size = (slopes * margins).sum() / n + size * ridge + l1
         return value, np.append(by_size, slopes.mean(axis=1) * has_intercept)
 
     found = _minimum(loss, likely)

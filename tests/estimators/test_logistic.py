@@ -248,7 +248,7 @@ def test_convergence_warning_and_verbose(capsys):
 @pytest.mark.parametrize(
     "params, message",
     [
-        ({"l1_ratio": 0.5}, r"l1_ratio=0\.5"),
+        ({"l1_ratio": 1.5}, "'l1_ratio'"),
         ({"C": 0}, "'C'"),
         ({"sample_bits": 9}, "'sample_bits'"),
         ({"tol": -1}, "'tol'"),
@@ -285,12 +285,13 @@ def test_bad_targets():
         ZipMLLogisticRegression().predict_proba(X)
 
 
+@pytest.mark.parametrize("l1_ratio", [0.0, 0.5])
 @pytest.mark.parametrize("n_classes", [2, 3])
-def test_to_sklearn(n_classes):
+def test_to_sklearn(n_classes, l1_ratio):
     """The same probabilities without this package; a refit minimises the same."""
     X, y = data(n_classes)
     X = StandardScaler().fit_transform(X)
-    model = ZipMLLogisticRegression(None, C=0.3, class_weight="balanced", **EXACT).fit(X, y)
+    model = ZipMLLogisticRegression(None, C=0.3, class_weight="balanced", l1_ratio=l1_ratio, **EXACT).fit(X, y)
     plain = model.to_sklearn()
     assert type(plain) is LogisticRegression and b"zipml" not in pickle.dumps(plain).lower()
     assert_allclose(plain.predict_proba(X), model.predict_proba(X), atol=1e-12)
