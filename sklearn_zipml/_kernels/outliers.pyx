@@ -3,7 +3,7 @@
 import numpy as np
 
 from sklearn_zipml._kernels.checks cimport require
-from sklearn_zipml._kernels.active cimport zml_widen
+from sklearn_zipml._kernels.active cimport active_kernels, zml_widen
 from sklearn_zipml._kernels.tiles cimport (
     ZML_GROUP_COLUMNS, ZML_LINE, ZML_OUTLIER_COLUMNS, ZML_PLANE_ROWS, ZML_TILE_ROWS, Tiles, int32_t, int64_t, uint8_t,
     uint32_t, zml_outlier_column, zml_outlier_row, zml_outlier_span, zml_outliers, zml_outliers_in, zml_table_codes,
@@ -86,7 +86,7 @@ def add_gram(Tiles tiles, tuple span, tuple columns, tuple others, const int32_t
     require(start + n <= tiles.padded and other + m <= tiles.padded, "columns that there are not")
     require(weights.shape[0] == 0 or <size_t> weights.shape[0] >= last * ZML_TILE_ROWS, "rows without a weight")
     x.codes, x.n_rows, x.padded, x.width = tiles.tile(0), tiles.n_rows, tiles.padded, tiles.format
-    x.widen = NULL
+    x.widen = active_kernels().widen
     x.table = &tiles.table[0] if tiles.table.shape[0] else NULL
     cdef const int32_t *weight = NULL
     cdef int32_t[::1] of_columns = np.zeros(ZML_TILE_ROWS * n, dtype=np.int32)

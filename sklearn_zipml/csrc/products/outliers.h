@@ -47,10 +47,12 @@ static inline void zml_code_positions(const zml_tiled *x, size_t tile, size_t fi
     zml_row_seeds(seed_codes, 0, 4, seeds);
   for (size_t column = 0; column < count; column += ZML_GROUP_COLUMNS) {
     uint8_t group[ZML_TILE_ROWS * ZML_GROUP_COLUMNS];
+    const size_t j = first + column;
     if (seed_codes)
-      zml_dithered_group(codes, x->table, (first + column) / ZML_GROUP_COLUMNS, seeds, group);
+      x->widen(codes + j * 2 * ZML_TILE_ROWS / 8, x->table + j * codes_per_column, ZML_GROUP_COLUMNS, 0, 4, seeds,
+               group);
     else
-      zml_unpack_group(codes, (first + column) / ZML_GROUP_COLUMNS, x->width, group);
+      zml_unpack_group(codes, j / ZML_GROUP_COLUMNS, x->width, group);
     for (size_t i = 0; i < n_rows; i++)
       for (size_t c = 0; c < ZML_GROUP_COLUMNS; c++) {
         const uint8_t code = group[ZML_GROUP_COLUMNS * i + c];
