@@ -88,9 +88,9 @@ def test_names_and_targets():
 
 
 @pytest.mark.parametrize("kernels", dispatch.available_kernels())
-@pytest.mark.parametrize(("sampling", "bits"), [kind for kind in KINDS if kind[0] != "dithered"])  # see test_dither.py
+@pytest.mark.parametrize(("sampling", "bits"), [kind for kind in KINDS if kind[0] != "dithered"])
 def test_hstack(kernels, sampling, bits):
-    """Of parts in other orders inside, too; by the class and by NumPy."""
+    """Of parts in other orders inside, too; by the class and by NumPy. Dither is in test_dithered_rows.py."""
     packed, other = make(bits, sampling), make(bits, sampling, d=19, seed=1)
     with dispatch.kernels(kernels):
         both = PackedMatrix.hstack([packed, other[::-1]])
