@@ -6,9 +6,10 @@ from numbers import Integral
 from sklearn.utils._param_validation import Interval, StrOptions
 
 from ._kernels import encoder as encoder_kernels
+from ._kernels import tiles as tile_kernels
 from ._parameters import check_parameters
 
-SAMPLINGS = ("compensated", "double", "naive", "nearest")
+SAMPLINGS = ("compensated", "dithered", "double", "naive", "nearest")
 PLACEMENTS = ("optimal", "uniform")  # of levels
 OUTLIERS = ("auto", "none")  # how values are treated that are far from the others of their column
 MAX_STEPS = 255  # of a column's grid
@@ -27,6 +28,7 @@ _ROUNDING = {
     "nearest": encoder_kernels.NEAREST,
     "double": encoder_kernels.DOUBLE,
     "compensated": encoder_kernels.COMPENSATED,
+    "dithered": encoder_kernels.COMPENSATED,
 }
 
 
@@ -73,8 +75,31 @@ class Scheme:
         return next(width for width in (1, 2, 4, 8) if self.sample_bits <= width)
 
     @property
+    def is_dithered(self):
+        """Whether the decoder knows a part of the rounding: "dithered" is "compensated" at any width but 2 bits."""
+        return self.sampling == "dithered" and self.sample_bits == 2 and not self.has_uniform_levels
+
+    @property
+    def undithered(self):
+        """The same without known dither."""
+        return replace(self, sampling="compensated") if self.is_dithered else self
+
+    @property
+    def format(self):
+        """What the kernels call the width: bits of a code, or codes of 2 bits with known dither."""
+        return tile_kernels.DITHERED if self.is_dithered else self.width
+
+    @property
     def table_codes(self):
-        """Codes that a decode table has for each column: none of a byte, which is a grid position itself."""
+        """Bytes that a decode table has for each column, one a code: none of a byte, which is a grid position itself.
+
+        With known dither more, see `_storage.dither`.
+        """
+        return tile_kernels.DITHER_TABLE if self.is_dithered else self.noise_codes
+
+    @property
+    def noise_codes(self):
+        """Codes that errors are told apart by: none of a byte."""
         return 0 if self.width == 8 else 1 << self.width
 
     @property
@@ -107,7 +132,7 @@ class Scheme:
     @property
     def may_keep_outliers(self):
         """Whether codes can have values beside them that no level reaches: of one draw, whose errors are known."""
-        return self.sampling == "compensated"
+        return self.sampling in ("compensated", "dithered")
 
     @property
     def keeps_outliers(self):
@@ -129,7 +154,7 @@ class Scheme:
     @property
     def is_compensated(self):
         """Whether account is kept of rounding errors, which estimators subtract."""
-        return self.sampling in ("compensated", "double")
+        return self.sampling in ("compensated", "dithered", "double")
 
     @property
     def has_noise_by_code(self):

@@ -5,7 +5,7 @@ from packing import pack
 
 from sklearn_zipml._scheme import Scheme
 
-SAMPLINGS = ["naive", "nearest", "double", "compensated"]
+SAMPLINGS = ["naive", "nearest", "double", "compensated", "dithered"]
 
 
 ERROR_RATE = 1e-6

@@ -160,12 +160,35 @@ def encode(X, grid, sampling, seed):
     return n_draws * index + ups, low + ups * gap // n_draws
 
 
-def outliers(X, grid, seed):
+def dithers(X, grid, seed):
+    """The dither of every value, int64 (rows, columns): upper bits of a product of the row's seed and the column."""
+    seeds = (row_keys(coordinates(X, grid), mix(seed, 2)) >> np.uint64(48)).astype(np.int64)
+    return (seeds[:, None] * grid.multiplier.astype(np.int64) & 0xFFFF) >> 14
+
+
+def encode_dithered(X, grid, seed):
+    """Codes of 2 bits and grid positions of the rows of X, int64, outliers as what their codes stand for."""
+    states, _ = encode(X, grid, "compensated", seed)
+    dither, spread = dithers(X, grid, seed), grid.spread.astype(np.int64)
+    has_dither, column = spread > 0, np.arange(X.shape[1])
+    # one dither after the other goes to the next code, the lowest first
+    codes = np.where(has_dither, sum(dither <= states - 1 - 4 * k for k in range(3)), states)
+    levels = grid.levels.astype(np.int64)[column, np.where(has_dither, 4 * codes, codes)]
+    return codes, levels + spread * dither
+
+
+def outliers_dithered(X, grid, seed):
+    """The differences of values beyond the levels from what their codes stand for, int64 (rows, columns)."""
+    _, positions = encode_dithered(X, grid, seed)
+    return outliers(X, grid, seed, positions - 1.5 * grid.spread)
+
+
+def outliers(X, grid, seed, ends=None):
     """Steps from the levels that the rows of X go to, to what they are beyond them, int64 (rows, columns)."""
     t, x = coordinates(X, grid), X.astype(grid.dtype).astype(np.float64)
     top = grid.top.astype(np.int64)
     steps = (x - grid.offset) * (np.where(grid.used > 1, FRACTION / grid.step, 0.0) / FRACTION)
-    beyond = np.where(steps < 0, steps, steps - top)
+    beyond = np.where(steps < 0, steps, steps - top) if ends is None else steps - ends
     with np.errstate(over="ignore"):
         column = np.arange(1, X.shape[1] + 1, dtype=np.uint64) * np.uint64(0x9E3779B97F4A7C15)
     key = mix64(mix(seed, 2) ^ 0x6F75746C69657273)

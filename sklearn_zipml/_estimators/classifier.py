@@ -50,7 +50,7 @@ class ZipMLLSSVC(ScoreOfOwnTarget, ClassifierMixin, ZipMLModel):
         Bits of the model that moves through a training step.
     gradient_bits : int from 1 to 16 or None, default=None
         Bits of the gradient that moves through a training step.
-    sampling : {"compensated", "double", "naive", "nearest"}, default="compensated"
+    sampling : {"compensated", "dithered", "double", "naive", "nearest"}, default="compensated"
         How a value becomes a code.
     levels : {"optimal", "uniform"}, default="optimal"
         Levels of each column.

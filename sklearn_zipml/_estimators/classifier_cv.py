@@ -36,7 +36,7 @@ class ZipMLLSSVCCV(ScoreOfOwnTarget, ClassifierMixin, ZipMLSearch):
     class_weight : dict, "balanced" or None, default=None
         Weights of the classes, as in scikit-learn; "balanced" ones are those of all rows in every fold. They count in
         held-out errors too.
-    sampling : {"compensated", "double", "naive", "nearest"}, default="compensated"
+    sampling : {"compensated", "dithered", "double", "naive", "nearest"}, default="compensated"
         How a value becomes a code.
     levels : {"optimal", "uniform"}, default="optimal"
         Levels of each column.

@@ -63,7 +63,7 @@ class ZipMLLogisticRegression(*_Base, BaseEstimator):
         coefficients become exactly zero; X may have at most 2048 columns then, or 8388608 values.
     class_weight : dict, "balanced" or None, default=None
         Weights of the classes, as in scikit-learn.
-    sampling : {"compensated", "double", "naive", "nearest"}, default="compensated"
+    sampling : {"compensated", "dithered", "double", "naive", "nearest"}, default="compensated"
         How a value becomes a code. Only of the first two is known what rounding does, so that it is made good for.
     levels : {"optimal", "uniform"}, default="optimal"
         Levels of each column.

@@ -55,11 +55,11 @@ class DoubleSamplingQuantizer(
     ----------
     sample_bits : int from 1 to 8, default=4
         Bits stored for each value. 3 bits take the room of 4, and 5 to 7 that of 8.
-    sampling : {"compensated", "double", "naive", "nearest"}, default="compensated"
+    sampling : {"compensated", "dithered", "double", "naive", "nearest"}, default="compensated"
         "compensated": one draw among 2**sample_bits levels, and the second moment of its error, which estimators
         subtract. "double": the paper's two independent draws, among 2**(sample_bits - 1) levels, packed as one code.
-        Both are unbiased; at 2 bits two levels are too few for most columns, so the first is the default here as in
-        the estimators. "naive": one draw. "nearest": the nearest level.
+        Both are unbiased. "dithered": as "compensated", but at 2 bits 16 bits of a row tell a part of its rounding:
+        half the variance; such rows packed apart have no columns joined. "naive": one draw. "nearest": without draws.
     levels : {"optimal", "uniform"}, default="optimal"
         Levels of each column: placed to minimise the rounding variance, or evenly spaced over the range. A column
         with no more distinct values than levels is stored without loss if they are whole steps of a 255-step grid.
@@ -356,7 +356,7 @@ class DoubleSamplingQuantizer(
     def _set_grid(self, grid):
         self._grid = grid
         # packed matrices share the grid's
-        self.offset_, self.step_ = grid.offset.copy(), grid.step.copy()
+        self.offset_, self.step_ = grid.decoded_offset.copy(), grid.step.copy()
 
     @property
     def levels_(self) -> list[np.ndarray]:

@@ -36,7 +36,7 @@ class ZipMLRegressorCV(ScoreOfOwnTarget, RegressorMixin, ZipMLSearch):
         Penalties to try, see :class:`ZipMLRegressor`: of a mean over rows, ``Ridge(alpha=n_samples * alpha)``.
     sample_bits : int from 1 to 8, None, or a sequence of them, default=4
         Widths to try. None is float samples.
-    sampling : {"compensated", "double", "naive", "nearest"}, default="compensated"
+    sampling : {"compensated", "dithered", "double", "naive", "nearest"}, default="compensated"
         How a value becomes a code.
     levels : {"optimal", "uniform"}, default="optimal"
         Levels of each column.

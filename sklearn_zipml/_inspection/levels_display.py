@@ -89,7 +89,7 @@ class LevelsDisplay:
         Raises
         ------
         ValueError
-            If there is no such column, or X is a PackedMatrix.
+            If there is no such column, X is a PackedMatrix, or rows have levels of their own (``sampling="dithered"``).
         ImportError
             Without matplotlib.
 
@@ -105,6 +105,11 @@ class LevelsDisplay:
         if isinstance(X, PackedMatrix):
             raise ValueError(
                 f"X is a PackedMatrix, whose levels are given ({X.levels}); pass the rows that it was made from."
+            )
+        if estimator.sampling == "dithered" and estimator.sample_bits == 2:
+            raise ValueError(
+                "sampling='dithered' has other levels in every row at sample_bits=2, which are not drawn: set "
+                "sampling='compensated'."
             )
         fitted = {kind: clone(estimator).set_params(levels=kind).fit(X) for kind in KINDS}
         quantizer = fitted["optimal"]

@@ -1,4 +1,4 @@
-from libc.stdint cimport int8_t, int32_t, uint8_t, uint64_t
+from libc.stdint cimport int8_t, int32_t, uint8_t, uint32_t, uint64_t
 
 cdef extern from "passes/vector.h" nogil:
     ctypedef struct zml_step:
@@ -42,6 +42,9 @@ cdef extern from "passes/kernels.h" nogil:
         int first
         int last
         const uint8_t *ahead
+        const uint8_t *seeds
+    ctypedef void zml_widen(const uint8_t *tile, const uint8_t *table, size_t columns, int first, int last,
+                            const uint32_t *seeds, uint8_t *out)
     ctypedef void zml_dot(const zml_samples *x, const zml_digits *vector, int32_t *dot)
     ctypedef void zml_gradient(const zml_samples *x, const int8_t *rows, int n_digits, int32_t *gradient,
                                size_t gradient_stride)
@@ -70,6 +73,7 @@ cdef extern from "passes/kernels.h" nogil:
         const char *name
         const void *encoding
         const void *matmul
+        zml_widen *widen
         zml_dot *dot[9]
         zml_gradient *gradient[9]
         zml_dot_float *dot_float

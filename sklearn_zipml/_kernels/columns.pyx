@@ -28,13 +28,18 @@ def optimal_levels(const double[::1] position, const double[::1] count, const do
     return chosen[:used]
 
 
+cdef enum:
+    RUNGS = 13
+
+
 def column_levels(const real[:, :] samples, const double[::1] low, const double[::1] high, int n_levels,
-                  int max_steps, int stride, bint with_outliers=False):
+                  int max_steps, int stride, bint with_outliers=False, bint dithered=False):
     """Levels of many columns from samples of their values, [column][sample], the values of a column contiguous.
 
     Returns levels (columns, n_levels), how many of them are used, top grid positions, standard deviations in grid
     steps (infinite where the column is stored without loss), and the range that levels reach to, (columns, 2): low
-    and high, or less where with_outliers a few values are better kept apart.
+    and high, or less where with_outliers a few values are better kept apart. With dithered, codes may have known dither:
+    there are 13 levels, rungs where that pays, and last what offsets are apart, uint8 (columns,), 0 elsewhere.
     """
     cdef Py_ssize_t d = samples.shape[0], j
     cdef size_t m = samples.shape[1], i
@@ -42,7 +47,9 @@ def column_levels(const real[:, :] samples, const double[::1] low, const double[
     require(low.shape[0] == d and high.shape[0] == d, "ranges are of another number of columns")
     require(1 <= n_levels <= 256 and 1 <= stride <= 255 and 1 <= max_steps <= 255, "levels do not fit a grid")
     require(m <= 1 or samples.strides[1] == sizeof(real), "values of a column are not contiguous")
-    levels = np.zeros((d, n_levels), dtype=np.uint8)
+    cdef int room = RUNGS if dithered else n_levels
+    levels, spread = np.zeros((d, room), dtype=np.uint8), np.zeros(d, dtype=np.uint8)
+    cdef uint8_t[::1] spread_view = spread
     used = np.ones(d, dtype=np.uint16)
     top = np.zeros(d, dtype=np.uint8)
     deviation = np.full(d, np.inf)
@@ -61,6 +68,7 @@ def column_levels(const real[:, :] samples, const double[::1] low, const double[
     cdef zml_column_sample sample
     cdef const zml_encoding *encoding = <const zml_encoding *> active_kernels().encoding
     sample.values, sample.n, sample.spare = &column[0], m, &spare[0] if with_outliers else NULL
+    sample.spread = NULL
     with nogil:
         for j in range(d):
             if not low[j] < high[j]:
@@ -70,14 +78,16 @@ def column_levels(const real[:, :] samples, const double[::1] low, const double[
             for i in range(m):
                 column[i] = values[i]
             sample.low, sample.high = low[j], high[j]
+            if dithered:
+                sample.spread = &spread_view[j]
             count = encoding.column_levels(&sample, n_levels, max_steps, stride, chosen, &top_j, &deviation_view[j],
                                            bounds)
             reach_view[j, 0], reach_view[j, 1] = bounds[0], bounds[1]
-            for k in range(n_levels):
+            for k in range(room):
                 levels_view[j, k] = chosen[k if k < count else count - 1]
             used_view[j] = count
             top_view[j] = top_j
-    return levels, used, top, deviation, reach
+    return (levels, used, top, deviation, reach, spread) if dithered else (levels, used, top, deviation, reach)
 
 
 def gather_columns(const real[:, :] block, const int64_t[::1] rows, real[:, :] out, size_t first):

@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from .code_tables import NO_TABLE, cells, code_tables
 from .tiles import aligned_zeros, rows_to_tiles
 
 from sklearn_zipml._kernels.active cimport active_kernels
@@ -13,7 +14,7 @@ from sklearn_zipml._kernels.encoding cimport (
 )
 from sklearn_zipml._kernels.tiles cimport (
     ZML_OUTLIER_COLUMNS, ZML_TILE_ROWS, int64_t, uint8_t, uint16_t, uint32_t, uint64_t, zml_padded_columns,
-    zml_table_codes,
+    ZML_DITHERED, zml_bits_of, zml_noise_codes, zml_tile_columns,
 )
 
 cdef extern from "format/rng.h" nogil:
@@ -44,8 +45,6 @@ cdef extern from "encoding/encode.h" nogil:
 NAIVE, NEAREST, DOUBLE, COMPENSATED = ZML_NAIVE, ZML_NEAREST, ZML_DOUBLE, ZML_COMPENSATED
 GRID_FRACTION = ZML_GRID_FRACTION
 
-NO_TABLE = np.zeros((1, 1), dtype=np.uint8)
-
 cdef enum:
     FOUND_AT_ONCE = 4 * ZML_FOUND_AT_ONCE
 
@@ -57,11 +56,11 @@ cdef class Moments:
     cdef size_t n_columns, codes
 
     cdef int fits(self, size_t n_columns, int width) except -1:
-        return require(self.n_columns == n_columns and self.codes in (0, zml_table_codes(width)),
+        return require(self.n_columns == n_columns and self.codes in (0, zml_noise_codes(width)),
                        "moments of other columns")
 
     def __init__(self, size_t n_columns, int width, bint by_code):
-        cdef size_t codes = zml_table_codes(width) if by_code else 0
+        cdef size_t codes = zml_noise_codes(width) if by_code else 0
         self.n_columns, self.codes = n_columns, codes
         self.sum, self.square, self.variance = (np.zeros(n_columns, dtype=np.uint64) for _ in range(3))
         self.beyond, self.beyond_square = (np.zeros(n_columns, dtype=np.int64) for _ in range(2))
@@ -90,7 +89,7 @@ cdef require_grid(levels, n_levels, top, offset, scale, int width, uint32_t n_dr
     """Raise ValueError for levels that tables cannot be made of; they may come from the state of a quantizer."""
     cdef int most = 256 if width == 8 else ZML_MAX_CODES
     shapes = {np.shape(columns) for columns in (n_levels, top, offset, scale)}
-    require(width in (1, 2, 4, 8) and 1 <= n_draws <= 255, "no such codes")
+    require(width in (1, 2, ZML_DITHERED, 4, 8) and 1 <= n_draws <= 255, "no such codes")
     require(len(shapes) == 1 and np.ndim(levels) == 2 and shapes == {np.shape(levels)[:1]}, "levels of other columns")
     require(np.shape(levels)[0] >= 1, "a matrix has at least one column, this one has none")
     require(1 <= np.shape(levels)[1] <= most, "levels are too many for their codes")
@@ -110,10 +109,14 @@ cdef class Encoder:
         top : uint8 (columns,), highest grid position
         offset, scale : float64 (columns,): a value's fixed-point grid coordinate is (value - offset) * scale
     sampling : NAIVE, NEAREST, DOUBLE or COMPENSATED
-    width : {1, 2, 4, 8}
+    width : {1, 2, DITHERED, 4, 8}
     seed : int, 64 bits
     n_draws : int, draws that a code holds: more than one for "double" only
     watched : bool (columns,) or None, columns whose values beyond the first and last level are kept apart
+    dither : (spread, multiplier, positions), of width DITHERED, see format/dither.h; or None
+        spread : uint8 (columns,), what the offsets of a column are apart; levels are rungs where it is not 0
+        multiplier : uint16 (columns,), odd
+        positions : uint8 (columns, 16), grid position of code c with dither t at 4 t + c
     """
 
     cdef uint8_t[::1] watched, top
@@ -121,6 +124,8 @@ cdef class Encoder:
     cdef double[:, ::1] places
     cdef zml_outlier_map outlier_map
     cdef uint8_t[:, ::1] few, gaps, interval, positions, below, gap
+    cdef uint8_t[::1] spread
+    cdef uint16_t[::1] multiplier
     cdef uint32_t[:, ::1] multipliers, draw_keys
     cdef double[:, ::1] affine
     cdef float[:, ::1] affine_f32
@@ -130,7 +135,8 @@ cdef class Encoder:
     cdef readonly size_t n_columns
     cdef readonly int width
 
-    def __init__(self, tuple grid, zml_sampling sampling, int width, uint64_t seed, uint32_t n_draws, watched=None):
+    def __init__(self, tuple grid, zml_sampling sampling, int width, uint64_t seed, uint32_t n_draws, watched=None,
+                 dither=None):
         levels, n_levels, top, offset, scale = grid
         cdef size_t d = len(n_levels), padded = zml_padded_columns(d), j
         cdef int k
@@ -162,7 +168,21 @@ cdef class Encoder:
         book.levels, book.gaps, book.positions = &self.few[0, 0], &self.gaps[0, 0], &self.positions[0, 0]
         book.interval, book.below, book.gap = &self.interval[0, 0], &self.below[0, 0], &self.gap[0, 0]
 
+        book.multiplier, book.spread = NULL, NULL
+        require((dither is not None) == (width == ZML_DITHERED), "dither of other codes")
+        if dither is not None:
+            self.take_dither(dither)
         self.watch(watched, levels, n_levels, top, offset, scale)
+
+    cdef take_dither(self, dither):
+        cdef size_t d = self.n_columns, padded = zml_padded_columns(d)
+        spread, multiplier, positions = dither
+        require(len(spread) == d and len(multiplier) == d and np.shape(positions) == (d, ZML_MAX_CODES)
+                and self.book.sampling == ZML_COMPENSATED, "dither of other columns, or of several draws")
+        self.spread, self.multiplier = np.zeros(padded, dtype=np.uint8), np.ones(padded, dtype=np.uint16)
+        np.asarray(self.spread)[:d], np.asarray(self.multiplier)[:d] = spread, multiplier
+        np.asarray(self.positions)[:d] = positions
+        self.book.multiplier, self.book.spread = &self.multiplier[0], &self.spread[0]
 
     cdef watch(self, watched, levels, n_levels, top, offset, scale):
         """Prepare to look for values beyond the levels."""
@@ -179,6 +199,7 @@ cdef class Encoder:
         cdef zml_outlier_map *map = &self.outlier_map
         map.offset, map.inverse, map.top, map.used = &self.places[0, 0], &self.places[1, 0], &self.top[0], &self.used[0]
         map.seed, map.width = zml_mix64(self.book.seed ^ <uint64_t> 0x6f75746c69657273), self.width
+        map.dithered = &self.book if self.width == ZML_DITHERED else NULL
         map.n_blocks = (zml_padded_columns(d) + ZML_OUTLIER_COLUMNS - 1) // ZML_OUTLIER_COLUMNS
 
     def workspace(self):
@@ -195,7 +216,7 @@ cdef class Encoder:
         from `workspace`. With by_place, equal rows do not share their draws: for rows that had been rounded, where
         equal ones need not have been. found gets the outliers of the columns that are watched.
         """
-        cdef size_t n = block.shape[0], size = zml_row_bytes(zml_padded_columns(self.n_columns), self.width)
+        cdef size_t n = block.shape[0], size = zml_row_bytes(zml_tile_columns(self.n_columns, self.width), self.width)
         cdef size_t at_once = zml_tiles_at_once(self.n_columns) * ZML_TILE_ROWS
         cdef size_t first = 0, count, i, tiles_done = 0
         cdef ptrdiff_t row_stride = block.strides[0] // <ptrdiff_t> sizeof(real)
@@ -353,46 +374,3 @@ def content_multipliers(size_t padded):
             key, pair = zml_column_key(j) >> 16 * k, zml_column_key(j + 1) >> 16 * k
             view[k, j // 2] = (key & 0xffff) | pair << 16 | 0x00010001
     return out
-
-
-def code_positions(levels, size_t n_draws, size_t n_codes):
-    """Grid positions that codes stand for, uint8 (columns, n_codes): code k * n_draws + u is level k with u of the
-    draws at the next one; levels are multiples of n_draws, and codes beyond the last level repeat it."""
-    lower, up = np.divmod(np.minimum(np.arange(n_codes), n_draws * (levels.shape[1] - 1)), n_draws)
-    wide = levels.astype(np.int16)
-    return (wide[:, lower] + (wide[:, lower + (up > 0)] - wide[:, lower]) // n_draws * up).astype(np.uint8)
-
-
-def code_tables(levels, size_t padded, size_t n_draws):
-    """Levels, the gaps above them and the positions that codes stand for, uint8 (padded columns, 16) each."""
-    d, count = levels.shape
-    few, positions = (np.zeros((padded, ZML_MAX_CODES), dtype=np.uint8) for _ in range(2))
-    gaps = np.ones((padded, ZML_MAX_CODES), dtype=np.uint8)
-    few[:d, :count], few[:d, count:] = levels, levels[:, -1:]
-    gaps[:, :-1] = np.maximum(1, np.diff(few, axis=1))
-    positions[:d] = code_positions(levels, n_draws, ZML_MAX_CODES)
-    return few, gaps, positions
-
-
-def cells(const uint8_t[:, ::1] levels, const uint16_t[::1] n_levels, size_t padded, int width):
-    """For the grid coordinates from k to k + 1, uint8 (padded columns, 256): the interval of levels that holds them,
-    or with 8 bits the level below and the gap to the next one."""
-    shape = (padded, 256)
-    interval = np.zeros(shape, dtype=np.uint8) if width < 8 else NO_TABLE
-    below = np.zeros(shape, dtype=np.uint8) if width == 8 else NO_TABLE
-    gap = np.ones(shape, dtype=np.uint8) if width == 8 else NO_TABLE
-    cdef uint8_t[:, ::1] interval_view = interval, below_view = below, gap_view = gap
-    cdef Py_ssize_t j
-    cdef int k, index
-    with nogil:
-        for j in range(n_levels.shape[0]):
-            index = 0
-            for k in range(256):
-                while index + 2 < n_levels[j] and levels[j, index + 1] <= k:
-                    index += 1
-                if width < 8:
-                    interval_view[j, k] = <uint8_t> index
-                elif n_levels[j] > 1:
-                    below_view[j, k] = levels[j, index]
-                    gap_view[j, k] = levels[j, index + 1] - levels[j, index]
-    return interval, below, gap

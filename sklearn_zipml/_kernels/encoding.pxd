@@ -31,6 +31,8 @@ cdef extern from "encoding/encode.h" nogil:
         const uint8_t *positions
         const uint8_t *below
         const uint8_t *gap
+        const uint16_t *multiplier
+        const uint8_t *spread
         const uint8_t *watched
     ctypedef struct zml_affine_f32:
         const float *offset
@@ -66,6 +68,7 @@ cdef extern from "encoding/encode.h" nogil:
         double low
         double high
         double *spare
+        uint8_t *spread
     ctypedef int zml_column_levels(const zml_column_sample *sample, int n_levels, int max_steps, int stride,
                                    uint8_t *levels, int *top, double *deviation, double *range)
     ctypedef void zml_gather_f32(const float *block, ptrdiff_t row_stride, ptrdiff_t column_stride, size_t n_columns,
@@ -90,6 +93,7 @@ cdef extern from "encoding/encode.h" nogil:
         uint64_t seed
         size_t n_blocks
         int width
+        const zml_codebook *dithered
     ctypedef struct zml_found:
         const uint64_t *found
         size_t n

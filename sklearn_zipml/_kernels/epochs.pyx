@@ -5,12 +5,14 @@ All vectors of columns live in code space, as in `passes`. Vectors of rows are i
 
 import numpy as np
 
-from .tiles import on_lines
+from .tiles import aligned_zeros, on_lines
 from .workers import run_lockstep
 
 from sklearn_zipml._kernels.active cimport active_kernels, zml_kernels
 from sklearn_zipml._kernels.checks cimport require, require_rows
-from sklearn_zipml._kernels.tiles cimport ZML_TILE_ROWS, Tiles, int64_t, uint8_t, uint64_t, zml_outliers
+from sklearn_zipml._kernels.tiles cimport (
+    ZML_DITHERED, ZML_TILE_ROWS, Tiles, int64_t, uint8_t, uint64_t, zml_outliers,
+)
 from sklearn_zipml._kernels.workers cimport LOOK_VALUES
 from sklearn_zipml._kernels.passes cimport Rows
 
@@ -38,6 +40,7 @@ cdef extern from "epoch.h" nogil:
         const uint8_t *table
         zml_outliers outliers
         int width
+        uint8_t *bytes
         size_t columns
         size_t n_rows
         const int64_t *order
@@ -206,6 +209,7 @@ cdef class Epoch:
     cdef object kept
     cdef double[:, :, :, ::1] parts
     cdef float[:, ::1] reaches
+    cdef uint8_t[::1] bytes
     cdef readonly unsigned int batches
 
     def __init__(self, Batches batches, Steps steps, Team team):
@@ -218,7 +222,10 @@ cdef class Epoch:
         e.tiles = tiles.tile(0) if tiles.n_tiles else NULL
         e.table = &tiles.table[0] if tiles.table.shape[0] else NULL
         e.outliers = tiles.apart
-        e.width, e.columns, e.n_rows = tiles.width, tiles.padded, tiles.n_rows
+        if tiles.format == ZML_DITHERED and tiles.padded:
+            self.bytes = aligned_zeros((2 if rows.targets.shape[0] > 1 else 1) * tiles.padded * ZML_TILE_ROWS)
+            e.bytes = &self.bytes[0]
+        e.width, e.columns, e.n_rows = tiles.format, tiles.padded, tiles.n_rows
         e.n_order, e.batch_size = batches.order.shape[0], batches.batch_size
         e.n_targets, e.slots = rows.targets.shape[0], rows.targets.shape[1]
         e.weights = &rows.weights[0] if rows.weighted else NULL

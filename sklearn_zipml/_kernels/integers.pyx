@@ -5,7 +5,7 @@ import numpy as np
 from sklearn_zipml._kernels.active cimport active_kernels
 from sklearn_zipml._kernels.checks cimport require, require_rows
 from sklearn_zipml._kernels.encoding cimport zml_encoding, zml_integers
-from sklearn_zipml._kernels.tiles cimport int64_t, uint8_t, uint16_t, uint32_t, zml_padded_columns
+from sklearn_zipml._kernels.tiles cimport int64_t, uint8_t, uint16_t, uint32_t, zml_bits_of, zml_tile_columns, ZML_DITHERED
 from sklearn_zipml._kernels.workers cimport poll_in_time
 
 cdef extern from "format/rows.h" nogil:
@@ -37,20 +37,20 @@ def encode_integers(const integer[:, :] block, tuple columns, int width, uint8_t
     cdef const uint8_t[::1] code = NONE, after = NONE
     cdef size_t n = block.shape[0], d = block.shape[1], before = 0 if within is None else within[0]
     cdef size_t columns_of_rows = d if within is None else within[1]
-    cdef size_t size = zml_row_bytes(zml_padded_columns(columns_of_rows), width)
+    cdef size_t size = zml_row_bytes(zml_tile_columns(columns_of_rows, width), width)
     cdef size_t first, count, i, seen = 0
     cdef uint8_t *rows[ROWS_AT_ONCE]
     cdef uint8_t *start = &tiles[0, 0] if tiles.shape[0] and tiles.shape[1] else NULL
     cdef zml_integers map
     cdef const zml_encoding *encoding = <const zml_encoding *> active_kernels().encoding
-    require(width in (1, 2, 4, 8) and d >= 1, "no such codes")
+    require(width in (1, 2, ZML_DITHERED, 4, 8) and d >= 1, "no such codes")
     require(<size_t> low.shape[0] == d and <size_t> top.shape[0] == d, "a block of another number of columns")
     require(before % WORD_COLUMNS == 0 and before + d <= columns_of_rows, "no such columns")
     require(before + d == columns_of_rows or d % WORD_COLUMNS == 0, "columns that end inside a word")
     require(n <= 1 or d == 1 or block.strides[1] == sizeof(integer), "rows of a block are not contiguous")
     require(<size_t> slots.shape[0] == n, "rows without a slot")
     require_rows(slots, tiles.shape[0] * tiles.shape[1] // size)
-    map.n_columns, map.width, map.stride, map.is_signed = d, width, columns[2], columns[3]
+    map.n_columns, map.width, map.stride, map.is_signed = d, zml_bits_of(width), columns[2], columns[3]
     map.low, map.top, map.has_missing, map.missing = <const void *> &low[0], <const void *> &top[0], 0, 0
     require(-1 <= pair <= 3 and (pair < 0 or integer is uint8_t), "no such bits")
     map.pair = pair
@@ -82,13 +82,13 @@ def encode_fields(const uint8_t[:, :] block, size_t n_columns, int width, bint h
 
     With high_first the first column of a byte is in its highest bits, as of numpy.packbits.
     """
-    cdef size_t n = block.shape[0], size = zml_row_bytes(zml_padded_columns(n_columns), width)
+    cdef size_t n = block.shape[0], size = zml_row_bytes(zml_tile_columns(n_columns, width), width)
     cdef size_t first, count, i, seen = 0
     cdef uint8_t *rows[ROWS_AT_ONCE]
     cdef uint8_t *start = &tiles[0, 0] if tiles.shape[0] and tiles.shape[1] else NULL
     cdef const zml_encoding *encoding = <const zml_encoding *> active_kernels().encoding
-    require(width in (1, 2, 4) and n_columns >= 1, "no such fields")
-    require(<size_t> block.shape[1] * 8 >= n_columns * width, "fewer fields than columns")
+    require(width in (1, 2, ZML_DITHERED, 4) and n_columns >= 1, "no such fields")
+    require(<size_t> block.shape[1] * 8 >= n_columns * zml_bits_of(width), "fewer fields than columns")
     require(n <= 1 or block.shape[1] == 1 or block.strides[1] == 1, "rows of a block are not contiguous")
     require(<size_t> slots.shape[0] == n, "rows without a slot")
     require_rows(slots, tiles.shape[0] * tiles.shape[1] // size)
@@ -99,7 +99,8 @@ def encode_fields(const uint8_t[:, :] block, size_t n_columns, int width, bint h
             count = min(<size_t> ROWS_AT_ONCE, n - first)
             for i in range(count):
                 rows[i] = start + <size_t> slots[first + i] * size
-            encoding.encode_fields(&block[first, 0], block.strides[0], count, n_columns, width, high_first, rows)
+            encoding.encode_fields(&block[first, 0], block.strides[0], count, n_columns, zml_bits_of(width), high_first,
+                                   rows)
             first += count
 
 

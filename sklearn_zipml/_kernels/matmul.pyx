@@ -7,10 +7,10 @@ import numpy as np
 
 cimport cython
 
-from sklearn_zipml._kernels.active cimport active_kernels
+from sklearn_zipml._kernels.active cimport active_kernels, zml_widen
 from sklearn_zipml._kernels.checks cimport require
 from sklearn_zipml._kernels.tiles cimport (
-    ZML_TILE_ROWS, Tiles, int32_t, int64_t, uint8_t, zml_outliers, zml_table_codes,
+    ZML_DITHERED, ZML_TILE_ROWS, Tiles, int32_t, int64_t, uint8_t, zml_outliers, zml_padded_columns, zml_table_codes,
 )
 
 from sklearn_zipml._kernels.tiles import aligned_zeros
@@ -32,6 +32,7 @@ cdef extern from "products/passes.h" nogil:
         size_t n_rows
         size_t padded
         int width
+        zml_widen *widen
     ctypedef struct zml_block_pair:
         size_t first
         size_t n_columns
@@ -126,7 +127,7 @@ cdef zml_tiled tiled(Tiles tiles) except *:
         raise ValueError(f"products in integers are of codes of 1 to 8 bits; these are of {tiles.width}")
     x.codes = tiles.tile(0) if tiles.n_tiles and tiles.padded else NULL
     x.table = &tiles.table[0] if tiles.table.shape[0] else NULL
-    x.n_rows, x.padded, x.width = tiles.n_rows, tiles.padded, tiles.width
+    x.n_rows, x.padded, x.width, x.widen = tiles.n_rows, tiles.padded, tiles.format, active_kernels().widen
     return x
 
 
@@ -366,7 +367,7 @@ def scaled_rows(Tiles tiles, size_t first, size_t last, size_t column, const rea
     """
     cdef zml_tiled x = tiled(tiles)
     cdef size_t t, start, count = centre.shape[0], stride = out.strides[0] // <ptrdiff_t> sizeof(real)
-    cdef size_t offset = column * ZML_TILE_ROWS // 8 * x.width, codes = zml_table_codes(x.width)
+    cdef size_t offset = column * ZML_TILE_ROWS // 8 * tiles.width, codes = zml_table_codes(x.width)
     cdef const uint8_t *table = x.table + column * codes if codes else NULL
     tiles.require_span(first, last)
     require(column + count <= tiles.padded and <size_t> unit.shape[0] >= count, "columns that there are not")
@@ -374,15 +375,22 @@ def scaled_rows(Tiles tiles, size_t first, size_t last, size_t column, const rea
             and <size_t> out.shape[1] >= count, "no room for the rows")
     if count == 0:
         return
+    cdef bint dithered = tiles.format == ZML_DITHERED
+    cdef uint8_t[::1] bytes_of = np.empty(zml_padded_columns(count) * ZML_TILE_ROWS if dithered else 1, dtype=np.uint8)
+    cdef const uint8_t *codes_of
+    cdef int width = 8 if dithered else x.width
     with nogil:
         for t in range(first, last):
             start = (t - first) * ZML_TILE_ROWS
+            codes_of = &bytes_of[0] if dithered else tiles.tile(t) + offset
+            if dithered:
+                tiles.widen(t, column, zml_padded_columns(count), &bytes_of[0])
             if real is float:
-                zml_scale_rows_f32(tiles.tile(t) + offset, table, x.width, tiles.rows_in(t), count, &centre[0],
+                zml_scale_rows_f32(codes_of, table, width, tiles.rows_in(t), count, &centre[0],
                                    &unit[0], &out[start, 0], stride)
                 zml_scale_outliers_f32(&tiles.apart, t, column, count, &unit[0], &out[start, 0], stride)
             else:
-                zml_scale_rows_f64(tiles.tile(t) + offset, table, x.width, tiles.rows_in(t), count, &centre[0],
+                zml_scale_rows_f64(codes_of, table, width, tiles.rows_in(t), count, &centre[0],
                                    &unit[0], &out[start, 0], stride)
                 zml_scale_outliers_f64(&tiles.apart, t, column, count, &unit[0], &out[start, 0], stride)
             if t % SCALED_TILES == 0:

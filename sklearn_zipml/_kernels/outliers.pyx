@@ -3,9 +3,11 @@
 import numpy as np
 
 from sklearn_zipml._kernels.checks cimport require
+from sklearn_zipml._kernels.active cimport active_kernels, zml_widen
 from sklearn_zipml._kernels.tiles cimport (
     ZML_GROUP_COLUMNS, ZML_LINE, ZML_OUTLIER_COLUMNS, ZML_PLANE_ROWS, ZML_TILE_ROWS, Tiles, int32_t, int64_t, uint8_t,
     uint32_t, zml_outlier_column, zml_outlier_row, zml_outlier_span, zml_outliers, zml_outliers_in, zml_table_codes,
+    zml_dithered_position, zml_row_seeds, zml_seeds_of,
 )
 
 cdef extern from "format/tile.h" nogil:
@@ -19,6 +21,7 @@ cdef extern from "products/passes.h" nogil:
         size_t n_rows
         size_t padded
         int width
+        zml_widen *widen
 
 cdef extern from "products/outliers.h" nogil:
     void zml_add_outlier_gradient(const zml_outliers *o, size_t tile, const int32_t *of_rows, int64_t *sums)
@@ -32,8 +35,10 @@ cdef extern from "products/outliers.h" nogil:
 def bases(Tiles tiles):
     """Grid positions that the codes of the outliers stand for, uint8, in their order."""
     cdef const uint8_t[::1] table = tiles.table
-    cdef size_t codes = zml_table_codes(tiles.width), tile, block, j, row, group
+    cdef size_t codes = zml_table_codes(tiles.format), tile, block, j, row, group
     cdef const uint8_t *line
+    cdef const uint8_t *seed_codes
+    cdef uint32_t[ZML_TILE_ROWS] seeds
     cdef zml_outlier_span span
     cdef uint32_t e
     cdef uint8_t code
@@ -45,6 +50,9 @@ def bases(Tiles tiles):
     with nogil:
         for tile in range(tiles.n_tiles):
             tiles.look_in_time(&left)
+            seed_codes = zml_seeds_of(tiles.tile(tile), tiles.padded, tiles.format)
+            if seed_codes != NULL:
+                zml_row_seeds(seed_codes, 0, 4, seeds)
             for block in range(tiles.apart.n_blocks):
                 span = zml_outliers_in(&tiles.apart, tile, block, 0, 4)
                 for e in range(span.first, span.last):
@@ -54,7 +62,11 @@ def bases(Tiles tiles):
                     code = line[row % ZML_PLANE_ROWS * ZML_GROUP_COLUMNS + j % ZML_GROUP_COLUMNS]
                     code = code >> zml_shift_of(group, <int> (row // ZML_PLANE_ROWS), tiles.width)
                     code = code & ((1 << tiles.width) - 1)
-                    view[e] = table[j * codes + code] if codes else code
+                    if seed_codes == NULL:
+                        view[e] = table[j * codes + code] if codes else code
+                        continue
+                    view[e] = zml_dithered_position(&table[group * ZML_GROUP_COLUMNS * codes], j % ZML_GROUP_COLUMNS,
+                                                    code, seeds[row])
     return out
 
 
@@ -73,7 +85,8 @@ def add_gram(Tiles tiles, tuple span, tuple columns, tuple others, const int32_t
     tiles.require_span(first, last)
     require(start + n <= tiles.padded and other + m <= tiles.padded, "columns that there are not")
     require(weights.shape[0] == 0 or <size_t> weights.shape[0] >= last * ZML_TILE_ROWS, "rows without a weight")
-    x.codes, x.n_rows, x.padded, x.width = tiles.tile(0), tiles.n_rows, tiles.padded, tiles.width
+    x.codes, x.n_rows, x.padded, x.width = tiles.tile(0), tiles.n_rows, tiles.padded, tiles.format
+    x.widen = active_kernels().widen
     x.table = &tiles.table[0] if tiles.table.shape[0] else NULL
     cdef const int32_t *weight = NULL
     cdef int32_t[::1] of_columns = np.zeros(ZML_TILE_ROWS * n, dtype=np.int32)

@@ -16,7 +16,7 @@ from sklearn_zipml._kernels.active cimport (
 from sklearn_zipml._kernels.checks cimport require
 from sklearn_zipml._kernels.tiles cimport (
     ZML_FLOAT_WIDTH, ZML_GROUP_COLUMNS, ZML_PLANE_ROWS, ZML_TILE_ROWS, Tiles, int8_t, int32_t, int64_t, uint8_t,
-    zml_outliers,
+    zml_outliers, zml_seeds_of,
 )
 
 cdef extern from "format/tile.h" nogil:
@@ -115,14 +115,14 @@ cdef class Vector:
             return
         for i in range(first * ZML_PLANE_ROWS, last * ZML_PLANE_ROWS):
             out[i] = 0
-        x.first, x.last, x.ahead = first, last, NULL
+        x.first, x.last, x.ahead, x.seeds = first, last, NULL, zml_seeds_of(tile, tiles.padded, tiles.format)
         digits.stride, digits.n_digits = self.n, self.n_digits
         while column < self.n:
             x.tile = tile + column * TILE // 8 * tiles.width
             x.table = &tiles.table[column * codes] if codes else NULL
             x.columns = min(<size_t> ZML_DOT_COLUMNS, self.n - column)
             digits.digits = &self.digits[0, column]
-            self.kernels.dot[tiles.width](&x, &digits, &sums[0][0])
+            self.kernels.dot[tiles.format](&x, &digits, &sums[0][0])
             self.kernels.add_products(&sums[0][0], self.n_digits, first, last, self.scale, shift, out)
             shift = 0
             if tiles.apart.starts != NULL:
@@ -183,12 +183,13 @@ cdef class TileSum:
         cdef zml_samples x
         cdef int i
         column, x.first, x.last, x.ahead = 0, 0, 4, NULL
+        x.seeds = zml_seeds_of(tiles.tile(t), tiles.padded, tiles.format)
         while column < self.n:
             x.columns = min(<size_t> BLOCK, self.n - column)
             x.tile = tiles.tile(t) + column * TILE // 8 * tiles.width
             x.table = &tiles.table[column * self.codes] if self.codes else NULL
             if self.packed:
-                self.kernels.gradient[tiles.width](&x, &self.digits[0][0], 2, &self.sums[0][0], BLOCK)
+                self.kernels.gradient[tiles.format](&x, &self.digits[0][0], 2, &self.sums[0][0], BLOCK)
                 self.kernels.add_sums(&self.sums[0][0], BLOCK, 2, x.columns, self.scale, out + column)
             else:
                 self.kernels.gradient_float(<const float *> x.tile, x.columns, &self.values[0], 0, 4,

@@ -6,13 +6,14 @@ from sklearn_zipml._kernels.active cimport (
     kernels_named, zml_batch, zml_digits, zml_grid_digits, zml_kernels, zml_rounding, zml_row_products, zml_samples,
     zml_step,
 )
-from sklearn_zipml._kernels.tiles cimport ZML_TILE_ROWS, int8_t, int32_t, uint8_t, uint64_t
+from sklearn_zipml._kernels.tiles cimport ZML_LINE, ZML_TILE_ROWS, int8_t, int32_t, uint8_t, uint64_t
 
 
 cdef zml_samples samples_of(const uint8_t[::1] tile, const uint8_t[::1] table, size_t columns, int first, int last):
     cdef zml_samples x
     x.tile, x.table, x.columns = &tile[0], &table[0] if table.shape[0] else NULL, columns
     x.first, x.last, x.ahead = first, last, &tile[0]
+    x.seeds = &tile[tile.shape[0] - 2 * ZML_LINE] if tile.shape[0] >= 2 * ZML_LINE else NULL
     return x
 
 

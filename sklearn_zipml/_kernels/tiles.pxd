@@ -7,9 +7,20 @@ cdef extern from "format/tile.h" nogil:
         ZML_GROUP_COLUMNS
         ZML_LINE
         ZML_FLOAT_WIDTH
+        ZML_DITHERED
+        ZML_SEED_COLUMNS
+        ZML_DITHER_TABLE
+    int zml_bits_of(int width)
+    size_t zml_noise_codes(int width)
     size_t zml_padded_columns(size_t n_columns)
+    size_t zml_tile_columns(size_t n_columns, int width)
     size_t zml_tile_bytes(size_t padded_columns, int width)
     size_t zml_table_codes(int width)
+
+cdef extern from "format/dither.h" nogil:
+    const uint8_t *zml_seeds_of(const uint8_t *tile, size_t padded_columns, int width)
+    void zml_row_seeds(const uint8_t *codes, int first, int last, uint32_t *seeds)
+    uint8_t zml_dithered_position(const uint8_t *group_table, size_t c, unsigned code, uint32_t seed)
 
 cdef extern from "format/outliers.h" nogil:
     enum:
@@ -31,7 +42,9 @@ cdef class Tiles:
     cdef const uint8_t[:, ::1] codes
     cdef const uint8_t[::1] table
     cdef readonly size_t n_rows, n_columns, padded, n_tiles
-    cdef readonly int width
+    cdef readonly int width, format  # bits of a code, and what the kernels call it: another one with known dither
+    # Positions in some columns, from a multiple of 16 on, of codes with known dither, as a tile of bytes has them.
+    cdef void widen(self, size_t index, size_t first, size_t columns, uint8_t *out) noexcept nogil
     cdef readonly object mapping
     # Values that lie apart: arrays, or None, and pointers to these.
     cdef readonly object outliers

@@ -5,6 +5,7 @@ import numpy as np
 cimport cython
 from libc.string cimport memcpy
 
+from .decode_tables import interleaved
 from .mapped import mapping_of
 
 from sklearn_zipml._kernels.active cimport active_kernels
@@ -27,7 +28,8 @@ cdef extern from "format/rows.h" nogil:
 cdef enum:
     COUNTED_TILES = 64
 
-TILE_ROWS, LINE, FLOAT_WIDTH = ZML_TILE_ROWS, ZML_LINE, ZML_FLOAT_WIDTH
+TILE_ROWS, LINE, FLOAT_WIDTH, DITHERED = ZML_TILE_ROWS, ZML_LINE, ZML_FLOAT_WIDTH, ZML_DITHERED
+DITHER_TABLE = ZML_DITHER_TABLE
 OUTLIER_COLUMNS = ZML_OUTLIER_COLUMNS
 
 
@@ -38,7 +40,12 @@ def padded_columns(size_t n_columns):
 
 def tile_bytes(size_t n_columns, int width):
     """Bytes of one tile of 64 rows."""
-    return zml_tile_bytes(zml_padded_columns(n_columns), width)
+    return zml_tile_bytes(zml_tile_columns(n_columns, width), width)
+
+
+def tile_columns(size_t n_columns, int width):
+    """Columns of a tile: those of `padded_columns`, and with known dither those of the rows' seeds."""
+    return zml_tile_columns(n_columns, width)
 
 
 @cython.final
@@ -48,25 +55,28 @@ cdef class Tiles:
     Parameters
     ----------
     codes : uint8 array (tiles, bytes of a tile)
-    table : uint8 array, decode table [column][code], empty for widths 8 and 32
+    table : uint8 array, decode table [column][code], empty for widths 8 and 32; of DITHERED [column] its levels by code,
+        offsets by dither and multiplier, see csrc/format/dither.h
     n_rows, n_columns : int
-    width : {1, 2, 4, 8, 32}, bits of a code; 32 means float32 values
+    width : {1, 2, DITHERED, 4, 8, 32}, bits of a code, or DITHERED: 2 with known dither; 32 means float32 values
     outliers : Outliers or None, values that are no more than near to what their codes stand for
     """
 
     def __init__(self, const uint8_t[:, ::1] codes, const uint8_t[::1] table, size_t n_rows, size_t n_columns,
                  int width, outliers=None):
-        require(width in (1, 2, 4, 8, 32) and n_columns < <size_t> 1 << 48, "no such tiles")
+        require(width in (1, 2, ZML_DITHERED, 4, 8, 32) and n_columns < <size_t> 1 << 48, "no such tiles")
         self.mapping = mapping_of(codes.base)
-        self.codes, self.table = codes, on_lines(table) if table.shape[0] else table
-        self.n_rows, self.n_columns, self.width = n_rows, n_columns, width
-        self.padded, self.n_tiles = zml_padded_columns(n_columns), codes.shape[0]
+        self.codes, self.n_rows, self.n_columns = codes, n_rows, n_columns
+        self.format, self.width = width, zml_bits_of(width)
+        self.padded, self.n_tiles = zml_tile_columns(n_columns, width), codes.shape[0]
         if <size_t> codes.shape[1] != zml_tile_bytes(self.padded, width):
             raise ValueError(f"tiles of {codes.shape[1]} bytes do not hold {n_columns} columns of {width} bits")
         if self.n_tiles * ZML_TILE_ROWS < n_rows:
             raise ValueError(f"{self.n_tiles} tiles do not hold {n_rows} rows")
         if <size_t> table.shape[0] != self.padded * zml_table_codes(width):
             raise ValueError(f"a decode table of {table.shape[0]} entries does not fit {self.padded} columns")
+        arranged = interleaved(table) if width == ZML_DITHERED else table
+        self.table = on_lines(arranged) if table.shape[0] else table
         self.outliers, self.apart.starts = outliers, NULL
         if outliers is not None:
             self.point_to(outliers)
@@ -130,7 +140,7 @@ cdef class Tiles:
         with nogil:
             for t in range(first, last):
                 self.look_in_time(&left)
-                zml_decode_tile(self.tile(t), self.width, self.n_columns, table,
+                zml_decode_tile(self.tile(t), self.format, self.n_columns, table,
                                 &view[(t - first) * ZML_TILE_ROWS, 0], self.rows_in(t))
         if self.apart.starts == NULL:
             return out
@@ -147,17 +157,32 @@ cdef class Tiles:
         if self.width == 32:
             return self.floats[:, first:last].transpose(0, 2, 1).reshape(-1, last - first)[: self.n_rows]
         cdef size_t padded = zml_padded_columns(last - first), begin = first * self.width * 8
+        if self.format == ZML_DITHERED:
+            from .dither import as_bytes
+
+            return self._with_differences(as_bytes(self, 0, self.n_tiles, first, last).positions(0, self.n_tiles),
+                                          first, last)
         cdef size_t size = zml_tile_bytes(padded, self.width), codes = zml_table_codes(self.width)
         part = aligned_zeros(self.n_tiles * size).reshape(self.n_tiles, size)
         part[:] = np.asarray(self.codes)[:, begin : begin + size]
         table = np.asarray(self.table)[first * codes : (first + padded) * codes]
         out = Tiles(part, table, self.n_rows, last - first, self.width).positions(0, self.n_tiles)
+        return self._with_differences(out, first, last)
+
+    def _with_differences(self, out, size_t first, size_t last):
+        """Positions of columns first..last-1, those of outliers with their differences."""
         if self.apart.starts == NULL:
             return out
         slots, own, differences = self.outliers.decoded(0, self.n_tiles)
         inside, wide = (own >= first) & (own < last), out.astype(np.int32)
         wide[slots[inside], own[inside] - first] += differences[inside]
         return wide
+
+    cdef void widen(self, size_t index, size_t first, size_t columns, uint8_t *out) noexcept nogil:
+        cdef uint32_t[ZML_TILE_ROWS] seeds
+        zml_row_seeds(zml_seeds_of(self.tile(index), self.padded, self.format), 0, 4, seeds)
+        active_kernels().widen(self.tile(index) + first * ZML_TILE_ROWS // 8 * self.width,
+                               &self.table[first * ZML_DITHER_TABLE], columns, 0, 4, seeds, out)
 
     cdef void take(self, const int64_t[::1] slots, size_t tile, uint8_t *out) noexcept nogil:
         cdef const zml_encoding *encoding = <const zml_encoding *> active_kernels().encoding
@@ -311,7 +336,7 @@ def take_columns(Tiles source, const int64_t[::1] columns, size_t at, uint8_t[:,
     source.require_span(first, last)
     require_rows(columns, source.n_columns)
     require(source.width < ZML_FLOAT_WIDTH and last - first == <size_t> tiles.shape[0], "tiles of other rows")
-    require(zml_tile_bytes(zml_padded_columns(at + count), source.width) <= <size_t> tiles.shape[1],
+    require(zml_tile_bytes(zml_tile_columns(at + count, source.format), source.format) <= <size_t> tiles.shape[1],
             "no room for the columns")
     cdef size_t left = 1
     cdef const zml_encoding *encoding = <const zml_encoding *> active_kernels().encoding
@@ -325,12 +350,12 @@ def take_columns(Tiles source, const int64_t[::1] columns, size_t at, uint8_t[:,
 
 def row_bytes(size_t n_columns, int width):
     """Bytes of one packed row; 64 rows take the bytes of a tile."""
-    return zml_row_bytes(zml_padded_columns(n_columns), width)
+    return zml_row_bytes(zml_tile_columns(n_columns, width), width)
 
 
 def tiles_to_rows(const uint8_t[:, ::1] tiles, size_t n_columns, int width, uint8_t[:, ::1] rows):
     """Write the first len(rows) rows of tiles as packed rows, in slot order."""
-    cdef size_t t, first, n = rows.shape[0], padded = zml_padded_columns(n_columns)
+    cdef size_t t, first, n = rows.shape[0], padded = zml_tile_columns(n_columns, width)
     require(<size_t> tiles.shape[0] * ZML_TILE_ROWS >= n, "fewer rows than are asked for")
     require(<size_t> tiles.shape[1] == zml_tile_bytes(padded, width), "tiles of other columns")
     require(<size_t> rows.shape[1] == zml_row_bytes(padded, width), "rows of other columns")
@@ -339,12 +364,12 @@ def tiles_to_rows(const uint8_t[:, ::1] tiles, size_t n_columns, int width, uint
         for t in range((n + ZML_TILE_ROWS - 1) // ZML_TILE_ROWS):
             first = t * ZML_TILE_ROWS
             poll_in_time(&seen, padded * ZML_TILE_ROWS)
-            zml_tile_to_rows(&tiles[t, 0], width, padded, min(<size_t> ZML_TILE_ROWS, n - first), &rows[first, 0])
+            zml_tile_to_rows(&tiles[t, 0], zml_bits_of(width), padded, min(<size_t> ZML_TILE_ROWS, n - first), &rows[first, 0])
 
 
 def rows_to_tiles(uint8_t[:, ::1] rows, size_t n_columns, int width):
     """Make tiles of packed rows, 64 to a tile, in the same memory."""
-    cdef size_t t, padded = zml_padded_columns(n_columns), size = zml_tile_bytes(padded, width)
+    cdef size_t t, padded = zml_tile_columns(n_columns, width), size = zml_tile_bytes(padded, width)
     cdef uint8_t[::1] spare = np.empty(max(size, <size_t> 1), dtype=np.uint8)
     cdef size_t n_tiles = rows.shape[0] * rows.shape[1] // size if size else 0
     cdef uint8_t *start = &rows[0, 0] if n_tiles else NULL
@@ -354,7 +379,7 @@ def rows_to_tiles(uint8_t[:, ::1] rows, size_t n_columns, int width):
         for t in range(n_tiles):
             poll_in_time(&seen, padded * ZML_TILE_ROWS)
             memcpy(&spare[0], start + t * size, size)
-            encoding.tile_of_rows(&spare[0], width, padded, start + t * size)
+            encoding.tile_of_rows(&spare[0], zml_bits_of(width), padded, start + t * size)
 
 
 def aligned_zeros(size_t n):

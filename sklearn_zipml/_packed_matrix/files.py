@@ -91,7 +91,7 @@ class PackedFiles:
             hold strings and missing values. Its output has to be dense.
         sample_bits : int from 1 to 8, default=4
             Bits stored for each value.
-        sampling : {"compensated", "double", "naive", "nearest"}, default="compensated"
+        sampling : {"compensated", "dithered", "double", "naive", "nearest"}, default="compensated"
             See :class:`DoubleSamplingQuantizer`.
         levels : {"optimal", "uniform"}, default="optimal"
             See :class:`DoubleSamplingQuantizer`.

@@ -47,7 +47,7 @@ class PackedMatrix(PackedFiles, PackedCodes, PackedJoins, PackedBeside):
     shape : tuple (n_samples, n_features)
     dtype : dtype of the decoded array, float32 or float64
     sample_bits : int, bits asked for; a code takes 1, 2, 4 or 8 (see ``nbytes``)
-    sampling : {"double", "compensated", "naive", "nearest"}
+    sampling : {"compensated", "dithered", "double", "naive", "nearest"}
     levels : {"optimal", "uniform"}
     n_draws : int, independent draws that a code holds: 1, or with ``sampling="double"`` 2 or more
     nbytes : int, memory of everything the container holds, in bytes

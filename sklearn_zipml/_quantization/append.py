@@ -36,7 +36,7 @@ def append(path, source, seed, n_jobs=None):
     packer.encoder.integers = None  # whose positions are not known of themselves
     # the new rows begin where the last tile of the old ones ends
     if rest:
-        kernels.tiles_to_rows(old.codes[full:], d, old.scheme.width, packer.store.append(rest))
+        kernels.tiles_to_rows(old.codes[full:], d, old.scheme.format, packer.store.append(rest))
     source.expected = of_file(old.feature_names)
     packer.extend(source.chunks())
     more = packer.store.n_rows - rest

@@ -3,6 +3,7 @@
 import numpy as np
 
 from .._kernels import tiles as kernels
+from .._storage import dither
 from .._storage.duplicates import of_sums
 from .._storage.packed_rows import rows_of
 from .._storage.statistics import code_noise
@@ -20,9 +21,9 @@ class CarriedNoise:
     """
 
     def __init__(self, grid):
-        self.grid, self.width, self.by_code = grid, grid.scheme.width, grid.scheme.has_noise_by_code
+        self.grid, self.width, self.by_code = grid, grid.scheme.format, grid.scheme.has_noise_by_code
         d = len(grid.used)
-        self.total, self.of_codes = np.zeros(d), np.zeros((d, 1 << self.width if self.by_code else 0))
+        self.total, self.of_codes = np.zeros(d), np.zeros((d, grid.scheme.noise_codes if self.by_code else 0))
         self.shared = 0.0
 
     def add(self, packed, columns, rows):
@@ -47,7 +48,7 @@ class CarriedNoise:
             self.total += len(packed) * scale * packed.rounding_variance[columns]
             return
         now = _codes(_tiles(rows, len(columns), self.width), len(rows), len(columns), self.width)
-        before = packed.order.to_rows(_codes(packed.codes, *packed.shape, packed.scheme.width).T)
+        before = packed.order.to_rows(_codes(packed.codes, *packed.shape, packed.scheme.format).T)
         noise = code_noise(packed)
         for k, j in enumerate(columns):
             of_rows = noise[j][before[j]] * scale[k]
@@ -76,7 +77,9 @@ class CarriedNoise:
 def _codes(tiles, n_rows, n_columns, width):
     """The codes that tiles hold, uint8 (rows, columns), in slot order."""
     codes = np.arange(0 if width == 8 else 1 << width, dtype=np.uint8)
-    table = np.tile(codes, kernels.padded_columns(n_columns))
+    if width == kernels.DITHERED:
+        codes = dither.table_by_code(codes[None, : dither.N_CODES])[0]
+    table = np.tile(codes, kernels.tile_columns(n_columns, width))
     return kernels.Tiles(tiles, table, n_rows, n_columns, width).positions(0, len(tiles))
 
 

@@ -246,7 +246,7 @@ def pack_codes(codes, places_of, sample_bits, seed, *, missing_code=None, n_jobs
         sample_bits = next((bits for bits in (1, 2, 4) if needed <= 1 << bits), 8)
     scheme = Scheme.of(sample_bits, "compensated", "optimal")
     grid, order = places.grid(scheme), RowOrder(n, Stream.ROW_ORDER.of(seed))
-    tiles, missing = aligned_tiles(n, d, scheme.width), None
+    tiles, missing = aligned_tiles(n, d, scheme.format), None
     if absent is not None:
         grid, missing = with_missing(grid, absent, places)
     of_code = _columns(codes, places, grid, missing_code)

@@ -49,11 +49,11 @@ def pack_on_grid(X, grid, seed, *, rows=None, n_jobs=None):
     """Quantize the rows of X on given levels; values outside the grid's range go to its ends. See `pack`."""
     n, d = (X.shape[0] if rows is None else len(rows)), X.shape[1]
     order = RowOrder(n, Stream.ROW_ORDER.of(seed))
-    codes = aligned_tiles(n, d, grid.scheme.width)
+    codes = aligned_tiles(n, d, grid.scheme.format)
     encoder = RowEncoder(grid, seed, n_jobs)
     collision_probability = 0.0
     encoder.encode(X, codes, order.slots, n, rows=rows)
-    turn_rows(codes, d, grid.scheme.width, n_jobs)
+    turn_rows(codes, d, grid.scheme.format, n_jobs)
     if not encoder.n_integers:
         sample = sampled_rows(n, duplicates.sample_size(d), Stream.DUPLICATES_SAMPLE.of(seed))
         collision_probability = encoder.collision_probability(X, sample if rows is None else rows[sample])
@@ -83,9 +83,10 @@ class RowEncoder:
         self.dtype, self.n_jobs, scheme = grid.dtype, n_jobs, grid.scheme
         columns = (grid.levels, grid.used, grid.top, grid.offset, grid.scale)
         key = Stream.ROUNDING.of(seed)
-        self.kernel = encoder_kernels.Encoder(columns, scheme.rounding, scheme.width, key, scheme.n_draws, grid.watched)
+        kind = scheme.rounding, scheme.format
+        self.kernel = encoder_kernels.Encoder(columns, *kind, key, scheme.n_draws, grid.watched, grid.dither)
         self.is_watching, self.found = grid.watched is not None and bool(grid.watched.any()), []
-        self.kind = (len(grid.used), scheme.width, scheme.has_noise_by_code)
+        self.kind = (len(grid.used), scheme.format, scheme.has_noise_by_code)
         self.moments, self.n_integers = encoder_kernels.Moments(*self.kind), 0
         self.integers, self.missing = None if self.is_watching else IntegerCodes(grid, n_jobs), grid.missing
         self.n_missing = None if grid.missing is None else np.zeros(len(grid.used), dtype=np.int64)
@@ -150,7 +151,7 @@ class RowEncoder:
         moments = self.moments
         if self.n_integers:
             moments = counted(moments, grid, tiles, n_rows)
-        return from_moments(moments, n_rows, collision_probability, grid.decode_table)
+        return from_moments(moments, n_rows, collision_probability, grid.code_levels)
 
     def collision_probability(self, X, rows):
         """Estimate, from rows of X drawn at random, of how many are equal; see `duplicates`."""
@@ -162,7 +163,7 @@ class RowEncoder:
 def assemble(grid, codes, statistics, shape, dtype, row_seed, **along):
     """PackedRows out of their parts; along: row_list, target, feature_names, missing_count and outliers."""
     scheme = {name: getattr(grid.scheme, name) for name in SCHEME_PARTS}
-    columns = {"used": grid.used, "offset": grid.offset, "step": grid.step}
+    columns = {"used": grid.codes_used, "offset": grid.decoded_offset, "step": grid.step}
     columns |= {"table": grid.decode_table, "grid_levels": grid.stored_levels}
     rows = {"shape": shape, "dtype": dtype, "row_seed": row_seed, "codes": codes}
     return PackedRows.of_parts(scheme | columns | rows | statistics | along)

@@ -44,7 +44,7 @@ def pack_genotypes(bed, scheme, seed, *, missing=False, n_jobs=None, advance=lam
     if scheme.stride > 1 or places.n_levels + has_missing > scheme.n_levels or (has_missing and scheme.width == 8):
         return None
     grid, of_missing = with_missing(places.grid(scheme), absent, places) if missing else (places.grid(scheme), None)
-    order, width = RowOrder(n, Stream.ROW_ORDER.of(seed)), scheme.width
+    order, width = RowOrder(n, Stream.ROW_ORDER.of(seed)), scheme.format
     tiles = aligned_tiles(n, d, width)
     ends = places.low.astype(np.uint8), places.top.astype(np.uint8)
 

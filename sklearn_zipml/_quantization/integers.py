@@ -50,13 +50,16 @@ class IntegerCodes:
     """
 
     def __init__(self, grid, n_jobs):
-        self.stride, self.width, self.n_jobs = grid.scheme.stride, grid.scheme.width, n_jobs
+        self.stride, self.width, self.n_jobs = grid.scheme.stride, grid.scheme.format, n_jobs
         self.low, self.top = grid.offset, grid.used.astype(np.int64) - 1
         constant, whole = grid.used == 1, np.arange(grid.levels.shape[1])
         steps = np.where(constant, 1.0, grid.step * self.stride)
         on_levels = np.minimum(whole, self.top[:, None]) * self.stride
         self._are_integers = bool(
-            (steps == 1).all() and (self.low == np.rint(self.low)).all() and (grid.levels == on_levels).all()
+            (grid.spread is None or not grid.spread.any())
+            and (steps == 1).all()
+            and (self.low == np.rint(self.low)).all()
+            and (grid.levels == on_levels).all()
         )
 
     def takes(self, dtype):

@@ -11,6 +11,7 @@ from .._kernels import columns as column_kernels
 from .._kernels import tiles as kernels
 from .._kernels.threads import in_threads
 from .._scheme import MAX_STEPS
+from .._storage import dither
 from .._storage.blocks import block_dtype, block_rows, is_narrow, row_block, sequential_blocks
 from .._storage.finite import column_label, listed, refuse_non_finite
 from .._storage.grid import Grid
@@ -136,7 +137,7 @@ def place_levels(sample, low, high, dtype, scheme, column_names=None, n_jobs=Non
     dtype is that of the rows that will be encoded. Every value of integers that are no more than the levels is one.
     """
     dtype, whole = np.dtype(dtype), (low, high)
-    chosen, used, top, deviation, (low, high) = _placed(sample, low, high, dtype, scheme, n_jobs, absent)
+    chosen, used, top, deviation, (low, high), *spread = _placed(sample, low, high, dtype, scheme, n_jobs, absent)
     span, watched = high - low, (low > whole[0]) | (high < whole[1])
     constant = span == 0
     used[constant], top[constant] = 1, 0
@@ -152,14 +153,21 @@ def place_levels(sample, low, high, dtype, scheme, column_names=None, n_jobs=Non
     narrow = block_dtype(dtype) is np.float32 and np.all(constant | ((whole_span < 1e37) & (span > 1e-30)))
     block = np.float32 if narrow else np.float64
     grid = Grid(scheme, low, step, chosen, used, block, watched=watched if watched.any() else None)
+    if scheme.is_dithered:
+        grid = replace(grid, spread=spread[0], multiplier=dither.multipliers(len(low)))
     return grid if absent is None else with_means(grid, absent)
 
 
 def _placed(sample, low, high, dtype, scheme, n_jobs, absent):
-    """Levels, how many are in use, highest positions, deviations in steps, and the range that the levels reach to."""
-    whole = integers.fits(low, high, dtype, scheme)
+    """Levels, how many are in use, highest positions, deviations in steps, and the range that the levels reach to.
+
+    With known dither levels are as many as rungs, and what offsets are apart comes last.
+    """
+    whole, count = integers.fits(low, high, dtype, scheme), dither.RUNGS if scheme.is_dithered else scheme.n_levels
     if whole.all():
-        return *integers.levels(low, high, scheme), np.full(len(low), np.inf), (low, high)
+        chosen, *ends = integers.levels(low, high, scheme)
+        apart = (np.zeros(len(low), dtype=np.uint8),) if scheme.is_dithered else ()
+        return _padded(chosen, count), *ends, np.full(len(low), np.inf), (low, high), *apart
     place = _uniform if scheme.has_uniform_levels else _optimal
     if absent is None or not absent.count.any():
         found = place(sample, low, high, scheme.n_levels, scheme, n_jobs)
@@ -169,15 +177,25 @@ def _placed(sample, low, high, dtype, scheme, n_jobs, absent):
         # where the mean takes a level there is one less, and it may be anywhere in the range
         some = np.flatnonzero(absent.count)
         is_every = scheme.width == 8 and not scheme.stores_levels
-        count, plain = scheme.n_levels - (not is_every), replace(scheme, outliers="none")
-        fewer = place(sample[some], low[some], high[some], count, plain, n_jobs)
-        for all_columns, own in zip(found, fewer, strict=True):
-            missing = all_columns.shape[1:] != own.shape[1:]
-            all_columns[some] = np.pad(own, ((0, 0), (0, 1)), mode="edge") if missing else own
-    chosen, used, top, deviation, reach = found
-    chosen[whole], used[whole], top[whole] = integers.levels(low[whole], high[whole], scheme)
-    deviation[whole] = np.inf
-    return chosen, used, top, deviation, (np.where(whole, low, reach[:, 0]), np.where(whole, high, reach[:, 1]))
+        n_levels, plain = scheme.n_levels - (not is_every), replace(scheme.undithered, outliers="none")
+        fewer = place(sample[some], low[some], high[some], n_levels, plain, n_jobs)
+        found[0][some] = _padded(fewer[0], count)
+        for all_columns, own in zip(found[1:5], fewer[1:5], strict=True):
+            all_columns[some] = own
+        if scheme.is_dithered:
+            found[-1][some] = 0
+    chosen, used, top, deviation, reach, *apart = found
+    levels, used[whole], top[whole] = integers.levels(low[whole], high[whole], scheme)
+    chosen[whole], deviation[whole] = _padded(levels, count), np.inf
+    if apart:
+        apart[0][whole] = 0
+    reach = np.where(whole, low, reach[:, 0]), np.where(whole, high, reach[:, 1])
+    return chosen, used, top, deviation, reach, *apart
+
+
+def _padded(levels, count):
+    """Levels (columns, up to count) whose last ones repeat."""
+    return np.pad(levels, ((0, 0), (0, count - levels.shape[1])), mode="edge")
 
 
 def constant_step(value):
@@ -203,14 +221,14 @@ def _uniform(sample, low, high, count, scheme, n_jobs):
 
 def _optimal(sample, low, high, count, scheme, n_jobs):
     """Variance-optimal levels of the columns' histograms over a sample of rows."""
-    return _optimal_levels(sample, low, high, count, scheme, n_jobs, scheme.keeps_outliers)
+    return _optimal_levels(sample, low, high, count, scheme, n_jobs, scheme.keeps_outliers, scheme.is_dithered)
 
 
-def _optimal_levels(sample, low, high, count, scheme, n_jobs, with_outliers=False):
+def _optimal_levels(sample, low, high, count, scheme, n_jobs, with_outliers=False, dithered=False):
     def place(first, last):
         columns = slice(first, last)
-        steps = scheme.max_steps, scheme.stride
-        return column_kernels.column_levels(sample[columns], low[columns], high[columns], count, *steps, with_outliers)
+        kind = scheme.max_steps, scheme.stride, with_outliers, dithered
+        return column_kernels.column_levels(sample[columns], low[columns], high[columns], count, *kind)
 
     parts = in_threads(place, len(low), THREAD_COLUMNS, n_jobs)
     return tuple(np.concatenate(arrays) for arrays in zip(*parts, strict=True))

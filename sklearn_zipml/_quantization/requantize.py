@@ -20,6 +20,7 @@ from .._storage.tiles import aligned_tiles
 from .._underflow import underflow_is_zero
 from .encoder import assemble
 from .levels import THREAD_COLUMNS
+from .undithered import as_bytes
 
 SAMPLE_ROWS = 8192  # whose codes place the levels
 
@@ -34,7 +35,10 @@ def requantizer(packed, sample_bits, n_jobs=None, outliers="auto"):
     check_bits(packed, sample_bits)
     if sample_bits == packed.sample_bits:
         return lambda seed: packed
-    return Requantizing(packed, replace(packed.scheme, sample_bits=sample_bits, outliers=outliers), n_jobs)
+    scheme = replace(packed.scheme, sample_bits=sample_bits, outliers=outliers).undithered
+    if packed.scheme.is_dithered:
+        packed = as_bytes(packed)
+    return Requantizing(packed, scheme, n_jobs)
 
 
 class Requantizing:

@@ -139,7 +139,7 @@ class Packer:
         self.n_columns, scheme = len(grid.used), grid.scheme
         self.encoder = RowEncoder(grid, seed, n_jobs)
         self.carried = CarriedNoise(grid) if scheme.is_compensated else None
-        self.store = RowStore(self.n_columns, scheme.width, capacity)
+        self.store = RowStore(self.n_columns, scheme.format, capacity)
         self.targets, self.weights, self.by_place = [], [], True
         # of a known number of rows each goes to its slot at once
         self.order = None if unseen else RowOrder(capacity, Stream.ROW_ORDER.of(seed))

@@ -108,11 +108,11 @@ def pack_part(X, y, weights, grid, seed, place, *, unseen=False):
     """
     (n, d), scheme = X.shape, grid.scheme
     order = RowOrder(n, Stream.ROW_ORDER.of(seed))
-    codes = aligned_tiles(n, d, scheme.width)
+    codes = aligned_tiles(n, d, scheme.format)
     grid = grid.watching_all() if unseen else grid
     encoder = RowEncoder(grid, seed, 1)
     encoder.encode(X, codes, lambda numbers: order.slots(numbers - place.first), n, place.first)
-    turn_rows(codes, d, scheme.width, 1)
+    turn_rows(codes, d, scheme.format, 1)
     low = high = None
     if unseen:
         low, high = block_ranges(X, n_jobs=1, first_row=place.first)[0]
@@ -127,7 +127,7 @@ def pack_part(X, y, weights, grid, seed, place, *, unseen=False):
 def statistics(report, grid):
     """Statistics of the rows of a report, parts of PackedRows: for those of all parts, those of packing all at once."""
     counts = np.unique(report.sample[1], return_counts=True)[1]
-    return from_moments(report, report.n_rows, duplicates.of_counts(counts), grid.decode_table)
+    return from_moments(report, report.n_rows, duplicates.of_counts(counts), grid.code_levels)
 
 
 def with_statistics(shard, common, dtype, feature_names=None):

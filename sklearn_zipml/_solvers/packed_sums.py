@@ -8,6 +8,8 @@ import numpy as np
 from .._kernels import matmul, passes
 from .._kernels import tiles as kernels
 from .._kernels.threads import THREAD_TILES, in_threads
+from .._storage import dither
+from .._storage.grid import padded_table
 from .._storage.statistics import code_noise
 from .exact_sums import ExactSums, digits
 from .gram import MOST_SQUARES, MOST_TOTAL, holds_outliers, position_sums
@@ -211,9 +213,11 @@ def _weighted_sums(packed, weights, threads):
 
 def _noise_tiles(packed):
     """The codes with a table that says how large their errors are."""
-    table = np.zeros(packed.table.shape)
-    noise = code_noise(packed)
+    noise, scheme = code_noise(packed), packed.scheme
     largest = noise.max(axis=1, keepdims=True, initial=0)
-    table[: len(noise)] = np.divide(NOISE_STEPS * noise, largest, out=np.zeros(noise.shape), where=largest > 0)
-    codes = np.rint(table).astype(np.uint8).reshape(-1)
-    return kernels.Tiles(packed.codes, codes, len(packed), packed.shape[1], packed.scheme.width)
+    table = np.divide(NOISE_STEPS * noise, largest, out=np.zeros(noise.shape), where=largest > 0)
+    table = np.rint(table).astype(np.uint8)
+    if scheme.is_dithered:
+        table = dither.table_by_code(table)
+    codes = padded_table(table, scheme).reshape(-1)
+    return kernels.Tiles(packed.codes, codes, len(packed), packed.shape[1], scheme.format)

@@ -13,6 +13,7 @@ from scipy.sparse.linalg import LinearOperator, eigsh
 
 from .._kernels import passes
 from .._kernels import tiles as kernels
+from .._kernels.dither import as_bytes
 from .._kernels.matmul import MOST_WEIGHT
 from .._kernels.outliers import bases
 from .._kernels.threads import THREAD_TILES, in_threads, run_team
@@ -206,8 +207,9 @@ class Problem:
     # Constants of the step sizes
 
     def largest_norm(self):
-        """Largest weighted squared norm of a scaled row; with fewer than 8 bits, squares are rounded to 1/255."""
-        norms = self._norms_by_table() if self.tiles.width < 8 else self._norms
+        """Largest weighted squared norm of a scaled row; with fewer than 8 bits, squares may be rounded to 1/255."""
+        by_table = self.tiles.width < 8 and not self.matrix.scheme.is_dithered
+        norms = self._norms_by_table() if by_table else self._norms
         more = self._norms_of_outliers()
 
         def largest(first, last):
@@ -228,6 +230,9 @@ class Problem:
         return float(self.diagonal.sum())
 
     def _norms(self, first, last):
+        if self.tiles.format == kernels.DITHERED:
+            tiles = as_bytes(self.tiles, first, last)
+            return passes.row_norms(tiles, self.padded(self.centre), self.padded(self.unit), 0, tiles.n_tiles)
         return passes.row_norms(self.tiles, self.padded(self.centre), self.padded(self.unit), first, last)
 
     def _norms_of_outliers(self):

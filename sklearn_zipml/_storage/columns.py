@@ -5,14 +5,17 @@ from dataclasses import replace
 import numpy as np
 
 from .._kernels import tiles as kernels
+from .._kernels.dither import take_seeds
 from .._kernels.threads import THREAD_TILES, in_threads
 from .constant import frozen
+from .grid import padded_table
 from .outliers import side_by_side
 from .samples import Samples
 from .take import scattered
 from .targets import BY_ROW
 from .tiles import aligned_tiles
 
+SEED_BYTES = 2 * kernels.LINE  # of a tile with known dither, its last ones
 BY_COLUMN = ("grid_levels", "used", "offset", "step", "noise")
 
 
@@ -91,7 +94,7 @@ def _in_order(part, order):
     if part.order.parts == order.parts and _same_list(part.order.listed, order.listed):
         return part.samples
     codes, outliers = scattered(part.tiles, part.order.slots(order.rows(n_jobs=None), None))
-    return Samples(codes, part.table, part.shape, part.scheme.width, outliers)
+    return Samples(codes, part.table, part.shape, part.scheme.format, outliers)
 
 
 def _same_list(one, other):
@@ -112,18 +115,18 @@ def _common(parts, name):
 
 def _with_columns(packed, sources, **changes):
     """PackedRows like `packed` whose columns are those of sources: (PackedRows, their Samples, columns) each."""
-    d, width = sum(len(columns) for _, _, columns in sources), packed.scheme.width
+    d, width = sum(len(columns) for _, _, columns in sources), packed.scheme.format
     shape = (len(packed), d)
     codes = aligned_tiles(*shape, width)
     at, apart = 0, []
     for _, samples, columns in sources:
         columns = np.ascontiguousarray(columns, dtype=np.int64)
         _copy_columns(samples, columns, at, codes)
+        if packed.scheme.is_dithered:
+            _copy_seeds(samples, codes, is_first=at == 0)
         apart.append((samples.outliers, columns, at))
         at += len(columns)
-    table = np.zeros((kernels.padded_columns(d), packed.scheme.table_codes), dtype=np.uint8)
-    table[:d] = np.concatenate([part.table[columns] for part, _, columns in sources])
-    table = frozen(table)
+    table = frozen(padded_table(np.concatenate([part.table[columns] for part, _, columns in sources]), packed.scheme))
     joined = {
         name: frozen(np.concatenate([getattr(part, name)[columns] for part, _, columns in sources]))
         for name in BY_COLUMN
@@ -146,6 +149,25 @@ def _joined_counts(sources):
     """Values that were missing, if that is known of all."""
     counts = [None if part.missing_count is None else part.missing_count[columns] for part, _, columns in sources]
     return None if any(count is None for count in counts) else frozen(np.concatenate(counts))
+
+
+def _copy_seeds(samples, codes, is_first):
+    """Write the rows' seeds of Samples to tiles, or see that they are the same."""
+
+    def copy(first, last):
+        start = first
+        for tiles, begin, end in samples.pieces(first, last, THREAD_TILES):
+            own = np.zeros((end - begin, codes.shape[1]), dtype=np.uint8)
+            to = codes[start : start + end - begin] if is_first else own
+            take_seeds(tiles, to, begin, end)
+            if not is_first and (own != codes[start : start + end - begin])[:, -SEED_BYTES:].any():
+                raise ValueError(
+                    "Columns of rows that were packed apart with sampling='dithered' cannot share a matrix, for their "
+                    "rows have other dither: pack them together, or with sampling='compensated'."
+                )
+            start += end - begin
+
+    in_threads(copy, len(codes), THREAD_TILES, None)
 
 
 def _copy_columns(samples, columns, at, codes):

@@ -15,10 +15,10 @@ from .paths import temporary_name, writable
 from .targets import BY_ROW
 
 MAGIC = b"\x93ZIPML\r\n"
-VERSION = 6
+VERSION = 7
 # what older readers know: files of at most two draws of a value, those without a list of rows, those that miss nothing,
-# those without outliers, those without weights
-TWO_DRAWS, NO_LIST, NO_MISSING, NO_OUTLIERS, NO_WEIGHTS = 1, 2, 3, 4, 5
+# those without outliers, those without weights, those without known dither
+TWO_DRAWS, NO_LIST, NO_MISSING, NO_OUTLIERS, NO_WEIGHTS, NO_DITHER = 1, 2, 3, 4, 5, 6
 # magic, version, CRC of the metadata, bytes of the file, offset and bytes of the metadata, reserved, CRC of the header
 HEADER = struct.Struct("<8sIIQQQ20xI")
 ALIGNMENT = 64
@@ -84,6 +84,8 @@ def _write_all(file, parts, code_pieces):
     if parts["outlier_starts"] is not None:
         version = NO_WEIGHTS
     if parts["sample_weight"] is not None:
+        version = NO_DITHER
+    if parts["sampling"] == "dithered":
         version = VERSION
     metadata = {
         "shape": list(parts["shape"]),

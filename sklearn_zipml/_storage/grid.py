@@ -9,7 +9,9 @@ import numpy as np
 
 from .._kernels import encoder as encoder_kernels
 from .._kernels import tiles as kernels
+from .._kernels.code_tables import code_positions
 from .._scheme import Scheme
+from . import dither
 
 
 @dataclass(frozen=True)
@@ -20,11 +22,14 @@ class Grid:
     ----------
     scheme : Scheme that they were placed for
     offset, step : float64 (columns,), in units of X
-    levels : uint8 (columns, n_levels), grid positions; unused ones repeat the last
+    levels : uint8 (columns, n_levels), grid positions; unused ones repeat the last. With known dither rungs, which are
+        means of what codes stand for, 13 of a column that has it
     used : uint16 (columns,), number of levels in use; 1 for a constant column
     dtype : block type whose arithmetic is safe for this range
     missing : float64 (columns,), what missing values are replaced by, or None where there must be none
     watched : bool (columns,), whose values beyond the levels are kept apart; or None for no column
+    spread : uint8 (columns,), steps that the offsets of dithers are apart, 0 without; or None where none are known
+    multiplier : uint16 (columns,), what dithers are made with; or None
     """
 
     scheme: Scheme
@@ -35,6 +40,8 @@ class Grid:
     dtype: type
     missing: np.ndarray | None = None
     watched: np.ndarray | None = None
+    spread: np.ndarray | None = None
+    multiplier: np.ndarray | None = None
 
     def watching_all(self):
         """The same for rows that it was found without: values beyond the levels of any column are kept apart."""
@@ -53,16 +60,48 @@ class Grid:
 
     @property
     def values(self):
-        """The levels of every column in units of X, a list of float64 arrays."""
+        """The levels of every column in units of X, a list of float64 arrays: with known dither those of all rows."""
+        if self.scheme.is_dithered:
+            own = dither.positions_of(self.decode_table[: len(self.levels)])
+            columns = zip(self.decoded_offset, self.step, own, strict=True)
+            return [offset + step * np.unique(positions) for offset, step, positions in columns]
         columns = zip(self.offset, self.step, self.levels, self.used, strict=True)
         return [offset + step * levels[:used] for offset, step, levels, used in columns]
+
+    @property
+    def dither(self):
+        """What the encoder has to know of known dither, or None."""
+        if not self.scheme.is_dithered:
+            return None
+        return self.spread, self.multiplier, dither.positions_of(self.decode_table[: len(self.levels)])
+
+    @property
+    def decoded_offset(self):
+        """What position 0 of a code stands for: with known dither it is below the first rung."""
+        return self.offset if self.spread is None else self.offset - self.spread * 1.5 * self.step
+
+    @property
+    def codes_used(self):
+        """Number of codes in use."""
+        if self.spread is None:
+            return self.used
+        return np.where(self.spread > 0, dither.N_CODES, self.used).astype(np.uint16)
+
+    @property
+    def code_levels(self):
+        """Grid position of every code, or about what it is in the mean, uint8 (columns, codes)."""
+        table = self.decode_table[: len(self.levels)]
+        return dither.mean_positions(table) if self.scheme.is_dithered else table
 
     @property
     def decode_table(self):
         """Grid position of every code, uint8 (padded columns, codes); codes of a byte are positions themselves."""
         d = len(self.levels)
+        if self.scheme.is_dithered:
+            own = dither.table_of(self.levels, self.spread, self.multiplier)
+            return padded_table(own, self.scheme)
         table = np.zeros((kernels.padded_columns(d), self.scheme.table_codes), dtype=np.uint8)
-        table[:d] = encoder_kernels.code_positions(self.levels, self.scheme.n_draws, table.shape[1])
+        table[:d] = code_positions(self.levels, self.scheme.n_draws, table.shape[1])
         return table
 
     @property
@@ -71,10 +110,21 @@ class Grid:
         return self.levels if self.scheme.stores_levels else self.levels[:, :0]
 
 
+def padded_table(table, scheme):
+    """A decode table (columns, codes) with what fills it up."""
+    padded = np.zeros((kernels.tile_columns(len(table), scheme.format), scheme.table_codes), dtype=np.uint8)
+    padded[: len(table)] = table
+    if scheme.is_dithered:
+        padded[len(table) :, -2] = 1  # a multiplier is odd
+    return padded
+
+
 def column_levels(packed):
     """Grid positions of the levels of every column of PackedRows, a list of uint8 arrays."""
     scheme = packed.scheme
     stride = scheme.stride
+    if scheme.is_dithered:
+        return [np.unique(row) for row in dither.positions_of(packed.table[: packed.shape[1]])]
     if scheme.width < 8:
         return [row[: stride * used : stride] for row, used in zip(packed.table, packed.used, strict=False)]
     if not scheme.stores_levels:  # every grid position is a level
@@ -85,6 +135,13 @@ def column_levels(packed):
 def grid_of(packed):
     """The levels of PackedRows as a Grid."""
     scheme = packed.scheme
+    if scheme.is_dithered:
+        table = packed.table[: packed.shape[1]]
+        _, spread, multiplier = dither.parts_of_table(table)
+        used = np.where(spread > 0, dither.RUNGS, packed.used).astype(np.uint16)
+        offset = packed.offset + spread * 1.5 * packed.step
+        rungs = dither.rungs_of(table)
+        return Grid(scheme, offset, packed.step, rungs, used, np.float64, spread=spread, multiplier=multiplier)
     levels = np.zeros((packed.shape[1], scheme.n_levels), dtype=np.uint8)
     for row, own in zip(levels, column_levels(packed), strict=True):
         row[: len(own)] = own

@@ -6,7 +6,9 @@ from functools import cached_property
 import numpy as np
 
 from .._kernels.mapped import require_whole
+from .._kernels.outliers import bases
 from .._scheme import Scheme
+from . import dither
 from .constant import frozen
 from .mapped_file import MappedFile, nameless
 from .outliers import of_parts, parts_of
@@ -45,7 +47,7 @@ class PackedRows:
     scheme : Scheme
     order : RowOrder, which row stands in which slot
     samples : Samples, the codes
-    table : uint8 (padded columns, codes), grid position of every code; no codes of a byte
+    table : uint8 (padded columns, codes), grid position of every code; no codes of a byte; or see `dither`
     grid_levels : uint8 (columns, levels), where neither table nor bits tell the levels; else no levels
     used : uint16 (columns,), number of levels in use
     offset, step : float64 (columns,); grid position g stands for offset + step * g, in units of X
@@ -89,7 +91,7 @@ class PackedRows:
             dtype=np.dtype(parts["dtype"]),
             scheme=scheme,
             order=RowOrder(shape[0], parts["row_seed"], None if row_list is None else frozen(row_list)),
-            samples=Samples(parts["codes"], table, shape, scheme.width, of_parts(parts, shape[1])),
+            samples=Samples(parts["codes"], table, shape, scheme.format, of_parts(parts, shape[1])),
             table=table,
             **{name: frozen(parts[name]) for name in ("grid_levels", "used", "offset", "step", "noise")},
             collision_probability=frozen(parts["coincidence"]),
@@ -124,7 +126,7 @@ class PackedRows:
 
     def without_file(self):
         """The same memory, in which nobody finds a file."""
-        samples = Samples(nameless(self.codes), self.table, self.shape, self.scheme.width, self.tiles.outliers)
+        samples = Samples(nameless(self.codes), self.table, self.shape, self.scheme.format, self.tiles.outliers)
         along = {name: nameless(getattr(self, name)) for name in BY_ROW if getattr(self, name) is not None}
         return replace(self, samples=samples, **along, file=None)
 
@@ -162,14 +164,23 @@ class PackedRows:
         outliers = self.samples.outliers
         if outliers is not None:
             _, columns, differences = outliers.decoded()
-            values = outliers.edges(self.top) + differences
+            values = self.outlier_bases + differences
             np.minimum.at(low, columns, values)
             np.maximum.at(high, columns, values)
         return low, high
 
     @property
+    def outlier_bases(self):
+        """Grid positions that the codes of outliers stand for, int64."""
+        if self.scheme.is_dithered:
+            return bases(self.tiles).astype(np.int64)
+        return self.samples.outliers.edges(self.top)
+
+    @property
     def top(self):
         """Highest grid position of the levels of each column; the lowest is 0."""
+        if self.scheme.is_dithered:
+            return dither.positions_of(self.table[: self.shape[1]]).max(axis=1, initial=0)
         if self.scheme.width < 8:
             return self.table[: self.shape[1]].max(axis=1, initial=0)
         if self.scheme.stores_levels:

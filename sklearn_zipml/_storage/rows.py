@@ -28,7 +28,7 @@ def join_rows(parts):
     -------
     PackedRows
     """
-    first, width = parts[0], parts[0].scheme.width
+    first, width = parts[0], parts[0].scheme.format
     for k, part in enumerate(parts[1:], 1):
         require_same_scheme(first, part, k)
         _require_same_levels(first, part, k)

@@ -24,7 +24,7 @@ class Selection:
 
     def copy(self, n_jobs=None):
         """The rows as tiles, uint8 (n_tiles, bytes of a tile)."""
-        tiles = aligned_tiles(len(self.slots), self.source.n_columns, self.source.width)
+        tiles = aligned_tiles(len(self.slots), self.source.n_columns, self.source.format)
 
         def fill(first, last):
             kernels.take_rows(self.source, self.slots, tiles, first, last)
@@ -55,7 +55,7 @@ class Samples:
     codes : uint8 array (tiles, bytes of a tile), or Selection
     table : uint8 array, decode table [column][code], empty for codes of a byte
     shape : tuple (rows, columns)
-    width : int, bits of a code
+    width : int, bits of a code, or kernels.DITHERED
     outliers : Outliers or None; those of a Selection are its own
 
     Attributes

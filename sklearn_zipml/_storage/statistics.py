@@ -8,6 +8,7 @@ import numpy as np
 
 from .._kernels import passes
 from .._kernels import tiles as kernels
+from .._kernels.dither import as_bytes
 from .._kernels.outliers import bases
 from .._kernels.threads import THREAD_TILES, in_threads
 from .._underflow import underflow_is_zero
@@ -19,7 +20,7 @@ COLUMNS_AT_ONCE = 1 << 12  # of 8 bits: what is kept of one by code takes 2 KB
 def from_moments(moments, n_rows, collision_probability, table):
     """Statistics out of what the encoder gathered over n_rows rows, parts of PackedRows.
 
-    table is the decode table, uint8 (padded columns, codes).
+    table is uint8 (columns, codes), what the codes stand for, or about so.
     """
     n = max(1, n_rows)
     mean = (moments.sum.astype(np.float64) + moments.beyond) / n
@@ -35,7 +36,7 @@ def from_moments(moments, n_rows, collision_probability, table):
 
 def without_errors(grid):
     """The same of rows that stand on their levels; their mean and deviation are counted when they are asked for."""
-    d, codes = len(grid.used), grid.scheme.table_codes if grid.scheme.is_compensated else 0
+    d, codes = len(grid.used), grid.scheme.noise_codes if grid.scheme.is_compensated else 0
     return {
         "variance": np.zeros(d, dtype=np.float32),
         "noise": np.zeros((d, codes), dtype=np.float16),
@@ -46,12 +47,12 @@ def without_errors(grid):
 def counted(moments, grid, codes, n_rows):
     """Moments that know the errors of all rows, and positions of some: with those of all rows, which are in tiles."""
     d, scheme = len(grid.used), grid.scheme
-    tiles = kernels.Tiles(codes, grid.decode_table.reshape(-1), n_rows, d, scheme.width)
+    tiles = kernels.Tiles(codes, grid.decode_table.reshape(-1), n_rows, d, scheme.format)
     if scheme.width == 8:
         moments.sum[:], moments.square[:] = sum(in_threads(tiles.sums, tiles.n_tiles, THREAD_TILES, None))
         return moments
     hits = sum(in_threads(tiles.counts, tiles.n_tiles, THREAD_TILES, None)).astype(np.uint64)
-    positions = grid.decode_table[:d].astype(np.uint64)
+    positions = grid.code_levels.astype(np.uint64)  # no column has dither where some are packed as integers
     moments.sum[:], moments.square[:] = (hits * positions).sum(axis=1), (hits * positions**2).sum(axis=1)
     if moments.hits.size:
         moments.tallied[:] += hits - moments.hits  # the others, which have no error
@@ -116,14 +117,32 @@ def weighted(packed, weights=None):
     else:
         counts = passes.code_weights(packed.tiles, weights)
     total = max(counts[0].sum(), np.finfo(float).tiny) if len(counts) else 1.0
-    positions = packed.table[: packed.shape[1]].astype(np.float64)
     share = counts / total
-    mean = (share * positions).sum(axis=1)
-    square = (share * (positions - mean[:, None]) ** 2).sum(axis=1)
+    if packed.scheme.is_dithered:
+        mean, square = _dithered(packed, weights, total)
+    else:
+        positions = packed.table[: packed.shape[1]].astype(np.float64)
+        mean = (share * positions).sum(axis=1)
+        square = (share * (positions - mean[:, None]) ** 2).sum(axis=1)
     mean, deviation = _with_outliers(packed, mean, square, weights, total)
     if not packed.noise.shape[1]:
         return mean, deviation, packed.rounding_variance.astype(np.float64)
     return mean, deviation, (share * code_noise(packed)).sum(axis=1)
+
+
+def _dithered(packed, weights, total):
+    """Mean position and mean square about it of codes with known dither, which have several positions."""
+
+    def sums(first, last):
+        tiles = as_bytes(packed.tiles, first, last)
+        if weights is None:
+            return tiles.sums(0, tiles.n_tiles).astype(np.float64)
+        of_rows = np.ascontiguousarray(weights[first * kernels.TILE_ROWS :][: tiles.n_rows], dtype=np.float64)
+        found = passes.code_weights(tiles, of_rows)
+        return np.stack([found @ np.arange(256.0), found @ np.arange(256.0) ** 2])
+
+    mean, square = sum(in_threads(sums, packed.tiles.n_tiles, THREAD_TILES, None)) / total
+    return mean, np.maximum(0, square - mean**2)
 
 
 def _weighted_bytes(packed, weights):

@@ -46,7 +46,7 @@ def take(packed, rows):
         packed,
         shape=shape,
         order=order,
-        samples=Samples(codes, packed.table, shape, packed.scheme.width, outliers),
+        samples=Samples(codes, packed.table, shape, packed.scheme.format, outliers),
         collision_probability=collisions,
         known=known,
         **{name: None if array is None else frozen(array[rows]).view() for name, array in along.items()},
@@ -57,7 +57,7 @@ def take(packed, rows):
 
 def _codes_of(packed, rows):
     """A Selection, or tiles and their outliers; the RowOrder in either."""
-    (n, d), order, width = packed.shape, packed.order, packed.scheme.width
+    (n, d), order, width = packed.shape, packed.order, packed.scheme.format
     seed = order_kernels.mix(order.seed, len(rows))
     shuffled = RowOrder(len(rows), seed)
     if d == 0 or len(rows) == 0:
@@ -85,11 +85,11 @@ def _listed(taken, slots):
 
 def scattered(source, slots):
     """Tiles whose slots get the rows of the given slots of the source, and their outliers or None."""
-    tiles = aligned_tiles(len(slots), source.n_columns, source.width)
+    tiles = aligned_tiles(len(slots), source.n_columns, source.format)
 
     def gather(first, last):
         kernels.gather_rows(source, slots, tiles, first, last)
 
     in_threads(gather, source.n_tiles, THREAD_TILES, None)
-    turn_rows(tiles, source.n_columns, source.width, None)
+    turn_rows(tiles, source.n_columns, source.format, None)
     return tiles, None if source.outliers is None else source.outliers.taken(slots)

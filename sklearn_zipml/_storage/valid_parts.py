@@ -9,6 +9,7 @@ import numpy as np
 from .._kernels import tiles as kernels
 from .._parameters import is_integer
 from .._scheme import PLACEMENTS, SAMPLINGS, Scheme, draws_of
+from . import dither
 from .outliers import ARRAYS as OUTLIER_ARRAYS
 from .outliers import MOST_DIFFERENCE, n_blocks, of_parts
 
@@ -86,11 +87,11 @@ def checked_kind(parts):
 def array_kinds(kind):
     """The dtype and shape of every array that a container of a checked kind has."""
     n, d = kind["shape"]
-    scheme, padded = scheme_of(kind), kernels.padded_columns(d)
-    codes = scheme.table_codes
+    scheme = scheme_of(kind)
+    padded = kernels.tile_columns(d, scheme.format)
     return {
         "codes": ("u1", (-(-n // kernels.TILE_ROWS), padded * kernels.TILE_ROWS * scheme.width // 8)),
-        "table": ("u1", (padded, codes)),
+        "table": ("u1", (padded, scheme.table_codes)),
         "grid_levels": ("u1", (d, scheme.n_levels if scheme.stores_levels else 0)),
         "used": ("u2", (d,)),
         "offset": ("f8", (d,)),
@@ -98,7 +99,7 @@ def array_kinds(kind):
         "mean": ("f4", (d,)),
         "deviation": ("f4", (d,)),
         "variance": ("f4", (d,)),
-        "noise": ("f2", (d, codes if scheme.is_compensated else 0)),
+        "noise": ("f2", (d, scheme.noise_codes if scheme.is_compensated else 0)),
         "coincidence": ("f8", (1,)),
     }
 
@@ -257,6 +258,10 @@ def _check_values(kind, arrays, has_outliers):
     used = arrays["used"].astype(np.int64)
     if not ((used >= 1) & (used <= scheme_of(kind).n_levels) & ((used - 1) * stride <= 255)).all():
         raise InvalidParts("the used levels of its columns are numbers that no packing makes")
+    if scheme_of(kind).is_dithered:
+        if not dither.is_table(arrays["table"]):
+            raise InvalidParts("its table is none of codes with known dither")
+        return
     levels = arrays["grid_levels"] if arrays["grid_levels"].shape[1] else arrays["table"][:d]
     if levels.shape[1] and (np.diff(levels.astype(np.int16), axis=1) < 0).any():
         raise InvalidParts("the levels of its columns, grid_levels or table, do not ascend")

@@ -2,6 +2,7 @@
 
 #include <string.h>
 
+#include "format/compiler.h"
 #include "rule.h"
 
 enum { LASTING_BITS = 8 };
@@ -15,6 +16,20 @@ int zml_grids_last(const zml_epoch *e) {
   return pays && e->rule->sweep && e->model_bits == LASTING_BITS;
 }
 
+void zml_widen_block(const zml_epoch *e, const zml_rows *rows, size_t column, size_t count, const uint8_t *ahead) {
+  enum { AT_ONCE = 2 * ZML_COLUMN_PAD };
+  const size_t lines = (size_t)(rows->last - rows->first) * AT_ONCE / ZML_COLUMN_PAD;
+  uint32_t seeds[ZML_TILE_ROWS];
+  zml_row_seeds(zml_seeds_of(zml_tile_of(e, rows->tile, 0), e->columns, e->width), rows->first, rows->last, seeds);
+  for (size_t first = column; first < column + count; first += AT_ONCE) {
+    const size_t left = column + count - first;
+    for (size_t k = 0; ahead && k < lines; k++, ahead += ZML_LINE)
+      ZML_PREFETCH(ahead);
+    e->kernels->widen(zml_tile_of(e, rows->tile, first), zml_table_of(e, first), left < AT_ONCE ? left : AT_ONCE,
+                      rows->first, rows->last, seeds, zml_bytes_of(e, rows, first));
+  }
+}
+
 void zml_block_gradient(const zml_member *m, zml_changes *c, size_t column, size_t count, const uint8_t *ahead,
                         int32_t sums[2][ZML_BLOCK], float *floats) {
   const zml_epoch *e = m->epoch;
@@ -23,7 +38,7 @@ void zml_block_gradient(const zml_member *m, zml_changes *c, size_t column, size
   c->batch.centre = e->centre + column;
   if (zml_is_packed(e)) {
     c->batch.sums = &sums[0][0];
-    e->kernels->gradient[e->width](&x, c->digits[0], c->batch.n_digits, &sums[0][0], ZML_BLOCK);
+    e->kernels->gradient[zml_given_width(e)](&x, c->digits[0], c->batch.n_digits, &sums[0][0], ZML_BLOCK);
     if (e->outliers.starts) {
       const zml_batch_outliers outliers = zml_batch_outliers_of(e, rows, column, count);
       zml_add_outlier_sums(&outliers, c->digits[0], c->batch.n_digits, &sums[0][0], ZML_BLOCK);
@@ -72,15 +87,16 @@ void zml_block_products(const zml_member *m, const zml_rows *rows, size_t target
                                  zml_key_of(e, m->batches, target, 0)};
   if (!zml_is_packed(e)) {
     float_products(e, rows, model, column, count, rounding.key, products);
-  } else if (kernels->multiply[e->width] && is_one_digit(e->model_bits) && !zml_has_outliers(e, rows, column, count)) {
-    kernels->multiply[e->width](&x, model, &rounding, centre, products);
+  } else if (kernels->multiply[zml_given_width(e)] && is_one_digit(e->model_bits) &&
+             !zml_has_outliers(e, rows, column, count)) {
+    kernels->multiply[zml_given_width(e)](&x, model, &rounding, centre, products);
   } else {
     int8_t digits[2][ZML_BLOCK];
     int32_t dots[2][ZML_TILE_ROWS];
     double shift;
     const zml_digits rounded = {digits[0], ZML_BLOCK, zml_grid_digits(e->model_bits)};
     const float scale = kernels->quantize(model, count, &rounding, &rounded, centre, &shift);
-    kernels->dot[e->width](&x, &rounded, &dots[0][0]);
+    kernels->dot[zml_given_width(e)](&x, &rounded, &dots[0][0]);
     kernels->add_products(&dots[0][0], rounded.n_digits, rows->first, rows->last, scale, shift, products);
     if (e->outliers.starts) {
       const zml_batch_outliers outliers = zml_batch_outliers_of(e, rows, column, count);

@@ -59,6 +59,7 @@ static int next_rows(zml_member *m, zml_rows *rows) {
     rows->first = first;
     rows->last = first + planes < 4 ? first + planes : 4;
     rows->count = here < (size_t)e->batch_size ? (int)here : e->batch_size;
+    rows->buffer = m->batches % zml_buffers(e);
     rows->opens_fold = m->piece == 0 && m->position % ZML_FOLD_AFTER == 0;
     m->piece++;
     return 1;
@@ -133,6 +134,8 @@ static void take_block(zml_member *m, const zml_rows *next, int part, size_t col
     if (next && e->rule->sweep && e->rule->sweep(m, next, k, column, count, ahead, products))
       continue;
     const float largest = move_block(m, k, column, count, ahead, next != NULL);
+    if (next && k == 0 && zml_is_widened(e))
+      zml_widen_block(e, next, column, count, ahead);
     if (next)
       zml_block_products(m, next, k, column, count, largest, ahead, products);
   }

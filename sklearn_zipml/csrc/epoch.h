@@ -35,6 +35,8 @@ typedef struct {
   const uint8_t *tiles, *table; /* table is NULL for widths 8 and 32 */
   zml_outliers outliers;
   int width;
+  uint8_t
+      *bytes; /* positions of the last two batches, or of one with one target: of codes with known dither, else NULL */
   size_t columns, n_rows; /* columns are padded */
   const int64_t *order;   /* of the tiles */
   size_t n_order;
@@ -63,6 +65,7 @@ typedef struct {
 /* Rows of one batch. */
 typedef struct {
   size_t position, tile, slot; /* position in the order */
+  size_t buffer;               /* of zml_epoch.bytes */
   int first, last, count;      /* planes, and rows from the first plane on */
   int opens_fold;
 } zml_rows;

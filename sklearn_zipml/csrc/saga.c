@@ -56,7 +56,7 @@ static float step(const zml_member *m, zml_changes *c, size_t target, size_t col
   const zml_epoch *e = m->epoch;
   const size_t j = target * e->columns + column;
   const zml_step rule = zml_step_of(e, column, count);
-  zml_move *move = zml_is_packed(e) && c->batch.n_digits == 1 ? e->kernels->move[e->width] : NULL;
+  zml_move *move = zml_is_packed(e) && c->batch.n_digits == 1 ? e->kernels->move[zml_given_width(e)] : NULL;
   float largest;
   if (move && zml_has_outliers(e, &m->rows, column, count))
     move = NULL;

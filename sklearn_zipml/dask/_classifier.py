@@ -35,7 +35,7 @@ class DaskZipMLLSSVC(DaskZipMLClassifier):
         Bits of a number of the model on its way to the workers, in rounds.
     gradient_bits : int from 4 to 16, default=8
         Bits of a number of the gradient on its way back, in rounds.
-    sampling : {"compensated", "double", "naive", "nearest"}, default="compensated"
+    sampling : {"compensated", "dithered", "double", "naive", "nearest"}, default="compensated"
         How a value becomes a code.
     levels : {"optimal", "uniform"}, default="optimal"
         Levels of each column.

@@ -157,7 +157,7 @@ class DaskPackedMatrix:
             None for the current one.
         sample_bits : int from 1 to 8, default=4
             Bits stored for each value.
-        sampling : {"compensated", "double", "naive", "nearest"}, default="compensated"
+        sampling : {"compensated", "dithered", "double", "naive", "nearest"}, default="compensated"
             See :class:`.DoubleSamplingQuantizer`.
         levels : {"optimal", "uniform"}, default="optimal"
             See :class:`.DoubleSamplingQuantizer`.

@@ -244,7 +244,7 @@ def test_kernels_check_sizes():
     ends = np.zeros(3, np.uint8)
     for call in (
         lambda: kernels.encode_integers(codes, (ends[:2], ends, 1, False), 2, out, slots),
-        lambda: kernels.encode_integers(codes, (ends, ends, 1, False), 3, out, slots),
+        lambda: kernels.encode_integers(codes, (ends, ends, 1, False), 5, out, slots),
         lambda: kernels.encode_integers(codes, (ends, ends, 1, False), 2, out, slots[:3]),
         lambda: kernels.encode_integers(codes, (ends, ends, 1, False), 2, out, slots + 61),
         lambda: kernels.encode_integers(np.asfortranarray(codes), (ends, ends, 1, False), 2, out, slots),

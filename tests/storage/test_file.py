@@ -17,6 +17,7 @@ from sklearn_zipml._storage.statistics import weighted
 KINDS = [
     (1, "compensated"),
     (2, "double"),
+    (2, "dithered"),
     (3, "double"),
     (4, "compensated"),
     (6, "naive"),

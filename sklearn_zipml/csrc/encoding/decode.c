@@ -2,14 +2,21 @@
 #include <string.h>
 
 #include "encoding/encode.h"
-#include "format/tile.h"
+#include "format/dither.h"
 
 void zml_decode_tile(const uint8_t *tile, int width, size_t n_columns, const uint8_t *table, uint8_t *positions,
                      size_t n_rows) {
-  const size_t codes_per_column = zml_table_codes(width);
+  const size_t codes_per_column = width == ZML_DITHERED ? 0 : zml_table_codes(width);
+  const uint8_t *seed_codes = zml_seeds_of(tile, zml_tile_columns(n_columns, width), width);
+  uint32_t seeds[ZML_TILE_ROWS];
+  if (seed_codes)
+    zml_row_seeds(seed_codes, 0, 4, seeds);
   for (size_t group = 0; group * ZML_GROUP_COLUMNS < n_columns; group++) {
     uint8_t codes[ZML_TILE_ROWS * ZML_GROUP_COLUMNS];
-    zml_unpack_group(tile, group, width, codes);
+    if (seed_codes)
+      zml_dithered_group(tile, table, group, seeds, codes);
+    else
+      zml_unpack_group(tile, group, width, codes);
     for (size_t c = 0; c < ZML_GROUP_COLUMNS && group * ZML_GROUP_COLUMNS + c < n_columns; c++) {
       const size_t j = group * ZML_GROUP_COLUMNS + c;
       for (size_t i = 0; i < n_rows; i++) {

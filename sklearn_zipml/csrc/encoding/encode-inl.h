@@ -221,6 +221,8 @@ ZML_TARGET static void round_column(const Batch *batch, size_t j, uint8_t (*code
   }
 }
 
+#include "encoding/dither-inl.h"
+
 /* Packed rows */
 
 /* Codes of the columns that share a word: of each group of four, column c in byte c, group k in bit field k. */
@@ -265,7 +267,9 @@ ZML_TARGET_INLINE void store_words(const uint32_t (*words)[BLOCK_ROWS], size_t f
 }
 
 ZML_TARGET_INLINE void encode_columns(const Batch *batch, int width, size_t n_rows, uint8_t *const *rows) {
-  const size_t groups = zml_padded_columns(batch->book->n_columns) / ZML_GROUP_COLUMNS, fields = 8 / (size_t)width;
+  const size_t columns = zml_tile_columns(batch->book->n_columns, width), groups = columns / ZML_GROUP_COLUMNS;
+  const int bits = zml_bits_of(width);
+  const size_t fields = 8 / (size_t)bits;
   ZML_ALIGNED uint32_t words[WORDS][BLOCK_ROWS];
   ZML_ALIGNED Codes codes;
   size_t filled = 0;
@@ -277,10 +281,13 @@ ZML_TARGET_INLINE void encode_columns(const Batch *batch, int width, size_t n_ro
       if (j < batch->book->n_columns)
         for (size_t k = 0; k < batch->ahead_bytes; k += ZML_LINE)
           ZML_PREFETCH_FAR(batch->ahead + (ptrdiff_t)j * batch->ahead_stride + k);
-      round_column(batch, j, codes[c]);
+      if (width == ZML_DITHERED)
+        dithered_column(batch, j, columns, codes[c]);
+      else
+        round_column(batch, j, codes[c]);
     }
     for (size_t tile = 0; tile < batch->n_tiles; tile++)
-      join_codes((const uint8_t (*)[ZML_BLOCK_TILES][ZML_TILE_ROWS])codes, tile, count, width,
+      join_codes((const uint8_t (*)[ZML_BLOCK_TILES][ZML_TILE_ROWS])codes, tile, count, bits,
                  words[filled] + tile * ZML_TILE_ROWS);
     if (++filled == WORDS || group + fields >= groups) {
       store_words((const uint32_t (*)[BLOCK_ROWS])words, group / fields + 1 - filled, filled, count < fields, n_rows,
@@ -301,13 +308,16 @@ ZML_TARGET static void encode_coordinates(const Batch *batch, size_t n_rows, uin
   case 2:
     encode_columns(batch, 2, n_rows, rows);
     break;
+  case ZML_DITHERED:
+    encode_columns(batch, ZML_DITHERED, n_rows, rows);
+    break;
   case 4:
     encode_columns(batch, 4, n_rows, rows);
     break;
   default:
     encode_columns(batch, 8, n_rows, rows);
   }
-  /* missing rows are at the first level, position 0, without error: only the hits count them */
+  /* missing rows have code 0, are counted at position 0 and without error: only the hits count them */
   const size_t missing = batch->n_tiles * ZML_TILE_ROWS - n_rows;
   for (size_t j = 0; missing && j < book->n_columns; j++) {
     batch->work->lanes[j].hits[0] -= missing;
@@ -342,7 +352,7 @@ ZML_TARGET static void encode_coordinates(const Batch *batch, size_t n_rows, uin
   ZML_TARGET static void encode_##suffix(const real *block, ptrdiff_t row_stride, ptrdiff_t column_stride,             \
                                          size_t n_rows, const zml_codebook *book, const zml_affine_##suffix *affine,   \
                                          const zml_workspace *work, int tally, uint8_t *const *rows) {                 \
-    Batch batch = {.book = book, .work = work, .tally = tally};                                                        \
+    Batch batch = {.book = book, .work = work, .tally = tally, .n_rows = n_rows};                                      \
     batch.n_tiles = (n_rows + ZML_TILE_ROWS - 1) / ZML_TILE_ROWS;                                                      \
     if (column_stride == 1) {                                                                                          \
       batch.ahead = (const char *)(block + (ptrdiff_t)n_rows * row_stride);                                            \

@@ -4,6 +4,7 @@
 #include <math.h>
 #include <string.h>
 
+#include "format/dither.h"
 #include "format/outliers.h"
 #include "format/rng.h"
 #include "format/tile.h"
@@ -19,7 +20,7 @@ uint64_t zml_tally_weight(uint64_t block) {
 }
 
 void zml_add_tallies(const zml_codebook *book, const zml_workspace *work, uint64_t weight, const zml_moments *moments) {
-  const size_t codes = zml_table_codes(book->width);
+  const size_t codes = zml_noise_codes(book->width);
   for (size_t j = 0; j < book->n_columns; j++)
     for (size_t code = 0; code < codes; code++) {
       const uint64_t tally = work->tallies[j * ZML_MAX_CODES + code];
@@ -30,7 +31,7 @@ void zml_add_tallies(const zml_codebook *book, const zml_workspace *work, uint64
 }
 
 void zml_add_lanes(const zml_codebook *book, const zml_workspace *work, const zml_moments *moments) {
-  const size_t codes = moments->hits ? zml_table_codes(book->width) : 0;
+  const size_t codes = moments->hits ? zml_noise_codes(book->width) : 0;
   for (size_t j = 0; j < book->n_columns; j++) {
     const zml_lanes *lanes = work->lanes + j;
     int64_t sum = 0, square = 0;
@@ -43,7 +44,8 @@ void zml_add_lanes(const zml_codebook *book, const zml_workspace *work, const zm
     for (int l = 0; l < 8; l++)
       moments->variance[j] += lanes->noise[l];
     for (size_t code = 0; code < codes; code++) {
-      const uint64_t position = book->positions[j * ZML_MAX_CODES + code];
+      /* with known dither a code has several positions, and lanes have their sums */
+      const uint64_t position = book->width == ZML_DITHERED ? 0 : book->positions[j * ZML_MAX_CODES + code];
       moments->hits[j * codes + code] += lanes->hits[code];
       moments->sum[j] += position * lanes->hits[code];
       moments->square[j] += position * position * lanes->hits[code];
@@ -68,6 +70,26 @@ static uint64_t outlier_entry(const zml_outlier_map *map, size_t j, size_t slot,
   return block << 32 | place << 16 | (uint16_t)(int16_t)difference;
 }
 
+/* What the code of a value beyond the levels stands for, in steps from the first one, or rung, with the code; as an
+ * error of it the distance from the end has been counted. */
+typedef struct {
+  int32_t position, base, counted;
+  unsigned code;
+} EndCode;
+
+static EndCode end_code(const zml_outlier_map *map, size_t j, int above, uint64_t content) {
+  const zml_codebook *book = map->dithered;
+  const int32_t top = map->top[j];
+  if (!book || !book->spread[j])
+    return (EndCode){above ? top : 0, 0, 0, above ? map->used[j] - 1u : 0};
+  const uint64_t key = zml_mix64(content ^ zml_mix64(book->seed));
+  const unsigned code = above ? 3 : 0;
+  const uint8_t position =
+      book->positions[j * ZML_MAX_CODES + 4 * zml_dither((uint16_t)(key >> 48), book->multiplier[j]) + code];
+  const int32_t base = 3 * book->spread[j] / 2;
+  return (EndCode){position - base, base, 128 * (position - base - (above ? top : 0)), code};
+}
+
 #define DEFINE_OUTLIERS(suffix, real)                                                                                  \
   size_t zml_outliers_##suffix(const real *block, ptrdiff_t row_stride, ptrdiff_t column_stride,                       \
                                const zml_outlier_map *map, const zml_found *values, const zml_moments *moments,        \
@@ -79,16 +101,18 @@ static uint64_t outlier_entry(const zml_outlier_map *map, size_t j, size_t slot,
       const double steps = (x - map->offset[j]) * map->inverse[j], top = map->top[j];                                  \
       if (steps >= 0 && steps <= top)                                                                                  \
         continue;                                                                                                      \
-      const double beyond = steps < 0 ? steps : steps - top;                                                           \
+      const EndCode end = end_code(map, j, steps > 0, values->contents[row]);                                          \
+      const double beyond = steps - end.position;                                                                      \
       const uint64_t bits = zml_mix64(values->contents[row] ^ map->seed ^ (j + 1) * 0x9e3779b97f4a7c15ull);            \
       const int32_t difference = whole_steps(floor(beyond + (double)(bits >> 11) * 0x1p-53));                          \
       const double error = fabs((double)difference - beyond);                                                          \
       const uint64_t units = (uint64_t)(error < 1 ? error * 128 + 0.5 : 128);                                          \
+      const uint64_t more = units * units - (uint64_t)((int64_t)end.counted * end.counted);                            \
       moments->beyond[j] += difference;                                                                                \
-      moments->beyond_square[j] += difference * (2 * (steps < 0 ? (int64_t)0 : map->top[j]) + difference);             \
-      moments->variance[j] += units * units;                                                                           \
+      moments->beyond_square[j] += difference * (2 * (int64_t)(end.position + end.base) + difference);                 \
+      moments->variance[j] += more;                                                                                    \
       if (moments->noise && weight)                                                                                    \
-        moments->noise[(j << map->width) + (steps < 0 ? 0 : map->used[j] - 1u)] += weight * units * units;             \
+        moments->noise[j * zml_noise_codes(map->width) + end.code] += weight * more;                                   \
       entries[n] = outlier_entry(map, j, (size_t)values->slots[row], difference);                                      \
       n += difference != 0;                                                                                            \
     }                                                                                                                  \

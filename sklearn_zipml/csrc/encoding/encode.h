@@ -26,6 +26,9 @@ typedef struct {
   const uint32_t *multipliers[2], *draw_keys[2];
   const uint8_t *levels, *gaps, *interval, *positions;
   const uint8_t *below, *gap;
+  const uint16_t
+      *multiplier;        /* ZML_DITHERED, see dither.h: levels are rungs, and positions those of 4 * dither + code */
+  const uint8_t *spread;  /* from one dither's offset to the next one's; 0 where a column has none */
   const uint8_t *watched; /* of columns whose values may lie beyond the last level, its position; else 0 */
 } zml_codebook;
 
@@ -148,12 +151,14 @@ typedef int zml_optimal_levels(const double *position, const double *count, cons
  * most max_steps * stride steps. stride 2 keeps to even grid positions, so that midpoints of levels are positions too.
  * Returns the number of levels written; top is the grid position of `high`; deviation the standard deviation in steps
  * (infinite where the column is a lattice and nothing is lost); range, low and high, what the levels reach to: with
- * room to find out, less than all where a few outliers are better kept apart. */
+ * room to find out, less than all where a few outliers are better kept apart. With `spread` codes may have known
+ * dither: where that pays the levels are 13 rungs, and spread is what the dithers' offsets are apart; else 0. */
 typedef struct {
   const double *values;
   size_t n;
   double low, high;
   double *spare; /* room for as many values; NULL if levels have to reach to low and high */
+  uint8_t *spread;
 } zml_column_sample;
 typedef int zml_column_levels(const zml_column_sample *sample, int n_levels, int max_steps, int stride, uint8_t *levels,
                               int *top, double *deviation, double *range);
@@ -248,6 +253,7 @@ typedef struct {
   uint64_t seed;
   size_t n_blocks;
   int width;
+  const zml_codebook *dithered; /* whose codes have known dither; else NULL */
 } zml_outlier_map;
 typedef struct {
   const uint64_t *found;

@@ -317,6 +317,7 @@ ZML_TARGET static double noise_of(const Histogram *h, const uint8_t *levels, int
 }
 
 #include "encoding/bulk-inl.h"
+#include "encoding/ladder-inl.h"
 
 ZML_TARGET static int column_levels(const zml_column_sample *sample, int n_levels, int max_steps, int stride,
                                     uint8_t *levels, int *top, double *deviation, double *range) {
@@ -333,6 +334,14 @@ ZML_TARGET static int column_levels(const zml_column_sample *sample, int n_level
   /* a lattice loses nothing */
   *deviation = lattice ? INFINITY : bulk_deviation(h->count, h->sum, h->square, steps + 1);
   *top = steps * stride;
+  if (sample->spread) {
+    *sample->spread =
+        sample->n ? (uint8_t)ladder_of(h, sample->values, sample->n, noise_of(h, levels, used), levels) : 0;
+    if (*sample->spread) {
+      *top = LADDER_STEPS;
+      return RUNGS;
+    }
+  }
   for (int k = 0; k < used; k++)
     levels[k] = (uint8_t)(levels[k] * stride);
   return used;

@@ -8,6 +8,7 @@
 
 #include "format/compiler.h"
 #include "encoding/encode.h"
+#include "format/dither.h"
 #include "format/levels.h"
 #include "format/rng.h"
 #include "format/rows.h"
@@ -87,7 +88,7 @@ typedef struct {
 typedef struct {
   const zml_codebook *book;
   const zml_workspace *work;
-  size_t n_tiles;
+  size_t n_tiles, n_rows;
   int tally;
   const char *ahead;
   ptrdiff_t ahead_stride; /* from one column's share to the next one's */

@@ -7,8 +7,12 @@
 #include <stdint.h>
 #include <string.h>
 
+#include "format/tile.h"
+
 /* Bytes of one packed row. */
-static inline size_t zml_row_bytes(size_t padded_columns, int width) { return padded_columns * (size_t)width / 8; }
+static inline size_t zml_row_bytes(size_t padded_columns, int width) {
+  return padded_columns * (size_t)zml_bits_of(width) / 8;
+}
 
 /* With 1-bit codes the last word of a row may have four column groups only: its low half-bytes are joined to half a
  * word. */

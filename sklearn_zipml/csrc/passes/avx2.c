@@ -9,6 +9,7 @@
 #define ZML_TARGET __attribute__((target("avx2")))
 #include "encoding/encode.h"
 #include "format/decode_avx2-inl.h"
+#include "format/widen_avx2-inl.h"
 #include "passes/vector-inl.h"
 #include "products/matmul.h"
 

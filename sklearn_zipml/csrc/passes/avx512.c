@@ -14,6 +14,7 @@
 #endif
 #include "encoding/encode.h"
 #include "format/decode_avx512-inl.h"
+#include "format/widen_avx2-inl.h"
 #include "passes/vector-inl.h"
 #include "products/matmul.h"
 
@@ -206,7 +207,7 @@ ZML_TARGET_INLINE void gradient_planes(const zml_samples *x, const int8_t *digit
 
 /* The same samples, if they are of all planes, whose numbers are constants then. */
 ZML_TARGET_INLINE zml_samples whole(const zml_samples *x) {
-  const zml_samples all = {x->tile, x->table, x->columns, 0, 4, x->ahead};
+  const zml_samples all = {x->tile, x->table, x->columns, 0, 4, x->ahead, x->seeds};
   return all;
 }
 

@@ -8,6 +8,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "format/dither.h"
 #include "passes/vector.h"
 
 /* Widest matrix that one call of dot takes: 255 * 128 * 65536 < 2^31. Wider ones are taken in column blocks. */
@@ -15,12 +16,13 @@ enum { ZML_DOT_COLUMNS = 65536 };
 
 /* The rows of planes first..last-1 of a tile, in some of its columns, a multiple of 16: tile and table, the decode
  * table (NULL for width 8), begin with the first of them. Kernels that go over rows fetch as many bytes as they read of
- * the tile from `ahead`, what is needed next (NULL for nothing). */
+ * the tile from `ahead`, what is needed next (NULL for nothing). seeds: those of the tile, see dither.h; NULL for codes
+ * without dither. */
 typedef struct {
   const uint8_t *tile, *table;
   size_t columns;
   int first, last;
-  const uint8_t *ahead;
+  const uint8_t *ahead, *seeds;
 } zml_samples;
 
 /* dot[digit][row] = sum over columns of position(row, column) * digit(column); digits of a row are 64 apart. */
@@ -85,7 +87,8 @@ typedef struct {
   const char *name;
   const struct zml_encoding *encoding; /* see encode.h */
   const struct zml_matmul *matmul;     /* see products/matmul.h */
-  zml_dot *dot[9];                     /* by code width: 1, 2, 4, 8 */
+  zml_widen *widen;
+  zml_dot *dot[9]; /* by code width: 1, 2, ZML_DITHERED, 4, 8 */
   zml_gradient *gradient[9];
   zml_sweep *sweep[9];
   zml_move *move[9];

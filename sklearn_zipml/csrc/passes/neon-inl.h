@@ -5,6 +5,7 @@
 #include <arm_neon.h>
 
 #include "format/decode_neon-inl.h"
+#include "format/widen_neon-inl.h"
 #include "passes/vector-inl.h"
 
 /* sum += levels of 16 rows * the model's byte of their column */

@@ -2,6 +2,7 @@
 #define ZML_TARGET
 #include "encoding/encode.h"
 #include "format/decode_portable-inl.h"
+#include "format/widen_portable-inl.h"
 #include "passes/vector-inl.h"
 #include "products/matmul.h"
 
@@ -41,7 +42,7 @@ ZML_TARGET_INLINE void dot(const zml_samples *x, const int8_t *digits, size_t st
     dot_planes(x, digits, stride, out, width, n_digits);
   else
     for (int plane = x->first; plane < x->last; plane++) {
-      const zml_samples one = {x->tile, x->table, x->columns, plane, plane + 1, NULL};
+      const zml_samples one = {x->tile, x->table, x->columns, plane, plane + 1, NULL, NULL};
       dot_planes(&one, digits, stride, out, width, n_digits);
     }
 }

@@ -73,8 +73,12 @@ ZML_TARGET_INLINE void add_eight(int64_t *sums, __m256i eight, int scale, int fr
 /* sum += two products. Written out, because compilers make all products first, for which registers do not suffice. */
 ZML_TARGET_INLINE __m256i add_products(__m256i sum, __m256i values, __m256i factors) {
   const __m256i products = _mm256_madd_epi16(values, factors);
+#ifdef ZML_EMULATED_AVX512 /* where registers are arrays */
+  return _mm256_add_epi32(sum, products);
+#else
   __asm__("vpaddd %1, %0, %0" : "+x"(sum) : "x"(products));
   return sum;
+#endif
 }
 
 /* Four vectors by one panel. What limits is 4 vector operations a cycle: each product takes an addition. 8 sums, 2

@@ -41,14 +41,23 @@ static inline void zml_code_positions(const zml_tiled *x, size_t tile, size_t fi
                                       int32_t *positions) {
   const size_t codes_per_column = zml_table_codes(x->width);
   const uint8_t *codes = x->codes + tile * zml_tile_bytes(x->padded, x->width);
+  const uint8_t *seed_codes = zml_seeds_of(codes, x->padded, x->width);
+  uint32_t seeds[ZML_TILE_ROWS];
+  if (seed_codes)
+    zml_row_seeds(seed_codes, 0, 4, seeds);
   for (size_t column = 0; column < count; column += ZML_GROUP_COLUMNS) {
     uint8_t group[ZML_TILE_ROWS * ZML_GROUP_COLUMNS];
-    zml_unpack_group(codes, (first + column) / ZML_GROUP_COLUMNS, x->width, group);
+    const size_t j = first + column;
+    if (seed_codes)
+      x->widen(codes + j * 2 * ZML_TILE_ROWS / 8, x->table + j * codes_per_column, ZML_GROUP_COLUMNS, 0, 4, seeds,
+               group);
+    else
+      zml_unpack_group(codes, j / ZML_GROUP_COLUMNS, x->width, group);
     for (size_t i = 0; i < n_rows; i++)
       for (size_t c = 0; c < ZML_GROUP_COLUMNS; c++) {
         const uint8_t code = group[ZML_GROUP_COLUMNS * i + c];
         positions[i * count + column + c] =
-            codes_per_column ? x->table[(first + column + c) * codes_per_column + code] : code;
+            codes_per_column && !seed_codes ? x->table[(first + column + c) * codes_per_column + code] : code;
       }
   }
 }

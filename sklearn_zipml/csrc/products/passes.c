@@ -10,7 +10,8 @@ static size_t on_lines(size_t bytes) { return (bytes + ZML_LINE - 1) / ZML_LINE 
 static size_t panel_bytes(const zml_matmul *by, size_t depth) { return depth * ZML_PANEL * (size_t)by->value_bytes; }
 
 static const uint8_t *tile_of(const zml_tiled *x, size_t tile, size_t column) {
-  return x->codes + tile * zml_tile_bytes(x->padded, x->width) + column * ZML_TILE_ROWS / 8 * (size_t)x->width;
+  return x->codes + tile * zml_tile_bytes(x->padded, x->width) +
+         column * ZML_TILE_ROWS / 8 * (size_t)zml_bits_of(x->width);
 }
 
 static const uint8_t *table_of(const zml_tiled *x, size_t column) {
@@ -22,13 +23,33 @@ static size_t rows_below(const zml_tiled *x, size_t tile) {
   return least(rows, x->n_rows);
 }
 
+/* Bytes of 16 columns of a tile. */
+enum { PANEL_TILE = ZML_PANEL * ZML_TILE_ROWS };
+
+/* The panels of some columns of a tile: `panels` are the functions of every width that make them, and `apart` what is
+ * between panels of neighbouring columns. Codes with known dither become bytes before, a panel at a time. */
+static void decode_panels(zml_panels *const *panels, const zml_tiled *x, size_t tile, size_t column, size_t n_panels,
+                          uint8_t *out, size_t stride, size_t apart) {
+  if (x->width != ZML_DITHERED) {
+    panels[x->width](tile_of(x, tile, column), table_of(x, column), n_panels, out, stride);
+    return;
+  }
+  uint32_t seeds[ZML_TILE_ROWS];
+  zml_row_seeds(zml_seeds_of(tile_of(x, tile, 0), x->padded, x->width), 0, 4, seeds);
+  for (size_t k = 0; k < n_panels; k++, column += ZML_PANEL) {
+    uint8_t bytes[PANEL_TILE];
+    x->widen(tile_of(x, tile, column), table_of(x, column), ZML_PANEL, 0, 4, seeds, bytes);
+    panels[8](bytes, NULL, 1, out + k * apart, stride);
+  }
+}
+
 /* Panels of columns over the rows of some tiles; rows that are not there become zeros. */
 static void decode_columns(const zml_matmul *by, const zml_tiled *x, size_t first, size_t last, size_t column,
                            size_t n_panels, uint8_t *out) {
   const size_t stride = panel_bytes(by, (last - first) * ZML_TILE_ROWS), value_bytes = (size_t)by->value_bytes;
   for (size_t t = first; t < last; t++)
-    by->panels_of_columns[x->width](tile_of(x, t, column), table_of(x, column), n_panels,
-                                    out + panel_bytes(by, (t - first) * ZML_TILE_ROWS), stride);
+    decode_panels(by->panels_of_columns, x, t, column, n_panels, out + panel_bytes(by, (t - first) * ZML_TILE_ROWS),
+                  stride, stride);
   const size_t unit = (size_t)by->unit, end = (last - first) * ZML_TILE_ROWS;
   for (size_t row = rows_below(x, last) - first * ZML_TILE_ROWS; row < end; row++)
     for (size_t lane = 0; lane < n_panels * ZML_PANEL; lane++)
@@ -216,8 +237,8 @@ static void dot_tile(const zml_matmul *by, const zml_tiled *x, size_t tile, cons
   const uint8_t *packed = vectors->packed;
   for (size_t column = 0; column < x->padded; column += by->depth) {
     const size_t depth = least(by->depth, x->padded - column);
-    by->panels_of_rows[x->width](tile_of(x, tile, column), table_of(x, column), depth / ZML_PANEL, panels,
-                                 panel_bytes(by, depth));
+    decode_panels(by->panels_of_rows, x, tile, column, depth / ZML_PANEL, panels, panel_bytes(by, depth),
+                  panel_bytes(by, ZML_PANEL));
     const zml_factors factors = {panels, packed, 4, vectors->n_vectors, depth};
     multiply(by, &factors, vectors->n_bytes, column == 0, sums);
     packed += zml_vector_bytes(by, vectors->n_vectors, depth, vectors->n_bytes);

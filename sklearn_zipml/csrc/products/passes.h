@@ -3,13 +3,15 @@
 #ifndef ZML_MATMUL_PASSES_H
 #define ZML_MATMUL_PASSES_H
 
+#include "format/dither.h"
 #include "products/matmul.h"
 
-/* The tiles of a matrix; see tile.h. */
+/* The tiles of a matrix; see tile.h. `widen` is that of the kernels. */
 typedef struct {
   const uint8_t *codes, *table; /* of width 1 to 8 */
   size_t n_rows, padded;        /* padded: columns */
   int width;
+  zml_widen *widen;
 } zml_tiled;
 
 /* Columns of two blocks, multiples of 16: the same, or without any in common. */

@@ -48,7 +48,9 @@ static void check_tiles(const zml_kernels *kernels, int width, int n_digits, int
   memset(dots, 0, sizeof dots);
   memset(found, 0, sizeof found);
   const zml_kernels *both[2] = {kernels, &zml_portable};
-  const zml_samples x = {tile, table, COLUMNS, first, last, tile};
+  for (size_t k = 0; width == ZML_DITHERED && k < sizeof table; k++)
+    table[k] &= 127; /* a level and an offset are below 256 together */
+  const zml_samples x = {tile, table, COLUMNS, first, last, tile, tile + sizeof tile - 2 * ZML_LINE};
   const zml_digits vector = {model, COLUMNS, n_digits};
   for (int k = 0; k < 2; k++) {
     both[k]->dot[width](&x, &vector, dots[k]);
@@ -129,7 +131,7 @@ static void check_bounds(const zml_kernels *kernels) {
     exit(2);
   memset(tile, 255, (size_t)ZML_DOT_COLUMNS * 64);
   memset(model, -128, ZML_DOT_COLUMNS);
-  const zml_samples x = {tile, NULL, ZML_DOT_COLUMNS, 0, 4, NULL};
+  const zml_samples x = {tile, NULL, ZML_DOT_COLUMNS, 0, 4, NULL, NULL};
   const zml_digits vector = {model, ZML_DOT_COLUMNS, 1};
   kernels->dot[8](&x, &vector, dots);
   for (int i = 0; i < 64; i++)
@@ -261,12 +263,12 @@ static void check_encoder(const zml_kernels *kernels, zml_sampling sampling, int
 }
 
 int main(void) {
-  static const int widths[] = {1, 2, 4, 8}, all_bits[] = {0, 1, 2, 4, 8, 12, 16};
+  static const int widths[] = {1, 2, ZML_DITHERED, 4, 8}, all_bits[] = {0, 1, 2, 4, 8, 12, 16};
   const zml_kernels *kernels;
   for (int index = 0; (kernels = zml_available_kernels(index)); index++) {
     const clock_t start = clock();
     for (int repeat = 0; repeat < 20; repeat++)
-      for (int w = 0; w < 4; w++)
+      for (int w = 0; w < 5; w++)
         for (int n_digits = 1; n_digits <= 2; n_digits++)
           for (int first = 0; first < 4; first++)
             for (int last = first + 1; last <= 4; last++)

@@ -41,13 +41,21 @@ static void make_tiles(zml_tiled *x, uint8_t *positions) {
   fill(table, x->padded * 16);
   for (size_t k = 0; k < x->padded * 16; k += 3)
     table[k] = table[k] & 1 ? 255 : 0;
+  for (size_t k = 0; x->width == ZML_DITHERED && k < x->padded * 16; k++)
+    table[k] &= 127; /* a level and an offset are below 256 together */
   for (size_t t = 0; t < TILES; t++)
     for (size_t g = 0; g < x->padded / 4; g++) {
-      zml_unpack_group(codes + t * bytes, g, x->width, group);
+      if (x->width == ZML_DITHERED) {
+        uint32_t seeds[ZML_TILE_ROWS];
+        zml_row_seeds(zml_seeds_of(codes + t * bytes, x->padded, x->width), 0, 4, seeds);
+        zml_dithered_group(codes + t * bytes, table, g, seeds, group);
+      } else {
+        zml_unpack_group(codes + t * bytes, g, x->width, group);
+      }
       for (size_t k = 0; k < 64 * 4; k++) {
         const size_t column = 4 * g + k % 4;
         positions[(64 * t + k / 4) * x->padded + column] =
-            x->width == 8 ? group[k] : table[(column << x->width) + group[k]];
+            x->width == 8 || x->width == ZML_DITHERED ? group[k] : table[(column << x->width) + group[k]];
       }
     }
   x->codes = codes, x->table = table;
@@ -157,12 +165,15 @@ static void check_gradient(const char *name, const zml_matmul *by, const zml_til
   free(values), free(sums), free(found), free(work);
 }
 
-static void check(const char *name, const zml_matmul *by) {
+static void check(const zml_kernels *kernels) {
+  static const int widths[] = {1, 2, ZML_DITHERED, 4, 8};
+  const char *name = kernels->name;
+  const zml_matmul *by = kernels->matmul;
   const size_t columns[] = {16, 32, 48, MOST_COLUMNS};
   uint8_t *positions = room((size_t)TILES * 64 * MOST_COLUMNS);
-  for (int width = 1; width <= 8; width *= 2)
+  for (int w = 0; w < 5; w++)
     for (int k = 0; k < 4; k++) {
-      zml_tiled x = {NULL, NULL, ROWS, columns[k], width};
+      zml_tiled x = {NULL, NULL, ROWS, columns[k], widths[w], kernels->widen};
       make_tiles(&x, positions);
       for (int weighted = 0; weighted < 2; weighted++) {
         const zml_block_pair own = {0, x.padded, 0, x.padded, weighted};
@@ -185,7 +196,7 @@ static void check(const char *name, const zml_matmul *by) {
 int main(void) {
   const zml_kernels *kernels;
   for (int k = 0; (kernels = zml_available_kernels(k)); k++)
-    check(kernels->name, kernels->matmul);
+    check(kernels);
   printf(failures ? "%d differences\n" : "no differences\n", failures);
   return failures != 0;
 }

@@ -1,0 +1,280 @@
+"""Known dither of codes of 2 bits: the twin's codes, unbiased values, errors that are independent, and every operation.
+
+Statistical tests state their error rate; seeds are fixed, so they pass or fail for good.
+"""
+
+import pickle
+
+import numpy as np
+import pytest
+import reference
+from dithering import ERROR_RATE, grid_of, positions, rows, scheme
+from packing import assert_same_parts, pack, pack_on_grid
+from scipy import stats
+
+from sklearn_zipml import DoubleSamplingQuantizer, LevelsDisplay, ZipMLRegressor
+from sklearn_zipml._kernels import passes
+from sklearn_zipml._kernels import testing as kernel_hooks
+from sklearn_zipml._kernels import tiles as kernels
+from sklearn_zipml._kernels.decode_tables import interleaved
+from sklearn_zipml._kernels.dispatch import available_kernels
+from sklearn_zipml._kernels.dispatch import kernels as kernels_named
+from sklearn_zipml._packed_matrix import matrix_of
+from sklearn_zipml._quantization.undithered import as_bytes
+from sklearn_zipml._scheme import Scheme
+from sklearn_zipml._storage import dither
+from sklearn_zipml._storage.packed_rows import rows_of
+
+SHAPES = [(1, 1), (63, 2), (64, 8), (65, 9), (129, 48), (700, 530)]
+
+
+@pytest.fixture(params=available_kernels())
+def force(request):
+    """Runs with each of the kernels."""
+    with kernels_named(request.param):
+        yield request.param
+
+
+# Rounding
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("shape", SHAPES)
+@pytest.mark.parametrize("outliers", ["auto", "none"])
+def test_twin(force, shape, dtype, outliers):
+    """Positions, differences of outliers and statistics of the slow twin."""
+    X = rows(*shape, dtype=dtype)
+    grid = grid_of(X, outliers).watching_all()
+    X[::7] *= dtype(1.5)
+    packed = pack_on_grid(X, grid, 5)
+    own = rows_of(packed)
+    _, expected = reference.encode_dithered(X, grid, 5)
+    expected = expected + reference.outliers_dithered(X, grid, 5)
+    np.testing.assert_array_equal(positions(packed), expected)
+    decoded = expected * grid.step + (grid.offset - 1.5 * grid.spread * grid.step)
+    np.testing.assert_array_equal(np.asarray(packed, dtype=np.float64), decoded)
+    np.testing.assert_allclose(own.mean, expected.mean(axis=0), rtol=1e-6, atol=1e-6)
+    np.testing.assert_allclose(own.deviation, expected.std(axis=0), rtol=1e-5, atol=1e-3)
+    assert grid.spread.any() == (shape[0] > 1)
+    if outliers == "auto":
+        t = np.clip((X.astype(np.float64) - grid.offset) / grid.step, -32700, 32700)
+        error = np.where(grid.used > 1, expected - 1.5 * grid.spread - t, 0)
+        np.testing.assert_allclose(own.rounding_variance, (error**2).mean(axis=0), rtol=0.02, atol=1e-3)
+
+
+def test_kernels_store_the_same(force):
+    X = rows(777, 37)
+    with kernels_named("portable"):
+        expected = pack(X, scheme(), 3)
+    assert_same_parts(pack(X, scheme(), 3), expected)
+
+
+def chances(x, grid):
+    """Mean and variance of the position, less that of the first rung, of coordinates of columns that have dither."""
+    mean, variance = np.empty(x.shape), np.empty(x.shape)
+    for j in range(x.shape[1]):
+        rungs, d = grid.levels[j].astype(float), float(grid.spread[j])
+        offsets = d * (np.arange(4) - 1.5)
+        values = np.stack([rungs[4 * ((s + 3 - np.arange(4)) // 4)] + offsets for s in range(13)])  # [state][dither]
+        np.testing.assert_allclose(values.mean(axis=1), rungs)  # which is the reason why it is unbiased
+        below = np.clip(np.searchsorted(rungs, x[:, j], side="right") - 1, 0, 11)
+        share = (x[:, j] - rungs[below]) / (rungs[below + 1] - rungs[below])
+        square = (values**2).mean(axis=1)
+        mean[:, j] = rungs[below] + share * (rungs[below + 1] - rungs[below])
+        variance[:, j] = square[below] + share * (square[below + 1] - square[below]) - mean[:, j] ** 2
+    return mean, variance
+
+
+def test_unbiased_with_the_variance_of_the_ladder():
+    """Means over seeds are values (Bernstein), their squared errors the ladder's (normal), both at 1e-6 together."""
+    draws, X = 400, np.random.default_rng(2).standard_normal((60, 8))
+    grid = grid_of(X, "none")
+    assert grid.spread.all()
+    x = reference.coordinates(X, grid) / reference.FRACTION
+    mean, variance = chances(x, grid)
+    np.testing.assert_allclose(mean, x, atol=1e-9)
+    found = np.stack([positions(pack_on_grid(X, grid, seed)) for seed in range(draws)]) - 1.5 * grid.spread
+    rate, largest = np.log(2 * X.size / ERROR_RATE), 255
+    bound = np.sqrt(2 * draws * variance * rate) + largest * rate / 3
+    assert (np.abs((found - x).sum(axis=0)) <= bound + draws * largest / 65536).all()
+    ratio = ((found - x) ** 2).sum() / draws / variance.sum()
+    assert abs(ratio - 1) < 0.02
+
+
+def test_dithers_are_uniform_and_independent():
+    """Over all seeds every dither comes as often, and pairs of columns are hardly correlated."""
+    seeds, multiplier = np.arange(1 << 16), dither.multipliers(300).astype(np.int64)
+    assert len(np.unique(dither.multipliers(1 << 14))) == 1 << 14
+    t = (seeds[:, None] * multiplier & 0xFFFF) >> 14
+    for own in t.T[:50]:
+        np.testing.assert_array_equal(np.bincount(own), 1 << 14)
+    correlation = np.corrcoef(t.T.astype(float))[np.triu_indices(300, 1)]
+    assert np.sqrt((correlation**2).mean()) < 0.012
+
+
+def test_errors_of_columns_and_rows_are_uncorrelated():
+    """The sum of squared correlations of pairs is that of independent errors, within normal bounds at 1e-6."""
+    n, d = 4000, 60
+    X = np.random.default_rng(0).standard_normal((n, 1)) + 0.3 * np.random.default_rng(1).standard_normal((n, d))
+    packed = pack(X, scheme("none"), 1)
+    error = np.asarray(packed) - X
+    error = (error - error.mean(axis=0)) / error.std(axis=0)
+    for part, pairs in ((error.T @ error / n, d), (error[:200] @ error[:200].T / d, 200)):
+        size = n if pairs == d else d
+        squares = size * part[np.triu_indices(pairs, 1)] ** 2
+        bound = stats.norm.isf(ERROR_RATE) * np.sqrt(2 / len(squares))
+        assert abs(squares.mean() - 1) < 2 * bound + 0.25  # 16 bits of seeds leave correlations of about 1/200
+
+
+def test_columns_without_dither_are_as_compensated():
+    """Where it does not pay nothing changes: the same codes, and exact values stay exact."""
+    X = rows(500, 20)
+    dithered, plain = pack(X, scheme(), 4), pack(X, Scheme.of(2, "compensated", "optimal"), 4)
+    spread = dither.parts_of_table(rows_of(dithered).table[:20])[1]
+    np.testing.assert_array_equal(spread[2::5], 0)
+    np.testing.assert_array_equal(spread[4::5], 0)
+    for j in (2, 4, 7, 9):
+        np.testing.assert_array_equal(np.asarray(dithered)[:, j], X[:, j])
+        np.testing.assert_array_equal(np.asarray(dithered)[:, j], np.asarray(plain)[:, j])
+
+
+@pytest.mark.parametrize("draw", ["standard_normal", "random", "standard_exponential"])
+def test_less_variance(draw):
+    """Dither takes a third off the variance of rounding, with outliers apart or not."""
+    X = getattr(np.random.default_rng(0), draw)((5000, 4))
+    for outliers in ("auto", "none"):
+        plain = pack(X, Scheme.of(2, "compensated", "optimal", outliers=outliers), 0)
+        assert (pack(X, scheme(outliers), 0).rounding_variance < 0.75 * plain.rounding_variance).all()
+
+
+def test_levels_of_a_quantizer():
+    """All values that decode lie on its levels; what cannot be drawn is refused."""
+    X = rows(500, 10)
+    quantizer = pickle.loads(pickle.dumps(DoubleSamplingQuantizer(2, sampling="dithered", random_state=0).fit(X)))
+    packed = quantizer.quantize(X)
+    assert packed == DoubleSamplingQuantizer(2, sampling="dithered", random_state=0).fit(X).quantize(X)
+    outside = np.zeros(X.shape, dtype=bool)
+    own = rows_of(packed)
+    slots, columns, _ = own.samples.outliers.decoded()
+    outside[own.order.rows()[slots], columns] = True
+    for j, levels in enumerate(quantizer.levels_):
+        assert len(levels) <= 16
+        np.testing.assert_allclose(np.diff(levels / quantizer.step_[j]) % 1 % 0.999999, 0, atol=2e-6)
+        assert np.isin(
+            np.rint((np.asarray(packed)[~outside[:, j], j] - quantizer.offset_[j]) / quantizer.step_[j]),
+            np.rint((levels - quantizer.offset_[j]) / quantizer.step_[j]),
+        ).all()
+    with pytest.raises(ValueError, match="set sampling='compensated'"):
+        LevelsDisplay.from_estimator(quantizer, X)
+
+
+@pytest.mark.parametrize("draw", ["standard_normal", "standard_exponential", "random"])
+def test_levels_are_nearly_the_best(draw):
+    """Within 2 % of the least variance over all levels at multiples of 1/48 of the range, and offsets."""
+    X = getattr(np.random.default_rng(3), draw)((3000, 1))
+    grid = grid_of(X, "none")
+    x = (X[:, 0] - X.min()) / np.ptp(X) * 192
+    own = (chances(x[:, None], grid)[1]).mean()
+
+    def variance(a, b, spread):
+        rungs = np.interp(np.arange(13), [0, 4, 8, 12], [0, 4 * a, 4 * b, 192])
+        step = np.interp(np.arange(13), np.arange(13), rungs)
+        offsets = spread * (np.arange(4) - 1.5)
+        square = ((step[4 * ((np.arange(13)[:, None] + 3 - np.arange(4)) // 4)] + offsets) ** 2).mean(axis=1)
+        return np.interp(x, rungs, square).mean() - (x**2).mean()
+
+    best = min(variance(a, b, s) for a in range(4, 46, 2) for b in range(a + 2, 48, 2) for s in (8, 12, 16, 20))
+    assert own <= 1.02 * best
+
+
+def test_other_widths_are_as_compensated():
+    X = rows(300, 10)
+    for bits in (1, 3, 4, 8):
+        one, other = (
+            DoubleSamplingQuantizer(bits, sampling=s, random_state=0).fit_transform(X)
+            for s in ("dithered", "compensated")
+        )
+        np.testing.assert_array_equal(np.asarray(one), np.asarray(other))
+        np.testing.assert_array_equal(rows_of(one).codes, rows_of(other).codes)
+
+
+# Passes
+
+
+@pytest.mark.parametrize("columns", [16, 48, 272, 1040])
+@pytest.mark.parametrize("n_digits", [1, 2])
+def test_dot_and_gradient(force, columns, n_digits):
+    """Products of random codes, seeds and tables with random vectors, against those of positions."""
+    rng = np.random.default_rng(columns + n_digits)
+    table = rng.integers(0, 128, (columns, kernels.DITHER_TABLE), dtype=np.uint8)
+    table[:, 8] |= 1
+    tile = rng.integers(0, 256, kernels.tile_bytes(columns, 2), dtype=np.uint8)
+    seeds = rng.integers(0, 256, 128, dtype=np.uint8)
+    codes = kernels.Tiles(tile[None], np.tile(np.arange(4, dtype=np.uint8), columns), 64, columns, 2).positions(0, 1)
+    own = kernels.Tiles(np.tile(seeds, 2)[None], np.tile(np.arange(4, dtype=np.uint8), 16), 64, 16, 2).positions(0, 1)
+    seed = (own[:, :8].astype(np.int64) << 2 * np.arange(8)).sum(axis=1)
+    multiplier = table[:, 8:].astype(np.int64) @ [1, 256]
+    t = (seed[:, None] * multiplier & 0xFFFF) >> 14
+    at = np.arange(columns)
+    expected = table[at, codes].astype(np.int64) + table[at, 4 + t]
+    given = np.concatenate([tile, seeds]), interleaved(table)
+    model = rng.integers(-128, 128, (n_digits, columns), dtype=np.int8)
+    residual = rng.integers(-128, 128, (n_digits, 64), dtype=np.int8)
+    for first, last in ((0, 4), (1, 3), (3, 4)):
+        some = slice(16 * first, 16 * last)
+        products = kernel_hooks.dot(force, kernels.DITHERED, *given, model, first, last)
+        np.testing.assert_array_equal(products[:, some], model.astype(np.int64) @ expected[some].T)
+        sums = kernel_hooks.gradient(force, kernels.DITHERED, *given, residual, first, last, columns)
+        np.testing.assert_array_equal(sums, residual[:, some].astype(np.int64) @ expected[some])
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+def test_passes(force, shape):
+    """Products with vectors and sums over rows, of outliers too."""
+    packed = pack(rows(*shape), scheme(), 0)
+    tiles, (n, d) = rows_of(packed).tiles, shape
+    g = tiles.positions(0, tiles.n_tiles).astype(np.float64)
+    rng = np.random.default_rng(0)
+    z, w = rng.standard_normal(d), rng.random(tiles.n_tiles * 64)
+    scale = np.abs(g).max() * d * 4
+    np.testing.assert_allclose(passes.products(tiles, z, 0, tiles.n_tiles)[:n], g @ z, atol=1e-8 * scale)
+    np.testing.assert_allclose(passes.row_sums(tiles, w, 0, tiles.n_tiles, 2)[:d], w[:n] @ g, atol=1e-8 * scale * n)
+    np.testing.assert_array_equal(tiles.columns(0, min(16, d)), g[:, :16])
+    np.testing.assert_array_equal(tiles.columns(d // 16 * 16, d), g[:, d // 16 * 16 :]) if d % 16 else None
+
+
+@pytest.mark.parametrize("targets", [1, 3])
+@pytest.mark.parametrize(("solver", "batch_size"), [("saga", 16), ("saga", 64), ("sgd", 32), ("gram", 16)])
+def test_solvers(force, solver, batch_size, targets):
+    """Every solver goes where the closed form goes, about where it goes on codes of 8 bits of the same positions."""
+    X = rows(600, 30, seed=2)[:, [0, 1, 2, 5, 6, 10, 11, 15, 16, 20]]
+    y = X @ np.random.default_rng(0).standard_normal((10, targets))
+    packed = pack(X, scheme(), 0)
+    settings = {"random_state": 0, "max_iter": 400, "batch_size": batch_size}
+    found = ZipMLRegressor(2, sampling="dithered", tol=1e-2 if solver == "sgd" else 1e-7, solver=solver, **settings)
+    found = found.fit(packed, y).coef_
+    closed = ZipMLRegressor(2, sampling="dithered", solver="gram", random_state=0).fit(packed, y).coef_
+    size = np.abs(closed).max()
+    np.testing.assert_allclose(found, closed, atol=(0.05 if solver == "sgd" else 1e-4) * size)
+    wide = matrix_of(as_bytes(rows_of(packed)))
+    np.testing.assert_array_equal(np.asarray(wide), np.asarray(packed))
+    # which know the errors of columns, and not of codes
+    np.testing.assert_allclose(
+        ZipMLRegressor(8, solver="gram", random_state=0).fit(wide, y).coef_, closed, atol=0.01 * size
+    )
+
+
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+@pytest.mark.filterwarnings("ignore::sklearn_zipml.RoundingWarning")
+@pytest.mark.parametrize("targets", [1, 2])
+@pytest.mark.parametrize(("solver", "batch_size"), [("saga", 16), ("sgd", 64)])
+def test_teams(solver, batch_size, targets):
+    """Members of a team share the bytes of a batch: the result is that of one alone."""
+    X = np.random.default_rng(0).standard_normal((1500, 1200))
+    packed = DoubleSamplingQuantizer(2, sampling="dithered", random_state=0).fit_transform(X)
+    settings = {"solver": solver, "batch_size": batch_size, "max_iter": 2, "tol": 0, "random_state": 0}
+    one, two = (
+        ZipMLRegressor(2, sampling="dithered", n_jobs=n_jobs, **settings).fit(packed, X[:, :targets]).coef_
+        for n_jobs in (1, 2)
+    )
+    np.testing.assert_array_equal(one, two)
