@@ -64,7 +64,7 @@ class ZipMLLogisticRegression(*_Base, BaseEstimator):
     class_weight : dict, "balanced" or None, default=None
         Weights of the classes, as in scikit-learn.
     sampling : {"compensated", "dithered", "double", "naive", "nearest"}, default="compensated"
-        How a value becomes a code. Only of the first two is known what rounding does, so that it is made good for.
+        How a value becomes a code. Only of the first three is known what rounding does, so that it is made good for.
     levels : {"optimal", "uniform"}, default="optimal"
         Levels of each column.
     n_draws : int from 2 to 255, default=2

@@ -106,6 +106,7 @@ class LevelsDisplay:
             raise ValueError(
                 f"X is a PackedMatrix, whose levels are given ({X.levels}); pass the rows that it was made from."
             )
+        estimator = clone(estimator)
         if estimator.sampling == "dithered" and estimator.sample_bits == 2:
             raise ValueError(
                 "sampling='dithered' has other levels in every row at sample_bits=2, which are not drawn: set "

@@ -38,8 +38,8 @@ def column_levels(const real[:, :] samples, const double[::1] low, const double[
 
     Returns levels (columns, n_levels), how many of them are used, top grid positions, standard deviations in grid
     steps (infinite where the column is stored without loss), and the range that levels reach to, (columns, 2): low
-    and high, or less where with_outliers a few values are better kept apart. With dithered, codes may have known dither:
-    there are 13 levels, rungs where that pays, and last what offsets are apart, uint8 (columns,), 0 elsewhere.
+    and high, or less where with_outliers a few values are better kept apart. With dithered, codes may have known
+    dither: there are 13 levels, rungs where that pays, and last what offsets are apart, uint8 (columns,), 0 elsewhere.
     """
     cdef Py_ssize_t d = samples.shape[0], j
     cdef size_t m = samples.shape[1], i

@@ -14,7 +14,7 @@ from sklearn_zipml._kernels.encoding cimport (
 )
 from sklearn_zipml._kernels.tiles cimport (
     ZML_OUTLIER_COLUMNS, ZML_TILE_ROWS, int64_t, uint8_t, uint16_t, uint32_t, uint64_t, zml_padded_columns,
-    ZML_DITHERED, zml_bits_of, zml_noise_codes, zml_tile_columns,
+    ZML_DITHERED, zml_noise_codes, zml_tile_columns,
 )
 
 cdef extern from "format/rng.h" nogil:

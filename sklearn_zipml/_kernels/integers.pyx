@@ -5,7 +5,9 @@ import numpy as np
 from sklearn_zipml._kernels.active cimport active_kernels
 from sklearn_zipml._kernels.checks cimport require, require_rows
 from sklearn_zipml._kernels.encoding cimport zml_encoding, zml_integers
-from sklearn_zipml._kernels.tiles cimport int64_t, uint8_t, uint16_t, uint32_t, zml_bits_of, zml_tile_columns, ZML_DITHERED
+from sklearn_zipml._kernels.tiles cimport (
+    ZML_DITHERED, int64_t, uint8_t, uint16_t, uint32_t, zml_bits_of, zml_tile_columns,
+)
 from sklearn_zipml._kernels.workers cimport poll_in_time
 
 cdef extern from "format/rows.h" nogil:

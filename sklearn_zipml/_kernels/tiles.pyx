@@ -55,8 +55,8 @@ cdef class Tiles:
     Parameters
     ----------
     codes : uint8 array (tiles, bytes of a tile)
-    table : uint8 array, decode table [column][code], empty for widths 8 and 32; of DITHERED [column] its levels by code,
-        offsets by dither and multiplier, see csrc/format/dither.h
+    table : uint8 array, decode table [column][code], empty for widths 8 and 32; of DITHERED [column] its levels by
+        code, offsets by dither and multiplier, see csrc/format/dither.h
     n_rows, n_columns : int
     width : {1, 2, DITHERED, 4, 8, 32}, bits of a code, or DITHERED: 2 with known dither; 32 means float32 values
     outliers : Outliers or None, values that are no more than near to what their codes stand for
@@ -355,7 +355,7 @@ def row_bytes(size_t n_columns, int width):
 
 def tiles_to_rows(const uint8_t[:, ::1] tiles, size_t n_columns, int width, uint8_t[:, ::1] rows):
     """Write the first len(rows) rows of tiles as packed rows, in slot order."""
-    cdef size_t t, first, n = rows.shape[0], padded = zml_tile_columns(n_columns, width)
+    cdef size_t t, first, count, n = rows.shape[0], padded = zml_tile_columns(n_columns, width)
     require(<size_t> tiles.shape[0] * ZML_TILE_ROWS >= n, "fewer rows than are asked for")
     require(<size_t> tiles.shape[1] == zml_tile_bytes(padded, width), "tiles of other columns")
     require(<size_t> rows.shape[1] == zml_row_bytes(padded, width), "rows of other columns")
@@ -364,7 +364,8 @@ def tiles_to_rows(const uint8_t[:, ::1] tiles, size_t n_columns, int width, uint
         for t in range((n + ZML_TILE_ROWS - 1) // ZML_TILE_ROWS):
             first = t * ZML_TILE_ROWS
             poll_in_time(&seen, padded * ZML_TILE_ROWS)
-            zml_tile_to_rows(&tiles[t, 0], zml_bits_of(width), padded, min(<size_t> ZML_TILE_ROWS, n - first), &rows[first, 0])
+            count = min(<size_t> ZML_TILE_ROWS, n - first)
+            zml_tile_to_rows(&tiles[t, 0], zml_bits_of(width), padded, count, &rows[first, 0])
 
 
 def rows_to_tiles(uint8_t[:, ::1] rows, size_t n_columns, int width):

@@ -42,8 +42,8 @@ class DaskZipMLLogisticRegression(DaskZipMLClassifier):
         Weight of the loss against the penalty on ``coef_``, which is in units of X; ``numpy.inf`` is no penalty.
     class_weight : dict, "balanced" or None, default=None
         Weights of the classes, as in scikit-learn, all of them positive.
-    sampling : {"compensated", "double", "naive", "nearest"}, default="compensated"
-        How a value becomes a code. Only of the first two is known what rounding does, so that it is made good for.
+    sampling : {"compensated", "dithered", "double", "naive", "nearest"}, default="compensated"
+        How a value becomes a code. Only of the first three is known what rounding does, so that it is made good for.
     levels : {"optimal", "uniform"}, default="optimal"
         Levels of each column.
     n_draws : int from 2 to 255, default=2
