@@ -143,6 +143,7 @@ def bytes_saved(data, seeds):
 
 CLAIMS = {
     "Samples of 2 bits: the same result": same_result(sample_bits=2),
+    "Samples of 2 bits, known dither (ours): the same": same_result(sample_bits=2, sampling="dithered"),
     "Samples of 2 bits, drawn anew every epoch (paper)": same_result(sample_bits=2, **FRESH),
     "Samples of 2 bits, double sampling: the same": same_result(sample_bits=2, sampling="double"),
     "Samples of 3 bits: the same result": same_result(sample_bits=3),
