@@ -79,15 +79,12 @@ class ByDirection:
     """
 
     def __init__(self, objective, point):
-        problem = objective.problem
         self.is_exact = False
         values, self.vectors = np.linalg.eigh(objective.pair_curvatures(point))
         values = np.maximum(values[1:], SMALLEST + 1e-4 * values[-1])
         self.vectors = self.vectors[:, 1:]  # the first is the same move of all classes, which changes nothing
         bins = np.rint(np.log(values) / np.log(BIN))
-        matrix = np.zeros((problem.d + 1,) * 2)
-        matrix[:-1, :-1] = problem.dense_curvature(sample_tiles(objective))
-        matrix[-1, -1] = 1.0
+        matrix = mean_moments(objective)
         self.factors = [
             (bins == k, factored(completed(objective, matrix * BIN**k, point.scale))) for k in np.unique(bins)
         ]
@@ -110,6 +107,14 @@ class AllPairs:
 
     def __call__(self, gradient):
         return self.factor.solve(gradient.reshape(1, -1)).reshape(gradient.shape)
+
+
+def mean_moments(objective):
+    """Second moments of the scaled columns, the last one of ones, of rows that stand for all."""
+    matrix = np.zeros((objective.d + 1,) * 2)
+    matrix[:-1, :-1] = objective.problem.dense_curvature(sample_tiles(objective))
+    matrix[-1, -1] = 1.0
+    return matrix
 
 
 def of_two_classes(objective, point, last):

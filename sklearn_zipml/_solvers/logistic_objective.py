@@ -149,13 +149,20 @@ class LogisticObjective:
     def slope(self, point, gradient, mean_slopes):
         """The gradient out of the mean product of slopes and scaled rows, and the mean slopes."""
         out, coef = np.zeros_like(point.model), point.model[:, :-1]
-        if self.calibration is not None:
-            gradient = point.scale * self.calibration.adjoint(gradient)
-            gradient -= point.along * point.scale**3 * self._spread_of(coef)
-        out[:, :-1] = gradient + self.ridge * coef
+        out[:, :-1] = self.adjoint(point, gradient) + self.by_scale(point) + self.ridge * coef
         if self.has_intercept:
             out[:, -1] = point.scale * mean_slopes
         return out
+
+    def adjoint(self, point, gradient):
+        """The part of the gradient that comes of the margins before they are scaled."""
+        return gradient if self.calibration is None else point.scale * self.calibration.adjoint(gradient)
+
+    def by_scale(self, point):
+        """The part that comes of what the margins are scaled by."""
+        if self.calibration is None:
+            return np.zeros_like(point.model[:, :-1])
+        return -point.along * point.scale**3 * self._spread_of(point.model[:, :-1])
 
     def absolute(self, coef):
         """The l1 penalty of coefficients (outputs, columns)."""
