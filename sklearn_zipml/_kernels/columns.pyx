@@ -5,7 +5,7 @@ import numpy as np
 from sklearn_zipml._kernels.active cimport active_kernels
 from sklearn_zipml._kernels.checks cimport real, require, require_rows, require_strides
 from sklearn_zipml._kernels.encoding cimport zml_column_sample, zml_encoding
-from sklearn_zipml._kernels.tiles cimport int64_t, uint8_t, uint16_t
+from sklearn_zipml._kernels.tiles cimport ZML_RUNGS, int64_t, uint8_t, uint16_t
 from sklearn_zipml._kernels.workers cimport poll_in_time
 
 cdef enum:
@@ -28,10 +28,6 @@ def optimal_levels(const double[::1] position, const double[::1] count, const do
     return chosen[:used]
 
 
-cdef enum:
-    RUNGS = 13
-
-
 def column_levels(const real[:, :] samples, const double[::1] low, const double[::1] high, int n_levels,
                   int max_steps, int stride, bint with_outliers=False, bint dithered=False):
     """Levels of many columns from samples of their values, [column][sample], the values of a column contiguous.
@@ -47,7 +43,7 @@ def column_levels(const real[:, :] samples, const double[::1] low, const double[
     require(low.shape[0] == d and high.shape[0] == d, "ranges are of another number of columns")
     require(1 <= n_levels <= 256 and 1 <= stride <= 255 and 1 <= max_steps <= 255, "levels do not fit a grid")
     require(m <= 1 or samples.strides[1] == sizeof(real), "values of a column are not contiguous")
-    cdef int room = RUNGS if dithered else n_levels
+    cdef int room = ZML_RUNGS if dithered else n_levels
     levels, spread = np.zeros((d, room), dtype=np.uint8), np.zeros(d, dtype=np.uint8)
     cdef uint8_t[::1] spread_view = spread
     used = np.ones(d, dtype=np.uint16)

@@ -6,13 +6,10 @@ from libc.string cimport memcpy
 
 from sklearn_zipml._kernels.checks cimport require
 from sklearn_zipml._kernels.tiles cimport (
-    ZML_DITHERED, ZML_LINE, ZML_TILE_ROWS, Tiles, uint8_t, zml_padded_columns,
+    ZML_DITHERED, ZML_SEED_BYTES, ZML_TILE_ROWS, Tiles, uint8_t, zml_padded_columns,
 )
 
 from .tiles import aligned_zeros
-
-cdef enum:
-    SEED_BYTES = 2 * ZML_LINE
 
 
 def bytes_of(Tiles tiles, size_t first, size_t last, size_t column=0, end=None):
@@ -47,7 +44,7 @@ def take_seeds(Tiles source, uint8_t[:, ::1] tiles, size_t first, size_t last):
     cdef size_t t, size = source.codes.shape[1], made = tiles.shape[1]
     source.require_span(first, last)
     require(source.format == ZML_DITHERED and last - first == <size_t> tiles.shape[0], "tiles of other rows")
-    require(made >= SEED_BYTES, "no room for the seeds")
+    require(made >= ZML_SEED_BYTES, "no room for the seeds")
     with nogil:
         for t in range(first, last):
-            memcpy(&tiles[t - first, made - SEED_BYTES], &source.codes[t, size - SEED_BYTES], SEED_BYTES)
+            memcpy(&tiles[t - first, made - ZML_SEED_BYTES], &source.codes[t, size - ZML_SEED_BYTES], ZML_SEED_BYTES)

@@ -29,7 +29,7 @@ cdef enum:
     COUNTED_TILES = 64
 
 TILE_ROWS, LINE, FLOAT_WIDTH, DITHERED = ZML_TILE_ROWS, ZML_LINE, ZML_FLOAT_WIDTH, ZML_DITHERED
-DITHER_TABLE = ZML_DITHER_TABLE
+DITHER_TABLE, SEED_BYTES, RUNGS = ZML_DITHER_TABLE, ZML_SEED_BYTES, ZML_RUNGS
 OUTLIER_COLUMNS = ZML_OUTLIER_COLUMNS
 
 
@@ -75,7 +75,7 @@ cdef class Tiles:
             raise ValueError(f"{self.n_tiles} tiles do not hold {n_rows} rows")
         if <size_t> table.shape[0] != self.padded * zml_table_codes(width):
             raise ValueError(f"a decode table of {table.shape[0]} entries does not fit {self.padded} columns")
-        arranged = interleaved(table) if width == ZML_DITHERED else table
+        arranged = interleaved(table, ZML_GROUP_COLUMNS, ZML_DITHER_TABLE) if width == ZML_DITHERED else table
         self.table = on_lines(arranged) if table.shape[0] else table
         self.outliers, self.apart.starts = outliers, NULL
         if outliers is not None:

@@ -15,7 +15,6 @@ from .take import scattered
 from .targets import BY_ROW
 from .tiles import aligned_tiles
 
-SEED_BYTES = 2 * kernels.LINE  # of a tile with known dither, its last ones
 BY_COLUMN = ("grid_levels", "used", "offset", "step", "noise")
 
 
@@ -160,7 +159,7 @@ def _copy_seeds(samples, codes, is_first):
             own = np.zeros((end - begin, codes.shape[1]), dtype=np.uint8)
             to = codes[start : start + end - begin] if is_first else own
             take_seeds(tiles, to, begin, end)
-            if not is_first and (own != codes[start : start + end - begin])[:, -SEED_BYTES:].any():
+            if not is_first and (own != codes[start : start + end - begin])[:, -kernels.SEED_BYTES :].any():
                 raise ValueError(
                     "Columns of rows that were packed apart with sampling='dithered' cannot share a matrix, for their "
                     "rows have other dither: pack them together, or with sampling='compensated'."

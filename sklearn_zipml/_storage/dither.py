@@ -6,8 +6,9 @@ of `spread` each, and its multiplier, 16 bits. Columns that dither does not pay 
 
 import numpy as np
 
-N_CODES, N_DITHERS, TABLE = 4, 4, 10
-RUNGS = (N_CODES - 1) * N_DITHERS + 1
+from .._kernels.tiles import RUNGS
+
+N_CODES, N_DITHERS = 4, 4
 _HALF = 1 << 14  # as many odd numbers below 2**15
 
 
@@ -23,7 +24,7 @@ def multipliers(n_columns):
 
 
 def table_of(rungs, spread, multiplier):
-    """The decode table, uint8 (columns, TABLE), of rungs (columns, RUNGS), or levels where the spread is 0."""
+    """The decode table, uint8 (columns, 10), of rungs (columns, 13), or levels where the spread is 0."""
     dithered = spread > 0
     levels = np.where(dithered[:, None], rungs[:, ::N_DITHERS], rungs[:, :N_CODES])
     offsets = spread[:, None].astype(np.uint8) * np.arange(N_DITHERS, dtype=np.uint8)
@@ -44,7 +45,7 @@ def parts_of_table(table):
 
 
 def rungs_of(table):
-    """Rungs, or levels, uint8 (columns, RUNGS), of a decode table; unused ones repeat the last."""
+    """Rungs, or levels, uint8 (columns, 13), of a decode table; unused ones repeat the last."""
     levels, spread, _ = parts_of_table(table)
     wide = levels.astype(np.int64)
     steps = np.diff(wide, axis=1)[:, :, None] * np.arange(N_DITHERS) // N_DITHERS
@@ -64,7 +65,7 @@ def mean_positions(table):
 
 
 def is_table(table):
-    """Whether an array (columns, TABLE) is a decode table of columns."""
+    """Whether an array (columns, 10) is a decode table of columns."""
     levels, spread, multiplier = parts_of_table(table)
     gaps, wide = np.diff(levels.astype(np.int64), axis=1), spread.astype(np.int64)
     offsets = (table[:, N_CODES : 2 * N_CODES] == wide[:, None] * np.arange(N_DITHERS)).all()

@@ -217,7 +217,7 @@ def test_dot_and_gradient(force, columns, n_digits):
     t = (seed[:, None] * multiplier & 0xFFFF) >> 14
     at = np.arange(columns)
     expected = table[at, codes].astype(np.int64) + table[at, 4 + t]
-    given = np.concatenate([tile, seeds]), interleaved(table)
+    given = np.concatenate([tile, seeds]), interleaved(table, 4, kernels.DITHER_TABLE)
     model = rng.integers(-128, 128, (n_digits, columns), dtype=np.int8)
     residual = rng.integers(-128, 128, (n_digits, 64), dtype=np.int8)
     for first, last in ((0, 4), (1, 3), (3, 4)):

@@ -6,7 +6,7 @@
  * 3/2, 2, 3/2, 0 the sums of the highest of the offsets in units of d. So the summed variance is that of rounding to L,
  * plus d times what follows from the rungs alone, plus 5/4 d^2 for every value: for each L the best d is known, and
  * both sums are additive over the gaps. Gaps are multiples of four. */
-enum { LADDER_STEPS = 192, LADDER_PLACES = LADDER_STEPS / 4, MOST_SPREAD = 20, RUNGS = 13 };
+enum { LADDER_STEPS = 192, LADDER_PLACES = LADDER_STEPS / 4, MOST_SPREAD = 20 };
 
 /* What dither has to leave at most of the variance without it. */
 #define LADDER_PAYS 0.9
@@ -85,7 +85,7 @@ ZML_TARGET static int ladder_of(const Histogram *coarse, const double *values, s
   if (!(left * step * step <= LADDER_PAYS * noise))
     return 0;
   const int levels[4] = {0, 4 * best.first, 4 * best.second, LADDER_STEPS};
-  for (int k = 0; k < RUNGS; k++)
+  for (int k = 0; k < ZML_RUNGS; k++)
     rungs[k] = (uint8_t)(k < 12 ? levels[k / 4] + k % 4 * (levels[k / 4 + 1] - levels[k / 4]) / 4 : LADDER_STEPS);
   return spread;
 }

@@ -339,7 +339,7 @@ ZML_TARGET static int column_levels(const zml_column_sample *sample, int n_level
         sample->n ? (uint8_t)ladder_of(h, sample->values, sample->n, noise_of(h, levels, used), levels) : 0;
     if (*sample->spread) {
       *top = LADDER_STEPS;
-      return RUNGS;
+      return ZML_RUNGS;
     }
   }
   for (int k = 0; k < used; k++)

@@ -14,13 +14,15 @@
 
 #include "format/tile.h"
 
-enum { ZML_GROUP_TABLE = ZML_GROUP_COLUMNS * ZML_DITHER_TABLE };
+/* Bytes of the table of a group, and of the seeds of a tile, its last ones; rungs of a ladder of 4 levels, see
+ * encoding/ladder-inl.h. */
+enum { ZML_GROUP_TABLE = ZML_GROUP_COLUMNS * ZML_DITHER_TABLE, ZML_SEED_BYTES = 2 * ZML_LINE, ZML_RUNGS = 13 };
 
 static inline unsigned zml_dither(uint32_t seed, uint16_t multiplier) { return (uint16_t)(seed * multiplier) >> 14; }
 
 /* The codes of a tile's seeds, two lines; NULL where it has none. */
 static inline const uint8_t *zml_seeds_of(const uint8_t *tile, size_t padded_columns, int width) {
-  return width == ZML_DITHERED ? tile + zml_tile_bytes(padded_columns, width) - 2 * ZML_LINE : NULL;
+  return width == ZML_DITHERED ? tile + zml_tile_bytes(padded_columns, width) - ZML_SEED_BYTES : NULL;
 }
 
 /* Code k, 0 to 7, of a seed. */
