@@ -17,7 +17,7 @@ MOST_LINES, MOST_FUNCTION_LINES, MOST_ARGUMENTS = 400, 60, 8
 pytestmark = pytest.mark.skipif(not (PACKAGE / "csrc").is_dir(), reason="tests without the source beside them")
 
 # What a folder, or a module outside of folders, may import besides itself: what all may, and rooms below.
-FOR_ALL = {"_parameters", "_progress", "_state", "_underflow", "_version", "_warnings"}
+FOR_ALL = {"_parameters", "_state", "_underflow", "_version", "_warnings"}
 SETTINGS = {"_scheme", "_seeds", "_feature_names"}  # which say what packing does, in numbers that the kernels have
 PACKING = {"_kernels", "_storage", "_sources", "_quantization", "_packed_matrix", *SETTINGS}
 MODELS = {"_solvers", "_typing", *PACKING}

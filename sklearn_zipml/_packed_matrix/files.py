@@ -144,8 +144,8 @@ class PackedFiles:
         ((5000, 8), (5000,))
         """
         from .._parameters import check_parameters
-        from .._progress import progress_bar
         from .._quantization.streaming import pack_chunks
+        from .._sources.progress import progress_bar
         from .._sources.source import open_source
 
         check_parameters({"progress": ["boolean"]}, {"progress": progress}, "PackedMatrix.from_chunks")
