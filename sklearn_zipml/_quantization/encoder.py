@@ -8,11 +8,10 @@ from .._seeds import Stream
 from .._storage import duplicates
 from .._storage.blocks import block_rows, row_block, take_rows
 from .._storage.outliers import Outliers, parts_of, with_slots
-from .._storage.packed_rows import PackedRows
+from .._storage.packed_rows import PackedRows, decoded_dtype
 from .._storage.row_order import RowOrder
 from .._storage.statistics import counted, from_moments, without_errors
 from .._storage.tiles import aligned_tiles, turn_rows
-from .._storage.valid_parts import SCHEME_PARTS
 from .._underflow import underflow_is_zero
 from .integers import IntegerCodes
 from .levels import find_grid
@@ -59,7 +58,7 @@ def pack_on_grid(X, grid, seed, *, rows=None, n_jobs=None):
         collision_probability = encoder.collision_probability(X, sample if rows is None else rows[sample])
     statistics = encoder.statistics(n, collision_probability, grid, codes)
     along = {"missing_count": encoder.n_missing} | encoder.outliers(len(codes))
-    return assemble(grid, codes, statistics, (n, d), decoded_dtype(X.dtype), order.seed, **along)
+    return PackedRows.of_grid(grid, codes, statistics, (n, d), decoded_dtype(X.dtype), order.seed, **along)
 
 
 class RowEncoder:
@@ -158,17 +157,3 @@ class RowEncoder:
         if self.missing is not None:
             X, rows = filled(take_rows(X, rows, self.dtype), self.missing)[0], np.arange(len(rows))
         return duplicates.of_rows(X, rows, self.kernel, self.dtype)
-
-
-def assemble(grid, codes, statistics, shape, dtype, row_seed, **along):
-    """PackedRows out of their parts; along: row_list, target, feature_names, missing_count and outliers."""
-    scheme = {name: getattr(grid.scheme, name) for name in SCHEME_PARTS}
-    columns = {"used": grid.codes_used, "offset": grid.decoded_offset, "step": grid.step}
-    columns |= {"table": grid.decode_table, "grid_levels": grid.stored_levels}
-    rows = {"shape": shape, "dtype": dtype, "row_seed": row_seed, "codes": codes}
-    return PackedRows.of_parts(scheme | columns | rows | statistics | along)
-
-
-def decoded_dtype(dtype):
-    """What rows of a dtype are decoded to."""
-    return np.float32 if dtype.type is np.float32 else np.float64

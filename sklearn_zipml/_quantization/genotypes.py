@@ -5,12 +5,12 @@ import numpy as np
 from .._kernels import integers as kernels
 from .._kernels.threads import in_threads, poll
 from .._seeds import Stream
+from .._storage.packed_rows import PackedRows
 from .._storage.row_order import RowOrder
 from .._storage.statistics import without_errors
 from .._storage.targets import check_row_weights, check_target
 from .._storage.tiles import aligned_tiles, turn_rows
 from .codes import Places, with_missing
-from .encoder import assemble
 from .missing import Absent
 
 MISSING = 2  # what inverted fields have for it: 0 and 1 are so many copies of the first allele, and 3 is two
@@ -81,7 +81,7 @@ def pack_genotypes(bed, scheme, seed, *, missing=False, n_jobs=None, advance=lam
         "feature_names": names,
         "sample_weight": weights,
     }
-    return assemble(grid, tiles, without_errors(grid), (n, d), np.float64, order.seed, **along)
+    return PackedRows.of_grid(grid, tiles, without_errors(grid), (n, d), np.float64, order.seed, **along)
 
 
 def _counted(bed, n_jobs, advance):

@@ -13,6 +13,7 @@ from .._storage import duplicates
 from .._storage.blocks import block_dtype
 from .._storage.finite import listed
 from .._storage.outliers import MOST_DIFFERENCE
+from .._storage.packed_rows import PackedRows, decoded_dtype
 from .._storage.row_order import RowOrder
 from .._storage.row_store import RowStore
 from .._storage.targets import check_row_weights, check_target
@@ -20,7 +21,7 @@ from .._underflow import underflow_is_zero
 from .._warnings import warn
 from .carried_noise import CarriedNoise
 from .column_sketch import ColumnSketch
-from .encoder import RowEncoder, assemble, decoded_dtype
+from .encoder import RowEncoder
 from .genotypes import pack_genotypes
 from .levels import block_ranges
 from .row_sample import RowSample, sample_size
@@ -212,7 +213,7 @@ class Packer:
         self.warn_outside(feature_names)
         row_seed = Stream.ROW_ORDER.of(self.seed)
         tiles = self.store.into_tiles(row_seed if self.order is None else None, n_jobs=self.n_jobs)
-        return assemble(
+        return PackedRows.of_grid(
             self.grid,
             tiles,
             self.statistics(n, tiles),

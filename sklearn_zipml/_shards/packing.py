@@ -10,14 +10,14 @@ import numpy as np
 
 from .._kernels import row_order as order_kernels
 from .._quantization.column_sketch import ColumnSketch
-from .._quantization.encoder import RowEncoder, assemble, decoded_dtype
+from .._quantization.encoder import RowEncoder
 from .._quantization.levels import block_ranges
 from .._quantization.row_sample import enough
 from .._seeds import Stream
 from .._storage import duplicates
 from .._storage.blocks import common_dtype
 from .._storage.constant import frozen
-from .._storage.packed_rows import STATISTICS
+from .._storage.packed_rows import STATISTICS, PackedRows, decoded_dtype
 from .._storage.row_order import RowOrder
 from .._storage.statistics import from_moments
 from .._storage.targets import check_target
@@ -120,7 +120,8 @@ def pack_part(X, y, weights, grid, seed, place, *, unseen=False):
     sample = _sample(X, encoder, seed, place)
     report = PackingReport(n, X.dtype, **moments, sample=sample, low=low, high=high)
     along = {"target": check_target(y, n)} | encoder.outliers(len(codes))
-    rows = assemble(grid, codes, statistics(report, grid), (n, d), decoded_dtype(X.dtype), order.seed, **along)
+    parts = grid, codes, statistics(report, grid), (n, d), decoded_dtype(X.dtype), order.seed
+    rows = PackedRows.of_grid(*parts, **along)
     return Shard(rows, weights), report
 
 
