@@ -14,12 +14,13 @@ from .._packed_matrix import PackedMatrix, matrix_of
 from .._quantization.column_sketch import ColumnSketch
 from .._quantization.encoder import pack_on_grid
 from .._quantization.levels import find_grid
-from .._quantization.missing import Absent, filled
+from .._quantization.missing import Absent
 from .._quantization.requantize import requantize
 from .._quantization.row_sample import sample_size, sampled_rows
 from .._scheme import CONSTRAINTS, MISSING, Scheme, check_draws
 from .._seeds import Stream, draw_seed
 from .._state import StableState
+from .._storage.blocks import filled
 from .._storage.decoded_rows import warn_of_decoded
 from .._storage.grid import grid_of
 from .._storage.packed_rows import rows_of

@@ -6,7 +6,7 @@ from .._kernels import encoder as encoder_kernels
 from .._kernels.threads import in_threads, poll
 from .._seeds import Stream
 from .._storage import duplicates
-from .._storage.blocks import block_rows, row_block, take_rows
+from .._storage.blocks import block_rows, filled, row_block, take_rows
 from .._storage.outliers import Outliers, parts_of, with_slots
 from .._storage.packed_rows import PackedRows, decoded_dtype
 from .._storage.row_order import RowOrder
@@ -15,7 +15,6 @@ from .._storage.tiles import aligned_tiles, turn_rows
 from .._underflow import underflow_is_zero
 from .integers import IntegerCodes
 from .levels import find_grid
-from .missing import filled
 from .row_sample import sample_size, sampled_rows
 
 

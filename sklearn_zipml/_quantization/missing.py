@@ -108,11 +108,3 @@ def check_levels(scheme, absent):
             f"missing='mean' needs {LEAST_LEVELS} levels, and sample_bits={scheme.sample_bits} with "
             f"sampling={scheme.sampling!r} has {scheme.n_levels}: use more bits, or SimpleImputer of scikit-learn."
         )
-
-
-def filled(block, means):
-    """A block of rows with its missing values replaced, and how many each column has."""
-    missing = np.isnan(block)
-    if not missing.any():
-        return block, 0
-    return np.where(missing, means.astype(block.dtype), block), missing.sum(axis=0)

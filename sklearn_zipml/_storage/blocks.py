@@ -80,6 +80,14 @@ def is_bfloat16(dtype):
     return dtype.name == "bfloat16"
 
 
+def filled(block, means):
+    """A block with its missing values replaced by the means of their columns, and how many each column has."""
+    missing = np.isnan(block)
+    if not missing.any():
+        return block, 0
+    return np.where(missing, means.astype(block.dtype), block), missing.sum(axis=0)
+
+
 def sequential_blocks(X, dtype, rows=None, first=0, last=None):
     """Blocks of rows first..last-1 of X (or of the rows named) in turn, as `row_block` makes them."""
     last = (X.shape[0] if rows is None else len(rows)) if last is None else last
