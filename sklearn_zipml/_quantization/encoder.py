@@ -17,6 +17,8 @@ from .integers import IntegerCodes
 from .levels import find_grid
 from .row_sample import sample_size, sampled_rows
 
+ROWS_AT_ONCE = 256  # that stay in the cache while it is found out what keys their draws
+
 
 def pack(X, scheme, seed, *, rows=None, column_names=None, n_jobs=None):
     """Quantize the rows of X.
@@ -54,7 +56,7 @@ def pack_on_grid(X, grid, seed, *, rows=None, n_jobs=None):
     turn_rows(codes, d, grid.scheme.format, n_jobs)
     if not encoder.n_integers:
         sample = sampled_rows(n, duplicates.sample_size(d), Stream.DUPLICATES_SAMPLE.of(seed))
-        collision_probability = encoder.collision_probability(X, sample if rows is None else rows[sample])
+        collision_probability = duplicates.of_contents(encoder.contents(X, sample if rows is None else rows[sample]))
     statistics = encoder.statistics(n, collision_probability, grid, codes)
     along = {"missing_count": encoder.n_missing} | encoder.outliers(len(codes))
     return PackedRows.of_grid(grid, codes, statistics, (n, d), decoded_dtype(X.dtype), order.seed, **along)
@@ -151,8 +153,13 @@ class RowEncoder:
             moments = counted(moments, grid, tiles, n_rows)
         return from_moments(moments, n_rows, collision_probability, grid.code_levels)
 
-    def collision_probability(self, X, rows):
-        """Estimate, from rows of X drawn at random, of how many are equal; see `duplicates`."""
-        if self.missing is not None:
-            X, rows = filled(take_rows(X, rows, self.dtype), self.missing)[0], np.arange(len(rows))
-        return duplicates.of_rows(X, rows, self.kernel, self.dtype)
+    def contents(self, X, rows):
+        """What keys the draws of the rows of an index array, uint64: the same of rows that it cannot tell apart."""
+        contents, work = np.empty(len(rows), dtype=np.uint64), self.kernel.workspace()
+        for first in range(0, len(rows), ROWS_AT_ONCE):
+            some = slice(first, first + ROWS_AT_ONCE)
+            block = take_rows(X, rows[some], self.dtype)
+            if self.missing is not None:
+                block, _ = filled(block, self.missing)
+            self.kernel.contents(block, contents[some], work)
+        return contents

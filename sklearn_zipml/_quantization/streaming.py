@@ -184,9 +184,10 @@ class Packer:
 
     def statistics(self, n_rows, tiles):
         """Statistics of the n_rows rows added, parts of PackedRows; tiles hold them, if integers are among them."""
-        exact = self.by_place or self.encoder.n_integers == n_rows
-        values = self.sample.values()
-        collision_probability = 0.0 if exact else self.encoder.collision_probability(values, np.arange(len(values)))
+        collision_probability = 0.0
+        if not (self.by_place or self.encoder.n_integers == n_rows):
+            values = self.sample.values()
+            collision_probability = duplicates.of_contents(self.encoder.contents(values, np.arange(len(values))))
         new = self.encoder.statistics(n_rows, collision_probability, self.grid, tiles)
         return new if self.carried is None else self.carried.joined(new, n_rows, self.encoder.moments.hits)
 

@@ -127,8 +127,7 @@ def pack_part(X, y, weights, grid, seed, place, *, unseen=False):
 
 def statistics(report, grid):
     """Statistics of the rows of a report, parts of PackedRows: for those of all parts, those of packing all at once."""
-    counts = np.unique(report.sample[1], return_counts=True)[1]
-    return from_moments(report, report.n_rows, duplicates.of_counts(counts), grid.code_levels)
+    return from_moments(report, report.n_rows, duplicates.of_contents(report.sample[1]), grid.code_levels)
 
 
 def with_statistics(shard, common, dtype, feature_names=None):
@@ -148,13 +147,7 @@ def _sample(X, encoder, seed, place):
     size, key = duplicates.sample_size(X.shape[1]), Stream.DUPLICATES_SAMPLE.of(seed)
     limit = enough(place.n_rows, size)
     rows, keys = order_kernels.rows_below(key, place.first, place.first + len(X), limit)
-    contents = np.empty(len(rows), dtype=np.uint64)
-    work = encoder.kernel.workspace()
-    for start in range(0, len(rows), duplicates.ROWS_AT_ONCE):
-        some = slice(start, start + duplicates.ROWS_AT_ONCE)
-        block = np.ascontiguousarray(X[rows[some] - place.first], dtype=encoder.dtype)
-        encoder.kernel.contents(block, contents[some], work)
-    return _smallest(np.stack([keys, contents]), X.shape[1])
+    return _smallest(np.stack([keys, encoder.contents(X, rows - place.first)]), X.shape[1])
 
 
 def _smallest(sample, n_columns):
