@@ -44,6 +44,9 @@ def pack_genotypes(bed, scheme, seed, *, missing=False, n_jobs=None, advance=lam
     if scheme.stride > 1 or places.n_levels + has_missing > scheme.n_levels or (has_missing and scheme.width == 8):
         return None
     grid, of_missing = with_missing(places.grid(scheme), absent, places) if missing else (places.grid(scheme), None)
+    along = {"missing_count": absent.count if missing else None, "feature_names": names}
+    along["target"] = None if bed.target is None else check_target(bed.target, n)
+    along["sample_weight"] = None if bed.weights is None else check_row_weights(bed.weights, n)
     order, width = RowOrder(n, Stream.ROW_ORDER.of(seed)), scheme.format
     tiles = aligned_tiles(n, d, width)
     ends = places.low.astype(np.uint8), places.top.astype(np.uint8)
@@ -73,14 +76,6 @@ def pack_genotypes(bed, scheme, seed, *, missing=False, n_jobs=None, advance=lam
     size = max(LEAST_COLUMNS, min(MOST_COLUMNS, BLOCK_BYTES // -(-n // 4) // LEAST_COLUMNS * LEAST_COLUMNS))
     in_threads(write, d, size, n_jobs)
     turn_rows(tiles, d, width, n_jobs)
-    target = None if bed.target is None else check_target(bed.target, n)
-    weights = None if bed.weights is None else check_row_weights(bed.weights, n)
-    along = {
-        "missing_count": absent.count if missing else None,
-        "target": target,
-        "feature_names": names,
-        "sample_weight": weights,
-    }
     return PackedRows.of_grid(grid, tiles, without_errors(grid), (n, d), np.float64, order.seed, **along)
 
 
