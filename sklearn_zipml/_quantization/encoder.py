@@ -56,7 +56,8 @@ def pack_on_grid(X, grid, seed, *, rows=None, n_jobs=None):
     turn_rows(codes, d, grid.scheme.format, n_jobs)
     if not encoder.n_integers:
         sample = sampled_rows(n, duplicates.sample_size(d), Stream.DUPLICATES_SAMPLE.of(seed))
-        collision_probability = duplicates.of_contents(encoder.contents(X, sample if rows is None else rows[sample]))
+        keys = encoder.equality_keys(X, sample if rows is None else rows[sample])
+        collision_probability = duplicates.of_keys(keys)
     statistics = encoder.statistics(n, collision_probability, grid, codes)
     along = {"missing_count": encoder.n_missing} | encoder.outliers(len(codes))
     return PackedRows.of_grid(grid, codes, statistics, (n, d), decoded_dtype(X.dtype), order.seed, **along)
@@ -153,13 +154,13 @@ class RowEncoder:
             moments = counted(moments, grid, tiles, n_rows)
         return from_moments(moments, n_rows, collision_probability, grid.code_levels)
 
-    def contents(self, X, rows):
+    def equality_keys(self, X, rows):
         """What keys the draws of the rows of an index array, uint64: the same of rows that it cannot tell apart."""
-        contents, work = np.empty(len(rows), dtype=np.uint64), self.kernel.workspace()
+        keys, work = np.empty(len(rows), dtype=np.uint64), self.kernel.workspace()
         for first in range(0, len(rows), ROWS_AT_ONCE):
             some = slice(first, first + ROWS_AT_ONCE)
             block = take_rows(X, rows[some], self.dtype)
             if self.missing is not None:
                 block, _ = filled(block, self.missing)
-            self.kernel.contents(block, contents[some], work)
-        return contents
+            self.kernel.contents(block, keys[some], work)
+        return keys

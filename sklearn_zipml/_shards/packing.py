@@ -127,7 +127,7 @@ def pack_part(X, y, weights, grid, seed, place, *, unseen=False):
 
 def statistics(report, grid):
     """Statistics of the rows of a report, parts of PackedRows: for those of all parts, those of packing all at once."""
-    return from_moments(report, report.n_rows, duplicates.of_contents(report.sample[1]), grid.code_levels)
+    return from_moments(report, report.n_rows, duplicates.of_keys(report.sample[1]), grid.code_levels)
 
 
 def with_statistics(shard, common, dtype, feature_names=None):
@@ -147,7 +147,7 @@ def _sample(X, encoder, seed, place):
     size, key = duplicates.sample_size(X.shape[1]), Stream.DUPLICATES_SAMPLE.of(seed)
     limit = enough(place.n_rows, size)
     rows, keys = order_kernels.rows_below(key, place.first, place.first + len(X), limit)
-    return _smallest(np.stack([keys, encoder.contents(X, rows - place.first)]), X.shape[1])
+    return _smallest(np.stack([keys, encoder.equality_keys(X, rows - place.first)]), X.shape[1])
 
 
 def _smallest(sample, n_columns):

@@ -16,9 +16,9 @@ def sample_size(n_columns):
     return min(SAMPLE_ROWS, SAMPLE_VALUES // max(1, n_columns))
 
 
-def of_contents(contents):
-    """Estimate from what stands for the contents of rows drawn at random, as `RowEncoder.contents` has it."""
-    return of_counts(np.unique(contents, return_counts=True)[1])
+def of_keys(keys):
+    """Estimate from the keys of rows drawn at random, which are the same of equal rows."""
+    return of_counts(np.unique(keys, return_counts=True)[1])
 
 
 def of_counts(counts):
@@ -30,7 +30,7 @@ def of_counts(counts):
 def of_subset(parent, rows):
     """Coincidence of the rows of an index array, some of which may occur several times."""
     distinct = bool((rows[1:] > rows[:-1]).all())  # as the folds of a cross-validation are
-    own = 0.0 if distinct else of_contents(rows)
+    own = 0.0 if distinct else of_keys(rows)
     return own + (1 - own) * parent
 
 

@@ -14,8 +14,8 @@ from sklearn_zipml._solvers.objective import Quadratic
 from sklearn_zipml._solvers.problem import Problem
 from sklearn_zipml._storage.duplicates import (
     effective_rows,
-    of_contents,
     of_counts,
+    of_keys,
     of_requantized,
     of_subset,
     sample_size,
@@ -36,15 +36,15 @@ def encoder(X, bits=4):
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
-def test_of_contents(dtype):
+def test_of_keys(dtype):
     """Exact for the rows it is given, in whatever order."""
     rng = np.random.default_rng(0)
     counts = [1, 1, 5, 2, 40]
     X = np.repeat(rng.normal(size=(5, 3)).astype(dtype), counts, axis=0)
-    assert of_contents(encoder(X).contents(X, rng.permutation(len(X)))) == pytest.approx(pairs(counts))
+    assert of_keys(encoder(X).equality_keys(X, rng.permutation(len(X)))) == pytest.approx(pairs(counts))
     distinct = rng.normal(size=(1000, 2))
-    assert of_contents(encoder(distinct).contents(distinct, np.arange(1000))) == 0
-    assert of_contents(encoder(X).contents(X, np.arange(1))) == 0
+    assert of_keys(encoder(distinct).equality_keys(distinct, np.arange(1000))) == 0
+    assert of_keys(encoder(X).equality_keys(X, np.arange(1))) == 0
 
 
 @pytest.mark.parametrize("name", dispatch.available_kernels())
