@@ -3,10 +3,10 @@
 import numpy as np
 
 from .._kernels import encoder as encoder_kernels
-from .._kernels.threads import in_threads, poll
+from .._kernels.threads import poll
 from .._seeds import Stream
 from .._storage import duplicates
-from .._storage.blocks import block_rows, filled, row_block, take_rows
+from .._storage.blocks import block_rows, filled, over_rows, row_block, take_rows
 from .._storage.outliers import Outliers, parts_of, with_slots
 from .._storage.packed_rows import PackedRows, decoded_dtype
 from .._storage.row_order import RowOrder
@@ -52,7 +52,7 @@ def pack_on_grid(X, grid, seed, *, rows=None, n_jobs=None):
     codes = aligned_tiles(n, d, grid.scheme.format)
     encoder = RowEncoder(grid, seed, n_jobs)
     collision_probability = 0.0
-    encoder.encode(X, codes, order.slots, n, rows=rows)
+    encoder.encode(X, codes, order.slots, rows=rows)
     turn_rows(codes, d, grid.scheme.format, n_jobs)
     if not encoder.n_integers:
         sample = sampled_rows(n, duplicates.sample_size(d), Stream.DUPLICATES_SAMPLE.of(seed))
@@ -92,7 +92,7 @@ class RowEncoder:
         self.integers, self.missing = None if self.is_watching else IntegerCodes(grid, n_jobs), grid.missing
         self.n_missing = None if grid.missing is None else np.zeros(len(grid.used), dtype=np.int64)
 
-    def encode(self, X, codes, slots, n_rows, first=0, rows=None, by_place=False, slots_known=True):
+    def encode(self, X, codes, slots, first=0, rows=None, by_place=False, slots_known=True):
         """Pack rows into memory that is theirs.
 
         Parameters
@@ -100,7 +100,6 @@ class RowEncoder:
         X : array (rows, columns)
         codes : uint8 array, zeroed, of tiles or packed rows
         slots : callable(numbers of rows) -> their slots in it
-        n_rows : int, that are packed
         first : int, number of the first of them among all that are encoded
         rows : int array or None, the rows of X that they are
         by_place : bool, see `Encoder.encode`
@@ -108,7 +107,7 @@ class RowEncoder:
         """
         if self.integers is not None and self.integers.takes(X.dtype):
             self.integers.encode(X, codes, slots, first, rows)
-            self.n_integers += n_rows
+            self.n_integers += len(X if rows is None else rows)
             return
         size = block_rows(self.kind[0], self.dtype)
 
@@ -128,7 +127,7 @@ class RowEncoder:
                 self.kernel.encode(block, codes, moments, places, first + start, work, by_place, found)
             return moments, missing, found.array
 
-        for moments, missing, found in in_threads(encode, n_rows, size, self.n_jobs):
+        for moments, missing, found in over_rows(encode, X, rows, self.dtype, self.n_jobs):
             self.moments.add(moments)
             self.found.append(found)
             if self.missing is not None:

@@ -12,7 +12,7 @@ from .._kernels import tiles as kernels
 from .._kernels.threads import in_threads
 from .._scheme import MAX_STEPS
 from .._storage import dither
-from .._storage.blocks import block_dtype, block_rows, is_narrow, row_block, sequential_blocks
+from .._storage.blocks import block_dtype, is_narrow, over_rows, row_block, sequential_blocks
 from .._storage.finite import column_label, listed, refuse_non_finite
 from .._storage.grid import Grid
 from .._underflow import underflow_is_zero
@@ -58,8 +58,7 @@ def block_ranges(X, rows=None, n_jobs=None, sample=None, column_names=None, firs
             first += len(block)
         return low, high
 
-    n = X.shape[0] if rows is None else len(rows)
-    parts = in_threads(ranges, n, block_rows(X.shape[1], dtype), n_jobs)
+    parts = over_rows(ranges, X, rows, dtype, n_jobs)
     if any(part is None for part in parts):
         refuse_non_finite(X, rows, column_names, first_row, allow_nan=missing)
     return parts

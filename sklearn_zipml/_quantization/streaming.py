@@ -170,10 +170,10 @@ class Packer:
         before, rows = self.store.n_rows, self.store.append(len(X))
         if self.order is None:
             settings = {"by_place": by_place, "slots_known": False}
-            self.encoder.encode(X, rows, lambda numbers: numbers - before, len(X), before, **settings)
+            self.encoder.encode(X, rows, lambda numbers: numbers - before, before, **settings)
         elif before + len(X) <= self.order.n:  # else it will be an error, once they are counted
             rows = self.store.rows(self.order.n)
-            self.encoder.encode(X, rows, self.order.slots, len(X), before, by_place=by_place)
+            self.encoder.encode(X, rows, self.order.slots, before, by_place=by_place)
 
     def _packed_rows(self, first):
         """The rows from number `first` on as they are packed, (rows, bytes of a row)."""

@@ -111,7 +111,7 @@ def pack_part(X, y, weights, grid, seed, place, *, unseen=False):
     codes = aligned_tiles(n, d, scheme.format)
     grid = grid.watching_all() if unseen else grid
     encoder = RowEncoder(grid, seed, 1)
-    encoder.encode(X, codes, lambda numbers: order.slots(numbers - place.first), n, place.first)
+    encoder.encode(X, codes, lambda numbers: order.slots(numbers - place.first), place.first)
     turn_rows(codes, d, scheme.format, 1)
     low = high = None
     if unseen:

@@ -3,6 +3,7 @@
 import numpy as np
 
 from .._kernels.integers import widen_halves
+from .._kernels.threads import in_threads
 from .._kernels.tiles import TILE_ROWS
 from .._kernels.workers import poll
 
@@ -40,6 +41,12 @@ def block_rows(n_columns, dtype):
     """Rows of a block, a multiple of the 64 rows of a tile."""
     rows = BLOCK_BYTES // max(1, n_columns * np.dtype(dtype).itemsize)
     return max(1, rows // TILE_ROWS) * TILE_ROWS
+
+
+def over_rows(work, X, rows, dtype, n_jobs):
+    """Results of work(first, last) over the rows of X (or the rows named), shared out in blocks of `dtype`."""
+    n_rows, size = X.shape[0] if rows is None else len(rows), block_rows(X.shape[1], dtype)
+    return in_threads(work, n_rows, size, n_jobs)
 
 
 def take_rows(X, rows, dtype):
