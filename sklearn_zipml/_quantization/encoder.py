@@ -7,10 +7,10 @@ from .._kernels.threads import poll
 from .._seeds import Stream
 from .._storage import duplicates
 from .._storage.blocks import block_rows, filled, over_rows, row_block, take_rows
-from .._storage.outliers import Outliers, parts_of, with_slots
+from .._storage.outliers import parts_of_found
 from .._storage.packed_rows import PackedRows, decoded_dtype
 from .._storage.row_order import RowOrder
-from .._storage.statistics import counted, from_moments, without_errors
+from .._storage.statistics import of_encoded
 from .._storage.tiles import aligned_tiles, turn_rows
 from .._underflow import underflow_is_zero
 from .integers import IntegerCodes
@@ -45,21 +45,25 @@ def pack(X, scheme, seed, *, rows=None, column_names=None, n_jobs=None):
 
 
 @underflow_is_zero
-def pack_on_grid(X, grid, seed, *, rows=None, n_jobs=None):
-    """Quantize the rows of X on given levels; values outside the grid's range go to its ends. See `pack`."""
+def pack_on_grid(X, grid, seed, *, rows=None, n_jobs=None, is_unseen=False):
+    """Quantize the rows of X on given levels, that may have been found without them. See `pack`.
+
+    Values beyond the levels of watched columns, of all if the rows are unseen, are kept apart; others go to the ends.
+    """
     n, d = (X.shape[0] if rows is None else len(rows)), X.shape[1]
-    order = RowOrder(n, Stream.ROW_ORDER.of(seed))
-    codes = aligned_tiles(n, d, grid.scheme.format)
+    grid = grid.watching_all() if is_unseen else grid
     encoder = RowEncoder(grid, seed, n_jobs)
     collision_probability = 0.0
-    encoder.encode(X, codes, order.slots, rows=rows)
-    turn_rows(codes, d, grid.scheme.format, n_jobs)
-    if not encoder.n_integers:
+    if not encoder.rounds_nothing_of(X.dtype):
         sample = sampled_rows(n, duplicates.sample_size(d), Stream.DUPLICATES_SAMPLE.of(seed))
         keys = encoder.equality_keys(X, sample if rows is None else rows[sample])
         collision_probability = duplicates.of_keys(keys)
-    statistics = encoder.statistics(n, collision_probability, grid, codes)
-    along = {"missing_count": encoder.n_missing} | encoder.outliers(len(codes))
+    order = RowOrder(n, Stream.ROW_ORDER.of(seed))
+    codes = aligned_tiles(n, d, grid.scheme.format)
+    encoder.encode(X, codes, order.slots, rows=rows)
+    turn_rows(codes, d, grid.scheme.format, n_jobs)
+    statistics = of_encoded(encoder.moments, (n, encoder.n_integers), collision_probability, grid, codes)
+    along = {"missing_count": encoder.n_missing} | parts_of_found(encoder.found, len(codes), d)
     return PackedRows.of_grid(grid, codes, statistics, (n, d), decoded_dtype(X.dtype), order.seed, **along)
 
 
@@ -77,6 +81,7 @@ class RowEncoder:
     integers : IntegerCodes, by which integers that are codes are packed, or None
     moments : Moments of all rows so far, but for those integers
     n_integers : int, rows of them
+    found : list of uint64 arrays, what lies beyond the levels, as `parts_of_found` takes it
     n_missing : int64 (columns,), values that were missing, or None where none may be
     """
 
@@ -86,11 +91,15 @@ class RowEncoder:
         key = Stream.ROUNDING.of(seed)
         kind = scheme.rounding, scheme.format
         self.kernel = encoder_kernels.Encoder(columns, *kind, key, scheme.n_draws, grid.watched, grid.dither)
-        self.is_watching, self.found = grid.watched is not None and bool(grid.watched.any()), []
+        is_watching, self.found = grid.watched is not None and bool(grid.watched.any()), []
         self.kind = (len(grid.used), scheme.format, scheme.has_noise_by_code)
         self.moments, self.n_integers = encoder_kernels.Moments(*self.kind), 0
-        self.integers, self.missing = None if self.is_watching else IntegerCodes(grid, n_jobs), grid.missing
+        self.integers, self.missing = None if is_watching else IntegerCodes(grid, n_jobs), grid.missing
         self.n_missing = None if grid.missing is None else np.zeros(len(grid.used), dtype=np.int64)
+
+    def rounds_nothing_of(self, dtype):
+        """Whether rows of a dtype are integers that are codes, but for an offset."""
+        return self.integers is not None and self.integers.takes(dtype)
 
     def encode(self, X, codes, slots, first=0, rows=None, by_place=False, slots_known=True):
         """Pack rows into memory that is theirs.
@@ -105,7 +114,7 @@ class RowEncoder:
         by_place : bool, see `Encoder.encode`
         slots_known : bool, whether rows stay in these slots; else outliers are those of numbers of rows
         """
-        if self.integers is not None and self.integers.takes(X.dtype):
+        if self.rounds_nothing_of(X.dtype):
             self.integers.encode(X, codes, slots, first, rows)
             self.n_integers += len(X if rows is None else rows)
             return
@@ -132,26 +141,6 @@ class RowEncoder:
             self.found.append(found)
             if self.missing is not None:
                 self.n_missing += missing
-
-    def outliers(self, n_tiles, slots=None):
-        """What lies beyond the levels, parts of PackedRows; slots: callable(numbers of rows) if not known before."""
-        if not self.is_watching:
-            return {}
-        return parts_of(Outliers.of_keys(self.outlier_keys(slots), n_tiles, self.kind[0]))
-
-    def outlier_keys(self, slots=None):
-        """The same as entries of `Outliers.of_keys`."""
-        keys = np.concatenate([np.empty(0, dtype=np.uint64), *self.found])
-        return keys if slots is None else with_slots(keys, self.kind[0], slots)
-
-    def statistics(self, n_rows, collision_probability, grid, tiles):
-        """Statistics of the n_rows rows in some tiles (an array of them), parts of PackedRows."""
-        if self.n_integers == n_rows:
-            return without_errors(grid)
-        moments = self.moments
-        if self.n_integers:
-            moments = counted(moments, grid, tiles, n_rows)
-        return from_moments(moments, n_rows, collision_probability, grid.code_levels)
 
     def equality_keys(self, X, rows):
         """What keys the draws of the rows of an index array, uint64: the same of rows that it cannot tell apart."""

@@ -12,10 +12,11 @@ from .._seeds import Stream, seed_of
 from .._storage import duplicates
 from .._storage.blocks import block_dtype
 from .._storage.finite import listed
-from .._storage.outliers import MOST_DIFFERENCE
+from .._storage.outliers import MOST_DIFFERENCE, parts_of_found
 from .._storage.packed_rows import PackedRows, decoded_dtype
 from .._storage.row_order import RowOrder
 from .._storage.row_store import RowStore
+from .._storage.statistics import of_encoded
 from .._storage.targets import check_row_weights, check_target
 from .._underflow import underflow_is_zero
 from .._warnings import warn
@@ -190,7 +191,8 @@ class Packer:
             values = self.sample.values()
             keys = self.encoder.equality_keys(values, np.arange(len(values)))
             collision_probability = duplicates.of_keys(keys)
-        new = self.encoder.statistics(n_rows, collision_probability, self.grid, tiles)
+        counts = n_rows, self.encoder.n_integers
+        new = of_encoded(self.encoder.moments, counts, collision_probability, self.grid, tiles)
         return new if self.carried is None else self.carried.joined(new, n_rows, self.encoder.moments.hits)
 
     def _check(self, X, column_names):
@@ -217,7 +219,8 @@ class Packer:
         row_seed = Stream.ROW_ORDER.of(self.seed)
         tiles = self.store.into_tiles(row_seed if self.order is None else None, n_jobs=self.n_jobs)
         statistics = self.statistics(n, tiles)
-        along = self.encoder.outliers(len(tiles), RowOrder(n, row_seed).slots if self.order is None else None)
+        slots = RowOrder(n, row_seed).slots if self.order is None else None
+        along = parts_of_found(self.encoder.found, len(tiles), self.n_columns, slots)
         along["target"] = check_target(np.concatenate(self.targets), n) if self.targets else None
         along["sample_weight"] = check_row_weights(np.concatenate(self.weights), n) if self.weights else None
         along |= {"feature_names": feature_names, "missing_count": self.encoder.n_missing}

@@ -17,6 +17,7 @@ from .._seeds import Stream
 from .._storage import duplicates
 from .._storage.blocks import common_dtype
 from .._storage.constant import frozen
+from .._storage.outliers import parts_of_found
 from .._storage.packed_rows import STATISTICS, PackedRows, decoded_dtype
 from .._storage.row_order import RowOrder
 from .._storage.statistics import from_moments
@@ -119,7 +120,7 @@ def pack_part(X, y, weights, grid, seed, place, *, unseen=False):
     moments = {name: getattr(encoder.moments, name) for name in TALLIES}
     sample = _sample(X, encoder, seed, place)
     report = PackingReport(n, X.dtype, **moments, sample=sample, low=low, high=high)
-    along = {"target": check_target(y, n)} | encoder.outliers(len(codes))
+    along = {"target": check_target(y, n)} | parts_of_found(encoder.found, len(codes), d)
     parts = grid, codes, statistics(report, grid), (n, d), decoded_dtype(X.dtype), order.seed
     rows = PackedRows.of_grid(*parts, **along)
     return Shard(rows, weights), report
