@@ -89,7 +89,7 @@ def pack_source(source, scheme, seed, *, grid=None, n_jobs=None, missing=False):
         head = _head(chunks)
         sketch = sketch_of(head, seed, None, n_jobs, missing)
     if grid is None:
-        grid = sketch.grid(scheme, source.names, n_jobs)
+        grid = sketch.find_grid(scheme, source.names, n_jobs)
     dtype, n_rows = (sketch.dtype, sketch.n_rows) if all_seen else (None, source.n_rows or 0)
     packer = Packer(grid, seed, dtype, n_rows, n_jobs, not all_seen)
     packer.extend(source.chunks() if head is None else chain(head, chunks))
