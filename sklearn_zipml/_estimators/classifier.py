@@ -247,10 +247,9 @@ class ZipMLLSSVC(ScoreOfOwnTarget, ClassifierMixin, ZipMLModel):
         def attributes(coef, intercept):
             return {"classes_": classes, "coef_": coef.astype(dtype), "intercept_": intercept.astype(dtype)}
 
-        task = FitTask(self, X, y, sample_weight, self.max_iter, attributes)
-        model = self._fit_linear(X, targets, weights, self._penalty_in(unit), task, dtype, stratify=labels)
-        vars(self).update(attributes(*model), rounding_loss_=number_of_one(self.rounding_loss_, len(model[0]) == 1))
-        task.end()
+        with FitTask(self, X, y, sample_weight, self.max_iter, attributes) as task:
+            model = self._fit_linear(X, targets, weights, self._penalty_in(unit), task, dtype, stratify=labels)
+            vars(self).update(attributes(*model), rounding_loss_=number_of_one(self.rounding_loss_, len(model[0]) == 1))
         return self
 
     @all_or_nothing

@@ -221,18 +221,17 @@ class ZipMLLogisticRegression(*_Base, BaseEstimator):
         def attributes(coef, intercept):
             return {"classes_": classes, "coef_": coef.astype(dtype), "intercept_": intercept.astype(dtype)}
 
-        task = FitTask(self, X, y, sample_weight, self.max_iter, attributes)
-        start = self._start(classes, X.shape[1])
-        seed = draw_seed(check_random_state(self.random_state))
-        rows = None if weights is None or weights.all() else np.flatnonzero(weights)
-        matrix = training_rows(self, X, rows, self.sample_bits, seed)
-        objective = self._objective(matrix, numbers, weights, rows, (len(classes), unit))
-        coef, intercept = self._minimum(objective, start, task, dtype)
-        if not (np.isfinite(coef).all() and np.isfinite(intercept).all()):
-            raise ValueError("The coefficients exceed the range of float64: rescale X.")
-        self.sample_bits_, self.sample_nbytes_ = matrix.sample_bits, matrix.nbytes
-        vars(self).update(attributes(coef, intercept))
-        task.end()
+        with FitTask(self, X, y, sample_weight, self.max_iter, attributes) as task:
+            start = self._start(classes, X.shape[1])
+            seed = draw_seed(check_random_state(self.random_state))
+            rows = None if weights is None or weights.all() else np.flatnonzero(weights)
+            matrix = training_rows(self, X, rows, self.sample_bits, seed)
+            objective = self._objective(matrix, numbers, weights, rows, (len(classes), unit))
+            coef, intercept = self._minimum(objective, start, task, dtype)
+            if not (np.isfinite(coef).all() and np.isfinite(intercept).all()):
+                raise ValueError("The coefficients exceed the range of float64: rescale X.")
+            self.sample_bits_, self.sample_nbytes_ = matrix.sample_bits, matrix.nbytes
+            vars(self).update(attributes(coef, intercept))
         return self
 
     def _objective(self, matrix, numbers, weights, rows, classes_and_unit):

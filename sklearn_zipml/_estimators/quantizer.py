@@ -170,9 +170,8 @@ class DoubleSamplingQuantizer(
         -------
         self
         """
-        task = FitTask(self, X, y)
-        self._fit(X)
-        task.end()
+        with FitTask(self, X, y):
+            self._fit(X)
         return self
 
     @all_or_nothing
@@ -245,11 +244,9 @@ class DoubleSamplingQuantizer(
             With the names of the columns, if X has some. It stays packed if ``set_output`` asks for a data frame: one
             of rounded values would be taken for exact.
         """
-        task = FitTask(self, X, y)
-        X = self._fit(X)
-        packed = self._pack(X)
-        task.end()
-        return packed
+        with FitTask(self, X, y):
+            X = self._fit(X)
+            return self._pack(X)
 
     def quantize(self, X: Samples) -> PackedMatrix:
         """Pack rows on the levels found by ``fit``.

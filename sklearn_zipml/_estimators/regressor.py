@@ -268,12 +268,11 @@ class ZipMLRegressor(ScoreOfOwnTarget, RegressorMixin, ZipMLModel):
                 self._total_weight *= unit
                 return self
             weights, targets = groups[0].weights(weights, len(y)), groups[0].targets(targets)
-        task = FitTask(self, X, y, sample_weight, self.max_iter, lambda *model: _attributes(y, *model, dtype))
-        model = self._fit_linear(X, targets, weights, lambda total: self.alpha, task, dtype)
-        vars(self).update(_attributes(y, *model, dtype))
-        self.rounding_loss_ = number_of_one(self.rounding_loss_, y.ndim == 1)
-        self._total_weight *= unit
-        task.end()
+        with FitTask(self, X, y, sample_weight, self.max_iter, lambda *model: _attributes(y, *model, dtype)) as task:
+            model = self._fit_linear(X, targets, weights, lambda total: self.alpha, task, dtype)
+            vars(self).update(_attributes(y, *model, dtype))
+            self.rounding_loss_ = number_of_one(self.rounding_loss_, y.ndim == 1)
+            self._total_weight *= unit
         return self
 
     @all_or_nothing
