@@ -12,7 +12,8 @@ from sklearn.linear_model import RidgeClassifier, SGDClassifier
 from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.multiclass import check_classification_targets
 
-from .._typing import Levels, Outliers, RandomState, Samples, Sampling, Schedule
+from .._packed_matrix import Samples
+from .._typing import Levels, Outliers, RandomState, Sampling, Schedule
 from .base import ZipMLModel
 from .callbacks import FitTask
 from .export import plain_classifier

@@ -15,6 +15,7 @@ from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted
 
 from .._kernels.threads import N_JOBS, threads_of
+from .._packed_matrix import Samples
 from .._scheme import CONSTRAINTS, check_draws
 from .._seeds import draw_seed
 from .._solvers import softmax
@@ -24,7 +25,7 @@ from .._solvers.options import Options
 from .._solvers.problem import Problem
 from .._solvers.proximal_newton import MOST_COLUMNS, MOST_VALUES, is_affordable
 from .._state import StableState
-from .._typing import Levels, Outliers, RandomState, Samples, Sampling
+from .._typing import Levels, Outliers, RandomState, Sampling
 from .._warnings import warn
 from .callbacks import CallbackSupportMixin, FitTask
 from .convergence import not_converged

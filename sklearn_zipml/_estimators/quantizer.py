@@ -10,7 +10,7 @@ from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted
 
 from .._kernels.threads import N_JOBS
-from .._packed_matrix import PackedMatrix, matrix_of
+from .._packed_matrix import PackedMatrix, Samples, matrix_of
 from .._quantization.column_sketch import ColumnSketch
 from .._quantization.encoder import pack_on_grid
 from .._quantization.levels import find_grid
@@ -23,7 +23,7 @@ from .._storage.blocks import filled
 from .._storage.decoded_rows import warn_of_decoded
 from .._storage.grid import grid_of
 from .._storage.packed_rows import rows_of
-from .._typing import Levels, Outliers, RandomState, Samples, Sampling
+from .._typing import Levels, Outliers, RandomState, Sampling
 from .callbacks import CallbackSupportMixin, FitTask
 from .doc_link import DocumentationLink
 from .guard import CheckedParameters, all_or_nothing

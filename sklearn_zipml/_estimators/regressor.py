@@ -12,7 +12,8 @@ from sklearn.linear_model import ElasticNet, LinearRegression, Ridge
 from sklearn.metrics import r2_score
 from sklearn.utils._param_validation import Interval, StrOptions
 
-from .._typing import Levels, Outliers, RandomState, Samples, Sampling, Schedule
+from .._packed_matrix import Samples
+from .._typing import Levels, Outliers, RandomState, Sampling, Schedule
 from .base import ZipMLModel
 from .callbacks import FitTask
 from .export import plain_regressor
