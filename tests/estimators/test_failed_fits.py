@@ -171,7 +171,7 @@ def test_interrupts(make, monkeypatch):
 
     if make == "quantizer":
         monkeypatch.setattr(quantizer, "find_grid", interrupt)
-        monkeypatch.setattr(quantizer.ColumnSketch, "grid", interrupt)
+        monkeypatch.setattr(quantizer.ColumnSketch, "find_grid", interrupt)
     else:
         monkeypatch.setattr(base, "solve", interrupt)
         monkeypatch.setattr(base.NormalEquations, "minimum", interrupt)
