@@ -37,8 +37,7 @@ class ZipMLLSSVCCV(ScoreOfOwnTarget, ClassifierMixin, ZipMLSearch):
         Weights of the classes, as in scikit-learn; "balanced" ones are those of all rows in every fold. They count in
         held-out errors too.
     sampling : {"compensated", "dithered", "double", "naive", "nearest"}, default="compensated"
-        How a value becomes a code. Rows are packed once, at the widest width, and narrowed to the others: 2 bits are
-        "dithered" only where they are the widest.
+        How a value becomes a code. Rows are packed once, at the widest width, and narrowed to the others.
     levels : {"optimal", "uniform"}, default="optimal"
         Levels of each column.
     n_draws : int from 2 to 255, default=2

@@ -37,8 +37,7 @@ class ZipMLRegressorCV(ScoreOfOwnTarget, RegressorMixin, ZipMLSearch):
     sample_bits : int from 1 to 8, None, or a sequence of them, default=4
         Widths to try. None is float samples.
     sampling : {"compensated", "dithered", "double", "naive", "nearest"}, default="compensated"
-        How a value becomes a code. Rows are packed once, at the widest width, and narrowed to the others: 2 bits are
-        "dithered" only where they are the widest.
+        How a value becomes a code. Rows are packed once, at the widest width, and narrowed to the others.
     levels : {"optimal", "uniform"}, default="optimal"
         Levels of each column.
     n_draws : int from 2 to 255, default=2

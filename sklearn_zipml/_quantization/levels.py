@@ -227,7 +227,8 @@ def _optimal(sample, low, high, count, scheme, n_jobs):
 def _optimal_levels(sample, low, high, count, scheme, n_jobs, with_outliers=False, dithered=False):
     def place(first, last):
         columns = slice(first, last)
-        kind = scheme.max_steps, scheme.stride, with_outliers, dithered
+        how = with_outliers * column_kernels.WITH_OUTLIERS | dithered * column_kernels.DITHERED
+        kind = scheme.max_steps, scheme.stride, how
         return column_kernels.column_levels(sample[columns], low[columns], high[columns], count, *kind)
 
     parts = in_threads(place, len(low), THREAD_COLUMNS, n_jobs)

@@ -20,6 +20,7 @@ from .._storage.tiles import aligned_tiles
 from .._underflow import underflow_is_zero
 from .encoder import assemble
 from .levels import THREAD_COLUMNS
+from .requantize_dithered import DitheredRequantizing
 from .undithered import as_bytes
 
 SAMPLE_ROWS = 8192  # whose codes place the levels
@@ -35,10 +36,14 @@ def requantizer(packed, sample_bits, n_jobs=None, outliers="auto"):
     check_bits(packed, sample_bits)
     if sample_bits == packed.sample_bits:
         return lambda seed: packed
-    scheme = replace(packed.scheme, sample_bits=sample_bits, outliers=outliers).undithered
+    scheme = replace(packed.scheme, sample_bits=sample_bits, outliers=outliers)
     if packed.scheme.is_dithered:
         packed = as_bytes(packed)
-    return Requantizing(packed, scheme, n_jobs)
+    if scheme.is_dithered and len(packed):
+        made = DitheredRequantizing(packed, scheme, _sample_tiles(len(packed)), n_jobs)
+        if made.grid.scheme.is_dithered:
+            return made
+    return Requantizing(packed, scheme.undithered, n_jobs)
 
 
 class Requantizing:

@@ -47,6 +47,13 @@ class Grid:
         """The same for rows that it was found without: values beyond the levels of any column are kept apart."""
         return replace(self, watched=self.used > 1) if self.scheme.keeps_outliers else self
 
+    def settled(self):
+        """The same without known dither, and the room that seeds take, where no column has it."""
+        if not self.scheme.is_dithered or self.spread.any():
+            return self
+        scheme = self.scheme.undithered
+        return replace(self, scheme=scheme, levels=self.levels[:, : scheme.n_levels], spread=None, multiplier=None)
+
     @property
     def top(self):
         """Highest grid position of each column."""
