@@ -10,6 +10,8 @@ from ._kernels import tiles as tile_kernels
 from ._parameters import check_parameters
 
 SAMPLINGS = ("compensated", "dithered", "double", "naive", "nearest")
+# What containers can have, too: columns of 2 bits, put side by side, whose rows have several dithers, see `Scheme`.
+STORED_SAMPLINGS = (*SAMPLINGS, "joined")
 PLACEMENTS = ("optimal", "uniform")  # of levels
 OUTLIERS = ("auto", "none")  # how values are treated that are far from the others of their column
 MAX_STEPS = 255  # of a column's grid
@@ -29,6 +31,7 @@ _ROUNDING = {
     "double": encoder_kernels.DOUBLE,
     "compensated": encoder_kernels.COMPENSATED,
     "dithered": encoder_kernels.COMPENSATED,
+    "joined": encoder_kernels.COMPENSATED,
 }
 
 
@@ -39,7 +42,7 @@ class Scheme:
     Attributes
     ----------
     sample_bits : int from 1 to 8
-    sampling : one of SAMPLINGS
+    sampling : one of STORED_SAMPLINGS
     levels : one of PLACEMENTS
     n_draws : int, independent draws that a code holds: more than one with "double" only
     outliers : one of OUTLIERS; matters to where levels are placed, and is not kept with the codes
@@ -64,14 +67,17 @@ class Scheme:
         return cls.of(**parameters)
 
     def with_bits(self, sample_bits):
-        """The same at another width."""
-        return replace(self, sample_bits=sample_bits)
+        """The same at another width, at which nothing is joined."""
+        sampling = "dithered" if self.is_joined else self.sampling
+        return replace(self, sample_bits=sample_bits, sampling=sampling)
 
     # Codes
 
     @property
     def width(self):
-        """Bits a code takes in a tile: 3 bits live in 4, and 5 to 7 in 8."""
+        """Bits a code takes in a tile: 3 bits live in 4, and 5 to 7 in 8; joined ones have 2 bits and 2 of dither."""
+        if self.is_joined:
+            return 4
         return next(width for width in (1, 2, 4, 8) if self.sample_bits <= width)
 
     @property
@@ -80,9 +86,14 @@ class Scheme:
         return self.sampling == "dithered" and self.sample_bits == 2 and not self.has_uniform_levels
 
     @property
+    def is_joined(self):
+        """Whether columns stand side by side whose rows have other dithers, which are stored."""
+        return self.sampling == "joined"
+
+    @property
     def undithered(self):
         """The same without known dither."""
-        return replace(self, sampling="compensated") if self.is_dithered else self
+        return replace(self, sampling="compensated") if self.is_dithered or self.is_joined else self
 
     @property
     def format(self):
@@ -105,7 +116,7 @@ class Scheme:
     @property
     def n_levels(self):
         """Levels that a column has at most: a code is a level and how many of the draws went up from it."""
-        return (2**self.sample_bits - 1) // self.n_draws + 1
+        return (2 ** (4 if self.is_joined else self.sample_bits) - 1) // self.n_draws + 1
 
     @property
     def stores_levels(self):
@@ -132,7 +143,7 @@ class Scheme:
     @property
     def may_keep_outliers(self):
         """Whether codes can have values beside them that no level reaches: of one draw, whose errors are known."""
-        return self.sampling in ("compensated", "dithered")
+        return self.sampling in ("compensated", "dithered", "joined")
 
     @property
     def keeps_outliers(self):
@@ -154,7 +165,7 @@ class Scheme:
     @property
     def is_compensated(self):
         """Whether account is kept of rounding errors, which estimators subtract."""
-        return self.sampling in ("compensated", "dithered", "double")
+        return self.may_keep_outliers or self.sampling == "double"
 
     @property
     def has_noise_by_code(self):

@@ -47,7 +47,9 @@ class PackedMatrix(PackedFiles, PackedCodes, PackedJoins, PackedBeside):
     shape : tuple (n_samples, n_features)
     dtype : dtype of the decoded array, float32 or float64
     sample_bits : int, bits asked for; a code takes 1, 2, 4 or 8 (see ``nbytes``)
-    sampling : {"compensated", "dithered", "double", "naive", "nearest"}
+    sampling : {"compensated", "dithered", "double", "naive", "nearest", "joined"}
+        "joined": columns of 2 bits whose rows were packed apart, "dithered", put side by side. They are what they were,
+        and a value takes 4 bits, 2 of them for its dither.
     levels : {"optimal", "uniform"}
     n_draws : int, independent draws that a code holds: 1, or with ``sampling="double"`` 2 or more
     nbytes : int, memory of everything the container holds, in bytes

@@ -17,11 +17,11 @@ from .._storage.outliers import Outliers, keys_of, parts_of
 from .._storage.statistics import code_noise
 from .._storage.targets import BY_ROW
 from .._storage.tiles import aligned_tiles
+from .._storage.undithered import as_bytes
 from .._underflow import underflow_is_zero
 from .encoder import assemble
 from .levels import THREAD_COLUMNS
 from .requantize_dithered import DitheredRequantizing
-from .undithered import as_bytes
 
 SAMPLE_ROWS = 8192  # whose codes place the levels
 
@@ -36,8 +36,8 @@ def requantizer(packed, sample_bits, n_jobs=None, outliers="auto"):
     check_bits(packed, sample_bits)
     if sample_bits == packed.sample_bits:
         return lambda seed: packed
-    scheme = replace(packed.scheme, sample_bits=sample_bits, outliers=outliers)
-    if packed.scheme.is_dithered:
+    scheme = replace(packed.scheme.with_bits(sample_bits), outliers=outliers)
+    if packed.scheme.is_dithered or packed.scheme.is_joined:
         packed = as_bytes(packed)
     if scheme.is_dithered and len(packed):
         made = DitheredRequantizing(packed, scheme, _sample_tiles(len(packed)), n_jobs)

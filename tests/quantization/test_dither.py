@@ -20,10 +20,10 @@ from sklearn_zipml._kernels.decode_tables import interleaved
 from sklearn_zipml._kernels.dispatch import available_kernels
 from sklearn_zipml._kernels.dispatch import kernels as kernels_named
 from sklearn_zipml._packed_matrix import matrix_of
-from sklearn_zipml._quantization.undithered import as_bytes
 from sklearn_zipml._scheme import Scheme
 from sklearn_zipml._storage import dither
 from sklearn_zipml._storage.packed_rows import rows_of
+from sklearn_zipml._storage.undithered import as_bytes
 
 SHAPES = [(1, 1), (63, 2), (64, 8), (65, 9), (129, 48), (700, 530)]
 

@@ -26,8 +26,6 @@ def test_rows_and_columns():
     both = np.hstack([packed[:, :5], packed[:, 3:]])
     np.testing.assert_array_equal(np.asarray(both), np.hstack([values[:, :5], values[:, 3:]]))
     assert_same_parts(pickle.loads(pickle.dumps(both)), both)
-    with pytest.raises(ValueError, match="packed apart with sampling='dithered'"):
-        np.hstack([packed, pack(rows(1000, 3, seed=1), scheme(), 0)])
 
 
 @pytest.mark.parametrize("with_weights", [False, True])
