@@ -9,9 +9,9 @@ from ._kernels import encoder as encoder_kernels
 from ._kernels import tiles as tile_kernels
 from ._parameters import check_parameters
 
-SAMPLINGS = ("compensated", "dithered", "double", "naive", "nearest")
+SAMPLINGS = ("auto", "compensated", "dithered", "double", "naive", "nearest")
 # What containers can have, too: columns of 2 bits, put side by side, whose rows have several dithers, see `Scheme`.
-STORED_SAMPLINGS = (*SAMPLINGS, "joined")
+STORED_SAMPLINGS = (*SAMPLINGS[1:], "joined")
 PLACEMENTS = ("optimal", "uniform")  # of levels
 OUTLIERS = ("auto", "none")  # how values are treated that are far from the others of their column
 MAX_STEPS = 255  # of a column's grid
@@ -24,6 +24,7 @@ CONSTRAINTS = {
     "n_draws": [Interval(Integral, 2, 255, closed="both")],
     "outliers": [StrOptions(set(OUTLIERS))],
 }
+NARROWED = [StrOptions({"auto", "compensated", "dithered"})]  # "sampling" of codes that are made fewer
 MISSING = {"missing": [StrOptions({"error", "mean"})]}
 _ROUNDING = {
     "naive": encoder_kernels.NAIVE,
@@ -56,8 +57,9 @@ class Scheme:
 
     @classmethod
     def of(cls, sample_bits, sampling, levels, n_draws=2, outliers="none"):
-        """That of the parameters of an estimator, whose n_draws is of "double" only."""
-        return cls(sample_bits, sampling, levels, draws_of(sampling, n_draws), outliers)
+        """That of the parameters of an estimator: its n_draws is of "double" only, "auto" is what suits the width."""
+        scheme = cls(sample_bits, sampling, levels, draws_of(sampling, n_draws), outliers)
+        return replace(scheme, sampling=scheme._suited) if sampling == "auto" else scheme
 
     @classmethod
     def checked(cls, owner, **parameters):
@@ -70,6 +72,22 @@ class Scheme:
         """The same at another width, at which nothing is joined."""
         sampling = "dithered" if self.is_joined else self.sampling
         return replace(self, sample_bits=sample_bits, sampling=sampling)
+
+    def narrowed(self, sample_bits, sampling="auto"):
+        """That of these codes made fewer, as an estimator of some sampling makes them.
+
+        Only of one draw whose errors are compensated, and at 2 bits of levels placed by the values, there is a choice.
+        """
+        narrow = self.with_bits(sample_bits)
+        has_choice = self.may_keep_outliers and sample_bits == 2 and not self.has_uniform_levels
+        if not has_choice or sampling not in ("auto", "compensated", "dithered"):
+            return narrow
+        return replace(narrow, sampling=narrow._suited if sampling == "auto" else sampling)
+
+    @property
+    def _suited(self):
+        """What "auto" is: known dither where there is any, at 2 bits with levels placed by the values."""
+        return "dithered" if self.sample_bits == 2 and not self.has_uniform_levels else "compensated"
 
     # Codes
 
@@ -91,9 +109,14 @@ class Scheme:
         return self.sampling == "joined"
 
     @property
+    def knows_dithers(self):
+        """Whether codes have one or the other."""
+        return self.is_dithered or self.is_joined
+
+    @property
     def undithered(self):
         """The same without known dither."""
-        return replace(self, sampling="compensated") if self.is_dithered or self.is_joined else self
+        return replace(self, sampling="compensated") if self.knows_dithers else self
 
     @property
     def format(self):

@@ -8,7 +8,7 @@ from numpy.typing import ArrayLike
 from ._packed_matrix import PackedMatrix
 
 Samples: TypeAlias = ArrayLike | PackedMatrix
-Sampling: TypeAlias = Literal["compensated", "dithered", "double", "naive", "nearest"]
+Sampling: TypeAlias = Literal["auto", "compensated", "dithered", "double", "naive", "nearest"]
 Levels: TypeAlias = Literal["optimal", "uniform"]
 Outliers: TypeAlias = Literal["auto", "none"]
 Schedule: TypeAlias = Literal["auto", "constant", "adaptive", "invscaling"]

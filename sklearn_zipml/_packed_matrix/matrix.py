@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 from numpy.typing import DTypeLike
@@ -266,7 +266,12 @@ class PackedMatrix(PackedFiles, PackedCodes, PackedJoins, PackedBeside):
     # Rows that are made of these
 
     def requantize(
-        self, sample_bits: int, *, outliers: Outliers = "auto", random_state: RandomState = None
+        self,
+        sample_bits: int,
+        *,
+        sampling: Literal["auto", "compensated", "dithered"] = "auto",
+        outliers: Outliers = "auto",
+        random_state: RandomState = None,
     ) -> PackedMatrix:
         """Round to fewer bits; unbiased rounding of an unbiased value stays unbiased.
 
@@ -276,6 +281,9 @@ class PackedMatrix(PackedFiles, PackedCodes, PackedJoins, PackedBeside):
         ----------
         sample_bits : int
             Bits for each value, at most the container's own.
+        sampling : {"auto", "compensated", "dithered"}, default="auto"
+            How "compensated" and "dithered" codes are rounded to 2 bits of optimal levels: "auto" is "dithered". At
+            other widths, and of other samplings, codes stay what they are.
         outliers : {"auto", "none"}, default="auto"
             Whether the levels may leave out a few values, which are kept apart as they are: where 8 bits become at most
             4. See :class:`.DoubleSamplingQuantizer`. Outliers that there are stay in any case.
@@ -304,12 +312,13 @@ class PackedMatrix(PackedFiles, PackedCodes, PackedJoins, PackedBeside):
         """
         from .._parameters import check_parameters
         from .._quantization.requantize import requantize
-        from .._scheme import CONSTRAINTS
+        from .._scheme import CONSTRAINTS, NARROWED
         from .._seeds import seed_of
 
-        check_parameters({"outliers": CONSTRAINTS["outliers"]}, {"outliers": outliers}, "PackedMatrix.requantize")
+        allowed = {"sampling": NARROWED, "outliers": CONSTRAINTS["outliers"]}
+        check_parameters(allowed, {"sampling": sampling, "outliers": outliers}, "PackedMatrix.requantize")
         seed = seed_of(random_state, "PackedMatrix.requantize")
-        rows = requantize(self._rows, sample_bits, seed, outliers=outliers)
+        rows = requantize(self._rows, sample_bits, seed, outliers=outliers, sampling=sampling)
         return self if rows is self._rows else PackedMatrix._of(rows)
 
 

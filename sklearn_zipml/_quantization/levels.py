@@ -155,7 +155,7 @@ def place_levels(sample, low, high, dtype, scheme, column_names=None, n_jobs=Non
     grid = Grid(scheme, low, step, chosen, used, block, watched=watched if watched.any() else None)
     if scheme.is_dithered:
         grid = replace(grid, spread=spread[0], multiplier=dither.multipliers(len(low)))
-    return grid if absent is None else with_means(grid, absent)
+    return (grid if absent is None else with_means(grid, absent)).settled()
 
 
 def _placed(sample, low, high, dtype, scheme, n_jobs, absent):

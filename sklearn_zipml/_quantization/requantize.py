@@ -26,18 +26,18 @@ from .requantize_dithered import DitheredRequantizing
 SAMPLE_ROWS = 8192  # whose codes place the levels
 
 
-def requantize(packed, sample_bits, seed, n_jobs=None, outliers="auto"):
+def requantize(packed, sample_bits, seed, n_jobs=None, outliers="auto", sampling="auto"):
     """See PackedMatrix.requantize; PackedRows, these if they have so many bits."""
-    return requantizer(packed, sample_bits, n_jobs, outliers)(seed)
+    return requantizer(packed, sample_bits, n_jobs, outliers, sampling)(seed)
 
 
-def requantizer(packed, sample_bits, n_jobs=None, outliers="auto"):
+def requantizer(packed, sample_bits, n_jobs=None, outliers="auto", sampling="auto"):
     """The same as a function of the seed, for draws made again and again: levels and thresholds do not depend on it."""
     check_bits(packed, sample_bits)
     if sample_bits == packed.sample_bits:
         return lambda seed: packed
-    scheme = replace(packed.scheme.with_bits(sample_bits), outliers=outliers)
-    if packed.scheme.is_dithered or packed.scheme.is_joined:
+    scheme = replace(packed.scheme.narrowed(sample_bits, sampling), outliers=outliers)
+    if packed.scheme.knows_dithers:
         packed = as_bytes(packed)
     if scheme.is_dithered and len(packed):
         made = DitheredRequantizing(packed, scheme, _sample_tiles(len(packed)), n_jobs)

@@ -1,7 +1,7 @@
 """Codes of 2 bits with known dither out of wider ones: positions of the wide ones are rounded to rungs of their own.
 
 Dithers reach beyond the first and the last rung, so the grid is a new one. It is chosen and the rows are encoded as if
-positions were values; the key of a row, and with it its seed, comes from what it holds.
+positions were values; the key of a row, and with it its seed, comes from what it holds and where it stands.
 """
 
 from dataclasses import replace
@@ -11,7 +11,7 @@ import numpy as np
 from .._kernels import columns as column_kernels
 from .._kernels.threads import in_threads
 from .._scheme import MAX_STEPS
-from .._storage import dither, duplicates
+from .._storage import dither
 from .._storage.grid import Grid
 from .._storage.outliers import MOST_DIFFERENCE
 from .._storage.statistics import code_noise
@@ -83,12 +83,10 @@ class DitheredRequantizing:
         packed, grid, (n, d) = self.packed, self.grid, self.packed.shape
         codes = aligned_tiles(n, d, grid.scheme.format)
         encoder = RowEncoder(grid, seed, self.n_jobs)
-        encoder.encode(self.positions, codes, lambda slots: slots, n)
+        # equal rows are drawn anew, as they are without dither
+        encoder.encode(self.positions, codes, lambda slots: slots, n, by_place=True)
         turn_rows(codes, d, grid.scheme.format, self.n_jobs)
-        # slots are in random order
-        some = np.arange(min(len(self.sample), duplicates.sample_size(d)))
-        shared = encoder.collision_probability(self.sample, some)
-        statistics = encoder.statistics(n, shared, grid, codes)
+        statistics = encoder.statistics(n, 0.0, grid, codes)
         own = replace(grid, offset=packed.offset + packed.step * grid.offset, step=packed.step * grid.step)
         carried = CarriedNoise(own)
         carried.add_all(packed, self._carried_by_code(encoder.moments.hits))

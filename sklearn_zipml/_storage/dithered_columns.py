@@ -31,7 +31,7 @@ def may_have_dither(scheme):
 
 def of_one_kind(parts):
     """PackedRows of `may_have_dither` as they can stand side by side; their rows are in the same slots."""
-    if not any(part.scheme.is_dithered or part.scheme.is_joined for part in parts):
+    if not any(part.scheme.knows_dithers for part in parts):
         return parts
     dithered = [part for part in parts if part.scheme.is_dithered]
     if any(part.scheme.is_joined for part in parts) or not all(_have_same_seeds(dithered[0], p) for p in dithered[1:]):
