@@ -13,13 +13,14 @@ from .._kernels.threads import in_threads
 from .._scheme import MAX_STEPS
 from .._storage import dither
 from .._storage.grid import Grid
-from .._storage.outliers import MOST_DIFFERENCE
-from .._storage.statistics import code_noise
+from .._storage.outliers import MOST_DIFFERENCE, parts_of_found
+from .._storage.packed_rows import PackedRows
+from .._storage.statistics import code_noise, of_encoded
 from .._storage.targets import BY_ROW
 from .._storage.tiles import aligned_tiles, turn_rows
 from .._underflow import underflow_is_zero
 from .carried_noise import CarriedNoise
-from .encoder import RowEncoder, assemble
+from .encoder import RowEncoder
 from .levels import THREAD_COLUMNS
 from .wide_positions import WidePositions
 
@@ -84,16 +85,16 @@ class DitheredRequantizing:
         codes = aligned_tiles(n, d, grid.scheme.format)
         encoder = RowEncoder(grid, seed, self.n_jobs)
         # equal rows are drawn anew, as they are without dither
-        encoder.encode(self.positions, codes, lambda slots: slots, n, by_place=True)
+        encoder.encode(self.positions, codes, lambda slots: slots, by_place=True)
         turn_rows(codes, d, grid.scheme.format, self.n_jobs)
-        statistics = encoder.statistics(n, 0.0, grid, codes)
+        statistics = of_encoded(encoder.moments, (n, encoder.n_integers), 0.0, grid, codes)
         own = replace(grid, offset=packed.offset + packed.step * grid.offset, step=packed.step * grid.step)
         carried = CarriedNoise(own)
         carried.add_all(packed, self._carried_by_code(encoder.moments.hits))
         statistics = carried.joined(statistics, n, encoder.moments.hits)
         along = {name: getattr(packed, name) for name in (*BY_ROW, "feature_names")}
-        along |= {"row_list": packed.order.listed} | encoder.outliers(len(codes))
-        return assemble(own, codes, statistics, packed.shape, packed.dtype, packed.order.parts, **along)
+        along |= {"row_list": packed.order.listed} | parts_of_found(encoder.found, len(codes), d)
+        return PackedRows.of_grid(own, codes, statistics, packed.shape, packed.dtype, packed.order.parts, **along)
 
     def _carried_by_code(self, hits):
         """Sums of the variances that old codes stood for, by new code, (columns, codes), in squared old steps.
