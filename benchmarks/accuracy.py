@@ -1,6 +1,6 @@
 """Scores at every width against full precision, with default parameters on raw data.
 
-Run: python benchmarks/accuracy.py [--data FOLDER] [--seeds 5] [--sampling compensated]
+Run: python benchmarks/accuracy.py [--data FOLDER] [--seeds 5] [--sampling auto]
 
 FOLDER holds cadata.csv.gz and winequality_white.csv.gz (last column the target); without it these are left out. Large
 sets: test R² of a 75/25 split, minus that of Ridge(alpha=n * 1e-4) on float64, and what ``rounding_loss_`` estimates of
@@ -58,7 +58,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--data", type=pathlib.Path)
     parser.add_argument("--seeds", type=int, default=5)
-    parser.add_argument("--sampling", default="compensated")
+    parser.add_argument("--sampling", default="auto")
     options = parser.parse_args()
     for category in (ConvergenceWarning, RoundingWarning):  # what rounding costs is the table
         warnings.simplefilter("ignore", category)

@@ -9,7 +9,9 @@ from ._kernels import encoder as encoder_kernels
 from ._kernels import tiles as tile_kernels
 from ._parameters import check_parameters
 
-SAMPLINGS = ("compensated", "dithered", "double", "naive", "nearest")
+SAMPLINGS = ("auto", "compensated", "dithered", "double", "naive", "nearest")
+# What containers can have, too: columns of 2 bits, put side by side, whose rows have several dithers, see `Scheme`.
+STORED_SAMPLINGS = (*SAMPLINGS[1:], "joined")
 PLACEMENTS = ("optimal", "uniform")  # of levels
 OUTLIERS = ("auto", "none")  # how values are treated that are far from the others of their column
 MAX_STEPS = 255  # of a column's grid
@@ -22,6 +24,7 @@ CONSTRAINTS = {
     "n_draws": [Interval(Integral, 2, 255, closed="both")],
     "outliers": [StrOptions(set(OUTLIERS))],
 }
+NARROWED = [StrOptions({"auto", "compensated", "dithered"})]  # "sampling" of codes that are made fewer
 MISSING = {"missing": [StrOptions({"error", "mean"})]}
 _ROUNDING = {
     "naive": encoder_kernels.NAIVE,
@@ -29,6 +32,7 @@ _ROUNDING = {
     "double": encoder_kernels.DOUBLE,
     "compensated": encoder_kernels.COMPENSATED,
     "dithered": encoder_kernels.COMPENSATED,
+    "joined": encoder_kernels.COMPENSATED,
 }
 
 
@@ -39,7 +43,7 @@ class Scheme:
     Attributes
     ----------
     sample_bits : int from 1 to 8
-    sampling : one of SAMPLINGS
+    sampling : one of STORED_SAMPLINGS
     levels : one of PLACEMENTS
     n_draws : int, independent draws that a code holds: more than one with "double" only
     outliers : one of OUTLIERS; matters to where levels are placed, and is not kept with the codes
@@ -53,8 +57,9 @@ class Scheme:
 
     @classmethod
     def of(cls, sample_bits, sampling, levels, n_draws=2, outliers="none"):
-        """That of the parameters of an estimator, whose n_draws is of "double" only."""
-        return cls(sample_bits, sampling, levels, draws_of(sampling, n_draws), outliers)
+        """That of the parameters of an estimator: its n_draws is of "double" only, "auto" is what suits the width."""
+        scheme = cls(sample_bits, sampling, levels, draws_of(sampling, n_draws), outliers)
+        return replace(scheme, sampling=scheme._suited) if sampling == "auto" else scheme
 
     @classmethod
     def checked(cls, owner, **parameters):
@@ -64,14 +69,33 @@ class Scheme:
         return cls.of(**parameters)
 
     def with_bits(self, sample_bits):
-        """The same at another width."""
-        return replace(self, sample_bits=sample_bits)
+        """The same at another width, at which nothing is joined."""
+        sampling = "dithered" if self.is_joined else self.sampling
+        return replace(self, sample_bits=sample_bits, sampling=sampling)
+
+    def narrowed(self, sample_bits, sampling="auto"):
+        """That of these codes made fewer, as an estimator of some sampling makes them.
+
+        Only of one draw whose errors are compensated, and at 2 bits of levels placed by the values, there is a choice.
+        """
+        narrow = self.with_bits(sample_bits)
+        has_choice = self.may_keep_outliers and sample_bits == 2 and not self.has_uniform_levels
+        if not has_choice or sampling not in ("auto", "compensated", "dithered"):
+            return narrow
+        return replace(narrow, sampling=narrow._suited if sampling == "auto" else sampling)
+
+    @property
+    def _suited(self):
+        """What "auto" is: known dither where there is any, at 2 bits with levels placed by the values."""
+        return "dithered" if self.sample_bits == 2 and not self.has_uniform_levels else "compensated"
 
     # Codes
 
     @property
     def width(self):
-        """Bits a code takes in a tile: 3 bits live in 4, and 5 to 7 in 8."""
+        """Bits a code takes in a tile: 3 bits live in 4, and 5 to 7 in 8; joined ones have 2 bits and 2 of dither."""
+        if self.is_joined:
+            return 4
         return next(width for width in (1, 2, 4, 8) if self.sample_bits <= width)
 
     @property
@@ -80,9 +104,19 @@ class Scheme:
         return self.sampling == "dithered" and self.sample_bits == 2 and not self.has_uniform_levels
 
     @property
+    def is_joined(self):
+        """Whether columns stand side by side whose rows have other dithers, which are stored."""
+        return self.sampling == "joined"
+
+    @property
+    def knows_dithers(self):
+        """Whether codes have one or the other."""
+        return self.is_dithered or self.is_joined
+
+    @property
     def undithered(self):
         """The same without known dither."""
-        return replace(self, sampling="compensated") if self.is_dithered else self
+        return replace(self, sampling="compensated") if self.knows_dithers else self
 
     @property
     def format(self):
@@ -105,7 +139,7 @@ class Scheme:
     @property
     def n_levels(self):
         """Levels that a column has at most: a code is a level and how many of the draws went up from it."""
-        return (2**self.sample_bits - 1) // self.n_draws + 1
+        return (2 ** (4 if self.is_joined else self.sample_bits) - 1) // self.n_draws + 1
 
     @property
     def stores_levels(self):
@@ -132,7 +166,7 @@ class Scheme:
     @property
     def may_keep_outliers(self):
         """Whether codes can have values beside them that no level reaches: of one draw, whose errors are known."""
-        return self.sampling in ("compensated", "dithered")
+        return self.sampling in ("compensated", "dithered", "joined")
 
     @property
     def keeps_outliers(self):
@@ -154,7 +188,7 @@ class Scheme:
     @property
     def is_compensated(self):
         """Whether account is kept of rounding errors, which estimators subtract."""
-        return self.sampling in ("compensated", "dithered", "double")
+        return self.may_keep_outliers or self.sampling == "double"
 
     @property
     def has_noise_by_code(self):

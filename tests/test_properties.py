@@ -110,15 +110,15 @@ def test_requantizing_composes(X, bits, seed):
     """Step by step, values stay between levels, which are levels of the width before; and nothing is done for none."""
     most, least = max(bits), min(bits)
     packed = DoubleSamplingQuantizer(8, random_state=seed).fit_transform(X)
-    once = packed.requantize(most, random_state=seed)
-    twice = once.requantize(least, random_state=seed + 1)
+    once = packed.requantize(most, sampling="compensated", random_state=seed)
+    twice = once.requantize(least, sampling="compensated", random_state=seed + 1)
     before, after = (np.asarray(one, dtype=np.float64) for one in (once, twice))
     for j in range(X.shape[1]):
         levels = np.unique(after[:, j])
         assert np.isin(levels, np.unique(before[:, j])).all() or len(levels) <= 2**least
         assert before[:, j].min() <= levels[0] and levels[-1] <= before[:, j].max()
         assert len(levels) <= 2**least
-    assert twice.requantize(least, random_state=seed + 2) is twice
+    assert twice.requantize(least, sampling="compensated", random_state=seed + 2) is twice
     assert (twice.rounding_variance >= once.rounding_variance * (1 - 1e-6)).all()
 
 

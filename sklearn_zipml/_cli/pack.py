@@ -12,7 +12,7 @@ from .rows import names_of, source_of, target_of
 
 PACKING = {
     "bits": 4,
-    "sampling": "compensated",
+    "sampling": "auto",
     "levels": "optimal",
     "draws": 2,
     "outliers": "auto",
@@ -115,7 +115,7 @@ def _check_settings(path, given):
     own |= {"missing": "error", "outliers": "auto"}  # what new rows get
     own["draws"] = max(2, packed.n_draws)  # what stands for one draw in the settings of packing
     for name, value in given.items():
-        if value != own[name]:
+        if value != own[name] and (name, value) != ("sampling", "auto"):
             raise ValueError(
                 f"--{name} {value} does not go with --append: {path} has --{name} {own[name]}, which new rows get too. "
                 f"Leave --{name} out, or pack all rows into another file."

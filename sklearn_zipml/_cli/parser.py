@@ -68,7 +68,7 @@ def _add_pack(command):
     command.add_argument("--columns", help="columns to pack, separated by commas; default: all but target and weight")
     _add_csv(command)
     command.add_argument("--bits", type=int, help="bits a value, 1 to 8 (default 4; 2 for genotypes in a .bed file)")
-    command.add_argument("--sampling", choices=SAMPLINGS, help="default: compensated")
+    command.add_argument("--sampling", choices=SAMPLINGS, help="default: auto")
     command.add_argument("--levels", choices=PLACEMENTS, help="default: optimal")
     command.add_argument("--outliers", choices=OUTLIERS, help="whether a few values are kept apart (default: auto)")
     command.add_argument("--draws", type=int, help="draws of a value with --sampling double (default 2)")

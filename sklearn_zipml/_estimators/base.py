@@ -265,7 +265,9 @@ class ZipMLModel(StableState, CheckedParameters, DocumentationLink, CallbackSupp
             return None
         from .._quantization.requantize import requantizer
 
-        draw = requantizer(matrix, self.sample_bits, self.n_jobs, self.outliers)
+        # fresh draws average out, and those with known dither take longer than the epoch
+        sampling = "compensated" if self.sampling == "auto" else self.sampling
+        draw = requantizer(matrix, self.sample_bits, self.n_jobs, self.outliers, sampling)
         return lambda epoch: draw(order_kernels.mix(seed, 1000 + epoch))
 
     def _start(self, n_outputs, problem, scale):

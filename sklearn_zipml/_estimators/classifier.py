@@ -51,7 +51,7 @@ class ZipMLLSSVC(ScoreOfOwnTarget, ClassifierMixin, ZipMLModel):
         Bits of the model that moves through a training step.
     gradient_bits : int from 1 to 16 or None, default=None
         Bits of the gradient that moves through a training step.
-    sampling : {"compensated", "dithered", "double", "naive", "nearest"}, default="compensated"
+    sampling : {"auto", "compensated", "dithered", "double", "naive", "nearest"}, default="auto"
         How a value becomes a code.
     levels : {"optimal", "uniform"}, default="optimal"
         Levels of each column.
@@ -171,7 +171,7 @@ class ZipMLLSSVC(ScoreOfOwnTarget, ClassifierMixin, ZipMLModel):
         class_weight: dict | Literal["balanced"] | None = None,
         model_bits: int | None = None,
         gradient_bits: int | None = None,
-        sampling: Sampling = "compensated",
+        sampling: Sampling = "auto",
         levels: Levels = "optimal",
         n_draws: int = 2,
         outliers: Outliers = "auto",

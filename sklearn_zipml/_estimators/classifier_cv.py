@@ -37,9 +37,8 @@ class ZipMLLSSVCCV(ScoreOfOwnTarget, ClassifierMixin, ZipMLSearch):
     class_weight : dict, "balanced" or None, default=None
         Weights of the classes, as in scikit-learn; "balanced" ones are those of all rows in every fold. They count in
         held-out errors too.
-    sampling : {"compensated", "dithered", "double", "naive", "nearest"}, default="compensated"
-        How a value becomes a code. Rows are packed once, at the widest width, and narrowed to the others: 2 bits are
-        "dithered" only where they are the widest.
+    sampling : {"auto", "compensated", "dithered", "double", "naive", "nearest"}, default="auto"
+        How a value becomes a code. Rows are packed once, at the widest width, and narrowed to the others.
     levels : {"optimal", "uniform"}, default="optimal"
         Levels of each column.
     n_draws : int from 2 to 255, default=2
@@ -114,7 +113,7 @@ class ZipMLLSSVCCV(ScoreOfOwnTarget, ClassifierMixin, ZipMLSearch):
         sample_bits: int | Sequence[int | None] | None = 4,
         *,
         class_weight: dict | Literal["balanced"] | None = None,
-        sampling: Sampling = "compensated",
+        sampling: Sampling = "auto",
         levels: Levels = "optimal",
         n_draws: int = 2,
         outliers: Outliers = "auto",

@@ -64,8 +64,8 @@ class ZipMLLogisticRegression(*_Base, BaseEstimator):
         coefficients become exactly zero; X may have at most 2048 columns then, or 8388608 values.
     class_weight : dict, "balanced" or None, default=None
         Weights of the classes, as in scikit-learn.
-    sampling : {"compensated", "dithered", "double", "naive", "nearest"}, default="compensated"
-        How a value becomes a code. Only of the first three is known what rounding does, so that it is made good for.
+    sampling : {"auto", "compensated", "dithered", "double", "naive", "nearest"}, default="auto"
+        How a value becomes a code. Only of the first four is known what rounding does, so that it is made good for.
     levels : {"optimal", "uniform"}, default="optimal"
         Levels of each column.
     n_draws : int from 2 to 255, default=2
@@ -160,7 +160,7 @@ class ZipMLLogisticRegression(*_Base, BaseEstimator):
         C: float = 1.0,
         l1_ratio: float = 0.0,
         class_weight: dict | Literal["balanced"] | None = None,
-        sampling: Sampling = "compensated",
+        sampling: Sampling = "auto",
         levels: Levels = "optimal",
         n_draws: int = 2,
         outliers: Outliers = "auto",

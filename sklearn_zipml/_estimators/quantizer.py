@@ -55,11 +55,11 @@ class DoubleSamplingQuantizer(
     ----------
     sample_bits : int from 1 to 8, default=4
         Bits stored for each value. 3 bits take the room of 4, and 5 to 7 that of 8.
-    sampling : {"compensated", "dithered", "double", "naive", "nearest"}, default="compensated"
+    sampling : {"auto", "compensated", "dithered", "double", "naive", "nearest"}, default="auto"
         "compensated": one draw among 2**sample_bits levels, and the second moment of its error, which estimators
         subtract. "double": the paper's two independent draws, among 2**(sample_bits - 1) levels, packed as one code.
         Both are unbiased. "dithered": "compensated", but at 2 bits with optimal levels 16 bits of a row tell of its
-        rounding: half the variance, no columns joined of rows packed apart. "naive": one draw. "nearest": none.
+        rounding: half the variance. "auto": that where any column gains by it. "naive": one draw. "nearest": none.
     levels : {"optimal", "uniform"}, default="optimal"
         Levels of each column: placed to minimise the rounding variance, or evenly spaced over the range. A column
         with no more distinct values than levels is stored without loss if they are whole steps of a 255-step grid.
@@ -70,7 +70,7 @@ class DoubleSamplingQuantizer(
     outliers : {"auto", "none"}, default="auto"
         "auto" lets levels leave out a column's outliers, up to 1 in 288 values, where that takes 15 % off a rounding
         variance that matters: levels are denser then. Outliers are kept apart, at 32 bits each, rounded without bias to
-        the column's grid, continued. For ``sampling="compensated"`` and ``levels="optimal"``, in columns that miss no
+        the column's grid, continued. For one compensated draw and ``levels="optimal"``, in columns that miss no
         values and are no lattices. "none" makes levels reach all values.
     missing : {"error", "mean"}, default="error"
         What NaN is. "mean": a missing value, which takes a level of its own where the mean of the column is, to half of
@@ -135,7 +135,7 @@ class DoubleSamplingQuantizer(
         self,
         sample_bits: int = 4,
         *,
-        sampling: Sampling = "compensated",
+        sampling: Sampling = "auto",
         levels: Levels = "optimal",
         n_draws: int = 2,
         outliers: Outliers = "auto",
@@ -382,7 +382,7 @@ class DoubleSamplingQuantizer(
         return matrix_of(rows.named(self._names_out()))
 
     def _requantized(self, X):
-        rows = requantize(rows_of(X), self.sample_bits, self._seed, self.n_jobs, self.outliers)
+        rows = requantize(rows_of(X), self.sample_bits, self._seed, self.n_jobs, self.outliers, self.sampling)
         return X if rows is rows_of(X) else matrix_of(rows)
 
     def _names_out(self):

@@ -55,11 +55,12 @@ class ZipMLRegressor(ScoreOfOwnTarget, RegressorMixin, ZipMLModel):
     gradient_bits : int from 1 to 16 or None, default=None
         Bits of the gradient that moves through a training step (the paper's Q4): in ``saga`` the change of the
         residuals. None means the same.
-    sampling : {"compensated", "dithered", "double", "naive", "nearest"}, default="compensated"
+    sampling : {"auto", "compensated", "dithered", "double", "naive", "nearest"}, default="auto"
         How a value becomes a code. "double": two independent draws packed as one code, the paper's unbiased double
         sampling. "compensated": one draw, and the known bias of the second moments is subtracted; also unbiased, and
         with twice the levels at the same bits. "dithered": the same, and at 2 bits about half the rounding variance,
-        for a part of the rounding is known when codes are decoded. "naive": one draw, biased. "nearest": to nearest.
+        for a part of the rounding is known when codes are decoded. "auto": "dithered" at 2 bits with optimal levels,
+        "compensated" else, and for ``resample``. "naive": one draw, biased. "nearest": to nearest.
     levels : {"optimal", "uniform"}, default="optimal"
         Levels of each column: placed to minimise the rounding variance, or evenly spaced over the range.
     n_draws : int from 2 to 255, default=2
@@ -187,7 +188,7 @@ class ZipMLRegressor(ScoreOfOwnTarget, RegressorMixin, ZipMLModel):
         *,
         model_bits: int | None = None,
         gradient_bits: int | None = None,
-        sampling: Sampling = "compensated",
+        sampling: Sampling = "auto",
         levels: Levels = "optimal",
         n_draws: int = 2,
         outliers: Outliers = "auto",

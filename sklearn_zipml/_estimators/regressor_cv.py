@@ -37,9 +37,8 @@ class ZipMLRegressorCV(ScoreOfOwnTarget, RegressorMixin, ZipMLSearch):
         Penalties to try, see :class:`ZipMLRegressor`: of a mean over rows, ``Ridge(alpha=n_samples * alpha)``.
     sample_bits : int from 1 to 8, None, or a sequence of them, default=4
         Widths to try. None is float samples.
-    sampling : {"compensated", "dithered", "double", "naive", "nearest"}, default="compensated"
-        How a value becomes a code. Rows are packed once, at the widest width, and narrowed to the others: 2 bits are
-        "dithered" only where they are the widest.
+    sampling : {"auto", "compensated", "dithered", "double", "naive", "nearest"}, default="auto"
+        How a value becomes a code. Rows are packed once, at the widest width, and narrowed to the others.
     levels : {"optimal", "uniform"}, default="optimal"
         Levels of each column.
     n_draws : int from 2 to 255, default=2
@@ -114,7 +113,7 @@ class ZipMLRegressorCV(ScoreOfOwnTarget, RegressorMixin, ZipMLSearch):
         alphas: Sequence[float] = (1e-6, 1e-5, 1e-4, 1e-3, 1e-2, 0.1, 1.0, 10.0),
         sample_bits: int | Sequence[int | None] | None = 4,
         *,
-        sampling: Sampling = "compensated",
+        sampling: Sampling = "auto",
         levels: Levels = "optimal",
         n_draws: int = 2,
         outliers: Outliers = "auto",

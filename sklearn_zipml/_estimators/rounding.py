@@ -8,6 +8,8 @@ from .._warnings import RoundingWarning, warn
 # Loss of R² that is warned of, and that a width may have that is advised.
 WARNED = 0.01
 MOST_BITS = 8
+# The part of the variance of rounding that known dither leaves, about: other widths have none (doc/internals.rst).
+DITHER_LEAVES = 0.56
 
 
 def number_of_one(losses, is_one):
@@ -47,7 +49,8 @@ def standard_error(quadratic, objective):
 def message(name, scheme, loss, of=""):
     """The text of the warning for a loss of a Scheme's samples."""
     bits = scheme.sample_bits
-    expected = {b: loss * spacing(scheme, b) ** 2 for b in range(bits + 1, MOST_BITS + 1)}
+    plain = loss / DITHER_LEAVES if scheme.knows_dithers else loss
+    expected = {b: plain * spacing(scheme, b) ** 2 for b in range(bits + 1, MOST_BITS + 1)}
     enough = next((b for b in expected if expected[b] <= WARNED), None)
     cost = f"{name}: rounding X to {bits} bit{'s' * (bits > 1)} is estimated to cost {loss:.2g} of R²{of} on new rows"
     if enough is None:
@@ -60,4 +63,5 @@ def message(name, scheme, loss, of=""):
 
 def spacing(scheme, bits):
     """How far apart levels are at another width, in parts of what they are, evenly spaced."""
-    return (scheme.n_levels - 1) / (scheme.with_bits(bits).n_levels - 1)
+    now, then = (scheme.with_bits(b).n_levels - 1 for b in (scheme.sample_bits, bits))
+    return now / then

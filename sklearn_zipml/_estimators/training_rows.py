@@ -49,4 +49,4 @@ def _requantized(estimator, packed, bits, seed):
         return packed
     from .._quantization.requantize import requantize
 
-    return requantize(packed, bits, seed, estimator.n_jobs, estimator.outliers)
+    return requantize(packed, bits, seed, estimator.n_jobs, estimator.outliers, estimator.sampling)

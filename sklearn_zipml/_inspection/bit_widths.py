@@ -140,7 +140,7 @@ class Steps:
 
     def candidate(self, value):
         """The model at a width."""
-        return clone(self.model).set_params(**{self.param: value})
+        return clone(self.model).set_params(**{self.param: value, "sampling": self.quantizer.sampling})
 
 
 def _score_fold(steps, settings, scorer, X, y, train, test):

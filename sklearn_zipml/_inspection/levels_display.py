@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -13,8 +13,12 @@ from .._packed_matrix import PackedMatrix
 from .._parameters import is_integer
 from .plotting import axes, plain, style
 
+if TYPE_CHECKING:
+    from .._typing import Sampling
+
 KINDS = ("optimal", "uniform")
 COLORS = ("C0", "C1", "C2")
+DITHERS = np.arange(4) - 1.5  # in parts of their distance
 STRIP, GAP = 0.08, 0.04  # height of a row of levels and the room below it, in parts of the highest bar
 
 
@@ -31,12 +35,15 @@ class LevelsDisplay:
         are kept apart as they are (``outliers="auto"``), and drawn as dots in the row of levels.
     name : str, default="Value"
         Name of the column.
+    spreads : dict of float, or None, default=None
+        By kind, what the four dithers of a level are apart (``sampling="dithered"`` at 2 bits): rows have it 3/2 and
+        1/2 of that below or above. Such a level is drawn as four marks, and rounding costs what the ladder does.
 
     Attributes
     ----------
     variances_ : dict of float
         By kind, the mean variance of stochastic rounding, (hi - a) (a - lo) between the levels lo <= a <= hi, as a part
-        of the variance of the column (ZipML, arXiv:1611.05402, section 2).
+        of the variance of the column (ZipML, arXiv:1611.05402, section 2); with known dither that of its ladder.
     ax_ : matplotlib Axes
         Axes.
     figure_ : matplotlib Figure
@@ -60,10 +67,10 @@ class LevelsDisplay:
     True
     """
 
-    def __init__(self, *, values: ArrayLike, levels: dict, name: str = "Value") -> None:
+    def __init__(self, *, values: ArrayLike, levels: dict, name: str = "Value", spreads: dict | None = None) -> None:
         self.values = np.asarray(values, dtype=float)
         self.levels = {kind: np.asarray(places, dtype=float) for kind, places in levels.items()}
-        self.name = name
+        self.name, self.spreads = name, dict(spreads or {})
 
     @classmethod
     def from_estimator(
@@ -89,7 +96,7 @@ class LevelsDisplay:
         Raises
         ------
         ValueError
-            If there is no such column, X is a PackedMatrix, or rows have levels of their own (``sampling="dithered"``).
+            If there is no such column, or X is a PackedMatrix.
         ImportError
             Without matplotlib.
 
@@ -107,11 +114,6 @@ class LevelsDisplay:
                 f"X is a PackedMatrix, whose levels are given ({X.levels}); pass the rows that it was made from."
             )
         estimator = clone(estimator)
-        if estimator.sampling == "dithered" and estimator.sample_bits == 2:
-            raise ValueError(
-                "sampling='dithered' has other levels in every row at sample_bits=2, which are not drawn: set "
-                "sampling='compensated'."
-            )
         fitted = {kind: clone(estimator).set_params(levels=kind).fit(X) for kind in KINDS}
         quantizer = fitted["optimal"]
         names = list(quantizer.get_feature_names_out())
@@ -119,8 +121,9 @@ class LevelsDisplay:
         if not is_integer(j) or not 0 <= j < len(names):
             raise ValueError(f"column={column!r} is not a column of X, which has {len(names)}: {names[:5]}.")
         values = np.asarray(quantizer.transform(X))[:, j]
-        levels = {kind: other.levels_[j] for kind, other in fitted.items()}
-        return cls(values=values, levels=levels, name=names[j]).plot(**plot_kw)
+        codes = {kind: other.__zipml_packing__()[0].codes_of(j) for kind, other in fitted.items()}
+        levels, spreads = ({kind: own[k] for kind, own in codes.items()} for k in (0, 1))
+        return cls(values=values, levels=levels, name=names[j], spreads=spreads).plot(**plot_kw)
 
     @classmethod
     def from_values(
@@ -128,7 +131,7 @@ class LevelsDisplay:
         values: ArrayLike,
         sample_bits: int = 4,
         *,
-        sampling: Literal["compensated", "double", "naive", "nearest"] = "compensated",
+        sampling: Sampling = "auto",
         name: str = "Value",
         **plot_kw: Any,
     ) -> Self:
@@ -140,7 +143,7 @@ class LevelsDisplay:
             The column.
         sample_bits : int, default=4
             Bits stored for a value, from 1 to 8.
-        sampling : {"compensated", "double", "naive", "nearest"}, default="compensated"
+        sampling : {"auto", "compensated", "dithered", "double", "naive", "nearest"}, default="auto"
             How values are rounded; "double" has half the levels.
         name : str, default="Value"
             Name of the column.
@@ -219,11 +222,14 @@ class LevelsDisplay:
         from matplotlib.collections import LineCollection
 
         places, color = self.levels[kind], COLORS[row % len(COLORS)]
-        self.variances_[kind] = rounding_variance(self.values, places)
+        spread = self.spreads.get(kind, 0.0)
+        self.variances_[kind] = rounding_variance(self.values, places, spread)
         outside = self.values[(self.values < places[0]) | (self.values > places[-1])]
         label = f"{kind}: rounding adds {percent(self.variances_[kind])} of the variance"
         label += f", {len(outside)} kept apart" if len(outside) else ""
         mark = style(LineCollection, {"color": color, "linewidth": 2, "label": label}, level_kw)
+        if spread:
+            places = np.sort((places[:, np.newaxis] + spread * DITHERS).reshape(-1))
         low = 1 + GAP + row * (STRIP + GAP)
         self.lines_[kind] = self.ax_.vlines(places, low * top, (low + STRIP) * top, **mark)
         if len(outside):
@@ -239,12 +245,20 @@ def percent(part):
     return f"{100 * part:.0f}%" if part >= 0.1 else f"{100 * part:.2g}%"
 
 
-def rounding_variance(values, levels):
-    """Mean of (hi - a) (a - lo) over values a between neighbouring levels, as a part of their variance."""
+def rounding_variance(values, levels, spread=0.0):
+    """Mean variance of rounding values between neighbouring levels, as a part of that of the values.
+
+    It is (hi - a) (a - lo) at a. With dithers a spread apart it is that of the rungs between the levels, from one of
+    which to the next a single dither goes on: E[q²] is linear between them (doc/user_guide/mathematics, Known dither).
+    """
     if len(levels) < 2 or np.ptp(values) == 0:
         return 0.0
     size = np.abs(values).max()  # squares of large values would overflow
     values, levels = values / size, np.asarray(levels) / size
-    above = np.clip(np.searchsorted(levels, values), 1, len(levels) - 1)
-    inside = np.clip(values, levels[0], levels[-1])
-    return float(np.mean((levels[above] - inside) * (inside - levels[above - 1])) / values.var())
+    inside, rungs, squares = np.clip(values, levels[0], levels[-1]), levels, levels**2
+    if spread:
+        steps = np.arange(4 * (len(levels) - 1) + 1)
+        rungs = np.interp(steps / 4, np.arange(len(levels)), levels)
+        stored = levels[(steps[:, np.newaxis] + 3 - np.arange(4)) // 4] + spread / size * DITHERS
+        squares = (stored**2).mean(axis=1)
+    return float(np.mean(np.interp(inside, rungs, squares) - inside**2) / values.var())

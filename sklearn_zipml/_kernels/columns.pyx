@@ -12,6 +12,12 @@ cdef enum:
     # Values that placing the levels of a column is like.
     COLUMN_VALUES = 1 << 18
 
+# How levels are chosen, see `column_levels`.
+cpdef enum:
+    WITH_OUTLIERS = 1
+    DITHERED = 2
+    OF_POSITIONS = 4
+
 
 def optimal_levels(const double[::1] position, const double[::1] count, const double[::1] sums,
                    const double[::1] squares, int n_levels):
@@ -29,14 +35,16 @@ def optimal_levels(const double[::1] position, const double[::1] count, const do
 
 
 def column_levels(const real[:, :] samples, const double[::1] low, const double[::1] high, int n_levels,
-                  int max_steps, int stride, bint with_outliers=False, bint dithered=False):
+                  int max_steps, int stride, int how=0):
     """Levels of many columns from samples of their values, [column][sample], the values of a column contiguous.
 
     Returns levels (columns, n_levels), how many of them are used, top grid positions, standard deviations in grid
     steps (infinite where the column is stored without loss), and the range that levels reach to, (columns, 2): low
-    and high, or less where with_outliers a few values are better kept apart. With dithered, codes may have known
+    and high, or less where, WITH_OUTLIERS, a few values are better kept apart. If DITHERED, codes may have known
     dither: there are 13 levels, rungs where that pays, and last what offsets are apart, uint8 (columns,), 0 elsewhere.
+    `how` is a sum of these and of OF_POSITIONS, for values that are positions of another grid.
     """
+    cdef bint with_outliers = how & WITH_OUTLIERS, dithered = how & DITHERED
     cdef Py_ssize_t d = samples.shape[0], j
     cdef size_t m = samples.shape[1], i
     cdef int top_j
@@ -64,7 +72,7 @@ def column_levels(const real[:, :] samples, const double[::1] low, const double[
     cdef zml_column_sample sample
     cdef const zml_encoding *encoding = <const zml_encoding *> active_kernels().encoding
     sample.values, sample.n, sample.spare = &column[0], m, &spare[0] if with_outliers else NULL
-    sample.spread = NULL
+    sample.spread, sample.are_positions = NULL, how & OF_POSITIONS
     with nogil:
         for j in range(d):
             if not low[j] < high[j]:

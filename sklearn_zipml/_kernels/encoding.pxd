@@ -69,6 +69,7 @@ cdef extern from "encoding/encode.h" nogil:
         double high
         double *spare
         uint8_t *spread
+        int are_positions
     ctypedef int zml_column_levels(const zml_column_sample *sample, int n_levels, int max_steps, int stride,
                                    uint8_t *levels, int *top, double *deviation, double *range)
     ctypedef void zml_gather_f32(const float *block, ptrdiff_t row_stride, ptrdiff_t column_stride, size_t n_columns,

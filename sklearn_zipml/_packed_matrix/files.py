@@ -29,7 +29,7 @@ class PackedFiles:
         delimiter: str | None = None,
         transform: object = None,
         sample_bits: int = 4,
-        sampling: Sampling = "compensated",
+        sampling: Sampling = "auto",
         levels: Levels = "optimal",
         n_draws: int = 2,
         outliers: Outliers = "auto",
@@ -88,7 +88,7 @@ class PackedFiles:
             hold strings and missing values. Its output has to be dense.
         sample_bits : int from 1 to 8, default=4
             Bits stored for each value.
-        sampling : {"compensated", "dithered", "double", "naive", "nearest"}, default="compensated"
+        sampling : {"auto", "compensated", "dithered", "double", "naive", "nearest"}, default="auto"
             See :class:`DoubleSamplingQuantizer`.
         levels : {"optimal", "uniform"}, default="optimal"
             See :class:`DoubleSamplingQuantizer`.

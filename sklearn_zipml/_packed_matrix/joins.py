@@ -55,7 +55,10 @@ class PackedJoins:
         Parameters
         ----------
         matrices : sequence of PackedMatrix
-            Of the same rows, ``sample_bits``, ``sampling``, ``levels`` and ``n_draws``.
+            Of the same rows, ``sample_bits``, ``sampling``, ``levels`` and ``n_draws``. Columns of 2 bits with known
+            dither ("dithered") go together with those without ("compensated"). If their rows were packed apart, and so
+            have other dithers, a value takes 4 bits in the result: nothing is rounded again, its ``sample_bits`` is 2
+            and its ``sampling`` "joined", and estimators of 2 bits take it as it is.
 
         Returns
         -------

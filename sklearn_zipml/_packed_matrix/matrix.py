@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TypeAlias
+from typing import Literal, TypeAlias
 
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike
@@ -45,7 +45,9 @@ class PackedMatrix(PackedFiles, PackedCodes, PackedJoins, PackedBeside):
     shape : tuple (n_samples, n_features)
     dtype : dtype of the decoded array, float32 or float64
     sample_bits : int, bits asked for; a code takes 1, 2, 4 or 8 (see ``nbytes``)
-    sampling : {"compensated", "dithered", "double", "naive", "nearest"}
+    sampling : {"compensated", "dithered", "double", "naive", "nearest", "joined"}
+        "joined": columns of 2 bits whose rows were packed apart, "dithered", put side by side. They are what they were,
+        and a value takes 4 bits, 2 of them for its dither.
     levels : {"optimal", "uniform"}
     n_draws : int, independent draws that a code holds: 1, or with ``sampling="double"`` 2 or more
     nbytes : int, memory of everything the container holds, in bytes
@@ -262,7 +264,12 @@ class PackedMatrix(PackedFiles, PackedCodes, PackedJoins, PackedBeside):
     # Rows that are made of these
 
     def requantize(
-        self, sample_bits: int, *, outliers: Outliers = "auto", random_state: RandomState = None
+        self,
+        sample_bits: int,
+        *,
+        sampling: Literal["auto", "compensated", "dithered"] = "auto",
+        outliers: Outliers = "auto",
+        random_state: RandomState = None,
     ) -> PackedMatrix:
         """Round to fewer bits; unbiased rounding of an unbiased value stays unbiased.
 
@@ -272,6 +279,9 @@ class PackedMatrix(PackedFiles, PackedCodes, PackedJoins, PackedBeside):
         ----------
         sample_bits : int
             Bits for each value, at most the container's own.
+        sampling : {"auto", "compensated", "dithered"}, default="auto"
+            How "compensated" and "dithered" codes are rounded to 2 bits of optimal levels: "auto" is "dithered". At
+            other widths, and of other samplings, codes stay what they are.
         outliers : {"auto", "none"}, default="auto"
             Whether the levels may leave out a few values, which are kept apart as they are: where 8 bits become at most
             4. See :class:`.DoubleSamplingQuantizer`. Outliers that there are stay in any case.
@@ -300,12 +310,13 @@ class PackedMatrix(PackedFiles, PackedCodes, PackedJoins, PackedBeside):
         """
         from .._parameters import check_parameters
         from .._quantization.requantize import requantize
-        from .._scheme import CONSTRAINTS
+        from .._scheme import CONSTRAINTS, NARROWED
         from .._seeds import seed_of
 
-        check_parameters({"outliers": CONSTRAINTS["outliers"]}, {"outliers": outliers}, "PackedMatrix.requantize")
+        allowed = {"sampling": NARROWED, "outliers": CONSTRAINTS["outliers"]}
+        check_parameters(allowed, {"sampling": sampling, "outliers": outliers}, "PackedMatrix.requantize")
         seed = seed_of(random_state, "PackedMatrix.requantize")
-        rows = requantize(self._rows, sample_bits, seed, outliers=outliers)
+        rows = requantize(self._rows, sample_bits, seed, outliers=outliers, sampling=sampling)
         return self if rows is self._rows else PackedMatrix._of(rows)
 
 

@@ -40,9 +40,7 @@ class CarriedNoise:
             return
         if not len(packed) or not packed.rounding_variance[columns].any():
             return
-        # constant columns have no say, and no steps to count in
-        ratio = np.minimum(packed.step[columns] / self.grid.step, MOST_STEPS)
-        scale = np.where(self.grid.used > 1, ratio**2, 0.0)
+        scale = self._scale(packed.step[columns])
         self.shared += len(packed) * float(packed.collision_probability[0])
         if not self.by_code:
             self.total += len(packed) * scale * packed.rounding_variance[columns]
@@ -54,6 +52,21 @@ class CarriedNoise:
             of_rows = noise[j][before[j]] * scale[k]
             self.of_codes[k] += np.bincount(now[:, k], of_rows, self.of_codes.shape[1])
             self.total[k] += of_rows.sum()
+
+    def add_all(self, packed, of_codes):
+        """The same of rows all of whose columns were packed again, of which these sums are known in squared old steps.
+
+        packed is PackedRows, of_codes (columns, new codes).
+        """
+        scale = self._scale(packed.step)
+        self.shared += len(packed) * float(packed.collision_probability[0])
+        self.total += len(packed) * scale * packed.rounding_variance
+        self.of_codes += scale[:, None] * of_codes
+
+    def _scale(self, step):
+        """Squared new steps for one of these old ones; constant columns have no steps to count in."""
+        ratio = np.minimum(step / self.grid.step, MOST_STEPS)
+        return np.where(self.grid.used > 1, ratio**2, 0.0)
 
     def joined(self, statistics, n_rows, hits):
         """Statistics of n_rows rows, parts of PackedRows, made of statistics that know of the new errors only.

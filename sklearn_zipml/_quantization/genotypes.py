@@ -37,6 +37,7 @@ def pack_genotypes(bed, scheme, seed, *, missing=False, n_jobs=None, advance=lam
     PackedRows, with target and names; or None where the scheme has too few levels for them, or no table in which one
     stands between two genotypes
     """
+    scheme = scheme.undithered  # nothing is rounded
     (n, d), names = (bed.n_rows, bed.n_columns), bed.names
     low, high, absent = _counted(bed, n_jobs, advance)
     _check_missing(absent, missing, names)

@@ -153,7 +153,7 @@ def place_levels(sample, low, high, dtype, scheme, column_names=None, n_jobs=Non
     grid = grid if absent is None else with_means(grid, absent)
     if scheme.is_dithered:
         grid = replace(grid, spread=spread[0], multiplier=dither.multipliers(len(low)))
-    return grid
+    return grid.settled()
 
 
 def _placed(sample, low, high, dtype, scheme, n_jobs, absent):
@@ -225,7 +225,8 @@ def _optimal(sample, low, high, count, scheme, n_jobs):
 def _optimal_levels(sample, low, high, count, scheme, n_jobs, with_outliers=False, dithered=False):
     def place(first, last):
         columns = slice(first, last)
-        kind = scheme.max_steps, scheme.stride, with_outliers, dithered
+        how = with_outliers * column_kernels.WITH_OUTLIERS | dithered * column_kernels.DITHERED
+        kind = scheme.max_steps, scheme.stride, how
         return column_kernels.column_levels(sample[columns], low[columns], high[columns], count, *kind)
 
     parts = in_threads(place, len(low), THREAD_COLUMNS, n_jobs)

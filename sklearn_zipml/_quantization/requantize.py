@@ -18,27 +18,32 @@ from .._storage.packed_rows import PackedRows
 from .._storage.statistics import code_noise
 from .._storage.targets import BY_ROW
 from .._storage.tiles import aligned_tiles
+from .._storage.undithered import as_bytes
 from .._underflow import underflow_is_zero
 from .levels import THREAD_COLUMNS
-from .undithered import as_bytes
+from .requantize_dithered import DitheredRequantizing
 
 SAMPLE_ROWS = 8192  # whose codes place the levels
 
 
-def requantize(packed, sample_bits, seed, n_jobs=None, outliers="auto"):
+def requantize(packed, sample_bits, seed, n_jobs=None, outliers="auto", sampling="auto"):
     """See PackedMatrix.requantize; PackedRows, these if they have so many bits."""
-    return requantizer(packed, sample_bits, n_jobs, outliers)(seed)
+    return requantizer(packed, sample_bits, n_jobs, outliers, sampling)(seed)
 
 
-def requantizer(packed, sample_bits, n_jobs=None, outliers="auto"):
+def requantizer(packed, sample_bits, n_jobs=None, outliers="auto", sampling="auto"):
     """The same as a function of the seed, for draws made again and again: levels and thresholds do not depend on it."""
     check_bits(packed, sample_bits)
     if sample_bits == packed.sample_bits:
         return lambda seed: packed
-    scheme = replace(packed.scheme, sample_bits=sample_bits, outliers=outliers).undithered
-    if packed.scheme.is_dithered:
+    scheme = replace(packed.scheme.narrowed(sample_bits, sampling), outliers=outliers)
+    if packed.scheme.knows_dithers:
         packed = as_bytes(packed)
-    return Requantizing(packed, scheme, n_jobs)
+    if scheme.is_dithered and len(packed):
+        made = DitheredRequantizing(packed, scheme, _sample_tiles(len(packed)), n_jobs)
+        if made.grid.scheme.is_dithered:
+            return made
+    return Requantizing(packed, scheme.undithered, n_jobs)
 
 
 class Requantizing:

@@ -69,5 +69,6 @@ def worthwhile_threads(problem, batches):
 
 
 def pass_bytes(tiles):
-    """Bytes that a pass over all tiles reads."""
-    return tiles.n_tiles * kernels.tile_bytes(tiles.n_columns, tiles.width)
+    """Bytes that a pass over all tiles reads, the seeds of rows among them."""
+    seeds = kernels.SEED_BYTES if tiles.format == kernels.DITHERED else 0
+    return tiles.n_tiles * (kernels.tile_bytes(tiles.n_columns, tiles.width) + seeds)

@@ -155,8 +155,10 @@ class _Path:
         if step is None:
             if self.memory.pairs or (line and self.age):
                 self.memory = None
-            elif line and -self.slope <= NEXT_TO_NOTHING * max(found.values[0], found.point.value):
-                found.gap = min(found.gap, -self.slope)
+            elif line:
+                # nothing is lower where the metric of this very point says: its slope is rounding
+                is_nothing = -self.slope <= NEXT_TO_NOTHING * max(found.values[0], found.point.value)
+                found.gap = min(found.gap, -self.slope * (1.0 if is_nothing else BLUR_SAFETY * SAFETY / 2))
             return False
         length, point = step
         self.gained = found.point.value - point.value

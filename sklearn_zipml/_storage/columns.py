@@ -5,9 +5,9 @@ from dataclasses import replace
 import numpy as np
 
 from .._kernels import tiles as kernels
-from .._kernels.dither import take_seeds
 from .._kernels.threads import THREAD_TILES, in_threads
 from .constant import frozen
+from .dithered_columns import copy_seeds, may_have_dither, of_one_kind
 from .grid import padded_table
 from .outliers import side_by_side
 from .samples import Samples
@@ -51,18 +51,23 @@ def join_columns(parts):
     -------
     PackedRows
     """
-    first = parts[0]
+    first, of_two_bits = parts[0], all(may_have_dither(part.scheme) for part in parts)
     for k, part in enumerate(parts[1:], 1):
-        require_same_scheme(first, part, k)
+        if not of_two_bits:
+            require_same_scheme(first, part, k)
         if len(part) != len(first):
             raise ValueError(
                 f"Matrix 0 has {len(first)} rows and matrix {k} has {len(part)}: hstack puts columns of the same rows "
                 "together; take the same rows of all."
             )
+    parts = [replace(part, samples=_in_order(part, first.order), order=first.order) for part in parts]
+    if of_two_bits:
+        parts = of_one_kind(parts)
+    first = parts[0]
     names = [part.feature_names for part in parts]
     return _with_columns(
         first,
-        [(part, _in_order(part, first.order), np.arange(part.shape[1])) for part in parts],
+        [(part, part.samples, np.arange(part.shape[1])) for part in parts],
         collision_probability=frozen(np.array([shared_errors(parts)])),
         **{name: _common(parts, name) for name in BY_ROW},
         feature_names=None if None in names else tuple(name for own in names for name in own),
@@ -121,10 +126,10 @@ def _with_columns(packed, sources, **changes):
     for _, samples, columns in sources:
         columns = np.ascontiguousarray(columns, dtype=np.int64)
         _copy_columns(samples, columns, at, codes)
-        if packed.scheme.is_dithered:
-            _copy_seeds(samples, codes, is_first=at == 0)
         apart.append((samples.outliers, columns, at))
         at += len(columns)
+    if packed.scheme.is_dithered:
+        copy_seeds(sources[0][1], codes)
     table = frozen(padded_table(np.concatenate([part.table[columns] for part, _, columns in sources]), packed.scheme))
     joined = {
         name: frozen(np.concatenate([getattr(part, name)[columns] for part, _, columns in sources]))
@@ -148,25 +153,6 @@ def _joined_counts(sources):
     """Values that were missing, if that is known of all."""
     counts = [None if part.missing_count is None else part.missing_count[columns] for part, _, columns in sources]
     return None if any(count is None for count in counts) else frozen(np.concatenate(counts))
-
-
-def _copy_seeds(samples, codes, is_first):
-    """Write the rows' seeds of Samples to tiles, or see that they are the same."""
-
-    def copy(first, last):
-        start = first
-        for tiles, begin, end in samples.pieces(first, last, THREAD_TILES):
-            own = np.zeros((end - begin, codes.shape[1]), dtype=np.uint8)
-            to = codes[start : start + end - begin] if is_first else own
-            take_seeds(tiles, to, begin, end)
-            if not is_first and (own != codes[start : start + end - begin])[:, -kernels.SEED_BYTES :].any():
-                raise ValueError(
-                    "Columns of rows that were packed apart with sampling='dithered' cannot share a matrix, for their "
-                    "rows have other dither: pack them together, or with sampling='compensated'."
-                )
-            start += end - begin
-
-    in_threads(copy, len(codes), THREAD_TILES, None)
 
 
 def _copy_columns(samples, columns, at, codes):

@@ -18,6 +18,7 @@ import numpy as np
 
 from .._kernels import row_order as order_kernels
 from .._warnings import warn
+from . import dither
 from .blocks import block_rows, row_block
 from .grid import grid_of
 
@@ -91,7 +92,9 @@ def _levels_needed(packed):
     steps = packed.scheme.max_steps * packed.scheme.stride
     on_lattice = _are_short(values, end) | _are_short(255 * values, 255 * end)
     if not packed.scheme.has_uniform_levels:
-        on_lattice |= grid.top < steps
+        # of columns with known dither, which have more positions than codes, no values are
+        has_dither = grid.used > dither.N_CODES if packed.scheme.knows_dithers else False
+        on_lattice |= (grid.top < steps) & ~np.asarray(has_dither)
     levels = np.minimum(DISTINCT_LEVELS, (grid.used - 1) * packed.scheme.n_draws + 1)
     return np.where((_noise(packed) > 0) & ~on_lattice, levels, 0)
 

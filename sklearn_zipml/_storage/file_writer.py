@@ -15,10 +15,11 @@ from .paths import temporary_name, writable
 from .targets import BY_ROW
 
 MAGIC = b"\x93ZIPML\r\n"
-VERSION = 7
+VERSION = 8
 # what older readers know: files of at most two draws of a value, those without a list of rows, those that miss nothing,
-# those without outliers, those without weights, those without known dither
-TWO_DRAWS, NO_LIST, NO_MISSING, NO_OUTLIERS, NO_WEIGHTS, NO_DITHER = 1, 2, 3, 4, 5, 6
+# those without outliers, those without weights, those without known dither, those
+# in which none were joined
+TWO_DRAWS, NO_LIST, NO_MISSING, NO_OUTLIERS, NO_WEIGHTS, NO_DITHER, NONE_JOINED = 1, 2, 3, 4, 5, 6, 7
 # magic, version, CRC of the metadata, bytes of the file, offset and bytes of the metadata, reserved, CRC of the header
 HEADER = struct.Struct("<8sIIQQQ20xI")
 ALIGNMENT = 64
@@ -74,19 +75,8 @@ def _write_all(file, parts, code_pieces):
         little = pieces[0].dtype.newbyteorder("<").str
         sections[name] = {"dtype": little, "shape": list(shape), "offset": offset, "crc32": crc}
     kind = {name: parts[name] for name in ("sample_bits", "sampling", "levels")}
-    version = TWO_DRAWS
     if parts["n_draws"] > 2:
-        version, kind["n_draws"] = NO_LIST, parts["n_draws"]
-    if parts["row_list"] is not None:
-        version = NO_MISSING
-    if parts["missing_count"] is not None:
-        version = NO_OUTLIERS
-    if parts["outlier_starts"] is not None:
-        version = NO_WEIGHTS
-    if parts["sample_weight"] is not None:
-        version = NO_DITHER
-    if parts["sampling"] == "dithered":
-        version = VERSION
+        kind["n_draws"] = parts["n_draws"]
     metadata = {
         "shape": list(parts["shape"]),
         "dtype": parts["dtype"].name,
@@ -99,10 +89,24 @@ def _write_all(file, parts, code_pieces):
         raise ValueError("The file has been appended to too often; pack the rows again.")
     offset = file.tell()
     file.write(text)
-    fields = (MAGIC, version, zlib.crc32(text), file.tell(), offset, len(text))
+    fields = (MAGIC, _version(parts), zlib.crc32(text), file.tell(), offset, len(text))
     header = HEADER.pack(*fields, 0)
     file.seek(0)
     file.write(HEADER.pack(*fields, zlib.crc32(header[:-4])))
+
+
+def _version(parts):
+    """The oldest one that tells all there is."""
+    needed = {
+        NO_LIST: parts["n_draws"] > 2,
+        NO_MISSING: parts["row_list"] is not None,
+        NO_OUTLIERS: parts["missing_count"] is not None,
+        NO_WEIGHTS: parts["outlier_starts"] is not None,
+        NO_DITHER: parts["sample_weight"] is not None,
+        NONE_JOINED: parts["sampling"] == "dithered",
+        VERSION: parts["sampling"] == "joined",
+    }
+    return max([TWO_DRAWS, *(version for version, is_needed in needed.items() if is_needed)])
 
 
 def _sections(parts, code_pieces):

@@ -47,6 +47,20 @@ class Grid:
         """The same for rows that it was found without: values beyond the levels of any column are kept apart."""
         return replace(self, watched=self.used > 1) if self.scheme.keeps_outliers else self
 
+    def settled(self):
+        """The same without known dither, and the room that seeds take, where no column has it."""
+        if not self.scheme.is_dithered or self.spread.any():
+            return self
+        scheme = self.scheme.undithered
+        levels = np.ascontiguousarray(self.levels[:, : scheme.n_levels])
+        return replace(self, scheme=scheme, levels=levels, spread=None, multiplier=None)
+
+    def codes_of(self, column):
+        """What the codes of a column stand for in the mean, and what its dithers are apart, in units of X."""
+        levels, spread = self.levels[column, : self.used[column]], 0 if self.spread is None else self.spread[column]
+        levels = levels[:: dither.N_DITHERS] if spread else levels
+        return self.offset[column] + self.step[column] * levels, float(self.step[column] * spread)
+
     @property
     def top(self):
         """Highest grid position of each column."""

@@ -181,7 +181,7 @@ class PackedRows:
     @property
     def outlier_bases(self):
         """Grid positions that the codes of outliers stand for, int64."""
-        if self.scheme.is_dithered:
+        if self.scheme.knows_dithers:
             return bases(self.tiles).astype(np.int64)
         return self.samples.outliers.edges(self.top)
 

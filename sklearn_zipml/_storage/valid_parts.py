@@ -8,7 +8,7 @@ import numpy as np
 
 from .._kernels import tiles as kernels
 from .._parameters import is_integer
-from .._scheme import PLACEMENTS, SAMPLINGS, Scheme, draws_of
+from .._scheme import PLACEMENTS, STORED_SAMPLINGS, Scheme, draws_of
 from . import dither
 from .outliers import ARRAYS as OUTLIER_ARRAYS
 from .outliers import MOST_DIFFERENCE, n_blocks, of_parts
@@ -66,13 +66,15 @@ def checked_kind(parts):
     if not isinstance(shape, (list, tuple)) or len(shape) != 2:
         raise InvalidParts("its shape is not two numbers")
     n, d = _integer(shape[0], 0, MOST, "shape[0]"), _integer(shape[1], 1, MOST, "shape[1]")
-    for name, known in (("dtype", DTYPES), ("sampling", SAMPLINGS), ("levels", PLACEMENTS)):
+    for name, known in (("dtype", DTYPES), ("sampling", STORED_SAMPLINGS), ("levels", PLACEMENTS)):
         if not isinstance(parts[name], (str, np.dtype)) or str(parts[name]) not in known:
             raise InvalidParts(f"its {name} is none of {', '.join(known)}")
     sampling = str(parts["sampling"])
     n_draws = draws_of(sampling) if n_draws is None else _integer(n_draws, 1, 256, "n_draws")
     if (n_draws > 1) != (draws_of(sampling) > 1):
         raise InvalidParts(f"its n_draws={n_draws} is not one that its sampling={sampling!r} has")
+    if sampling == "joined" and (parts["sample_bits"] != 2 or str(parts["levels"]) != "optimal"):
+        raise InvalidParts("its columns with known dither that were joined are not of 2 bits with optimal levels")
     return {
         "shape": (n, d),
         "dtype": np.dtype(str(parts["dtype"])),

@@ -42,7 +42,7 @@ class DaskZipMLLogisticRegression(DaskZipMLClassifier):
         Weight of the loss against the penalty on ``coef_``, which is in units of X; ``numpy.inf`` is no penalty.
     class_weight : dict, "balanced" or None, default=None
         Weights of the classes, as in scikit-learn, all of them positive.
-    sampling : {"compensated", "dithered", "double", "naive", "nearest"}, default="compensated"
+    sampling : {"auto", "compensated", "dithered", "double", "naive", "nearest"}, default="auto"
         How a value becomes a code. Only of the first three is known what rounding does, so that it is made good for.
     levels : {"optimal", "uniform"}, default="optimal"
         Levels of each column.
@@ -129,7 +129,7 @@ class DaskZipMLLogisticRegression(DaskZipMLClassifier):
         *,
         C: float = 1.0,
         class_weight: object = None,
-        sampling: Sampling = "compensated",
+        sampling: Sampling = "auto",
         levels: Levels = "optimal",
         n_draws: int = 2,
         outliers: Outliers = "auto",

@@ -135,7 +135,7 @@ class DaskPackedMatrix:
         *,
         client: object = None,
         sample_bits: int = 4,
-        sampling: Sampling = "compensated",
+        sampling: Sampling = "auto",
         levels: Levels = "optimal",
         n_draws: int = 2,
         outliers: Outliers = "auto",
@@ -157,7 +157,7 @@ class DaskPackedMatrix:
             None for the current one.
         sample_bits : int from 1 to 8, default=4
             Bits stored for each value.
-        sampling : {"compensated", "dithered", "double", "naive", "nearest"}, default="compensated"
+        sampling : {"auto", "compensated", "dithered", "double", "naive", "nearest"}, default="auto"
             See :class:`.DoubleSamplingQuantizer`.
         levels : {"optimal", "uniform"}, default="optimal"
             See :class:`.DoubleSamplingQuantizer`.

@@ -36,7 +36,7 @@ class DaskZipMLRegressor(RegressorMixin, DaskZipMLModel):
         Bits of a number of the model on its way to the workers, in rounds.
     gradient_bits : int from 4 to 16, default=8
         Bits of a number of the gradient on its way back, in rounds.
-    sampling : {"compensated", "dithered", "double", "naive", "nearest"}, default="compensated"
+    sampling : {"auto", "compensated", "dithered", "double", "naive", "nearest"}, default="auto"
         How a value becomes a code, see :class:`.ZipMLRegressor`.
     levels : {"optimal", "uniform"}, default="optimal"
         Levels of each column.
@@ -117,7 +117,7 @@ class DaskZipMLRegressor(RegressorMixin, DaskZipMLModel):
         *,
         model_bits: int = 8,
         gradient_bits: int = 8,
-        sampling: Sampling = "compensated",
+        sampling: Sampling = "auto",
         levels: Levels = "optimal",
         n_draws: int = 2,
         outliers: Outliers = "auto",

@@ -171,7 +171,10 @@ def test_bytes_read(sample_bits, solver):
     X = rng.normal(size=(64 * 50, 16))
     model = ZipMLRegressor(sample_bits, solver=solver, tol=0, max_iter=5, random_state=0).fit(X, X[:, 0])
     once = X.size * (sample_bits or 32) // 8
-    assert model.sample_nbytes_ == pytest.approx(once, rel=0.1, abs=5000)
+    stored = once
+    if sample_bits == 2:  # seeds of rows are read as 8 columns, and padded to 16
+        stored, once = 2 * once, once * 3 // 2
+    assert model.sample_nbytes_ == pytest.approx(stored, rel=0.1, abs=5000)
     assert len(model.bytes_read_curve_) == len(model.loss_curve_)
     assert len(model.bytes_read_curve_) == len(model.loss_curve_)
     passes = np.diff(model.bytes_read_curve_) / once

@@ -20,6 +20,7 @@ from sklearn_zipml import (
     ZipMLRegressor,
     recommend_bits,
 )
+from sklearn_zipml._storage.packed_rows import rows_of
 
 matplotlib.use("Agg")
 import matplotlib.pyplot as plt
@@ -202,10 +203,15 @@ def test_outliers_beside_the_levels():
     X = np.random.default_rng(0).standard_t(3, size=(20_000, 1))
     quantizer = DoubleSamplingQuantizer(2, random_state=0)
     display = LevelsDisplay.from_estimator(quantizer, X)
-    kept, levels = display.outliers_["optimal"], display.levels["optimal"]
-    packed = quantizer.fit_transform(X)
-    exact = np.asarray(packed)[:, 0]
-    assert_array_equal(np.sort(kept), np.sort(X[(exact < levels[0]) | (exact > levels[-1]), 0]))
+    kept = display.outliers_["optimal"]
+    packed = rows_of(quantizer.fit_transform(X))
+    slots, _, _ = packed.samples.outliers.decoded()
+    apart = X[packed.order.rows()[slots], 0]
+    assert np.isin(apart, kept).all()
+    # the others are what a code of their row's dither stands for
+    rest, levels = kept[~np.isin(kept, apart)], display.levels["optimal"]
+    assert len(rest) < 10
+    assert (np.abs(rest[:, None] - levels[[0, -1]]).min(axis=1) < 2 * display.spreads["optimal"]).all()
     assert 0 < len(kept) <= len(X) / 288
     assert_array_equal(display.points_["optimal"].get_xdata(), kept)
     assert display.outliers_.keys() == display.points_.keys() == {"optimal"}
@@ -219,7 +225,12 @@ def test_levels_of_values():
     values = np.random.default_rng(0).lognormal(size=500)
     _, ax = plt.subplots()
     display = LevelsDisplay.from_values(values, 2, name="price", ax=ax)
-    assert_array_equal(display.levels["optimal"], DoubleSamplingQuantizer(2).fit(values[:, None]).levels_[0])
+    dithers = display.spreads["optimal"] * (np.arange(4) - 1.5)
+    stored = np.sort((display.levels["optimal"][:, None] + dithers).reshape(-1))
+    assert_allclose(stored, DoubleSamplingQuantizer(2).fit(values[:, None]).levels_[0], rtol=1e-12)
+    assert_array_equal([path[0, 0] for path in display.lines_["optimal"].get_segments()], stored)
+    plain = LevelsDisplay.from_values(values, 2, sampling="compensated")
+    assert plain.variances_["optimal"] > 1.3 * display.variances_["optimal"] and not any(plain.spreads.values())
     assert display.ax_ is ax and display.figure_ is ax.figure and ax.get_xlabel() == display.name == "price"
     assert len(LevelsDisplay.from_values(values, 3, sampling="double").levels["uniform"]) == 4
     with pytest.raises(ValueError, match=r"shape \(n_samples,\), got the shape \(500, 1\)"):

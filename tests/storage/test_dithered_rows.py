@@ -26,8 +26,6 @@ def test_rows_and_columns():
     both = np.hstack([packed[:, :5], packed[:, 3:]])
     np.testing.assert_array_equal(np.asarray(both), np.hstack([values[:, :5], values[:, 3:]]))
     assert_same_parts(pickle.loads(pickle.dumps(both)), both)
-    with pytest.raises(ValueError, match="packed apart with sampling='dithered'"):
-        np.hstack([packed, pack(rows(1000, 3, seed=1), scheme(), 0)])
 
 
 @pytest.mark.parametrize("with_weights", [False, True])
@@ -93,7 +91,7 @@ def test_damaged_tables(change):
 
 
 def test_requantizing():
-    """To 1 bit from what 2 bits stand for, unbiased; from 8 bits without dither."""
+    """To 1 bit from what 2 bits stand for, unbiased."""
     X = rows(400, 12)
     packed = pack(X, scheme(), 0)
     values, draws = np.asarray(packed), 200
@@ -107,5 +105,3 @@ def test_requantizing():
     own = np.mean([((np.asarray(one) - X) ** 2).mean(axis=0) for one in made], axis=0)
     told = np.mean([one.rounding_variance for one in made], axis=0)
     np.testing.assert_allclose(told, own, rtol=0.05, atol=1e-9)
-    wide = DoubleSamplingQuantizer(8, sampling="dithered", random_state=0).fit_transform(X)
-    assert wide.requantize(2, random_state=0).sampling == "compensated"

@@ -63,7 +63,7 @@ def test_rounding_variance_is_as_drawn_and_less(bits):
 def test_unbiased():
     """The mean over draws is the value, at an error rate of 1e-6 for all values together (Bernstein's inequality)."""
     X, draws = rows(600, 6), 400
-    grid = DoubleSamplingQuantizer(2, random_state=0).fit(X).__zipml_packing__()[0]
+    grid = DoubleSamplingQuantizer(2, sampling="compensated", random_state=0).fit(X).__zipml_packing__()[0]
     total = sum(np.asarray(pack_on_grid(X, grid, seed)) - X for seed in range(draws))
     places = (X - grid.offset) / grid.step
     low, high = np.floor(places), np.floor(places) + 1  # outliers go to neighbours on the grid
@@ -86,7 +86,7 @@ def test_unbiased():
 def test_twin(force, bits, dtype):
     """Codes, differences and moments of the slow twin, exactly."""
     X = rows(1000, 20, dtype=dtype)
-    grid, _ = DoubleSamplingQuantizer(bits, random_state=0).fit(X).__zipml_packing__()
+    grid, _ = DoubleSamplingQuantizer(bits, sampling="compensated", random_state=0).fit(X).__zipml_packing__()
     grid = grid.watching_all()
     X[::7] *= dtype(2)
     packed = rows_of(pack_on_grid(X, grid, 5))
@@ -204,7 +204,7 @@ def test_requantize(before, after):
     """Outliers stay what they are, and only they."""
     packed = matrix_of(packed_rows(bits=before))
     for source in (packed, packed[::2], packed[np.random.default_rng(0).permutation(3000)]):
-        narrow = source.requantize(after, random_state=0)
+        narrow = source.requantize(after, sampling="compensated", random_state=0)
         own, values = rows_of(narrow), np.asarray(source)
         slots, columns, _ = own.samples.outliers.decoded()
         places = own.order.rows()[slots], columns

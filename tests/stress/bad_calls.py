@@ -137,7 +137,7 @@ def container_calls(folder):
     yield of_nothing(cls.load, path=path)
     of_one = {
         "save": {"path": Path(folder) / "saved.zml"},
-        "requantize": {"sample_bits": 2, "outliers": "none", "random_state": 0},
+        "requantize": {"sample_bits": 2, "sampling": "dithered", "outliers": "none", "random_state": 0},
         "take": {"indices": np.arange(3), "axis": 0, "out": None, "mode": "raise"},
         "with_target": {"y": y},
         "with_sample_weight": {"sample_weight": np.ones(40)},

@@ -44,7 +44,7 @@ class Settings:
 def random_settings(rng, data, share):
     """Anything that is allowed."""
     bits = [None, None, 1, 2, 3, 4, 4, 5, 6, 7, 8][rng.integers(11)]
-    sampling = str(rng.choice(["compensated", "compensated", "double", "naive", "nearest"]))
+    sampling = str(rng.choice(["auto", "compensated", "double", "naive", "nearest"]))
     if sampling == "double" and bits == 1:
         bits = 2
     many = sampling == "double" and (bits or 0) > 2 and rng.random() < 0.3

@@ -152,13 +152,16 @@ typedef int zml_optimal_levels(const double *position, const double *count, cons
  * Returns the number of levels written; top is the grid position of `high`; deviation the standard deviation in steps
  * (infinite where the column is a lattice and nothing is lost); range, low and high, what the levels reach to: with
  * room to find out, less than all where a few outliers are better kept apart. With `spread` codes may have known
- * dither: where that pays the levels are 13 rungs, and spread is what the dithers' offsets are apart; else 0. */
+ * dither: where that pays the levels are 13 rungs, and spread is what the dithers' offsets are apart; else 0. Values
+ * that are positions of another grid are a lattice all the same: then only one of which every step is a level counts.
+ */
 typedef struct {
   const double *values;
   size_t n;
   double low, high;
   double *spare; /* room for as many values; NULL if levels have to reach to low and high */
   uint8_t *spread;
+  int are_positions;
 } zml_column_sample;
 typedef int zml_column_levels(const zml_column_sample *sample, int n_levels, int max_steps, int stride, uint8_t *levels,
                               int *top, double *deviation, double *range);

@@ -8,7 +8,8 @@
 ZML_TARGET static int column_levels(const zml_column_sample *sample, int n_levels, int max_steps, int stride,
                                     uint8_t *levels, int *top, double *deviation, double *range) {
   const double low = sample->low, whole_range = sample->high - low;
-  const int lattice = lattice_steps(sample->values, sample->n, low, whole_range, max_steps);
+  const int most_steps = sample->are_positions ? n_levels - 1 : max_steps;
+  const int lattice = lattice_steps(sample->values, sample->n, low, whole_range, most_steps);
   const int steps = lattice ? lattice : max_steps;
   Histogram whole, bulk;
   const Histogram *h = &whole;

@@ -1,4 +1,4 @@
-"""Codes with known dither as codes of 8 bits, for requantizing, which goes from codes alone."""
+"""Codes with known dither as codes of 8 bits: for what goes from positions alone."""
 
 from dataclasses import replace
 
@@ -6,16 +6,21 @@ import numpy as np
 
 from .._kernels import tiles as kernels
 from .._kernels.dither import bytes_of
-from .._storage.constant import frozen
-from .._storage.outliers import Outliers
-from .._storage.samples import Samples
+from .._kernels.threads import THREAD_TILES, in_threads
+from .constant import frozen
+from .outliers import Outliers
+from .samples import Samples
+from .tiles import aligned_tiles
 
 
 def as_bytes(packed):
-    """PackedRows with known dither as those of 8 bits whose every value is the same."""
+    """PackedRows of codes with known dither, joined or not, as those of 8 bits whose every value is the same.
+
+    Outliers, whose codes may be any, become those of the first and the last position.
+    """
     d = packed.shape[1]
     scheme = packed.scheme.with_bits(8)
-    codes = bytes_of(packed.tiles, 0, packed.tiles.n_tiles)
+    codes = position_codes(packed)
     top, outliers = packed.top.astype(np.int64), packed.samples.outliers
     if outliers is not None:  # which are beyond the last codes there are now
         slots, columns, differences = outliers.decoded()
@@ -36,6 +41,24 @@ def as_bytes(packed):
         known={"mean": packed.mean, "deviation": packed.deviation, "variance": packed.rounding_variance},
         file=None,
     )
+
+
+def position_codes(packed):
+    """Positions of the codes of PackedRows, without outliers, as tiles of bytes."""
+    if packed.scheme.is_dithered:
+        return bytes_of(packed.tiles, 0, packed.tiles.n_tiles)
+    (n, d), plain = packed.shape, packed.samples.tiles_of(packed.codes, len(packed))
+    codes = aligned_tiles(n, d, 8)
+    rows = codes.reshape(len(codes) * kernels.TILE_ROWS, -1)
+
+    def write(first, last):
+        positions = plain.positions(first, last)
+        some = slice(first * kernels.TILE_ROWS, last * kernels.TILE_ROWS)
+        rows[some][: len(positions), :d] = positions
+        kernels.rows_to_tiles(rows[some], d, 8)
+
+    in_threads(write, len(codes), THREAD_TILES, None)
+    return codes
 
 
 def _places(slots, columns):
