@@ -49,13 +49,19 @@ class KnownCalibration(Calibration):
 
 @dataclass(frozen=True, eq=False)
 class Shown:
-    """What rows that stand for all show of an objective and a model; see LogisticObjective."""
+    """What rows that stand for all show of an objective and a model; see LogisticObjective.
+
+    Attributes
+    ----------
+    slopes : float64 (outputs + 1,), of the loss of all rows by the size of the model and by its intercepts
+    """
 
     labels: object
     margins: np.ndarray
     ridge: np.ndarray
     has_intercept: bool
     calibration: Calibration
+    slopes: np.ndarray
 
     @property
     def n(self):
@@ -170,10 +176,17 @@ class Correction:
         size = _size(calibration, coef)
         calibration = calibration.sized(size).fitted_to(size * whole, size * margins).sized(1 / size)
         size = _size(calibration, coef)
-        shown = Shown(
-            labels, size * margins, self.objective.ridge, self.objective.has_intercept, calibration.sized(size)
-        )
+        objective, slopes = self.objective, self._slopes(stands, found[:, -1], 1 / size)
+        given = objective.ridge, objective.has_intercept, calibration.sized(size), slopes
+        shown = Shown(labels, size * margins, *given)
         return rescaled(shown, _Point(size * whole, 1 / size))
+
+    def _slopes(self, stands, intercepts, scale):
+        """See Shown, of a model whose margins times scale are those of the rows."""
+        along, *by_intercept = self._sum(class_sums.along, stands)[0] / self.seen.n_rows
+        by_intercept = np.array(by_intercept) * self.objective.has_intercept
+        by_size = along * scale**2 - by_intercept @ intercepts
+        return np.append(by_size, scale * by_intercept)
 
     def _shown(self, stands):
         seed, told = mix(self.descent.seed, _SIZE - 1), []

@@ -260,6 +260,26 @@ def test_a_worker_is_killed(client, solver):
     client.wait_for_workers(2, timeout=60)
 
 
+def test_an_interrupt_in_rounds(client):
+    """It ends the fit; the model is as it was, and the fixture sees that nothing is left."""
+    X, y, _ = labelled(3)
+    packed = DaskPackedMatrix.pack(*array_in(4, X, y), client=client, random_state=0)
+    model = DaskZipMLLogisticRegression(tol=1e-9, max_iter=10_000, solver="rounds", model_bits=4, gradient_bits=4)
+    before = dict(vars(model))
+    timer = threading.Timer(1, signal.raise_signal, [signal.SIGINT])
+    # processes that a shell starts in its background ignore it
+    previous = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        timer.start()
+        with pytest.raises(KeyboardInterrupt):
+            model.fit(packed)
+        timer.join()
+    finally:
+        signal.signal(signal.SIGINT, previous)
+    assert vars(model) == before
+    packed.release()
+
+
 @pytest.mark.parametrize("solver", ["newton", "rounds"])
 def test_two_fits_at_once(client, solver):
     """On one client, of the same shards and of different models."""
