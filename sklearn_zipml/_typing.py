@@ -3,11 +3,7 @@
 from typing import Literal, TypeAlias
 
 import numpy as np
-from numpy.typing import ArrayLike
 
-from ._packed_matrix import PackedMatrix
-
-Samples: TypeAlias = ArrayLike | PackedMatrix
 Sampling: TypeAlias = Literal["compensated", "dithered", "double", "naive", "nearest"]
 Levels: TypeAlias = Literal["optimal", "uniform"]
 Outliers: TypeAlias = Literal["auto", "none"]

@@ -17,10 +17,10 @@ MOST_LINES, MOST_FUNCTION_LINES, MOST_ARGUMENTS = 400, 60, 8
 pytestmark = pytest.mark.skipif(not (PACKAGE / "csrc").is_dir(), reason="tests without the source beside them")
 
 # What a folder, or a module outside of folders, may import besides itself: what all may, and rooms below.
-FOR_ALL = {"_parameters", "_progress", "_state", "_underflow", "_version", "_warnings"}
+FOR_ALL = {"_parameters", "_state", "_typing", "_underflow", "_version", "_warnings"}
 SETTINGS = {"_scheme", "_seeds", "_feature_names"}  # which say what packing does, in numbers that the kernels have
 PACKING = {"_kernels", "_storage", "_sources", "_quantization", "_packed_matrix", *SETTINGS}
-MODELS = {"_solvers", "_typing", *PACKING}
+MODELS = {"_solvers", *PACKING}
 MAY_IMPORT = {
     "_kernels": set(),
     "_scheme": {"_kernels"},
@@ -30,8 +30,7 @@ MAY_IMPORT = {
     "_quantization": {"_kernels", "_storage", "_sources", *SETTINGS},
     "_solvers": {"_kernels", "_storage", *SETTINGS},
     "_packed_matrix": PACKING,
-    "_typing": {"_packed_matrix"},
-    "_shards": MODELS - {"_sources", "_typing"},
+    "_shards": MODELS - {"_sources"},
     "_estimators": MODELS - {"_sources"},
     "_inspection": {*MODELS, "_estimators"} - {"_sources"},
     "dask": {*MODELS, "_estimators", "_shards"} - {"_sources"},
@@ -79,19 +78,12 @@ def tree_of(path):
     return ast.parse(path.read_text(encoding="utf-8"))
 
 
-def is_for_checkers(node):
-    """Whether a statement is `if TYPE_CHECKING`, which does not run."""
-    return isinstance(node, ast.If) and isinstance(node.test, ast.Name) and node.test.id == "TYPE_CHECKING"
-
-
 def imports_of(path):
-    """(module, name or None) pairs that a module imports from the package, those inside functions too."""
+    """(module, name or None) pairs that a module imports from the package, in functions and for type checkers, too."""
     package = list(path.relative_to(PACKAGE).parts[:-1])
     todo = [tree_of(path)]
     while todo:
         node = todo.pop()
-        if is_for_checkers(node):
-            continue
         todo.extend(ast.iter_child_nodes(node))
         if isinstance(node, ast.ImportFrom) and node.level:
             base = package[: len(package) - node.level + 1] + (node.module.split(".") if node.module else [])

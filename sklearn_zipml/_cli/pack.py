@@ -6,7 +6,7 @@ import time
 from pathlib import Path
 
 from .._packed_matrix import PackedMatrix
-from .._progress import progress_bar
+from .._sources.progress import progress_bar
 from .._storage.packed_rows import rows_of
 from .rows import names_of, source_of, target_of
 

@@ -22,7 +22,7 @@ except ImportError:
 
 
 class FitTask:
-    """The task of a fit, whose subtasks are the epochs.
+    """The task of a fit, a context that ends with it unless it fails; its subtasks are the epochs.
 
     Parameters
     ----------
@@ -72,8 +72,13 @@ class FitTask:
             self.begin_epoch()
         return stop
 
-    def end(self):
+    def __enter__(self):
+        return self
+
+    def __exit__(self, error, *_):
         """End the task of the fitted estimator, and an epoch that was begun but not needed."""
+        if error is not None:
+            return
         if self.epoch is not None:
             self.epoch.call_on_fit_task_end(**self.data)
         self.context.call_on_fit_task_end(**self.data, reconstruction_attributes={})

@@ -12,7 +12,8 @@ from sklearn.linear_model import RidgeClassifier, SGDClassifier
 from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.multiclass import check_classification_targets
 
-from .._typing import Levels, Outliers, RandomState, Samples, Sampling, Schedule
+from .._packed_matrix import Samples
+from .._typing import Levels, Outliers, RandomState, Sampling, Schedule
 from .base import ZipMLModel
 from .callbacks import FitTask
 from .export import plain_classifier
@@ -247,10 +248,9 @@ class ZipMLLSSVC(ScoreOfOwnTarget, ClassifierMixin, ZipMLModel):
         def attributes(coef, intercept):
             return {"classes_": classes, "coef_": coef.astype(dtype), "intercept_": intercept.astype(dtype)}
 
-        task = FitTask(self, X, y, sample_weight, self.max_iter, attributes)
-        model = self._fit_linear(X, targets, weights, self._penalty_in(unit), task, dtype, stratify=labels)
-        vars(self).update(attributes(*model), rounding_loss_=number_of_one(self.rounding_loss_, len(model[0]) == 1))
-        task.end()
+        with FitTask(self, X, y, sample_weight, self.max_iter, attributes) as task:
+            model = self._fit_linear(X, targets, weights, self._penalty_in(unit), task, dtype, stratify=labels)
+            vars(self).update(attributes(*model), rounding_loss_=number_of_one(self.rounding_loss_, len(model[0]) == 1))
         return self
 
     @all_or_nothing

@@ -12,7 +12,8 @@ from sklearn.linear_model import RidgeClassifier
 from sklearn.utils._param_validation import StrOptions
 from sklearn.utils.multiclass import check_classification_targets
 
-from .._typing import Levels, Outliers, RandomState, Samples, Sampling
+from .._packed_matrix import Samples
+from .._typing import Levels, Outliers, RandomState, Sampling
 from .classifier import MOST_PENALTY, ZipMLLSSVC
 from .export import ridge_classifier
 from .guard import all_or_nothing

@@ -15,6 +15,7 @@ from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted
 
 from .._kernels.threads import N_JOBS, threads_of
+from .._packed_matrix import Samples
 from .._scheme import CONSTRAINTS, check_draws
 from .._seeds import draw_seed
 from .._solvers import softmax
@@ -24,7 +25,7 @@ from .._solvers.options import Options
 from .._solvers.problem import Problem
 from .._solvers.proximal_newton import MOST_COLUMNS, MOST_VALUES, is_affordable
 from .._state import StableState
-from .._typing import Levels, Outliers, RandomState, Samples, Sampling
+from .._typing import Levels, Outliers, RandomState, Sampling
 from .._warnings import warn
 from .callbacks import CallbackSupportMixin, FitTask
 from .convergence import not_converged
@@ -221,18 +222,17 @@ class ZipMLLogisticRegression(*_Base, BaseEstimator):
         def attributes(coef, intercept):
             return {"classes_": classes, "coef_": coef.astype(dtype), "intercept_": intercept.astype(dtype)}
 
-        task = FitTask(self, X, y, sample_weight, self.max_iter, attributes)
-        start = self._start(classes, X.shape[1])
-        seed = draw_seed(check_random_state(self.random_state))
-        rows = None if weights is None or weights.all() else np.flatnonzero(weights)
-        matrix = training_rows(self, X, rows, self.sample_bits, seed)
-        objective = self._objective(matrix, numbers, weights, rows, (len(classes), unit))
-        coef, intercept = self._minimum(objective, start, task, dtype)
-        if not (np.isfinite(coef).all() and np.isfinite(intercept).all()):
-            raise ValueError("The coefficients exceed the range of float64: rescale X.")
-        self.sample_bits_, self.sample_nbytes_ = matrix.sample_bits, matrix.nbytes
-        vars(self).update(attributes(coef, intercept))
-        task.end()
+        with FitTask(self, X, y, sample_weight, self.max_iter, attributes) as task:
+            start = self._start(classes, X.shape[1])
+            seed = draw_seed(check_random_state(self.random_state))
+            rows = None if weights is None or weights.all() else np.flatnonzero(weights)
+            matrix = training_rows(self, X, rows, self.sample_bits, seed)
+            objective = self._objective(matrix, numbers, weights, rows, (len(classes), unit))
+            coef, intercept = self._minimum(objective, start, task, dtype)
+            if not (np.isfinite(coef).all() and np.isfinite(intercept).all()):
+                raise ValueError("The coefficients exceed the range of float64: rescale X.")
+            self.sample_bits_, self.sample_nbytes_ = matrix.sample_bits, matrix.nbytes
+            vars(self).update(attributes(coef, intercept))
         return self
 
     def _objective(self, matrix, numbers, weights, rows, classes_and_unit):

@@ -10,20 +10,20 @@ from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted
 
 from .._kernels.threads import N_JOBS
-from .._packed_matrix import PackedMatrix, matrix_of
+from .._packed_matrix import PackedMatrix, Samples, matrix_of
 from .._quantization.column_sketch import ColumnSketch
 from .._quantization.encoder import pack_on_grid
 from .._quantization.levels import find_grid
-from .._quantization.missing import Absent, filled
 from .._quantization.requantize import requantize
 from .._quantization.row_sample import sample_size, sampled_rows
 from .._scheme import CONSTRAINTS, MISSING, Scheme, check_draws
 from .._seeds import Stream, draw_seed
 from .._state import StableState
+from .._storage.blocks import filled
 from .._storage.decoded_rows import warn_of_decoded
 from .._storage.grid import grid_of
 from .._storage.packed_rows import rows_of
-from .._typing import Levels, Outliers, RandomState, Samples, Sampling
+from .._typing import Levels, Outliers, RandomState, Sampling
 from .callbacks import CallbackSupportMixin, FitTask
 from .doc_link import DocumentationLink
 from .guard import CheckedParameters, all_or_nothing
@@ -170,9 +170,8 @@ class DoubleSamplingQuantizer(
         -------
         self
         """
-        task = FitTask(self, X, y)
-        self._fit(X)
-        task.end()
+        with FitTask(self, X, y):
+            self._fit(X)
         return self
 
     @all_or_nothing
@@ -224,7 +223,7 @@ class DoubleSamplingQuantizer(
         sketch = ColumnSketch(X.shape[1], seed, missing=self.missing == "mean") if first else self._sketch.copy()
         sketch.update(X, column_names=getattr(self, "feature_names_in_", None))
         self._seed, self._sketch = seed, sketch
-        self._set_grid(sketch.grid(self._scheme(), getattr(self, "feature_names_in_", None)))
+        self._set_grid(sketch.find_grid(self._scheme(), getattr(self, "feature_names_in_", None)))
         return self
 
     @all_or_nothing
@@ -245,10 +244,9 @@ class DoubleSamplingQuantizer(
             With the names of the columns, if X has some. It stays packed if ``set_output`` asks for a data frame: one
             of rounded values would be taken for exact.
         """
-        task = FitTask(self, X, y)
-        packed = self._pack(self._fit(X))
-        task.end()
-        return packed
+        with FitTask(self, X, y):
+            X = self._fit(X)
+            return self._pack(X)
 
     def quantize(self, X: Samples) -> PackedMatrix:
         """Pack rows on the levels found by ``fit``.
@@ -335,15 +333,14 @@ class DoubleSamplingQuantizer(
         self._seed = draw_seed(check_random_state(self.random_state))
         self._sketch = None
         if isinstance(X, PackedMatrix):
-            X = self._pack(X)
-            self._set_grid(grid_of(rows_of(X)))
+            X = self._requantized(X)
+            grid = grid_of(rows_of(X))
         else:
             warn_of_decoded(X)
             rows = sampled_rows(len(X), sample_size(X.shape[1]), Stream.LEVELS_SAMPLE.of(self._seed))
             names = getattr(self, "feature_names_in_", None)
-            absent = Absent.of_rows(X, n_jobs=self.n_jobs) if self.missing == "mean" else None
-            grid = find_grid(X, self._scheme(), rows, column_names=names, n_jobs=self.n_jobs, absent=absent)
-            self._set_grid(grid)
+            grid = find_grid(X, self._scheme(), rows, None, names, self.n_jobs, self.missing == "mean")
+        self._set_grid(grid)
         return X
 
     def _fills(self):
@@ -380,11 +377,13 @@ class DoubleSamplingQuantizer(
 
     def _pack(self, X, is_unseen=False):
         if isinstance(X, PackedMatrix):
-            rows = requantize(rows_of(X), self.sample_bits, self._seed, self.n_jobs, self.outliers)
-            return X if rows is rows_of(X) else matrix_of(rows)
-        grid = self._grid.watching_all() if is_unseen else self._grid
-        rows = pack_on_grid(X, grid, self._seed, n_jobs=self.n_jobs)
+            return self._requantized(X)
+        rows = pack_on_grid(X, self._grid, self._seed, n_jobs=self.n_jobs, is_unseen=is_unseen)
         return matrix_of(rows.named(self._names_out()))
+
+    def _requantized(self, X):
+        rows = requantize(rows_of(X), self.sample_bits, self._seed, self.n_jobs, self.outliers)
+        return X if rows is rows_of(X) else matrix_of(rows)
 
     def _names_out(self):
         """Names of packed columns: those of fit, or those that a frame would have."""

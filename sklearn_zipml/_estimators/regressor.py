@@ -12,7 +12,8 @@ from sklearn.linear_model import ElasticNet, LinearRegression, Ridge
 from sklearn.metrics import r2_score
 from sklearn.utils._param_validation import Interval, StrOptions
 
-from .._typing import Levels, Outliers, RandomState, Samples, Sampling, Schedule
+from .._packed_matrix import Samples
+from .._typing import Levels, Outliers, RandomState, Sampling, Schedule
 from .base import ZipMLModel
 from .callbacks import FitTask
 from .export import plain_regressor
@@ -268,12 +269,11 @@ class ZipMLRegressor(ScoreOfOwnTarget, RegressorMixin, ZipMLModel):
                 self._total_weight *= unit
                 return self
             weights, targets = groups[0].weights(weights, len(y)), groups[0].targets(targets)
-        task = FitTask(self, X, y, sample_weight, self.max_iter, lambda *model: _attributes(y, *model, dtype))
-        model = self._fit_linear(X, targets, weights, lambda total: self.alpha, task, dtype)
-        vars(self).update(_attributes(y, *model, dtype))
-        self.rounding_loss_ = number_of_one(self.rounding_loss_, y.ndim == 1)
-        self._total_weight *= unit
-        task.end()
+        with FitTask(self, X, y, sample_weight, self.max_iter, lambda *model: _attributes(y, *model, dtype)) as task:
+            model = self._fit_linear(X, targets, weights, lambda total: self.alpha, task, dtype)
+            vars(self).update(_attributes(y, *model, dtype))
+            self.rounding_loss_ = number_of_one(self.rounding_loss_, y.ndim == 1)
+            self._total_weight *= unit
         return self
 
     @all_or_nothing

@@ -11,7 +11,8 @@ from numpy.typing import ArrayLike
 from sklearn.base import RegressorMixin, _fit_context
 from sklearn.linear_model import LinearRegression, Ridge
 
-from .._typing import Levels, Outliers, RandomState, Samples, Sampling
+from .._packed_matrix import Samples
+from .._typing import Levels, Outliers, RandomState, Sampling
 from .export import searched_regressor
 from .guard import all_or_nothing
 from .regressor import ZipMLRegressor, _attributes, _coefficient_dtype

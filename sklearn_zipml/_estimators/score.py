@@ -5,7 +5,7 @@ from __future__ import annotations
 from numpy.typing import ArrayLike
 from sklearn.base import is_classifier
 
-from .._typing import Samples
+from .._packed_matrix import Samples
 from .._underflow import underflow_is_zero
 from .missing_targets import has_missing, numbers_or_nan, r2_of_known, refuse_missing
 from .validation import check_labels, in_range, target_of

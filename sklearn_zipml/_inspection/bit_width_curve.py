@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import ArrayLike
 from sklearn.base import BaseEstimator, is_classifier
 
+from .._packed_matrix import Samples
 from .._parameters import check_parameters
-from .._typing import Samples
 from .bit_widths import Steps, cross_validate_widths
 from .plotting import axes, byte_unit, plain, style
 

@@ -13,8 +13,8 @@ from sklearn.utils._param_validation import Interval
 from .._estimators.base import ZipMLModel
 from .._estimators.classifier import ZipMLLSSVC
 from .._estimators.regressor import ZipMLRegressor
+from .._packed_matrix import Samples
 from .._parameters import check_parameters
-from .._typing import Samples
 from .bit_widths import Steps, cross_validate_widths, target_of
 
 

@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import Self
 
 import numpy as np
 from numpy.typing import ArrayLike
 
 from .._storage.constant import owned
 from .._storage.targets import check_row_weights, check_target
-
-if TYPE_CHECKING:
-    from .matrix import PackedMatrix
 
 
 class PackedBeside:
@@ -49,7 +46,7 @@ class PackedBeside:
         """
         return self.__zipml_rows__().whole("sample_weight")
 
-    def with_target(self, y: ArrayLike | None) -> PackedMatrix:
+    def with_target(self, y: ArrayLike | None) -> Self:
         """The same rows, not copied, with targets to take along.
 
         Parameters
@@ -81,7 +78,7 @@ class PackedBeside:
         target = None if y is None else owned(check_target(y, len(self)))
         return type(self)._of(replace(self.__zipml_rows__(), target=target))
 
-    def with_sample_weight(self, sample_weight: ArrayLike | None) -> PackedMatrix:
+    def with_sample_weight(self, sample_weight: ArrayLike | None) -> Self:
         """The same rows, not copied, with weights to take along.
 
         Parameters

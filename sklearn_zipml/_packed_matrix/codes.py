@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from functools import partial
 from numbers import Integral
-from typing import TYPE_CHECKING
+from typing import Self
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -14,11 +14,7 @@ from sklearn.utils._param_validation import Interval, Options, StrOptions
 
 from .._storage.constant import owned
 from .._storage.targets import check_target
-
-if TYPE_CHECKING:
-    from .._typing import RandomState
-    from .matrix import PackedMatrix
-
+from .._typing import RandomState
 
 CODES = {
     "bits": [Options(Integral, {1, 2, 4}), None],
@@ -50,7 +46,7 @@ class PackedCodes:
         sample_bits: int | None = None,
         random_state: RandomState = None,
         n_jobs: int | None = None,
-    ) -> PackedMatrix:
+    ) -> Self:
         """Pack data that are codes already, exactly: nothing is rounded, nothing is drawn.
 
         Parameters

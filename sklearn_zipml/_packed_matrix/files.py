@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 from os import PathLike
-from typing import TYPE_CHECKING
+from typing import Self
 
 from numpy.typing import ArrayLike
 
 from .._scheme import Scheme, check_missing
-
-if TYPE_CHECKING:
-    from .._typing import Levels, Outliers, RandomState, Sampling
-    from .matrix import PackedMatrix
+from .._typing import Levels, Outliers, RandomState, Sampling
 
 
 class PackedFiles:
@@ -41,7 +38,7 @@ class PackedFiles:
         random_state: RandomState = None,
         n_jobs: int | None = None,
         progress: bool = False,
-    ) -> PackedMatrix:
+    ) -> Self:
         """Pack data that does not fit in memory, a chunk of rows at a time.
 
         A source that can be read twice is read twice: for the range of the columns and a sample of rows that places
@@ -144,8 +141,8 @@ class PackedFiles:
         ((5000, 8), (5000,))
         """
         from .._parameters import check_parameters
-        from .._progress import progress_bar
         from .._quantization.streaming import pack_chunks
+        from .._sources.progress import progress_bar
         from .._sources.source import open_source
 
         check_parameters({"progress": ["boolean"]}, {"progress": progress}, "PackedMatrix.from_chunks")
@@ -204,7 +201,7 @@ class PackedFiles:
         save(self._rows, path)
 
     @classmethod
-    def load(cls, path: str | PathLike, *, mmap: bool = True, verify: bool | None = None) -> PackedMatrix:
+    def load(cls, path: str | PathLike, *, mmap: bool = True, verify: bool | None = None) -> Self:
         """Open a file that ``save`` wrote. Nothing in it is executed.
 
         Parameters
@@ -269,7 +266,7 @@ class PackedFiles:
         delimiter: str | None = None,
         random_state: RandomState = None,
         n_jobs: int | None = None,
-    ) -> PackedMatrix:
+    ) -> Self:
         """Add rows to a file, on the levels it has.
 
         The new rows are shuffled among themselves and come behind the old ones. The file is written anew and renamed,

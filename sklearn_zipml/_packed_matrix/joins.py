@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING
+from typing import Self
 
 import numpy as np
 
@@ -11,16 +11,13 @@ from .._parameters import is_integer
 from .._storage.columns import join_columns
 from .._storage.rows import join_rows
 
-if TYPE_CHECKING:
-    from .matrix import PackedMatrix
-
 
 class PackedJoins:
     """The part of PackedMatrix that makes it out of others."""
 
     __slots__ = ()
 
-    def take(self, indices, axis: int = 0, out: None = None, mode: str = "raise") -> PackedMatrix | np.ndarray:
+    def take(self, indices, axis: int = 0, out: None = None, mode: str = "raise") -> Self | np.ndarray:
         """Take rows or columns, packed, as ``numpy.take`` does.
 
         Parameters
@@ -52,7 +49,7 @@ class PackedJoins:
         return self[indices] if axis == 0 else self[:, indices]
 
     @classmethod
-    def hstack(cls, matrices: Sequence[PackedMatrix]) -> PackedMatrix:
+    def hstack(cls, matrices: Sequence[Self]) -> Self:
         """Put the columns of packed matrices side by side; ``numpy.hstack`` of packed matrices is the same.
 
         Parameters
@@ -82,7 +79,7 @@ class PackedJoins:
         return cls._of(join_columns(_rows_of_all(matrices, "hstack")))
 
     @classmethod
-    def vstack(cls, matrices: Sequence[PackedMatrix]) -> PackedMatrix:
+    def vstack(cls, matrices: Sequence[Self]) -> Self:
         """Put the rows of packed matrices below one another; ``numpy.vstack`` of packed matrices is the same.
 
         They are shuffled anew inside. Rows count as different ones: repeat rows by taking them, ``packed[[0, 0, 1]]``.

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TypeAlias
 
 import numpy as np
-from numpy.typing import DTypeLike
+from numpy.typing import ArrayLike, DTypeLike
 
 from .._state import check_format
 from .._storage.columns import take_columns
@@ -16,14 +16,12 @@ from .._storage.mapped_file import received
 from .._storage.packed_rows import ARRAYS, PackedRows
 from .._storage.take import take
 from .._storage.valid_parts import SCHEME_PARTS, InvalidParts, checked_parts
+from .._typing import Outliers, RandomState
 from .._underflow import underflow_is_zero
 from .beside import PackedBeside
 from .codes import PackedCodes
 from .files import PackedFiles
 from .joins import PackedJoins
-
-if TYPE_CHECKING:
-    from .._typing import Outliers, RandomState
 
 FORMAT = 5
 ROWS_AT_ONCE = 4096  # that an iterator decodes, and that are compared
@@ -309,6 +307,9 @@ class PackedMatrix(PackedFiles, PackedCodes, PackedJoins, PackedBeside):
         seed = seed_of(random_state, "PackedMatrix.requantize")
         rows = requantize(self._rows, sample_bits, seed, outliers=outliers)
         return self if rows is self._rows else PackedMatrix._of(rows)
+
+
+Samples: TypeAlias = ArrayLike | PackedMatrix
 
 
 def matrix_of(rows):

@@ -11,7 +11,7 @@ from .._seeds import Stream
 from .._storage.file_reader import load
 from .._storage.file_writer import write
 from .._storage.grid import grid_of
-from .._storage.outliers import Outliers, keys_of, parts_of
+from .._storage.outliers import Outliers, keys_found, keys_of, parts_of
 from .._storage.statistics import joined
 from .._storage.targets import check_row_weights, check_target
 from .._underflow import underflow_is_zero
@@ -52,7 +52,7 @@ def append(path, source, seed, n_jobs=None):
     parts = old.parts() | joined(old, n, hits, new, more, packer.encoder.moments.hits)
     # and none of the new ones is missing
     parts |= {"shape": (n + more, d), "row_seed": order.parts, "target": target, "sample_weight": weights}
-    keys = packer.encoder.outlier_keys(lambda rows: order.slots(rows - rest + n))
+    keys = keys_found(packer.encoder.found, d, lambda rows: order.slots(rows - rest + n))
     parts |= parts_of(_joined_outliers(old, keys, full + len(tiles)))
     write(parts, [old.codes[:full], tiles], path)
 

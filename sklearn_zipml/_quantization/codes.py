@@ -10,12 +10,12 @@ from .._scheme import MAX_STEPS, Scheme
 from .._seeds import Stream
 from .._storage.blocks import block_rows, is_narrow
 from .._storage.grid import Grid
+from .._storage.packed_rows import PackedRows
 from .._storage.row_order import RowOrder
 from .._storage.statistics import without_errors
 from .._storage.tiles import aligned_tiles, turn_rows
 from .._underflow import underflow_is_zero
 from . import integers
-from .encoder import assemble
 from .levels import constant_step
 from .missing import Absent, with_means
 
@@ -268,7 +268,7 @@ def pack_codes(codes, places_of, sample_bits, seed, *, missing_code=None, n_jobs
     in_threads(write, n, size, n_jobs)
     turn_rows(tiles, d, scheme.width, n_jobs)
     count = None if absent is None else absent.count
-    return assemble(grid, tiles, without_errors(grid), (n, d), np.float64, order.seed, missing_count=count)
+    return PackedRows.of_grid(grid, tiles, without_errors(grid), (n, d), np.float64, order.seed, missing_count=count)
 
 
 def _checked(places_of, low, high):

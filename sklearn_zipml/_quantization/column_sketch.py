@@ -69,8 +69,8 @@ class ColumnSketch:
         self.dtype = X.dtype if self.dtype is None else common_dtype(self.dtype, X.dtype)
         self.sample.offer(X)
 
-    def grid(self, scheme, column_names=None, n_jobs=None):
-        """The levels of the columns, a Grid; see `find_grid`."""
+    def find_grid(self, scheme, column_names=None, n_jobs=None):
+        """The levels of the columns, a Grid; see `levels.find_grid`."""
         if self.absent is not None:
             self.absent.require_values(column_names)
         low, high = check_range(self.low, self.high, column_names)

@@ -3,21 +3,21 @@
 import numpy as np
 
 from .._kernels import encoder as encoder_kernels
-from .._kernels.threads import in_threads, poll
+from .._kernels.threads import poll
 from .._seeds import Stream
 from .._storage import duplicates
-from .._storage.blocks import block_rows, row_block, take_rows
-from .._storage.outliers import Outliers, parts_of, with_slots
-from .._storage.packed_rows import PackedRows
+from .._storage.blocks import block_rows, filled, over_rows, row_block, take_rows
+from .._storage.outliers import parts_of_found
+from .._storage.packed_rows import PackedRows, decoded_dtype
 from .._storage.row_order import RowOrder
-from .._storage.statistics import counted, from_moments, without_errors
+from .._storage.statistics import of_encoded
 from .._storage.tiles import aligned_tiles, turn_rows
-from .._storage.valid_parts import SCHEME_PARTS
 from .._underflow import underflow_is_zero
 from .integers import IntegerCodes
 from .levels import find_grid
-from .missing import filled
 from .row_sample import sample_size, sampled_rows
+
+ROWS_AT_ONCE = 256  # that stay in the cache while it is found out what keys their draws
 
 
 def pack(X, scheme, seed, *, rows=None, column_names=None, n_jobs=None):
@@ -45,21 +45,26 @@ def pack(X, scheme, seed, *, rows=None, column_names=None, n_jobs=None):
 
 
 @underflow_is_zero
-def pack_on_grid(X, grid, seed, *, rows=None, n_jobs=None):
-    """Quantize the rows of X on given levels; values outside the grid's range go to its ends. See `pack`."""
+def pack_on_grid(X, grid, seed, *, rows=None, n_jobs=None, is_unseen=False):
+    """Quantize the rows of X on given levels, that may have been found without them. See `pack`.
+
+    Values beyond the levels of watched columns, of all if the rows are unseen, are kept apart; others go to the ends.
+    """
     n, d = (X.shape[0] if rows is None else len(rows)), X.shape[1]
-    order = RowOrder(n, Stream.ROW_ORDER.of(seed))
-    codes = aligned_tiles(n, d, grid.scheme.format)
+    grid = grid.watching_all() if is_unseen else grid
     encoder = RowEncoder(grid, seed, n_jobs)
     collision_probability = 0.0
-    encoder.encode(X, codes, order.slots, n, rows=rows)
-    turn_rows(codes, d, grid.scheme.format, n_jobs)
-    if not encoder.n_integers:
+    if not encoder.rounds_nothing_of(X.dtype):
         sample = sampled_rows(n, duplicates.sample_size(d), Stream.DUPLICATES_SAMPLE.of(seed))
-        collision_probability = encoder.collision_probability(X, sample if rows is None else rows[sample])
-    statistics = encoder.statistics(n, collision_probability, grid, codes)
-    along = {"missing_count": encoder.n_missing} | encoder.outliers(len(codes))
-    return assemble(grid, codes, statistics, (n, d), decoded_dtype(X.dtype), order.seed, **along)
+        keys = encoder.equality_keys(X, sample if rows is None else rows[sample])
+        collision_probability = duplicates.of_keys(keys)
+    order = RowOrder(n, Stream.ROW_ORDER.of(seed))
+    codes = aligned_tiles(n, d, grid.scheme.format)
+    encoder.encode(X, codes, order.slots, rows=rows)
+    turn_rows(codes, d, grid.scheme.format, n_jobs)
+    statistics = of_encoded(encoder.moments, (n, encoder.n_integers), collision_probability, grid, codes)
+    along = {"missing_count": encoder.n_missing} | parts_of_found(encoder.found, len(codes), d)
+    return PackedRows.of_grid(grid, codes, statistics, (n, d), decoded_dtype(X.dtype), order.seed, **along)
 
 
 class RowEncoder:
@@ -76,6 +81,7 @@ class RowEncoder:
     integers : IntegerCodes, by which integers that are codes are packed, or None
     moments : Moments of all rows so far, but for those integers
     n_integers : int, rows of them
+    found : list of uint64 arrays, what lies beyond the levels, as `parts_of_found` takes it
     n_missing : int64 (columns,), values that were missing, or None where none may be
     """
 
@@ -85,13 +91,17 @@ class RowEncoder:
         key = Stream.ROUNDING.of(seed)
         kind = scheme.rounding, scheme.format
         self.kernel = encoder_kernels.Encoder(columns, *kind, key, scheme.n_draws, grid.watched, grid.dither)
-        self.is_watching, self.found = grid.watched is not None and bool(grid.watched.any()), []
+        is_watching, self.found = grid.watched is not None and bool(grid.watched.any()), []
         self.kind = (len(grid.used), scheme.format, scheme.has_noise_by_code)
         self.moments, self.n_integers = encoder_kernels.Moments(*self.kind), 0
-        self.integers, self.missing = None if self.is_watching else IntegerCodes(grid, n_jobs), grid.missing
+        self.integers, self.missing = None if is_watching else IntegerCodes(grid, n_jobs), grid.missing
         self.n_missing = None if grid.missing is None else np.zeros(len(grid.used), dtype=np.int64)
 
-    def encode(self, X, codes, slots, n_rows, first=0, rows=None, by_place=False, slots_known=True):
+    def rounds_nothing_of(self, dtype):
+        """Whether rows of a dtype are integers that are codes, but for an offset."""
+        return self.integers is not None and self.integers.takes(dtype)
+
+    def encode(self, X, codes, slots, first=0, rows=None, by_place=False, slots_known=True):
         """Pack rows into memory that is theirs.
 
         Parameters
@@ -99,15 +109,14 @@ class RowEncoder:
         X : array (rows, columns)
         codes : uint8 array, zeroed, of tiles or packed rows
         slots : callable(numbers of rows) -> their slots in it
-        n_rows : int, that are packed
         first : int, number of the first of them among all that are encoded
         rows : int array or None, the rows of X that they are
         by_place : bool, see `Encoder.encode`
         slots_known : bool, whether rows stay in these slots; else outliers are those of numbers of rows
         """
-        if self.integers is not None and self.integers.takes(X.dtype):
+        if self.rounds_nothing_of(X.dtype):
             self.integers.encode(X, codes, slots, first, rows)
-            self.n_integers += n_rows
+            self.n_integers += len(X if rows is None else rows)
             return
         size = block_rows(self.kind[0], self.dtype)
 
@@ -127,48 +136,19 @@ class RowEncoder:
                 self.kernel.encode(block, codes, moments, places, first + start, work, by_place, found)
             return moments, missing, found.array
 
-        for moments, missing, found in in_threads(encode, n_rows, size, self.n_jobs):
+        for moments, missing, found in over_rows(encode, X, rows, self.dtype, self.n_jobs):
             self.moments.add(moments)
             self.found.append(found)
             if self.missing is not None:
                 self.n_missing += missing
 
-    def outliers(self, n_tiles, slots=None):
-        """What lies beyond the levels, parts of PackedRows; slots: callable(numbers of rows) if not known before."""
-        if not self.is_watching:
-            return {}
-        return parts_of(Outliers.of_keys(self.outlier_keys(slots), n_tiles, self.kind[0]))
-
-    def outlier_keys(self, slots=None):
-        """The same as entries of `Outliers.of_keys`."""
-        keys = np.concatenate([np.empty(0, dtype=np.uint64), *self.found])
-        return keys if slots is None else with_slots(keys, self.kind[0], slots)
-
-    def statistics(self, n_rows, collision_probability, grid, tiles):
-        """Statistics of the n_rows rows in some tiles (an array of them), parts of PackedRows."""
-        if self.n_integers == n_rows:
-            return without_errors(grid)
-        moments = self.moments
-        if self.n_integers:
-            moments = counted(moments, grid, tiles, n_rows)
-        return from_moments(moments, n_rows, collision_probability, grid.code_levels)
-
-    def collision_probability(self, X, rows):
-        """Estimate, from rows of X drawn at random, of how many are equal; see `duplicates`."""
-        if self.missing is not None:
-            X, rows = filled(take_rows(X, rows, self.dtype), self.missing)[0], np.arange(len(rows))
-        return duplicates.of_rows(X, rows, self.kernel, self.dtype)
-
-
-def assemble(grid, codes, statistics, shape, dtype, row_seed, **along):
-    """PackedRows out of their parts; along: row_list, target, feature_names, missing_count and outliers."""
-    scheme = {name: getattr(grid.scheme, name) for name in SCHEME_PARTS}
-    columns = {"used": grid.codes_used, "offset": grid.decoded_offset, "step": grid.step}
-    columns |= {"table": grid.decode_table, "grid_levels": grid.stored_levels}
-    rows = {"shape": shape, "dtype": dtype, "row_seed": row_seed, "codes": codes}
-    return PackedRows.of_parts(scheme | columns | rows | statistics | along)
-
-
-def decoded_dtype(dtype):
-    """What rows of a dtype are decoded to."""
-    return np.float32 if dtype.type is np.float32 else np.float64
+    def equality_keys(self, X, rows):
+        """What keys the draws of the rows of an index array, uint64: the same of rows that it cannot tell apart."""
+        keys, work = np.empty(len(rows), dtype=np.uint64), self.kernel.workspace()
+        for first in range(0, len(rows), ROWS_AT_ONCE):
+            some = slice(first, first + ROWS_AT_ONCE)
+            block = take_rows(X, rows[some], self.dtype)
+            if self.missing is not None:
+                block, _ = filled(block, self.missing)
+            self.kernel.contents(block, keys[some], work)
+        return keys

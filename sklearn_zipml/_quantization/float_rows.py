@@ -5,7 +5,7 @@ import numpy as np
 from .._kernels import tiles as kernels
 from .._kernels.threads import in_threads, poll
 from .._seeds import Stream
-from .._storage.blocks import block_rows, take_rows
+from .._storage.blocks import block_rows, over_rows, take_rows
 from .._storage.finite import listed
 from .._storage.row_order import RowOrder
 from .._storage.tiles import aligned_tiles
@@ -48,7 +48,7 @@ class FloatRows:
 
     def _fill(self, tiles, X, rows, n_jobs):
         """Write float32 tiles; sums of the columns and of their squares, the same for any number of threads."""
-        n, d = self.shape
+        d = self.shape[1]
         size = block_rows(d, np.float64)
 
         def fill(first, last):
@@ -64,7 +64,7 @@ class FloatRows:
                 sums.append((block.sum(axis=0), np.einsum("ij,ij->j", block, block)))
             return sums
 
-        sums = [pair for part in in_threads(fill, n, size, n_jobs) for pair in part]
+        sums = [pair for part in over_rows(fill, X, rows, np.float64, n_jobs) for pair in part]
         return [np.sum(each, axis=0) for each in zip(*sums, strict=True)]
 
     @property

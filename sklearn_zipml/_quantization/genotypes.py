@@ -5,12 +5,12 @@ import numpy as np
 from .._kernels import integers as kernels
 from .._kernels.threads import in_threads, poll
 from .._seeds import Stream
+from .._storage.packed_rows import PackedRows
 from .._storage.row_order import RowOrder
 from .._storage.statistics import without_errors
 from .._storage.targets import check_row_weights, check_target
 from .._storage.tiles import aligned_tiles, turn_rows
 from .codes import Places, with_missing
-from .encoder import assemble
 from .missing import Absent
 
 MISSING = 2  # what inverted fields have for it: 0 and 1 are so many copies of the first allele, and 3 is two
@@ -44,6 +44,9 @@ def pack_genotypes(bed, scheme, seed, *, missing=False, n_jobs=None, advance=lam
     if scheme.stride > 1 or places.n_levels + has_missing > scheme.n_levels or (has_missing and scheme.width == 8):
         return None
     grid, of_missing = with_missing(places.grid(scheme), absent, places) if missing else (places.grid(scheme), None)
+    along = {"missing_count": absent.count if missing else None, "feature_names": names}
+    along["target"] = None if bed.target is None else check_target(bed.target, n)
+    along["sample_weight"] = None if bed.weights is None else check_row_weights(bed.weights, n)
     order, width = RowOrder(n, Stream.ROW_ORDER.of(seed)), scheme.format
     tiles = aligned_tiles(n, d, width)
     ends = places.low.astype(np.uint8), places.top.astype(np.uint8)
@@ -73,15 +76,7 @@ def pack_genotypes(bed, scheme, seed, *, missing=False, n_jobs=None, advance=lam
     size = max(LEAST_COLUMNS, min(MOST_COLUMNS, BLOCK_BYTES // -(-n // 4) // LEAST_COLUMNS * LEAST_COLUMNS))
     in_threads(write, d, size, n_jobs)
     turn_rows(tiles, d, width, n_jobs)
-    target = None if bed.target is None else check_target(bed.target, n)
-    weights = None if bed.weights is None else check_row_weights(bed.weights, n)
-    along = {
-        "missing_count": absent.count if missing else None,
-        "target": target,
-        "feature_names": names,
-        "sample_weight": weights,
-    }
-    return assemble(grid, tiles, without_errors(grid), (n, d), np.float64, order.seed, **along)
+    return PackedRows.of_grid(grid, tiles, without_errors(grid), (n, d), np.float64, order.seed, **along)
 
 
 def _counted(bed, n_jobs, advance):

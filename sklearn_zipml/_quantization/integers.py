@@ -3,8 +3,8 @@
 import numpy as np
 
 from .._kernels import integers as kernels
-from .._kernels.threads import in_threads, poll
-from .._storage.blocks import BLOCK_BYTES, block_rows, is_narrow
+from .._kernels.threads import poll
+from .._storage.blocks import BLOCK_BYTES, block_rows, is_narrow, over_rows
 
 MOST_EXACT = 1 << 53  # of a float64
 RANGE_ROWS = BLOCK_BYTES >> 4  # bytes of a block, which is gone through twice in the cache
@@ -23,7 +23,7 @@ def ranges(X, rows=None, n_jobs=None):
             low, high = np.minimum(low, block.min(axis=0)), np.maximum(high, block.max(axis=0))
         return low, high
 
-    return in_threads(of_rows, X.shape[0] if rows is None else len(rows), block_rows(X.shape[1], X.dtype), n_jobs)
+    return over_rows(of_rows, X, rows, X.dtype, n_jobs)
 
 
 def fits(low, high, dtype, scheme):
@@ -84,7 +84,7 @@ class IntegerCodes:
                 kernels.encode_integers(block, (low, top, self.stride, is_signed), self.width, codes, places)
 
         size = block_rows(X.shape[1], X.dtype)
-        in_threads(encode, X.shape[0] if rows is None else len(rows), size, self.n_jobs)
+        over_rows(encode, X, rows, X.dtype, self.n_jobs)
 
     def _in(self, dtype):
         """Lowest integers and ranges as the kernel wants them, and whether there is a sign."""

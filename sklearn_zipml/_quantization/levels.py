@@ -12,13 +12,13 @@ from .._kernels import tiles as kernels
 from .._kernels.threads import in_threads
 from .._scheme import MAX_STEPS
 from .._storage import dither
-from .._storage.blocks import block_dtype, block_rows, is_narrow, row_block, sequential_blocks
+from .._storage.blocks import block_dtype, is_narrow, over_rows, row_block, sequential_blocks
 from .._storage.finite import column_label, listed, refuse_non_finite
 from .._storage.grid import Grid
 from .._underflow import underflow_is_zero
 from .._warnings import warn
 from . import integers
-from .missing import check_levels, present, with_means
+from .missing import Absent, check_levels, present, with_means
 
 GATHERED_ROWS = 256  # that stay in the cache while they are turned into columns
 THREAD_COLUMNS = 16
@@ -58,8 +58,7 @@ def block_ranges(X, rows=None, n_jobs=None, sample=None, column_names=None, firs
             first += len(block)
         return low, high
 
-    n = X.shape[0] if rows is None else len(rows)
-    parts = in_threads(ranges, n, block_rows(X.shape[1], dtype), n_jobs)
+    parts = over_rows(ranges, X, rows, dtype, n_jobs)
     if any(part is None for part in parts):
         refuse_non_finite(X, rows, column_names, first_row, allow_nan=missing)
     return parts
@@ -96,7 +95,7 @@ def check_range(low, high, column_names=None):
     return low, np.where(span < 1e-290, low, high)
 
 
-def find_grid(X, scheme, sample_rows, rows=None, column_names=None, n_jobs=None, absent=None):
+def find_grid(X, scheme, sample_rows, rows=None, column_names=None, n_jobs=None, missing=False):
     """Choose the levels of every column of X.
 
     Parameters
@@ -107,26 +106,24 @@ def find_grid(X, scheme, sample_rows, rows=None, column_names=None, n_jobs=None,
     rows : int array or None, rows of X that will be encoded: their range is the grid's
     column_names : sequence of str or None, for warnings
     n_jobs : int or None, threads; the result does not depend on it
-    absent : Absent, what is missing of these rows, or None where nothing may be
+    missing : bool, whether values may be missing: they get a level at the mean of the others
 
     Returns
     -------
     Grid
     """
-    if absent is not None:
+    absent = Absent.of_rows(X, rows, n_jobs) if missing else None
+    if missing:
         absent.require_values(column_names)
-    if is_narrow(X.dtype):
-        low, high = column_range(X, rows, column_names, n_jobs)
-        # what fits needs no sample
-        some = integers.fits(low, high, X.dtype, scheme).all()
-        sample = columns_of_rows(X, sample_rows[:0] if some else np.sort(sample_rows))
-    elif rows is None:
-        sample_rows = np.sort(sample_rows)
-        sample = empty_columns(X.shape[1], len(sample_rows), block_dtype(X.dtype))
-        low, high = column_range(X, None, column_names, n_jobs, (sample_rows, sample), absent is not None)
+    sample_rows, gathered = np.sort(sample_rows), None
+    if rows is None and not is_narrow(X.dtype):  # the sample is copied on the way through all rows
+        gathered = sample_rows, empty_columns(X.shape[1], len(sample_rows), block_dtype(X.dtype))
+    low, high = column_range(X, rows, column_names, n_jobs, gathered, missing)
+    if gathered is None:
+        is_needed = not integers.fits(low, high, X.dtype, scheme).all()
+        sample = columns_of_rows(X, sample_rows if is_needed else sample_rows[:0])
     else:
-        low, high = column_range(X, rows, column_names, n_jobs, missing=absent is not None)
-        sample = columns_of_rows(X, np.sort(sample_rows))
+        sample = gathered[1]
     return place_levels(sample, low, high, X.dtype, scheme, column_names, n_jobs, absent)
 
 
@@ -153,9 +150,10 @@ def place_levels(sample, low, high, dtype, scheme, column_names=None, n_jobs=Non
     narrow = block_dtype(dtype) is np.float32 and np.all(constant | ((whole_span < 1e37) & (span > 1e-30)))
     block = np.float32 if narrow else np.float64
     grid = Grid(scheme, low, step, chosen, used, block, watched=watched if watched.any() else None)
+    grid = grid if absent is None else with_means(grid, absent)
     if scheme.is_dithered:
         grid = replace(grid, spread=spread[0], multiplier=dither.multipliers(len(low)))
-    return grid if absent is None else with_means(grid, absent)
+    return grid
 
 
 def _placed(sample, low, high, dtype, scheme, n_jobs, absent):

@@ -4,9 +4,8 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from .._kernels.threads import in_threads
 from .._scheme import MAX_STEPS
-from .._storage.blocks import block_dtype, block_rows, sequential_blocks
+from .._storage.blocks import block_dtype, over_rows, sequential_blocks
 from .._storage.finite import column_label
 
 LEAST_LEVELS = 3  # both ends and the mean
@@ -42,7 +41,7 @@ class Absent:
                 total += np.where(missing, 0, block).sum(axis=0, dtype=np.float64)
             return absent, total
 
-        parts = in_threads(count, n, block_rows(d, block_dtype(X.dtype)), n_jobs)
+        parts = over_rows(count, X, rows, block_dtype(X.dtype), n_jobs)
         return cls(sum(absent for absent, _ in parts), sum(total for _, total in parts), n)
 
     def and_of(self, other):
@@ -108,11 +107,3 @@ def check_levels(scheme, absent):
             f"missing='mean' needs {LEAST_LEVELS} levels, and sample_bits={scheme.sample_bits} with "
             f"sampling={scheme.sampling!r} has {scheme.n_levels}: use more bits, or SimpleImputer of scikit-learn."
         )
-
-
-def filled(block, means):
-    """A block of rows with its missing values replaced, and how many each column has."""
-    missing = np.isnan(block)
-    if not missing.any():
-        return block, 0
-    return np.where(missing, means.astype(block.dtype), block), missing.sum(axis=0)

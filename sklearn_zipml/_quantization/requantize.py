@@ -14,11 +14,11 @@ from .._seeds import Stream
 from .._storage.duplicates import of_requantized
 from .._storage.grid import Grid
 from .._storage.outliers import Outliers, keys_of, parts_of
+from .._storage.packed_rows import PackedRows
 from .._storage.statistics import code_noise
 from .._storage.targets import BY_ROW
 from .._storage.tiles import aligned_tiles
 from .._underflow import underflow_is_zero
-from .encoder import assemble
 from .levels import THREAD_COLUMNS
 from .undithered import as_bytes
 
@@ -101,7 +101,7 @@ class Requantizing:
         along = {name: getattr(packed, name) for name in (*BY_ROW, "feature_names")}
         along |= {"row_list": packed.order.listed}
         along |= parts_of(outliers)
-        return assemble(grid, codes, statistics, packed.shape, packed.dtype, packed.order.parts, **along)
+        return PackedRows.of_grid(grid, codes, statistics, packed.shape, packed.dtype, packed.order.parts, **along)
 
     def _outliers(self, found, n_tiles):
         """Those that were found now, and those that the rows had: of these columns first and last level stay."""

@@ -12,15 +12,17 @@ from .._seeds import Stream, seed_of
 from .._storage import duplicates
 from .._storage.blocks import block_dtype
 from .._storage.finite import listed
-from .._storage.outliers import MOST_DIFFERENCE
+from .._storage.outliers import MOST_DIFFERENCE, parts_of_found
+from .._storage.packed_rows import PackedRows, decoded_dtype
 from .._storage.row_order import RowOrder
 from .._storage.row_store import RowStore
+from .._storage.statistics import of_encoded
 from .._storage.targets import check_row_weights, check_target
 from .._underflow import underflow_is_zero
 from .._warnings import warn
 from .carried_noise import CarriedNoise
 from .column_sketch import ColumnSketch
-from .encoder import RowEncoder, assemble, decoded_dtype
+from .encoder import RowEncoder
 from .genotypes import pack_genotypes
 from .levels import block_ranges
 from .row_sample import RowSample, sample_size
@@ -29,15 +31,16 @@ from .row_sample import RowSample, sample_size
 def pack_chunks(source, scheme, quantizer, random_state, n_jobs, missing=False):
     """See PackedMatrix.from_chunks; a quantizer brings scheme, levels and seed."""
     if quantizer is None:
-        seed = seed_of(random_state, "PackedMatrix.from_chunks")
-        return pack_source(source, scheme, seed, n_jobs=n_jobs, missing=missing)
-    if not hasattr(quantizer, "__zipml_packing__"):
+        grid, seed = None, seed_of(random_state, "PackedMatrix.from_chunks")
+    elif not hasattr(quantizer, "__zipml_packing__"):
         raise TypeError(f"quantizer={quantizer!r} must be a fitted DoubleSamplingQuantizer or None.")
-    check_is_fitted(quantizer)
-    source.expected = of_estimator(quantizer)
-    grid, seed = quantizer.__zipml_packing__()
-    rows = pack_source(source, grid.scheme, seed, grid=grid, n_jobs=n_jobs)
-    return rows.named(source.expected.names)
+    else:
+        check_is_fitted(quantizer)
+        source.expected = of_estimator(quantizer)
+        grid, seed = quantizer.__zipml_packing__()
+        scheme = grid.scheme
+    rows = pack_source(source, scheme, seed, grid=grid, n_jobs=n_jobs, missing=missing)
+    return rows if quantizer is None else rows.named(source.expected.names)
 
 
 @underflow_is_zero
@@ -76,29 +79,29 @@ def pack_source(source, scheme, seed, *, grid=None, n_jobs=None, missing=False):
         packed = pack_genotypes(source.genotypes, scheme, seed, **settings)
         if packed is not None:
             return packed
-    if grid is None and source.repeatable:
+    all_seen, head = grid is None and source.repeatable, None
+    if all_seen:
         sketch = sketch_of(source.chunks(), seed, source.n_rows, n_jobs, missing)
         if not sketch.sample.whole:
             sketch = sketch_of(source.chunks(), seed, None, n_jobs, missing)
-        packer = Packer(sketch.grid(scheme, source.names, n_jobs), seed, sketch.dtype, sketch.n_rows, n_jobs, False)
-        packer.extend(source.chunks())
-        if packer.store.n_rows != sketch.n_rows:
-            raise ValueError(
-                f"The source gave {sketch.n_rows} rows in the first pass and {packer.store.n_rows} in the second; "
-                "it has to give the same rows twice. Pass a fitted quantizer to read it once."
-            )
-        return packer.finish(source.names)
-    chunks = source.chunks()
-    if grid is None:
+    elif grid is None:
+        chunks = source.chunks()
         head = _head(chunks)
-        sketch = sketch_of(head, seed, missing=missing)
-        grid, chunks = sketch.grid(scheme, source.names, n_jobs), chain(head, chunks)
-    packer = Packer(grid, seed, None, source.n_rows or 0, n_jobs, True)
-    packer.extend(chunks)
+        sketch = sketch_of(head, seed, None, n_jobs, missing)
+    if grid is None:
+        grid = sketch.find_grid(scheme, source.names, n_jobs)
+    dtype, n_rows = (sketch.dtype, sketch.n_rows) if all_seen else (None, source.n_rows or 0)
+    packer = Packer(grid, seed, dtype, n_rows, n_jobs, not all_seen)
+    packer.extend(source.chunks() if head is None else chain(head, chunks))
+    if all_seen and packer.store.n_rows != n_rows:
+        raise ValueError(
+            f"The source gave {n_rows} rows in the first pass and {packer.store.n_rows} in the second; it has to give "
+            "the same rows twice. Pass a fitted quantizer to read it once."
+        )
     return packer.finish(source.names)
 
 
-def sketch_of(chunks, seed, expected=None, n_jobs=None, missing=False):
+def sketch_of(chunks, seed, expected, n_jobs, missing):
     """The ColumnSketch of the rows of some chunks, as many as expected if that is known."""
     sketch = None
     for chunk in chunks:
@@ -139,12 +142,12 @@ class Packer:
         self.n_columns, scheme = len(grid.used), grid.scheme
         self.encoder = RowEncoder(grid, seed, n_jobs)
         self.carried = CarriedNoise(grid) if scheme.is_compensated else None
-        self.store = RowStore(self.n_columns, scheme.format, capacity)
-        self.targets, self.weights, self.by_place = [], [], True
-        # of a known number of rows each goes to its slot at once
-        self.order = None if unseen else RowOrder(capacity, Stream.ROW_ORDER.of(seed))
         key, size = Stream.DUPLICATES_SAMPLE.of(seed), duplicates.sample_size(self.n_columns)
         self.sample = RowSample(size, key, None if unseen else capacity)
+        self.targets, self.weights, self.by_place = [], [], True
+        self.store = RowStore(self.n_columns, scheme.format, capacity)
+        # of a known number of rows each goes to its slot at once
+        self.order = None if unseen else RowOrder(capacity, Stream.ROW_ORDER.of(seed))
         self.low = np.full(self.n_columns, np.inf, grid.dtype) if unseen else None
         self.high = None if self.low is None else -self.low
 
@@ -168,10 +171,10 @@ class Packer:
         before, rows = self.store.n_rows, self.store.append(len(X))
         if self.order is None:
             settings = {"by_place": by_place, "slots_known": False}
-            self.encoder.encode(X, rows, lambda numbers: numbers - before, len(X), before, **settings)
+            self.encoder.encode(X, rows, lambda numbers: numbers - before, before, **settings)
         elif before + len(X) <= self.order.n:  # else it will be an error, once they are counted
             rows = self.store.rows(self.order.n)
-            self.encoder.encode(X, rows, self.order.slots, len(X), before, by_place=by_place)
+            self.encoder.encode(X, rows, self.order.slots, before, by_place=by_place)
 
     def _packed_rows(self, first):
         """The rows from number `first` on as they are packed, (rows, bytes of a row)."""
@@ -183,10 +186,13 @@ class Packer:
 
     def statistics(self, n_rows, tiles):
         """Statistics of the n_rows rows added, parts of PackedRows; tiles hold them, if integers are among them."""
-        exact = self.by_place or self.encoder.n_integers == n_rows
-        values = self.sample.values()
-        collision_probability = 0.0 if exact else self.encoder.collision_probability(values, np.arange(len(values)))
-        new = self.encoder.statistics(n_rows, collision_probability, self.grid, tiles)
+        collision_probability = 0.0
+        if not (self.by_place or self.encoder.n_integers == n_rows):
+            values = self.sample.values()
+            keys = self.encoder.equality_keys(values, np.arange(len(values)))
+            collision_probability = duplicates.of_keys(keys)
+        counts = n_rows, self.encoder.n_integers
+        new = of_encoded(self.encoder.moments, counts, collision_probability, self.grid, tiles)
         return new if self.carried is None else self.carried.joined(new, n_rows, self.encoder.moments.hits)
 
     def _check(self, X, column_names):
@@ -212,19 +218,14 @@ class Packer:
         self.warn_outside(feature_names)
         row_seed = Stream.ROW_ORDER.of(self.seed)
         tiles = self.store.into_tiles(row_seed if self.order is None else None, n_jobs=self.n_jobs)
-        return assemble(
-            self.grid,
-            tiles,
-            self.statistics(n, tiles),
-            (n, self.n_columns),
-            decoded_dtype(self.dtype),
-            row_seed,
-            target=check_target(np.concatenate(self.targets), n) if self.targets else None,
-            sample_weight=check_row_weights(np.concatenate(self.weights), n) if self.weights else None,
-            feature_names=feature_names,
-            missing_count=self.encoder.n_missing,
-            **self.encoder.outliers(len(tiles), RowOrder(n, row_seed).slots if self.order is None else None),
-        )
+        statistics = self.statistics(n, tiles)
+        slots = RowOrder(n, row_seed).slots if self.order is None else None
+        along = parts_of_found(self.encoder.found, len(tiles), self.n_columns, slots)
+        along["target"] = check_target(np.concatenate(self.targets), n) if self.targets else None
+        along["sample_weight"] = check_row_weights(np.concatenate(self.weights), n) if self.weights else None
+        along |= {"feature_names": feature_names, "missing_count": self.encoder.n_missing}
+        dtype = decoded_dtype(self.dtype)
+        return PackedRows.of_grid(self.grid, tiles, statistics, (n, self.n_columns), dtype, row_seed, **along)
 
     def warn_outside(self, column_names=None):
         """Warn of columns whose values exceed the grid by more than a fixed-point step: they are biased."""

@@ -10,14 +10,15 @@ import numpy as np
 
 from .._kernels import row_order as order_kernels
 from .._quantization.column_sketch import ColumnSketch
-from .._quantization.encoder import RowEncoder, assemble, decoded_dtype
+from .._quantization.encoder import RowEncoder
 from .._quantization.levels import block_ranges
 from .._quantization.row_sample import enough
 from .._seeds import Stream
 from .._storage import duplicates
 from .._storage.blocks import common_dtype
 from .._storage.constant import frozen
-from .._storage.packed_rows import STATISTICS
+from .._storage.outliers import parts_of_found
+from .._storage.packed_rows import STATISTICS, PackedRows, decoded_dtype
 from .._storage.row_order import RowOrder
 from .._storage.statistics import from_moments
 from .._storage.targets import check_target
@@ -111,7 +112,7 @@ def pack_part(X, y, weights, grid, seed, place, *, unseen=False):
     codes = aligned_tiles(n, d, scheme.format)
     grid = grid.watching_all() if unseen else grid
     encoder = RowEncoder(grid, seed, 1)
-    encoder.encode(X, codes, lambda numbers: order.slots(numbers - place.first), n, place.first)
+    encoder.encode(X, codes, lambda numbers: order.slots(numbers - place.first), place.first)
     turn_rows(codes, d, scheme.format, 1)
     low = high = None
     if unseen:
@@ -119,15 +120,15 @@ def pack_part(X, y, weights, grid, seed, place, *, unseen=False):
     moments = {name: getattr(encoder.moments, name) for name in TALLIES}
     sample = _sample(X, encoder, seed, place)
     report = PackingReport(n, X.dtype, **moments, sample=sample, low=low, high=high)
-    along = {"target": check_target(y, n)} | encoder.outliers(len(codes))
-    rows = assemble(grid, codes, statistics(report, grid), (n, d), decoded_dtype(X.dtype), order.seed, **along)
+    along = {"target": check_target(y, n)} | parts_of_found(encoder.found, len(codes), d)
+    parts = grid, codes, statistics(report, grid), (n, d), decoded_dtype(X.dtype), order.seed
+    rows = PackedRows.of_grid(*parts, **along)
     return Shard(rows, weights), report
 
 
 def statistics(report, grid):
     """Statistics of the rows of a report, parts of PackedRows: for those of all parts, those of packing all at once."""
-    counts = np.unique(report.sample[1], return_counts=True)[1]
-    return from_moments(report, report.n_rows, duplicates.of_counts(counts), grid.code_levels)
+    return from_moments(report, report.n_rows, duplicates.of_keys(report.sample[1]), grid.code_levels)
 
 
 def with_statistics(shard, common, dtype, feature_names=None):
@@ -147,13 +148,7 @@ def _sample(X, encoder, seed, place):
     size, key = duplicates.sample_size(X.shape[1]), Stream.DUPLICATES_SAMPLE.of(seed)
     limit = enough(place.n_rows, size)
     rows, keys = order_kernels.rows_below(key, place.first, place.first + len(X), limit)
-    contents = np.empty(len(rows), dtype=np.uint64)
-    work = encoder.kernel.workspace()
-    for start in range(0, len(rows), duplicates.ROWS_AT_ONCE):
-        some = slice(start, start + duplicates.ROWS_AT_ONCE)
-        block = np.ascontiguousarray(X[rows[some] - place.first], dtype=encoder.dtype)
-        encoder.kernel.contents(block, contents[some], work)
-    return _smallest(np.stack([keys, contents]), X.shape[1])
+    return _smallest(np.stack([keys, encoder.equality_keys(X, rows - place.first)]), X.shape[1])
 
 
 def _smallest(sample, n_columns):

@@ -3,6 +3,7 @@
 import numpy as np
 
 from .._kernels.integers import widen_halves
+from .._kernels.threads import in_threads
 from .._kernels.tiles import TILE_ROWS
 from .._kernels.workers import poll
 
@@ -42,6 +43,12 @@ def block_rows(n_columns, dtype):
     return max(1, rows // TILE_ROWS) * TILE_ROWS
 
 
+def over_rows(work, X, rows, dtype, n_jobs):
+    """Results of work(first, last) over the rows of X (or the rows named), shared out in blocks of `dtype`."""
+    n_rows, size = X.shape[0] if rows is None else len(rows), block_rows(X.shape[1], dtype)
+    return in_threads(work, n_rows, size, n_jobs)
+
+
 def take_rows(X, rows, dtype):
     """The rows `rows` (a slice or an index array) of X as a C-contiguous block of `dtype`."""
     return np.ascontiguousarray(_converted(X[rows], dtype))
@@ -78,6 +85,14 @@ def _converted(block, dtype):
 def is_bfloat16(dtype):
     """Whether a dtype is the bfloat16 of ml_dtypes."""
     return dtype.name == "bfloat16"
+
+
+def filled(block, means):
+    """A block with its missing values replaced by the means of their columns, and how many each column has."""
+    missing = np.isnan(block)
+    if not missing.any():
+        return block, 0
+    return np.where(missing, means.astype(block.dtype), block), missing.sum(axis=0)
 
 
 def sequential_blocks(X, dtype, rows=None, first=0, last=None):

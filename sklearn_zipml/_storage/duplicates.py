@@ -7,11 +7,8 @@ errors average out over as many rows as its inverse at most, which bounds what m
 
 import numpy as np
 
-from .blocks import take_rows
-
 SAMPLE_ROWS = 4096
 SAMPLE_VALUES = 1 << 21
-ROWS_AT_ONCE = 256  # that stay in the cache
 
 
 def sample_size(n_columns):
@@ -19,17 +16,9 @@ def sample_size(n_columns):
     return min(SAMPLE_ROWS, SAMPLE_VALUES // max(1, n_columns))
 
 
-def of_rows(X, rows, encoder, dtype):
-    """Estimate from the rows of an index array, drawn at random, of X, which are encoded in a float type.
-
-    Rows are the same if their draws are, which are keyed by what the encoder sees of them: equal rows, and rows that
-    differ by less than it can tell.
-    """
-    contents, work = np.empty(len(rows), dtype=np.uint64), encoder.workspace()
-    for first in range(0, len(rows), ROWS_AT_ONCE):
-        some = slice(first, first + ROWS_AT_ONCE)
-        encoder.contents(take_rows(X, rows[some], dtype), contents[some], work)
-    return of_counts(np.unique(contents, return_counts=True)[1])
+def of_keys(keys):
+    """Estimate from the keys of rows drawn at random, which are the same of equal rows."""
+    return of_counts(np.unique(keys, return_counts=True)[1])
 
 
 def of_counts(counts):
@@ -41,7 +30,7 @@ def of_counts(counts):
 def of_subset(parent, rows):
     """Coincidence of the rows of an index array, some of which may occur several times."""
     distinct = bool((rows[1:] > rows[:-1]).all())  # as the folds of a cross-validation are
-    own = 0.0 if distinct else of_counts(np.unique(rows, return_counts=True)[1])
+    own = 0.0 if distinct else of_keys(rows)
     return own + (1 - own) * parent
 
 

@@ -167,6 +167,20 @@ def side_by_side(parts, n_tiles, n_columns):
     return Outliers.of_keys(np.concatenate(found), n_tiles, n_columns) if found else None
 
 
+def keys_found(found, n_columns, slots=None):
+    """What an encoder found, a list of arrays of entries of `Outliers.of_keys`, as one.
+
+    slots : callable(numbers of rows) -> slots, where the entries have numbers in their place; or None
+    """
+    keys = np.concatenate([np.empty(0, dtype=np.uint64), *found])
+    return keys if slots is None else with_slots(keys, n_columns, slots)
+
+
+def parts_of_found(found, n_tiles, n_columns, slots=None):
+    """The same as parts of PackedRows."""
+    return parts_of(Outliers.of_keys(keys_found(found, n_columns, slots), n_tiles, n_columns))
+
+
 ARRAYS = ("outlier_starts", "outlier_entries")  # by their names in files and pickles
 
 

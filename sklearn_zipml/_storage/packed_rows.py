@@ -102,6 +102,15 @@ class PackedRows:
             file=file,
         )
 
+    @classmethod
+    def of_grid(cls, grid, codes, statistics, shape, dtype, row_seed, **along):
+        """Rows of codes on a grid; statistics, and what is along (row_list, target, ...), are parts already."""
+        scheme = {name: getattr(grid.scheme, name) for name in SCHEME_PARTS}
+        columns = {"used": grid.codes_used, "offset": grid.decoded_offset, "step": grid.step}
+        columns |= {"table": grid.decode_table, "grid_levels": grid.stored_levels}
+        rows = {"shape": shape, "dtype": dtype, "row_seed": row_seed, "codes": codes}
+        return cls.of_parts(scheme | columns | rows | statistics | along)
+
     def parts(self):
         """Numbers, strings and arrays by the names that files and pickles give them."""
         require_whole(self.codes)
@@ -214,6 +223,11 @@ class PackedRows:
         """Memory of everything, in bytes."""
         arrays = [part for part in self.parts().values() if isinstance(part, np.ndarray)]
         return sum(array.nbytes for array in arrays)
+
+
+def decoded_dtype(dtype):
+    """What rows of a dtype are decoded to."""
+    return np.float32 if dtype.type is np.float32 else np.float64
 
 
 def rows_of(matrix):

@@ -72,13 +72,25 @@ class RowOrder:
     def slots(self, rows, n_jobs=1):
         """Slots of the given rows, int64."""
         rows = np.ascontiguousarray(rows, dtype=np.int64)
-        if len(self.parts) == 1:
-            return _slots(self.n, self.seed, self.listed, rows, n_jobs)
-        out = np.empty_like(rows)
-        for start, n, seed, listed in self._spans():
-            own = (rows >= start) & (rows < start + n)
-            out[own] = start + _slots(n, seed, listed, rows[own] - start, n_jobs)
-        return out
+        if self.listed is not None:
+            places = np.empty(len(self.listed), dtype=np.int64)
+            places[self.listed] = np.arange(len(places))
+
+        def of_part(some, n, seed, listed):
+            return order_kernels.inverse_permutation(n, seed, some) if listed is None else places[some]
+
+        def slots(first, last):
+            some = rows[first:last]
+            if len(self.parts) == 1:
+                return of_part(some, self.n, self.seed, self.listed)
+            out = np.empty_like(some)
+            for start, *part in self._spans():
+                own = (some >= start) & (some < start + part[0])
+                out[own] = start + of_part(some[own] - start, *part)
+            return out
+
+        found = in_threads(slots, len(rows), THREAD_ROWS, n_jobs)
+        return found[0] if len(found) == 1 else np.concatenate(found)
 
     def to_slots(self, values, n_slots, dtype, n_jobs=1):
         """Values of rows, (..., n), rearranged into slots, (..., n_slots), zero behind the last row."""
@@ -108,17 +120,3 @@ def _permuted(n, seed, begin, count, n_jobs):
         return order_kernels.permutation(n, seed, begin + first, last - first)
 
     return in_threads(rows, count, THREAD_ROWS, n_jobs)
-
-
-def _slots(n, seed, listed, rows, n_jobs):
-    """Slots of some rows."""
-    if listed is not None:
-        places = np.empty(n, dtype=np.int64)
-        places[listed] = np.arange(n)
-        return places[rows]
-
-    def slots(first, last):
-        return order_kernels.inverse_permutation(n, seed, rows[first:last])
-
-    found = in_threads(slots, len(rows), THREAD_ROWS, n_jobs)
-    return found[0] if len(found) == 1 else np.concatenate(found)

@@ -44,6 +44,20 @@ def without_errors(grid):
     }
 
 
+def of_encoded(moments, counts, collision_probability, grid, tiles):
+    """Statistics of rows in some tiles (an array of them) that an encoder has packed, parts of PackedRows.
+
+    counts are the numbers of rows, and of those among them that were integers on their levels, of which moments tell
+    nothing.
+    """
+    n_rows, n_integers = counts
+    if n_integers == n_rows:
+        return without_errors(grid)
+    if n_integers:
+        moments = counted(moments, grid, tiles, n_rows)
+    return from_moments(moments, n_rows, collision_probability, grid.code_levels)
+
+
 def counted(moments, grid, codes, n_rows):
     """Moments that know the errors of all rows, and positions of some: with those of all rows, which are in tiles."""
     d, scheme = len(grid.used), grid.scheme

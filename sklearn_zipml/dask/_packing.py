@@ -91,7 +91,7 @@ def _levels(engine, placed, packing):
     future = engine.merged(futures, _tasks.join_sketches)
     found, names = engine.result(future)
     engine.release([*futures, future])
-    return found.grid(packing.scheme, names), names, packing.seed
+    return found.find_grid(packing.scheme, names), names, packing.seed
 
 
 def _codes(engine, placed, checks, grid, names, seed):

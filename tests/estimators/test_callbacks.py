@@ -172,7 +172,6 @@ def test_without_callbacks(monkeypatch):
     old = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(old)
     assert not hasattr(old.CallbackSupportMixin, "set_callbacks")
-    task = old.FitTask(old.CallbackSupportMixin(), X=None, max_epochs=2)
-    task.begin_epoch()
-    assert not task.end_epoch(1, lambda: (None, None))
-    task.end()
+    with old.FitTask(old.CallbackSupportMixin(), X=None, max_epochs=2) as task:
+        task.begin_epoch()
+        assert not task.end_epoch(1, lambda: (None, None))

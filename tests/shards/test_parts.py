@@ -38,7 +38,7 @@ def packed_apart(X, y, scheme, parts):
     places = [packing.Place(span.start, len(X)) for span in spans]
     pairs = list(zip(spans, places, strict=True))
     sketch = reduce(lambda one, other: one.joined(other), [packing.sketch(X[s], SEED, p) for s, p in pairs])
-    grid = sketch.grid(scheme)
+    grid = sketch.find_grid(scheme)
     packed = [packing.pack_part(X[s], y[s], None, grid, SEED, p) for s, p in pairs]
     report = reduce(lambda one, other: one.joined(other), [report for _, report in packed])
     common = packing.statistics(report, grid)

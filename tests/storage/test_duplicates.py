@@ -12,7 +12,14 @@ from sklearn_zipml._quantization.levels import find_grid
 from sklearn_zipml._scheme import Scheme
 from sklearn_zipml._solvers.objective import Quadratic
 from sklearn_zipml._solvers.problem import Problem
-from sklearn_zipml._storage.duplicates import effective_rows, of_counts, of_requantized, of_rows, of_subset, sample_size
+from sklearn_zipml._storage.duplicates import (
+    effective_rows,
+    of_counts,
+    of_keys,
+    of_requantized,
+    of_subset,
+    sample_size,
+)
 from sklearn_zipml._storage.packed_rows import rows_of
 
 
@@ -25,19 +32,19 @@ def pairs(counts):
 def encoder(X, bits=4):
     """What packs the rows of X."""
     grid = find_grid(X, Scheme.of(bits, "compensated", "optimal"), np.arange(len(X)))
-    return RowEncoder(grid, 0, None).kernel
+    return RowEncoder(grid, 0, None)
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
-def test_of_rows(dtype):
+def test_of_keys(dtype):
     """Exact for the rows it is given, in whatever order."""
     rng = np.random.default_rng(0)
     counts = [1, 1, 5, 2, 40]
     X = np.repeat(rng.normal(size=(5, 3)).astype(dtype), counts, axis=0)
-    assert of_rows(X, rng.permutation(len(X)), encoder(X), dtype) == pytest.approx(pairs(counts))
+    assert of_keys(encoder(X).equality_keys(X, rng.permutation(len(X)))) == pytest.approx(pairs(counts))
     distinct = rng.normal(size=(1000, 2))
-    assert of_rows(distinct, np.arange(1000), encoder(distinct), dtype) == 0
-    assert of_rows(X, np.arange(1), encoder(X), dtype) == 0
+    assert of_keys(encoder(distinct).equality_keys(distinct, np.arange(1000))) == 0
+    assert of_keys(encoder(X).equality_keys(X, np.arange(1))) == 0
 
 
 @pytest.mark.parametrize("name", dispatch.available_kernels())

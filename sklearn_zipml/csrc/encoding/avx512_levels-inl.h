@@ -1,4 +1,4 @@
-/* One step of the search for levels in AVX-512; part of avx512.c. See levels-inl.h. */
+/* One step of the search for levels in AVX-512; part of avx512.c. See optimal-inl.h. */
 
 #define best_before best_before
 ZML_TARGET_INLINE int best_before(const Layer *layer, int q, int first, int last) {

@@ -27,7 +27,7 @@ enum { WORDS = 16, PLANES = 4, BLOCK_ROWS = ZML_BLOCK_TILES * ZML_TILE_ROWS };
 #define ZML_ALIGNED
 #endif
 
-/* One layer of the search for levels, see levels-inl.h. With c, s, r the count, sum and sum of squares of the values
+/* One layer of the search for levels, see optimal-inl.h. With c, s, r the count, sum and sum of squares of the values
  * below a position, the best cost of level q after level p, before[p] + (p + q)(s[q] - s[p]) - p q (c[q] - c[p]) -
  * (r[q] - r[p]), is fixed[p] + p * slope(q) + q * tilt[p] and a constant of q. */
 enum { MAX_POSITIONS = 256, LEVEL_LANES = 8 };

@@ -121,29 +121,12 @@ ZML_TARGET static void multiply(const zml_factors *factors, const zml_panel_sums
     multiply_panels(&f, &to, p, 1);
 }
 
-#define DEFINE(width)                                                                                                  \
-  ZML_TARGET static void panels_of_columns_##width(const uint8_t *tile, const uint8_t *table, size_t n_panels,         \
-                                                   uint8_t *out, size_t stride) {                                      \
-    panels_of_columns(tile, table, n_panels, out, stride, width);                                                      \
-  }                                                                                                                    \
-  ZML_TARGET static void panels_of_rows_##width(const uint8_t *tile, const uint8_t *table, size_t n_panels,            \
-                                                uint8_t *out, size_t stride) {                                         \
-    panels_of_rows(tile, table, n_panels, out, stride, width);                                                         \
-  }
-DEFINE(1)
-DEFINE(2)
-DEFINE(4)
-DEFINE(8)
+#include "products/widths-inl.h"
 
 const zml_matmul zml_matmul_avx512 = {
     .own_shift = 128,
     .depth = ZML_BYTE_DEPTH,
-    .panels_of_columns = {[1] = panels_of_columns_1,
-                          [2] = panels_of_columns_2,
-                          [4] = panels_of_columns_4,
-                          [8] = panels_of_columns_8},
-    .panels_of_rows = {[1] = panels_of_rows_1, [2] = panels_of_rows_2, [4] = panels_of_rows_4, [8] = panels_of_rows_8},
-    .multiply = multiply,
+    ZML_MATMUL_PANELS,
     ZML_MATMUL_VECTORS,
 };
 #endif

@@ -58,16 +58,4 @@ ZML_TARGET static void multiply(const zml_factors *factors, const zml_panel_sums
                     f.depth, to->scale, to->fresh, to->sums + p * to->stride + v);
 }
 
-#define DEFINE(width)                                                                                                  \
-  ZML_TARGET static void panels_of_columns_##width(const uint8_t *tile, const uint8_t *table, size_t n_panels,         \
-                                                   uint8_t *out, size_t stride) {                                      \
-    panels_of_columns(tile, table, n_panels, out, stride, width);                                                      \
-  }                                                                                                                    \
-  ZML_TARGET static void panels_of_rows_##width(const uint8_t *tile, const uint8_t *table, size_t n_panels,            \
-                                                uint8_t *out, size_t stride) {                                         \
-    panels_of_rows(tile, table, n_panels, out, stride, width);                                                         \
-  }
-DEFINE(1)
-DEFINE(2)
-DEFINE(4)
-DEFINE(8)
+#include "products/widths-inl.h"

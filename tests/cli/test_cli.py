@@ -14,8 +14,6 @@ from sklearn.model_selection import train_test_split
 
 from sklearn_zipml import PackedMatrix, ZipMLLogisticRegression, ZipMLRegressor
 from sklearn_zipml._cli import main
-from sklearn_zipml._progress import progress_bar
-from sklearn_zipml._sources.source import open_source
 
 pytest.importorskip("pyarrow")
 
@@ -375,19 +373,3 @@ def test_as_a_module(tmp_path):
     result = subprocess.run(command, capture_output=True, text=True)
     assert (result.returncode, result.stdout) == (1, "")
     assert "nothing.zq" in result.stderr
-
-
-def test_progress(monkeypatch, capsys):
-    """A bar counts every row once, though they are read twice, where someone watches; it is left out without tqdm."""
-    pytest.importorskip("tqdm")
-    monkeypatch.setattr(sys.stderr, "isatty", lambda: True, raising=False)
-    source = open_source([np.ones((30, 2))])
-    source.n_rows = 30
-    with progress_bar(source, True):
-        for _ in range(2):
-            list(source.chunks())
-    assert "30/30" in capsys.readouterr().err.replace("30.0", "30")
-    monkeypatch.setitem(sys.modules, "tqdm", None)
-    with progress_bar(source, True):
-        list(source.chunks())
-    assert capsys.readouterr().err == ""
