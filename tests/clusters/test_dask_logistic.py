@@ -58,7 +58,8 @@ def test_any_partitions_are_the_local_fit(client, parts, n_classes, settings):
     X, y, weights = labelled(n_classes)
     bits = settings.get("sample_bits", 4)
     dX, dy, dw = array_in(parts, X, y, weights)
-    model = DaskZipMLLogisticRegression(**EXACT, **settings, client=client).fit(dX, dy, sample_weight=dw)
+    model = DaskZipMLLogisticRegression(**EXACT, **settings, solver="newton", client=client)
+    model.fit(dX, dy, sample_weight=dw)
     local = ZipMLLogisticRegression(**EXACT, **settings).fit(X, y, weights)
     assert_same(model, local)
     assert (model.sample_bits_, model.n_features_in_) == (bits, 7)
@@ -76,7 +77,7 @@ def test_any_order_of_partitions(client):
     quantizer = DoubleSamplingQuantizer(4, random_state=1).fit(X)
     order = np.concatenate([np.arange(600 * k, 600 * k + 600) for k in np.random.default_rng(0).permutation(5)])
     dX, dy = (pieces(array, (600,) * 5) for array in (X[order], y[order]))
-    model = DaskZipMLLogisticRegression(**EXACT, quantizer=quantizer).fit(dX, dy)
+    model = DaskZipMLLogisticRegression(**EXACT, quantizer=quantizer, solver="newton").fit(dX, dy)
     assert_same(model, ZipMLLogisticRegression(**EXACT).fit(quantizer.quantize(X[order]), y[order]))
 
 
@@ -85,7 +86,7 @@ def test_optimum_of_decoded_rows(client):
     X, y, weights = labelled(3)
     settings = {"sampling": "nearest", "outliers": "none"}
     quantizer = DoubleSamplingQuantizer(8, **settings, random_state=0).fit(X)
-    model = DaskZipMLLogisticRegression(8, **{**EXACT, "tol": 1e-8}, quantizer=quantizer)
+    model = DaskZipMLLogisticRegression(8, **{**EXACT, "tol": 1e-8}, quantizer=quantizer, solver="newton")
     dX, dy, dw = array_in(4, X, y, weights + 0.1)
     model.fit(dX, dy, sample_weight=dw)
     decoded = np.asarray(quantizer.quantize(X), dtype=np.float64)
