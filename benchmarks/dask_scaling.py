@@ -2,6 +2,7 @@
 
     python benchmarks/dask_scaling.py speed     one worker and two, and what peers take and hold
     python benchmarks/dask_scaling.py quality   rounds of few bits beside the local fit, and bytes on the wire
+    python benchmarks/dask_scaling.py logistic  the same of logistic regression, beside its steps in float64
     python benchmarks/dask_scaling.py rounds    the cost of a round here, and of 64 workers on paper
     python benchmarks/dask_scaling.py kills     a worker killed at random moments of ten fits
 
@@ -23,8 +24,8 @@ from distributed import Client, LocalCluster, wait
 from distributed.protocol import serialize_bytelist, to_serialize
 from sklearn.exceptions import ConvergenceWarning
 
-from sklearn_zipml import ZipMLRegressor
-from sklearn_zipml.dask import DaskPackedMatrix, DaskZipMLRegressor
+from sklearn_zipml import ZipMLLogisticRegression, ZipMLRegressor
+from sklearn_zipml.dask import DaskPackedMatrix, DaskZipMLLogisticRegression, DaskZipMLRegressor
 
 BANDWIDTH, LATENCY = 10e9 / 8, 1e-3  # of the paper cluster: 10 Gbit/s at the leader, a millisecond a message
 WORKERS = (2, 8, 16, 64, 256)
@@ -158,6 +159,73 @@ def quality(_rows, _columns, _repeats):
                 )
 
 
+LOGISTIC = (
+    ("Gaussian", 12_000, 1000, 2, 0.0, 0),
+    ("decaying", 12_000, 1200, 2, 1.0, 0),
+    ("one factor", 12_000, 1000, 2, 0.0, 1),
+    ("ten factors", 40_000, 1000, 2, 0.0, 10),
+    ("three classes", 12_000, 1000, 3, 0.0, 1),
+    ("ten classes", 12_000, 1000, 10, 0.0, 0),
+    ("wide", 3000, 5000, 2, 0.5, 0),
+    ("few columns", 20_000, 100, 2, 0.0, 10),
+)
+
+
+def labelled(n, d, n_classes, decay, factors, seed=0):
+    """Rows sorted by their labels, and half as many new ones."""
+    rng = np.random.default_rng(seed)
+    X = rng.standard_normal((n, d), dtype=np.float32) * np.float32(1 if not factors else 0.5)
+    X *= np.arange(1, d + 1, dtype=np.float32) ** np.float32(-decay)
+    if factors:
+        X += rng.standard_normal((n, factors)) @ rng.standard_normal((factors, d)) / np.sqrt(factors)
+    scores = X @ rng.standard_normal((d, n_classes)) * (2 / np.sqrt((X**2).sum(axis=1).mean()))
+    y = (scores + rng.gumbel(size=scores.shape)).argmax(axis=1)
+    train, test = np.arange(2 * n // 3), np.arange(2 * n // 3, n)
+    train = train[np.argsort(y[train], kind="stable")]
+    return X[train], y[train], X[test], y[test]
+
+
+def logistic(_rows, _columns, _repeats):
+    """Log loss and accuracy on new rows beside those of the local fit, and bytes against float32.
+
+    Partitions are sorted by label. Float32 is what the same messages would take in it, headers included, and what the
+    steps that exchange second moments take in it.
+    """
+    from sklearn.metrics import log_loss
+
+    with cluster(2) as client:
+        for name, n, d, n_classes, decay, factors in LOGISTIC:
+            X, y, X_test, y_test = labelled(3 * n // 2, d, n_classes, decay, factors)
+            settings = {"C": 1000 / n, "random_state": 0}
+
+            def told(model, X=X_test, y=y_test):
+                return log_loss(y, model.predict_proba(X)), model.score(X, y)
+
+            local = told(ZipMLLogisticRegression(4, **settings).fit(X, y))
+            pairs = zip(np.array_split(X, 6), np.array_split(y, 6), strict=True)
+            dX, dy = zip(*(client.scatter(list(pair)) for pair in pairs), strict=True)
+            dX, dy = list(dX), list(dy)
+            exact = DaskZipMLLogisticRegression(4, solver="newton", client=client, **settings).fit(dX, dy)
+            print(
+                f"{name}, {n} x {d}, {n_classes} classes: local log loss {local[0]:.4f}, accuracy {local[1]:.4f}; "
+                f"newton {exact.n_iter_} steps, {exact.float32_bytes_ / 1e6:.3f} MB if float32"
+            )
+            for bits in (16, 8, 4):
+                given = {"solver": "rounds", "model_bits": bits, "gradient_bits": bits, "max_iter": 300}
+                with warnings.catch_warnings(record=True) as caught:
+                    warnings.simplefilter("always", ConvergenceWarning)
+                    model = DaskZipMLLogisticRegression(4, client=client, **given, **settings).fit(dX, dy)
+                found = told(model.to_local())
+                ended = [str(one.message) for one in caught if issubclass(one.category, ConvergenceWarning)]
+                print(
+                    f"  {bits:2} bits: log loss {found[0] - local[0]:+.5f}, accuracy {found[1] - local[1]:+.5f}, "
+                    f"{model.n_iter_} rounds, {model.bytes_sent_ / 1e6:.3f} MB, "
+                    f"{model.bytes_sent_ / model.float32_bytes_:.3f} of float32, "
+                    f"{model.bytes_sent_ / exact.float32_bytes_:.4f} of newton's {' '.join(ended)}",
+                    flush=True,
+                )
+
+
 def rounds(_rows, _columns, repeats):
     """The parts of a round, measured, and what they come to with more workers."""
     from sklearn_zipml._shards.messages import decoded, encoded
@@ -237,7 +305,7 @@ def kill(client, number):
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("what", choices=["speed", "quality", "rounds", "kills"])
+    parser.add_argument("what", choices=["speed", "quality", "logistic", "rounds", "kills"])
     parser.add_argument("--rows", type=int, default=2_000_000)
     parser.add_argument("--columns", type=int, default=200)
     parser.add_argument("--repeats", type=int, default=3)

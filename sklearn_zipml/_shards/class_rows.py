@@ -1,6 +1,6 @@
 """Rows of a part with their classes, for logistic regression: a survey of them, and what sums are made of."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from operator import add
 
 import numpy as np
@@ -27,7 +27,7 @@ class ClassSurvey:
     columns : float64 (3, columns) or None: weight times grid position, its square, and rounding variance; None without
         weights, for which the statistics of packing have them
     lightest, heaviest : float, weights
-    low, high : int64 (columns,), grid positions
+    low, high : int64 (columns,), grid positions; or None
     """
 
     n_rows: int
@@ -39,8 +39,8 @@ class ClassSurvey:
     columns: np.ndarray | None
     lightest: float
     heaviest: float
-    low: np.ndarray
-    high: np.ndarray
+    low: np.ndarray | None
+    high: np.ndarray | None
 
     @property
     def has_weights(self):
@@ -51,6 +51,10 @@ class ClassSurvey:
     def n_numbers(self):
         """How many numbers it has."""
         return sum(np.size(value) for value in vars(self).values() if value is not None)
+
+    def with_columns(self, columns):
+        """The same with other sums of columns, or none."""
+        return replace(self, columns=columns)
 
     def joined(self, other):
         """That of the rows of both."""
@@ -64,8 +68,11 @@ class ClassSurvey:
 
 
 @underflow_is_zero
-def survey(shards, code, has_weights):
-    """The ClassSurvey of some parts, a sequence of Shard, whose targets a TargetCode makes numbers of classes."""
+def survey(shards, code, has_weights, with_reach=True):
+    """The ClassSurvey of some parts, a sequence of Shard, whose targets a TargetCode makes numbers of classes.
+
+    The lowest and highest grid positions are left out without `with_reach`.
+    """
     found = None
     for shard in shards:
         numbers, weights = code(shard)
@@ -78,7 +85,8 @@ def survey(shards, code, has_weights):
             mean, deviation, noise = weighted(rows, slots)
             columns = total * np.stack([mean, deviation**2 + mean**2, noise])
         size = n, rows.codes.nbytes, pass_bytes(rows.tiles)
-        edges = float(weights.min()), float(weights.max()), rows.low, rows.high
+        reach = (rows.low, rows.high) if with_reach else (None, None)
+        edges = float(weights.min()), float(weights.max()), *reach
         one = ClassSurvey(*size, total, float(weights @ weights), counts, columns, *edges)
         found = one if found is None else found.joined(one)
     return found

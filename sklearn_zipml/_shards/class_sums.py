@@ -112,6 +112,11 @@ def shown(part, count, stand):
 # Sums over all rows, or over the first ones of all: a list of arrays, or None without such rows
 
 
+def along(part, stand):
+    """Of products of slopes and margins, and of the slopes of every output."""
+    return [np.append(stand.told.loss[1], stand.told.slopes)]
+
+
 @underflow_is_zero
 def concentration(part, stand):
     """See `curvature_sums`."""

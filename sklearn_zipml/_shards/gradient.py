@@ -64,12 +64,12 @@ def survey(shards, code, has_weights):
             slots = rows.order.to_slots(weights, rows.tiles.n_tiles * kernels.TILE_ROWS, np.float64)
             mean, deviation, noise = weighted(rows, slots)
             columns = total * np.stack([mean, deviation**2 + mean**2, noise])
-        one = Survey(n, total, float(weights @ weights), sums, columns, _tilt(rows))
+        one = Survey(n, total, float(weights @ weights), sums, columns, tilt(rows))
         found = one if found is None else found.joined(one)
     return found
 
 
-def _tilt(rows):
+def tilt(rows):
     """How unevenly rounding errors are spread over rows: see `compensation.noise_ratio`."""
     variance = rows.rounding_variance.astype(np.float64)
     scale = np.divide(variance, rows.deviation.astype(np.float64) ** 2, out=np.zeros(len(variance)), where=variance > 0)

@@ -31,6 +31,8 @@ class Setting:
     fit_intercept, has_weights : bool, the latter whether rows or classes may have different ones
     max_iter : int
     tol : float
+    bits : (model_bits, gradient_bits), of rounds, or None
+    seed : int, 64 bits, of rounding in rounds
     """
 
     code: object
@@ -39,6 +41,8 @@ class Setting:
     has_weights: bool
     max_iter: int
     tol: float
+    bits: tuple | None = None
+    seed: int = 0
 
 
 @dataclass(frozen=True)
@@ -51,7 +55,7 @@ class FittedClasses:
     total : float, sum of the weights
     result : Result
     sample_nbytes : int, memory of the samples
-    n_numbers : int, that were exchanged
+    bytes_sent, float32_bytes : int, that were exchanged, and that would have been with all vectors in float32
     """
 
     coef: np.ndarray
@@ -59,7 +63,8 @@ class FittedClasses:
     total: float
     result: object
     sample_nbytes: int
-    n_numbers: int
+    bytes_sent: int
+    float32_bytes: int
 
 
 def fit_parts(sites, firsts, common, setting):
@@ -90,7 +95,7 @@ def fit_parts(sites, firsts, common, setting):
     model, result = fit_logistic(objective, Options(max_iter=setting.max_iter, tol=float(setting.tol)))
     coef, intercept = objective.coefficients(model, common.dtype)
     n_numbers = len(sites.shards) * (seen.n_numbers + 2 * objective.d) + exchange.n_numbers
-    return FittedClasses(coef, intercept, seen.weight, result, seen.sample_nbytes, n_numbers)
+    return FittedClasses(coef, intercept, seen.weight, result, seen.sample_nbytes, 8 * n_numbers, 4 * n_numbers)
 
 
 def _objective(seen, common, setting):

@@ -25,6 +25,7 @@ SURE = 5  # standard deviations of a curvature's error, above which it is one
 STEP_CHANGE = 4.0
 CLEAR = 0.2  # of the gradient that may be rounding errors; above, the parts look again
 MOST_LOOKS = 4
+HELPED = 0.3  # of the error of a plan that is the last message's; with less, another look does not help
 FINE_BITS, MOVE_MESSAGES = 8, 2  # moves of fewer bits may need a second message, of what the first has left
 SHORT = 0.2
 _ALL = (1 << 64) - 1
@@ -73,7 +74,11 @@ class Rounds:
     n_rounds : int
     bytes_sent, float32_bytes : int, of all messages, and of models and gradients as often in float32
     objective : list of float64 (outputs,), of standardized targets, where the parts were in each round
+    linear : float64 (outputs, columns) or 0, what the gradient has besides, wherever the model is
+    step : float, how far to go along the first gradient
     """
+
+    linear, step = 0.0, 1.0
 
     def __init__(self, ridge, compensated, n_outputs, n_sites, bits, seed, tol):
         self.ridge, self.compensated = ridge, compensated
@@ -98,9 +103,12 @@ class Rounds:
         messages = []
         for k in range(MOVE_MESSAGES if self.is_fine else 1):
             messages.append(encoded(aim - self.known, self.bits[0], mix(self.seed, MOVE_MESSAGES * self.n_rounds + k)))
-            self.known = self.known + decoded(messages[-1])
+            self.known = self.known + self._decoded(messages[-1])
         self._count(messages * self.n_sites, self.n_sites)
         return messages
+
+    def _decoded(self, message):
+        return decoded(message)
 
     def _count(self, messages, n_vectors):
         self.bytes_sent += sum(map(len, messages))
@@ -113,20 +121,23 @@ class Rounds:
     def take(self, messages, losses):
         """The answers of all parts: their messages, and their shares of the mean loss."""
         self._count(messages, len(messages))
-        self.told = self.told + sum(decoded(message) for message in messages)
-        self.objective.append(sum(losses) + (self.penalty * self.known**2).sum(axis=1) / 2)
+        self.told = self.told + sum(map(self._decoded, messages))
+        self.objective.append(sum(losses) + self._penalties(self.known))
         self.n_rounds += 1
         self.n_looks += 1
         error = np.sqrt(sum(rounding_error(message) ** 2 for message in messages))
         if self.targets is None:
-            self.is_blurred = self._may_look and bool(np.any(error > CLEAR * np.linalg.norm(self.told, axis=1)))
+            self.is_blurred = self._may_look and bool(
+                np.any(error > CLEAR * np.linalg.norm(self.told + self.linear, axis=1))
+            )
             if not self.is_blurred:
-                there = zip(self.known, self.told, error, strict=True)
-                self.targets, self.n_looks = [_Target(*one) for one in there], 0
+                there = zip(self.known, self.told + self.linear, error, strict=True)
+                self.targets, self.n_looks = [_Target(*one, step=self.step) for one in there], 0
             return
-        there = list(zip(self.targets, self.known, self.told, error, self._is_at_rest, strict=True))
+        slopes = self.told + self.linear
+        there = list(zip(self.targets, self.known, slopes, error, self._is_at_rest, strict=True))
         plans = [_Plan() if rests else self._plan(*one) for *one, rests in there]
-        self.is_blurred = self._may_look and any(plan.is_lost or plan.is_blurred for plan in plans)
+        self.is_blurred = self._may_look and any(plan.is_helped for plan in plans)
         if self.is_blurred:
             return
         self.n_looks = 0
@@ -193,6 +204,9 @@ class Rounds:
         found = np.linalg.eigvalsh(matrix + matrix.T) / 2
         return found[found > 0].min(initial=found[-1])
 
+    def _penalties(self, model):
+        return ((self.penalty * model / 2 + self.linear) * model).sum(axis=1)
+
     def _aim(self, target, rests):
         return target.point if rests else target.point + target.step * self._direction(target)
 
@@ -201,7 +215,10 @@ class Rounds:
 
     def _direction(self, target):
         """Down the gradient, conjugate to the moves."""
-        direction = -self._full_slope(target)
+        return self._conjugate(target, -self._full_slope(target))
+
+    def _conjugate(self, target, direction):
+        """A direction made conjugate to the moves."""
         for move, change, _ in reversed(target.moves):
             bend = change + self.penalty * move
             curvature = move @ bend
@@ -218,7 +235,10 @@ class Rounds:
         curvature, error_of_change = move @ bend, np.hypot(error, target.error)
         noise = SURE * error_of_change * np.linalg.norm(move) / np.sqrt(len(move))
         if curvature <= noise:
-            return _Plan(is_lost=True, is_indefinite=curvature < -noise)
+            found = _Plan(True, curvature < -noise, is_helped=error > HELPED * error_of_change)
+            if not found.is_indefinite and noise > 0:
+                found.length = -(move @ self._full_slope(target)) / noise  # or more
+            return found
         length = -(move @ self._full_slope(target)) / curvature
         last = (move, change, error_of_change)
         plan = self._plan_among(target, [*target.moves, last][-MEMORY:], length, error)
@@ -232,15 +252,20 @@ class Rounds:
         last = np.array([(1 - shares[-1]) * target.error, shares[-1] * error])
         error = np.linalg.norm(np.append(shares[:-1] * errors[:-1], last))
         is_blurred = error > CLEAR * np.linalg.norm(slope + self.penalty * point)
-        return _Plan(False, False, pairs, (point, slope, error), is_blurred, gain, length)
+        is_helped = is_blurred and abs(last[1]) > HELPED * error
+        return _Plan(False, False, pairs, (point, slope, error), is_blurred, is_helped, gain, length)
 
     def _follow(self, target, plan, model, slope, error):
         """Go where a plan leads."""
         # what rounding leaves of a move can bend more than the move itself
         self.is_fine |= self.bits[0] < FINE_BITS and (plan.is_lost or plan.length < SHORT)
         if plan.is_lost:
-            target.point, target.slope, target.error, target.step = model, slope, error, 1.0
-            target.moves, target.gains = [], []
+            target.point, target.slope, target.error = model, slope, error
+            target.gains = []
+            if plan.length > 1:  # a flat direction: further along it
+                target.step *= min(plan.length, STEP_CHANGE)
+            else:
+                target.moves, target.step = [], self.step
             self.n_indefinite += plan.is_indefinite
             if plan.is_indefinite and self.n_indefinite % MOST_INDEFINITE == 0:
                 self.compensated = self.compensated / 2
@@ -265,6 +290,7 @@ class _Plan:
     pairs : list, the target's moves with the last one; empty without a move
     end : (point, slope, error), see _Target, where they lead
     is_blurred : bool, whether too much of that may be rounding errors
+    is_helped : bool, whether the error of the last message has a part in that, or in being lost
     gain, length : float, what the objective falls by, and how many times the last move should have been as long
     """
 
@@ -273,6 +299,7 @@ class _Plan:
     pairs: list = field(default_factory=list)
     end: tuple | None = None
     is_blurred: bool = False
+    is_helped: bool = False
     gain: float = 0.0
     length: float = 1.0
 

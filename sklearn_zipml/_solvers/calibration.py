@@ -99,7 +99,7 @@ def calibration(objective, point):
     noisy = noisy_columns(noise)
     if not noisy.any() or problem.d > MOST_COLUMNS:
         return None
-    tau = 1 - LOSS_OF_TAU * objective.noise_ratio(noisy) * _rows_lost(*objective.concentration(point))
+    tau = 1 - LOSS_OF_TAU * objective.noise_ratio(noisy) * rows_lost(*objective.concentration(point))
     if tau <= 0:
         return None
     last = _tiles_needed(problem, noise)
@@ -110,10 +110,11 @@ def calibration(objective, point):
     if tau <= 0:
         return None
     factor = Factor(gram + _jitter(gram), np.ones(problem.d))
-    return Calibration(tau * noise, _spread(objective, point), factor)
+    spread = spread_of(objective.labels.n_outputs, lambda: objective.pair_curvatures(point))
+    return Calibration(tau * noise, spread, factor)
 
 
-def _rows_lost(curvature, squares, weight, squared_weights):
+def rows_lost(curvature, squares, weight, squared_weights):
     """By how much the rows that decide are fewer than the rows: those of small curvature hardly count."""
     if not curvature**2 > 0:
         return np.inf
@@ -138,10 +139,13 @@ def _jitter(gram):
     return 1e-9 * np.diag(np.diag(gram))
 
 
-def _spread(objective, point):
-    """For two classes pi / 8; for more, the mean of that over pairs of classes, which count as they are confused."""
-    if objective.labels.n_outputs == 1:
+def spread_of(n_outputs, pair_curvatures):
+    """For two classes pi / 8; for more, the mean of that over pairs of classes, which count as they are confused.
+
+    Of these pairs a callable tells the mean curvatures, but for a factor.
+    """
+    if n_outputs == 1:
         return np.array([[PROBIT]])
-    pairs = objective.pair_curvatures(point)
+    pairs = pair_curvatures()
     total = np.trace(pairs) / 2  # as each row of it sums to zero
     return PROBIT * pairs / total if total > 0 else np.zeros_like(pairs)

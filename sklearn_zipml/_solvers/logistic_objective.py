@@ -64,7 +64,10 @@ class LogisticObjective:
     ----------
     problem : Problem, that given without columns of which the penalty leaves nothing
     ridge, l1 : float64 (columns,), of the scaled columns
+    slopes : None: those of the loss by the size of a model and by its intercepts are asked of rows that stand for all
     """
+
+    slopes = None
 
     def __init__(self, problem, labels, alpha, limbs=LIMBS, calibration=None, l1=0.0):
         with np.errstate(over="ignore", divide="ignore"):

@@ -41,7 +41,7 @@ def rescaled(objective, point):
     weights = labels.weights if len(labels.weights) else np.ones(n)
     some = replace(labels, weights=weights / weights.mean())
     margins = margins - intercept[:, None]
-    likely = _most_likely(some, margins, intercept, open_part, objective.has_intercept)
+    likely = _most_likely(some, margins, intercept, open_part, objective)
     root = square_root(objective.calibration.covariance(coef))
     exact = margins + root @ np.random.default_rng(0).standard_normal(margins.shape)
     penalties = float(objective.ridge @ (coef**2).sum(axis=0)), objective.absolute(coef)
@@ -49,18 +49,25 @@ def rescaled(objective, point):
     return np.column_stack([size * coef, intercept])
 
 
-def _most_likely(labels, margins, intercept, open_part, has_intercept):
-    """Size and intercepts of the least loss without a penalty."""
-    slopes = np.empty_like(margins)
+def _most_likely(labels, margins, intercept, open_part, objective):
+    """Size and intercepts of the least loss without a penalty.
+
+    Where some rows stand for all, they tell how the loss curves; how it slopes at the model is known of all of them.
+    """
+    slopes, start = np.empty_like(margins), np.append(1.0, intercept)
+    lean = 0.0
 
     def loss(unknown):
         size, shift = unknown[0], unknown[1:]
         scale = 1 / np.sqrt(1 + size**2 * open_part)
         line = softmax.evaluate(labels, scale, size * margins + shift[:, None], slopes, margins)
         by_size = scale * line.along_image - line.along_margins * size * open_part * scale**3
-        return line.loss, np.append(by_size, scale * slopes.mean(axis=1) * has_intercept)
+        slope = np.append(by_size, scale * slopes.mean(axis=1) * objective.has_intercept)
+        return line.loss + (lean * (unknown - start)).sum(), slope + lean
 
-    return _minimum(loss, np.append(1.0, intercept))
+    if objective.slopes is not None:
+        lean = objective.slopes - loss(start)[1]
+    return _minimum(loss, start)
 
 
 def _penalised(labels, margins, likely, penalties, has_intercept):

@@ -133,6 +133,21 @@ def curvatures(labels, slopes):
     return out
 
 
+def curved(labels, slopes, image):
+    """Weighted second derivatives of the loss of rows with such slopes, times a change of margins, (outputs, rows)."""
+    out = np.empty_like(image)
+
+    def run(rows):
+        p, m = predicted(labels, slopes, rows), image[:, rows]
+        along = p * m
+        out[:, rows] = along - p * (along if labels.n_outputs == 1 else along.sum(axis=0))
+        if len(labels.weights):
+            out[:, rows] *= labels.weights[rows]
+
+    labels.runs(run)
+    return out
+
+
 def pair_rows(n_outputs):
     """Rows, in the order of slots and so at random, that stand for all where classes are looked at in pairs."""
     return max(PAIR_ROWS, PAIR_ROWS_BY_CLASS * n_outputs)

@@ -4,18 +4,19 @@ from __future__ import annotations
 
 from itertools import accumulate
 from numbers import Real
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Literal, Self
 
 import numpy as np
 from sklearn.base import _fit_context
 from sklearn.exceptions import ConvergenceWarning
-from sklearn.utils._param_validation import Interval
+from sklearn.utils._param_validation import Interval, StrOptions
 
 from .._estimators.convergence import not_converged
 from .._estimators.guard import all_or_nothing
 from .._estimators.handed_over import in_shape
 from .._estimators.logistic import ZipMLLogisticRegression
 from .._shards.logistic import Setting, fit_parts
+from .._shards.logistic_rounds import fit_parts_in_rounds, is_short
 from .._warnings import warn
 from ._classes import DaskZipMLClassifier
 from ._sites import Sites
@@ -23,16 +24,17 @@ from ._sites import Sites
 if TYPE_CHECKING:
     from .._typing import Levels, Outliers, RandomState, Sampling
 
-NOT_HERE = ("model_bits", "gradient_bits", "solver")  # parameters of the others
-
 
 class DaskZipMLLogisticRegression(DaskZipMLClassifier):
     """Logistic regression on packed partitions that stay on the workers of a Dask cluster.
 
     The objective is that of :class:`.ZipMLLogisticRegression` with the l2 penalty, what rounding does to the model
-    taken into account. So are the steps: models go out to the workers, and the loss, its gradient and, every few steps,
-    second moments weighted by its curvature come back, sums over their rows. The coefficients are those of the local
-    estimator on the same packed rows in one place, but for the rounding of sums, whatever the partitions and workers.
+    taken into account. With few columns, so are the steps: models go out to the workers, and the loss, its gradient
+    and, every few steps, second moments weighted by its curvature come back, sums over their rows. The coefficients are
+    those of the local estimator on the same packed rows in one place, but for the rounding of sums, whatever the
+    partitions and workers. With more columns than some twenty, second moments would be more bytes than all else: the
+    model goes out and gradients come back in ``model_bits`` and ``gradient_bits``, until nothing is to be gained, in
+    Newton steps that each take a few rounds, and that end lower than they began, by the loss in float64.
 
     Parameters
     ----------
@@ -42,6 +44,11 @@ class DaskZipMLLogisticRegression(DaskZipMLClassifier):
         Weight of the loss against the penalty on ``coef_``, which is in units of X; ``numpy.inf`` is no penalty.
     class_weight : dict, "balanced" or None, default=None
         Weights of the classes, as in scikit-learn, all of them positive.
+    model_bits : int from 4 to 16 or None, default=8
+        Bits of a number of the model on its way to the workers, in rounds. None, which goes with
+        ``gradient_bits=None``, is float64, and ``solver="newton"``.
+    gradient_bits : int from 4 to 16 or None, default=8
+        Bits of a number of the gradient on its way back, in rounds.
     sampling : {"auto", "compensated", "dithered", "double", "naive", "nearest"}, default="auto"
         How a value becomes a code. Only of the first three is known what rounding does, so that it is made good for.
     levels : {"optimal", "uniform"}, default="optimal"
@@ -54,8 +61,11 @@ class DaskZipMLLogisticRegression(DaskZipMLClassifier):
         Fitted: its levels, settings and draws are taken, and X is read once instead of twice.
     fit_intercept : bool, default=True
         Whether to fit an intercept.
+    solver : {"auto", "newton", "rounds"}, default="auto"
+        "newton" exchanges float64 and takes the steps of the local estimator, "rounds" exchanges a few bits. "auto"
+        takes "newton" where it is no more bytes than some fifty rounds: up to some twenty columns with two classes.
     max_iter : int, default=100
-        Largest number of steps; each reads the packed rows twice.
+        Largest number of steps, or of rounds; each reads the packed rows twice.
     tol : float, default=1e-4
         How far above its minimum the objective may be, in parts of itself, and by 1e-13 of that of the zero model.
     random_state : int, RandomState instance or None, default=None
@@ -76,9 +86,12 @@ class DaskZipMLLogisticRegression(DaskZipMLClassifier):
     feature_names_in_ : array of shape (n_features,)
         Names of the columns, if all are strings.
     n_iter_ : int
-        Steps taken.
+        Steps taken, or rounds.
+    solver_ : str
+        Which of "newton" and "rounds" it was.
     loss_curve_ : list of float
-        The objective, divided by C and the sum of weights, before the first and after every step.
+        The objective, divided by C and the sum of weights, before the first and after every step; in rounds that of
+        the packed rows as they are, before anything is done about what rounding does to the model.
     bytes_read_curve_ : list of int
         Bytes of samples that all workers together had read by then.
     sample_bits_ : int
@@ -86,14 +99,14 @@ class DaskZipMLLogisticRegression(DaskZipMLClassifier):
     sample_nbytes_ : int
         Memory of the packed samples on all workers, in bytes.
     bytes_sent_ : int
-        Bytes of numbers that were exchanged to fit the packed rows, in float64.
+        Bytes that were exchanged to fit the packed rows: of numbers in float64, or of messages, headers included.
     float32_bytes_ : int
-        Bytes that the same numbers would take in float32.
+        Bytes that the same numbers or messages would take in float32.
 
     Warns
     -----
     ConvergenceWarning
-        When max_iter steps were not enough.
+        When max_iter steps or rounds were not enough.
 
     See Also
     --------
@@ -116,8 +129,10 @@ class DaskZipMLLogisticRegression(DaskZipMLClassifier):
     """
 
     _parameter_constraints: dict = {
-        name: kinds for name, kinds in DaskZipMLClassifier._parameter_constraints.items() if name not in NOT_HERE
-    } | {
+        **DaskZipMLClassifier._parameter_constraints,
+        "model_bits": [*DaskZipMLClassifier._parameter_constraints["model_bits"], None],
+        "gradient_bits": [*DaskZipMLClassifier._parameter_constraints["gradient_bits"], None],
+        "solver": [StrOptions({"auto", "newton", "rounds"})],
         "C": [Interval(Real, 0, None, closed="right")],
         "tol": [Interval(Real, 0, None, closed="left")],
     }
@@ -129,12 +144,15 @@ class DaskZipMLLogisticRegression(DaskZipMLClassifier):
         *,
         C: float = 1.0,
         class_weight: object = None,
+        model_bits: int | None = 8,
+        gradient_bits: int | None = 8,
         sampling: Sampling = "auto",
         levels: Levels = "optimal",
         n_draws: int = 2,
         outliers: Outliers = "auto",
         quantizer: object = None,
         fit_intercept: bool = True,
+        solver: Literal["auto", "newton", "rounds"] = "auto",
         max_iter: int = 100,
         tol: float = 1e-4,
         random_state: RandomState = None,
@@ -143,12 +161,15 @@ class DaskZipMLLogisticRegression(DaskZipMLClassifier):
         self.sample_bits = sample_bits
         self.C = C
         self.class_weight = class_weight
+        self.model_bits = model_bits
+        self.gradient_bits = gradient_bits
         self.sampling = sampling
         self.levels = levels
         self.n_draws = n_draws
         self.outliers = outliers
         self.quantizer = quantizer
         self.fit_intercept = fit_intercept
+        self.solver = solver
         self.max_iter = max_iter
         self.tol = tol
         self.random_state = random_state
@@ -239,8 +260,10 @@ class DaskZipMLLogisticRegression(DaskZipMLClassifier):
             )
         code = self._code_of(targets, has_weights, _numbers)
         has_weights = has_weights or code.of_labels is not None
-        setting = Setting(code, self._penalty_in(code.unit), self.fit_intercept, has_weights, self.max_iter, self.tol)
-        found = fit_parts(*_sites(engine, shards), common, setting)
+        bits = self._bits_of(len(common.grid.step), len(targets.labels))
+        limits = self.max_iter, self.tol, bits, seeds[1]
+        setting = Setting(code, self._penalty_in(code.unit), self.fit_intercept, has_weights, *limits)
+        found = (fit_parts_in_rounds if bits else fit_parts)(*_sites(engine, shards), common, setting)
         if not (np.isfinite(found.coef).all() and np.isfinite(found.intercept).all()):
             raise ValueError("The coefficients exceed the range of float64: rescale X.")
         result = found.result
@@ -249,9 +272,24 @@ class DaskZipMLLogisticRegression(DaskZipMLClassifier):
         attributes = {"classes_": targets.labels, **in_shape(found.coef, found.intercept, False, common.dtype)}
         attributes |= {"n_iter_": result.n_iter, "loss_curve_": [float(value[0]) for value in result.losses]}
         attributes |= {"bytes_read_curve_": result.bytes_read, "sample_nbytes_": found.sample_nbytes}
+        attributes |= {"solver_": "rounds" if bits else "newton"}
         self._take_over(plain, attributes, common)
-        self.bytes_sent_, self.float32_bytes_ = 8 * found.n_numbers, 4 * found.n_numbers
+        self.bytes_sent_, self.float32_bytes_ = found.bytes_sent, found.float32_bytes
         return self
+
+    def _bits_of(self, n_columns, n_classes):
+        """(model_bits, gradient_bits) of rounds, or None where there are none."""
+        bits = self.model_bits, self.gradient_bits
+        if (bits[0] is None) != (bits[1] is None):
+            raise ValueError(
+                f"model_bits={bits[0]} and gradient_bits={bits[1]}: give both numbers of bits, or None for both."
+            )
+        if self.solver == "rounds" and bits[0] is None:
+            raise ValueError(
+                "solver='rounds' exchanges a few bits, but model_bits=None: set model_bits and gradient_bits."
+            )
+        in_floats = self.solver == "newton" or bits[0] is None
+        return None if in_floats or (self.solver == "auto" and is_short(n_columns, n_classes, bits)) else bits
 
     def _penalty_in(self, unit):
         return lambda total: 1 / (self.C * float(total)) / unit

@@ -21,7 +21,7 @@ class Sites:
     """
 
     def __init__(self, engine, shards):
-        self.engine, self.shards = engine, Held(shards)
+        self.engine, self.shards, self._gone = engine, Held(shards), []
 
     def spread(self, things):
         """A thing for each site."""
@@ -33,9 +33,13 @@ class Sites:
 
     def keep(self, function, *given):
         """Held futures of what a function makes at every site, of what is held there and what all are given."""
+        gone = self._gone[:]
+        del self._gone[: len(gone)]
+        self.engine.release(gone)
         spread = [one if isinstance(one, Held) else [one] * len(self.shards) for one in given]
         held = Held(self.engine.submit(function, *some) for some in zip(*spread, strict=True))
-        finalize(held, self.engine.release, list(held)).atexit = False
+        # not released there: an interrupt would be lost in what runs as a thing is forgotten
+        finalize(held, self._gone.extend, list(held)).atexit = False
         return held
 
     def ask(self, function, *given):

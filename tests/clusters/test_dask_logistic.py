@@ -58,7 +58,8 @@ def test_any_partitions_are_the_local_fit(client, parts, n_classes, settings):
     X, y, weights = labelled(n_classes)
     bits = settings.get("sample_bits", 4)
     dX, dy, dw = array_in(parts, X, y, weights)
-    model = DaskZipMLLogisticRegression(**EXACT, **settings, client=client).fit(dX, dy, sample_weight=dw)
+    model = DaskZipMLLogisticRegression(**EXACT, **settings, solver="newton", client=client)
+    model.fit(dX, dy, sample_weight=dw)
     local = ZipMLLogisticRegression(**EXACT, **settings).fit(X, y, weights)
     assert_same(model, local)
     assert (model.sample_bits_, model.n_features_in_) == (bits, 7)
@@ -76,7 +77,7 @@ def test_any_order_of_partitions(client):
     quantizer = DoubleSamplingQuantizer(4, random_state=1).fit(X)
     order = np.concatenate([np.arange(600 * k, 600 * k + 600) for k in np.random.default_rng(0).permutation(5)])
     dX, dy = (pieces(array, (600,) * 5) for array in (X[order], y[order]))
-    model = DaskZipMLLogisticRegression(**EXACT, quantizer=quantizer).fit(dX, dy)
+    model = DaskZipMLLogisticRegression(**EXACT, quantizer=quantizer, solver="newton").fit(dX, dy)
     assert_same(model, ZipMLLogisticRegression(**EXACT).fit(quantizer.quantize(X[order]), y[order]))
 
 
@@ -85,7 +86,7 @@ def test_optimum_of_decoded_rows(client):
     X, y, weights = labelled(3)
     settings = {"sampling": "nearest", "outliers": "none"}
     quantizer = DoubleSamplingQuantizer(8, **settings, random_state=0).fit(X)
-    model = DaskZipMLLogisticRegression(8, **{**EXACT, "tol": 1e-8}, quantizer=quantizer)
+    model = DaskZipMLLogisticRegression(8, **{**EXACT, "tol": 1e-8}, quantizer=quantizer, solver="newton")
     dX, dy, dw = array_in(4, X, y, weights + 0.1)
     model.fit(dX, dy, sample_weight=dw)
     decoded = np.asarray(quantizer.quantize(X), dtype=np.float64)
@@ -173,9 +174,40 @@ def test_many_columns(client):
     X = rng.standard_normal((300, 2100))
     y = X[:, :5].sum(axis=1) > 0
     settings = {"C": 0.01, "tol": 1e-6, "random_state": 0}
-    model = DaskZipMLLogisticRegression(**settings).fit(*array_in(3, X, y))
-    assert_same(model, ZipMLLogisticRegression(**settings).fit(X, y), 1e-4)
+    model = DaskZipMLLogisticRegression(**settings, solver="newton").fit(*array_in(3, X, y))
+    local = ZipMLLogisticRegression(**settings).fit(X, y)
+    assert_same(model, local, 1e-4)
     assert model.float32_bytes_ < 4 * 2100**2
+    in_rounds = DaskZipMLLogisticRegression(**settings, model_bits=4, gradient_bits=4, max_iter=300)
+    in_rounds.fit(*array_in(3, X, y))
+    assert (model.solver_, in_rounds.solver_) == ("newton", "rounds")
+    assert in_rounds.bytes_sent_ <= in_rounds.float32_bytes_ / 8
+    assert_allclose(in_rounds.predict_proba(X), local.predict_proba(X), atol=0.02)
+
+
+@pytest.mark.parametrize(
+    ("bits", "parts", "n_classes", "settings"), [(8, 1, 3, {}), (4, 5, 2, {"class_weight": "balanced"}), (8, 16, 3, {})]
+)
+def test_rounds_are_nearly_the_local_fit(client, bits, parts, n_classes, settings):
+    """With weights, a label or two in a partition, and partitions of no rows; messages of few bits."""
+    X, y, weights = labelled(n_classes)
+    settings = {"C": 0.1, "random_state": 0, **settings}
+    dX, dy, dw = array_in(parts, X, y, weights)
+    model = DaskZipMLLogisticRegression(
+        **settings, solver="rounds", model_bits=bits, gradient_bits=bits, max_iter=300, client=client
+    ).fit(dX, dy, sample_weight=dw)
+    local = ZipMLLogisticRegression(**settings).fit(X, y, weights)
+    bar = 0.002 if bits == 8 else 0.01
+
+    def loss(one):
+        return log_loss(y, one.predict_proba(X), sample_weight=weights)
+
+    assert loss(model) <= loss(local) + bar
+    assert model.to_local().score(X, y, weights) >= local.score(X, y, weights) - bar
+    assert model.solver_ == "rounds"
+    assert 0 < model.bytes_sent_ < model.float32_bytes_
+    assert len(model.bytes_read_curve_) == len(model.loss_curve_)
+    assert np.all(np.diff(model.loss_curve_) < 0)
 
 
 def test_what_is_told(client):
@@ -196,10 +228,18 @@ def test_what_is_told(client):
         clone(model).set_params(C=0).fit(dX, dy)
     with pytest.raises(ValueError, match="'sample_bits' parameter"):
         clone(model).set_params(sample_bits=None).fit(dX, dy)
+    with pytest.raises(ValueError, match="model_bits=None and gradient_bits=8: give both"):
+        clone(model).set_params(model_bits=None).fit(dX, dy)
+    with pytest.raises(ValueError, match="solver='rounds' exchanges a few bits, but model_bits=None"):
+        clone(model).set_params(model_bits=None, gradient_bits=None, solver="rounds").fit(dX, dy)
+    in_rounds = clone(model).set_params(solver="rounds", max_iter=2)
+    with pytest.warns(ConvergenceWarning, match="did not converge.*max_iter, model_bits and gradient_bits"):
+        in_rounds.fit(dX, dy)
     assert vars(model) == before
 
 
-def test_a_worker_is_killed(client):
+@pytest.mark.parametrize("solver", ["newton", "rounds"])
+def test_a_worker_is_killed(client, solver):
     """In the midst of the steps; what it held is made again from its source, and the result is the same."""
     X, y, _ = labelled(3)
     chunks = [slice(start, start + 500) for start in range(0, 3000, 500)]
@@ -209,22 +249,47 @@ def test_a_worker_is_killed(client):
     killed = threading.Timer(0.3, os.kill, (victim, signal.SIGKILL))
     killed.start()
     start = time.monotonic()
-    model = DaskZipMLLogisticRegression(**EXACT).fit(packed)
+    model = DaskZipMLLogisticRegression(**EXACT, solver=solver).fit(packed)
     killed.join()
     assert time.monotonic() - start < 60
-    assert_same(model, ZipMLLogisticRegression(**EXACT).fit(X, y))
+    local = ZipMLLogisticRegression(**EXACT).fit(X, y)
+    if solver == "newton":
+        assert_same(model, local)
+    else:
+        assert log_loss(y, model.predict_proba(X)) == pytest.approx(log_loss(y, local.predict_proba(X)), abs=0.002)
     packed.release()
     client.wait_for_workers(2, timeout=60)
 
 
-def test_two_fits_at_once(client):
+def test_an_interrupt_in_rounds(client):
+    """It ends the fit; the model is as it was, and the fixture sees that nothing is left."""
+    X, y, _ = labelled(3)
+    packed = DaskPackedMatrix.pack(*array_in(4, X, y), client=client, random_state=0)
+    model = DaskZipMLLogisticRegression(tol=1e-9, max_iter=10_000, solver="rounds", model_bits=4, gradient_bits=4)
+    before = dict(vars(model))
+    timer = threading.Timer(1, signal.raise_signal, [signal.SIGINT])
+    # processes that a shell starts in its background ignore it
+    previous = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        timer.start()
+        with pytest.raises(KeyboardInterrupt):
+            model.fit(packed)
+        timer.join()
+    finally:
+        signal.signal(signal.SIGINT, previous)
+    assert vars(model) == before
+    packed.release()
+
+
+@pytest.mark.parametrize("solver", ["newton", "rounds"])
+def test_two_fits_at_once(client, solver):
     """On one client, of the same shards and of different models."""
     X, y, _ = labelled(2, 1000)
     packed = DaskPackedMatrix.pack(*array_in(4, X, y), client=client, random_state=0)
     found = {}
 
     def fit(C):
-        found[C] = DaskZipMLLogisticRegression(**{**EXACT, "C": C}).fit(packed)
+        found[C] = DaskZipMLLogisticRegression(**{**EXACT, "C": C}, solver=solver).fit(packed)
 
     threads = [threading.Thread(target=fit, args=(C,)) for C in (0.01, 10.0)]
     for thread in threads:
@@ -232,5 +297,9 @@ def test_two_fits_at_once(client):
     for thread in threads:
         thread.join(60)
     for C in (0.01, 10.0):
-        assert_same(found[C], ZipMLLogisticRegression(**{**EXACT, "C": C}).fit(X, y))
+        local = ZipMLLogisticRegression(**{**EXACT, "C": C}).fit(X, y)
+        if solver == "newton":
+            assert_same(found[C], local)
+        else:
+            assert_allclose(found[C].predict_proba(X), local.predict_proba(X), atol=0.03)
     packed.release()

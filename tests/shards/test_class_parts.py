@@ -18,6 +18,7 @@ from sklearn_zipml._scheme import Scheme
 from sklearn_zipml._shards import class_rows, class_sums
 from sklearn_zipml._shards.frame import Description
 from sklearn_zipml._shards.logistic import Setting, fit_parts
+from sklearn_zipml._shards.logistic_rounds import fit_parts_in_rounds
 from sklearn_zipml._shards.shard import Shard
 from sklearn_zipml._shards.targets import TargetCode
 from sklearn_zipml._solvers import curvature_sums, inverse_curvature, softmax
@@ -34,6 +35,10 @@ class Sites:
 
     def __init__(self, shards):
         self.shards = Held(shards)
+
+    def spread(self, things):
+        """See `fit_parts`."""
+        return Held(things)
 
     def share(self, thing):
         """See `fit_parts`."""
@@ -70,8 +75,8 @@ def classes(n=3000, d=5, n_classes=2, order=None):
     return Z * np.geomspace(0.1, 10, d) + 5, y, weights
 
 
-def fitted(X, y, weights, scheme, parts, *, C=1.0, fit_intercept=True, tol=1e-8):
-    """The FittedClasses of parts at two sites or fewer, and the PackedRows of all rows in one place."""
+def fitted(X, y, weights, scheme, parts, *, C=1.0, fit_intercept=True, tol=1e-8, max_iter=300, bits=None, seed=0):
+    """The FittedClasses of parts at two sites or fewer; in rounds, if there are bits for them."""
     shards, spans, _ = packed_apart(X, y, scheme, parts)
     pairs = sorted(zip(shards, spans, strict=True), key=lambda pair: pair[1].start)
     shards = [Shard(s.rows, None if weights is None else weights[span]) for s, span in pairs]
@@ -82,8 +87,10 @@ def fitted(X, y, weights, scheme, parts, *, C=1.0, fit_intercept=True, tol=1e-8)
     statistics = (getattr(rows, name).astype(float) for name in ("mean", "deviation", "rounding_variance"))
     common = Description(SumsGrid.of(rows), rows.dtype, rows.scheme, None, *statistics)
     code = TargetCode(np.unique(y), numbers)
-    setting = Setting(code, lambda total: 1 / (C * total), fit_intercept, weights is not None, 300, tol)
-    return fit_parts(Sites(by_site), Held(tuple(firsts[k::n_sites]) for k in range(n_sites)), common, setting)
+    limits = max_iter, tol, bits and (bits, bits), seed
+    setting = Setting(code, lambda total: 1 / (C * total), fit_intercept, weights is not None, *limits)
+    firsts = Held(tuple(firsts[k::n_sites]) for k in range(n_sites))
+    return (fit_parts_in_rounds if bits else fit_parts)(Sites(by_site), firsts, common, setting)
 
 
 CASES = [
@@ -112,7 +119,7 @@ def test_any_parts_are_the_local_fit(parts, n_classes, weighted, kind, bits, fit
     assert found.result.converged
     assert abs(found.result.n_iter - local.n_iter_) <= 1
     assert found.result.losses[-1][0] == pytest.approx(local.loss_curve_[-1], rel=1e-9)
-    assert found.n_numbers > 0
+    assert found.bytes_sent == 2 * found.float32_bytes > 0
 
 
 @pytest.mark.parametrize(
@@ -172,7 +179,7 @@ def test_many_columns():
     found = fitted(X, y, None, scheme, 3, C=0.01, tol=1e-6)
     local = ZipMLLogisticRegression(4, C=0.01, tol=1e-6, max_iter=300).fit(matrix_of(pack(X, scheme, SEED)), y)
     assert_allclose(found.coef, local.coef_, atol=1e-5 * np.abs(local.coef_).max())
-    assert found.n_numbers < 2100**2
+    assert found.bytes_sent < 8 * 2100**2
 
 
 @pytest.mark.parametrize("bits", [2, 8])

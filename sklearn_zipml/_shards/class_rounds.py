@@ -1,0 +1,261 @@
+"""What a part tells of its rows while logistic regression is fitted in rounds: in few bits, as `gradient` does.
+
+A part stands at an anchor, a model whose margins it keeps, and follows moves from there: it tells how the gradient of
+the objective's second-order expansion about the anchor differs from all that it has told. With a new anchor it goes on
+telling differences, so that nothing is told twice, whatever the classes of its rows.
+"""
+
+from dataclasses import dataclass
+from functools import reduce
+
+import numpy as np
+
+from .._solvers import evaluation, softmax
+from .._underflow import underflow_is_zero
+from . import class_rows, class_sums
+from .gradient import tilt
+from .messages import decoded, encoded
+
+
+@dataclass(frozen=True)
+class RoundSurvey:
+    """What the first message of a part says; see ClassSurvey and Survey for most of it.
+
+    Attributes
+    ----------
+    classes : ClassSurvey, without the columns
+    columns : float32 (3, columns) or None: means, deviations and rounding variance in grid steps; None without weights
+    tilt : float64 (2,)
+    """
+
+    classes: class_rows.ClassSurvey
+    columns: np.ndarray | None
+    tilt: np.ndarray
+
+    @property
+    def nbytes(self):
+        """What it takes to send it."""
+        columns = 0 if self.columns is None else self.columns.nbytes
+        return 8 * self.classes.n_numbers + columns + self.tilt.nbytes
+
+
+@underflow_is_zero
+def survey(shards, code, has_weights):
+    """The RoundSurvey of some shards, whose targets a TargetCode makes numbers of classes."""
+    found = class_rows.survey(shards, code, has_weights, with_reach=False)
+    columns = None if found.columns is None else np.stack(statistics(found.columns, found.weight)).astype(np.float32)
+    return RoundSurvey(found.with_columns(None), columns, sum(tilt(shard.rows) for shard in shards))
+
+
+def statistics(columns, weight):
+    """Mean, deviation and rounding variance out of the sums of a ClassSurvey."""
+    mean, square, noise = columns / weight
+    return mean, np.sqrt(np.maximum(square - mean**2, 0)), noise
+
+
+def joined(surveys):
+    """ClassSurvey with the sums of columns, and tilt, of all parts."""
+    classes = reduce(lambda one, other: one.joined(other), (found.classes for found in surveys))
+    columns = None
+    if surveys[0].columns is not None:
+        columns = 0.0
+        for found in surveys:
+            mean, deviation, noise = found.columns.astype(np.float64)
+            columns = columns + found.classes.weight * np.stack([mean, deviation**2 + mean**2, noise])
+    return classes.with_columns(columns), sum(found.tilt for found in surveys)
+
+
+def scaling(grid, mean, deviation, ridge, is_centred):
+    """Centres of columns, and the sizes that make the curvature of loss and penalty about one along each of them.
+
+    Parameters
+    ----------
+    grid : has offset and step, as SumsGrid and PackedRows do
+    mean, deviation : float64 (columns,), in grid steps
+    ridge : float, penalty over mean curvature of the loss, of coefficients in units of X
+    is_centred : bool
+
+    Returns
+    -------
+    centre, about, size : float64 (columns,), in grid steps; about: root of the mean square about the centre
+    """
+    centre = mean if is_centred else -grid.offset / grid.step
+    about = np.hypot(deviation, mean - centre)
+    with np.errstate(over="ignore", divide="ignore"):
+        size = np.where(about > 0, np.hypot(about, np.sqrt(ridge) / grid.step), 0.0)
+    return centre, about, size
+
+
+@dataclass(frozen=True, eq=False)
+class RoundFrame:
+    """What all parts are told of the whole.
+
+    Attributes
+    ----------
+    n_rows, n_outputs : int
+    is_centred : bool, whether there is an intercept
+    scale, limbs : see ClassFrame
+    ridge : float, see `scaling`
+    curvature : float, that gradients and losses are divided by
+    intercepts : float64 (outputs,), of the first model
+    statistics : float32 (2, columns) or None: means and deviations, where they are not those of the rows' packing
+    """
+
+    n_rows: int
+    n_outputs: int
+    is_centred: bool
+    scale: float | None
+    limbs: int
+    ridge: float
+    curvature: float
+    intercepts: np.ndarray
+    statistics: np.ndarray | None
+
+    @property
+    def nbytes(self):
+        """What it takes to send it."""
+        return 49 + self.intercepts.nbytes + (0 if self.statistics is None else self.statistics.nbytes)
+
+    def of_rows(self, rows):
+        """The ClassFrame for PackedRows."""
+        found = (rows.mean, rows.deviation) if self.statistics is None else self.statistics
+        mean, deviation = (one.astype(np.float64) for one in found)
+        centre, _, size = scaling(rows, mean, deviation, self.ridge, self.is_centred)
+        unit = np.divide(1.0, size, out=np.zeros(len(size)), where=(size > 0) & np.isfinite(size))
+        return class_rows.ClassFrame(self.n_rows, self.n_outputs, centre, unit, self.scale, self.limbs)
+
+
+def part(shards, firsts, code, frame):
+    """The Part of some shards."""
+    return class_rows.part(shards, firsts, code, frame.of_rows(shards[0].rows))
+
+
+@dataclass(frozen=True, eq=False)
+class Where:
+    """Where a part stands after a round.
+
+    Attributes
+    ----------
+    model : float64 (outputs, columns + 1), its anchor
+    stand : Stand there; None where rows alone curve the expansion, and not the loss
+    slope : float64 like model, its share in the gradient there
+    move : float64 like model, the sum of all moves since
+    told : float64, the sum of all that it has told of its gradient, as messages have it
+    message : bytes, what it tells now
+    losses : float64 (2,): its share of the loss at the anchor, or of the expansion at the end of the move; and the most
+        that margins changed by since the anchor before
+    """
+
+    model: np.ndarray
+    stand: object
+    slope: np.ndarray
+    move: np.ndarray
+    told: np.ndarray
+    message: bytes
+    losses: np.ndarray
+
+    def __sizeof__(self):
+        own = self.model.nbytes + self.slope.nbytes + self.move.nbytes + self.told.nbytes + len(self.message)
+        return own + (0 if self.stand is None else self.stand.__sizeof__())
+
+
+@underflow_is_zero
+def begin(part, frame, rounding):
+    """The Where at the first model, which is nothing but intercepts."""
+    model = np.zeros((frame.n_outputs, len(part.frame.unit) + 1))
+    model[:, -1] = frame.intercepts
+    return _anchored(part, frame, None, model, np.zeros((1, model.size)), rounding)
+
+
+@underflow_is_zero
+def anchored(part, frame, before, moves, length, rounding):
+    """The Where at an anchor that moves, messages, lead to from another Where, or at a part of the way there."""
+    model = before.model + length * (before.move + _sum(moves, before.model))
+    return _anchored(part, frame, before.stand, model, before.told, rounding)
+
+
+@underflow_is_zero
+def begin_rows(part, frame, shape, rounding):
+    """The Where in a problem that has the second moments of the rows for its Hessian, and no slope of its own."""
+    zeros = np.zeros((frame.n_outputs, len(part.frame.unit) + 1))
+    told = np.zeros(shape)
+    return Where(zeros, None, zeros, zeros, told, encoded(told, *rounding), np.zeros(2))
+
+
+@underflow_is_zero
+def bent(part, frame, before, moves, rounding):
+    """The Where after more moves from the same anchor, messages."""
+    move = before.move + _sum(moves, before.model)
+    product = _product(part, before.stand, move) / (part.frame.n_rows * (frame.curvature if before.stand else 1.0))
+    slope = before.slope + _free(frame, product)
+    told, message = _tell(slope, before.told, rounding)
+    rise = (before.slope * move).sum() + (move * product).sum() / 2
+    losses = np.array([before.losses[0] + rise, 0.0]) if before.stand else np.array([rise, 0.0])
+    return Where(before.model, before.stand, before.slope, move, told, message, losses)
+
+
+def level(vectors):
+    """Vectors of many outputs (outputs, columns + 1) without their mean, the move of all that changes nothing."""
+    return vectors if len(vectors) == 1 else vectors - vectors.mean(axis=0)
+
+
+def message_of(where):
+    """What is sent of it."""
+    return where.message, where.losses
+
+
+def _sum(moves, like):
+    found = np.zeros_like(like)
+    for message in moves:
+        vectors = decoded(message)
+        if vectors.size == like.size:
+            found += level(vectors.reshape(like.shape))
+        else:
+            found[:, :-1] += vectors
+    return found
+
+
+def _tell(slope, told, rounding):
+    """All that has been told after this round, and the message."""
+    slope = slope.reshape(told.shape) if slope.size == told.size else slope[:, :-1]
+    message = encoded(slope - told, *rounding)
+    return told + decoded(message), message
+
+
+def _anchored(part, frame, last, model, told, rounding):
+    stand = class_sums.stand(part, model, 1.0)
+    found, size = stand.told, part.frame.n_rows * frame.curvature
+    slope = _free(frame, np.column_stack([found.gradient, found.slopes]) / size)
+    reach = np.inf
+    if last is not None:
+        pairs = zip(stand.margins, last.margins, strict=True)
+        reach = max(float(np.abs(new - old).max(initial=0)) for new, old in pairs)
+    told, message = _tell(slope, told, rounding)
+    return Where(model, stand, slope, np.zeros_like(model), told, message, np.array([found.loss[0] / size, reach]))
+
+
+def _free(frame, slope):
+    """A gradient without the intercept where there is none."""
+    if not frame.is_centred:
+        slope[:, -1] = 0.0
+    return slope
+
+
+def _product(part, stand, move):
+    """Sums over rows of the second derivatives of the loss, or of weights where there is no stand, along a move."""
+    out = np.zeros_like(move)
+    for k, piece in enumerate(part.pieces):
+        image = evaluation.margins_of(piece.problem, move, part.frame.limbs)
+        if stand is not None:
+            image = softmax.curved(piece.labels, stand.slopes[k], image)
+        elif len(piece.labels.weights):
+            image = image * piece.labels.weights
+        gradient = evaluation.row_combinations(piece.problem, image, part.frame.limbs) * piece.problem.unit
+        out[:, :-1] += image.shape[1] * gradient
+        out[:, -1] += image.sum(axis=1)
+    return out
+
+
+def stand_of(where):
+    """The Stand at its anchor."""
+    return where.stand
