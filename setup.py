@@ -49,7 +49,7 @@ if sysconfig.get_platform().startswith("win"):
 else:
     COMPILE_ARGS, LINK_ARGS = ["-O3", "-g0", "-ffp-contract=off", "-fno-math-errno"], []
     # What Cython writes only crosses from Python to the C of CSRC, and is most of what there is to compile.
-    CROSSING_ARGS = ["-O1"]
+    CROSSING_ARGS = ["-Og"]
     # "address,undefined" or "thread": tests/stress/sanitize builds with them.
     if sanitizers := os.environ.get("SKLEARN_ZIPML_SANITIZE"):
         LINK_ARGS += [f"-fsanitize={sanitizers}"]
