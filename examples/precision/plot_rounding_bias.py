@@ -26,8 +26,9 @@ rounded = np.asarray(DoubleSamplingQuantizer(2, sampling="naive", random_state=0
 # %%
 # The true slope is 1. ``naive`` is far off, and more rows do not help. ``double`` draws every value twice and
 # multiplies one draw with the other: the noise of the two is independent, and the bias is gone (ZipML,
-# arXiv:1611.05402, section 2). ``compensated``, the default, draws once, knows the variance that was added, and
-# subtracts it. It has twice the levels at the same width, so less noise is left.
+# arXiv:1611.05402, section 2). ``compensated``, the default beyond 2 bits, draws once, knows the variance that
+# was added, and subtracts it. It has twice the levels at the same width, so less noise is left. The default at 2 bits,
+# ``dithered``, does so, too, and knows a part of every draw besides.
 plt.style.use("tableau-colorblind10")
 style = {"naive": ("C5", "-"), "double": ("C1", "--"), "compensated": ("C0", "-")}
 figure, axis = plt.subplots(layout="constrained")
