@@ -46,14 +46,14 @@ def test_passes(force, n, d, bits):
 def test_second_moments(force, n, d, bits):
     """Exact integers, with weights and without, whatever the threads."""
     packed = packed_rows(n, d, bits)
-    tiles, values = packed.tiles, values_of(packed).astype(np.int64)
+    tiles, values = packed.tiles, values_of(packed).astype(np.float64)  # whose sums are below 2^53, and exact
     weights = np.random.default_rng(0).integers(0, 1 << 20, 64 * tiles.n_tiles, dtype=np.int32)
     for threads in (1, 2):
         sums, totals = gram.position_sums(tiles, 0, tiles.n_tiles, threads)
         np.testing.assert_array_equal(sums, values.T @ values)
         np.testing.assert_array_equal(totals, values.sum(axis=0))
         sums, totals = gram.position_sums(tiles, 0, tiles.n_tiles, threads, weights)
-        own = weights[:n, None].astype(np.int64)
+        own = weights[:n, None].astype(np.float64)
         np.testing.assert_array_equal(sums, (own * values).T @ values)
         np.testing.assert_array_equal(totals, (own * values).sum(axis=0))
     centre, unit = values.mean(axis=0), 1 / (1 + values.std(axis=0))

@@ -25,7 +25,7 @@ from sklearn_zipml._storage import dither
 from sklearn_zipml._storage.packed_rows import rows_of
 from sklearn_zipml._storage.undithered import as_bytes
 
-SHAPES = [(1, 1), (63, 2), (64, 8), (65, 9), (129, 48), (700, 530)]
+SHAPES = [(21, 1), (63, 2), (64, 8), (65, 9), (129, 48), (700, 530)]
 
 
 @pytest.fixture(params=available_kernels())
@@ -55,7 +55,7 @@ def test_twin(force, shape, dtype, outliers):
     np.testing.assert_array_equal(np.asarray(packed, dtype=np.float64), decoded)
     np.testing.assert_allclose(own.mean, expected.mean(axis=0), rtol=1e-6, atol=1e-6)
     np.testing.assert_allclose(own.deviation, expected.std(axis=0), rtol=1e-5, atol=1e-3)
-    assert grid.spread.any() == (shape[0] > 1)
+    assert grid.spread.any()
     if outliers == "auto":
         t = np.clip((X.astype(np.float64) - grid.offset) / grid.step, -32700, 32700)
         error = np.where(grid.used > 1, expected - 1.5 * grid.spread - t, 0)

@@ -218,7 +218,7 @@ def test_errors():
     """Each names the parameter and a way out."""
     X = data(200)
     y = X[:, 0]
-    with pytest.raises(ValueError, match="n_draws=3 is of sampling='double', got sampling='compensated'"):
+    with pytest.raises(ValueError, match="n_draws=3 is of sampling='double', got sampling='auto'"):
         ZipMLRegressor(4, n_draws=3).fit(X, y)
     with pytest.raises(ValueError, match="use sample_bits=3 or more, or n_draws=3 or less"):
         DoubleSamplingQuantizer(2, sampling="double", n_draws=4).fit(X)
