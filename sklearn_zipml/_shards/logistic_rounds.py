@@ -2,7 +2,6 @@
 
 import numpy as np
 
-from .._solvers.inverse_curvature import MOST_UNKNOWNS
 from .._solvers.logistic_objective import limbs_of
 from .._solvers.objective import MOST_RIDGE
 from .._solvers.options import PERFECT, Result
@@ -13,27 +12,13 @@ from .logistic import FittedClasses, SharedLabels, SharedObjective
 from .newton_rounds import Descent
 
 LEAST_CURVATURE = 1e-6
-# What a fit takes, about: matrices of second moments and trials of steps as those of the local fit, or rounds; and what
-# a message of an engine has besides.
-MATRICES, TRIALS, ROUNDS, ENVELOPE = 3, 15, 50, 180
+# Coefficients, of all outputs, whose second moments a worker sends in less time than scheduling a round takes: 2 MB.
+SHORT = 512
 
 
-def is_short(n_columns, n_classes, bits):
-    """Whether Newton steps with second moments, in float64, take no more bytes than rounds.
-
-    Parameters
-    ----------
-    n_columns, n_classes : int
-    bits : (model_bits, gradient_bits)
-
-    Returns
-    -------
-    bool
-    """
-    size = (n_columns + 1) * (n_classes if n_classes > 2 else 1)
-    matrix = 8 * (size if size <= MOST_UNKNOWNS else n_columns + 1) ** 2
-    newton = MATRICES * matrix + TRIALS * 2 * (ENVELOPE + 8 * size)
-    return newton <= ROUNDS * (2 * ENVELOPE + size * sum(bits) / 8)
+def is_short(n_columns, n_classes):
+    """Whether Newton steps with second moments take less time than rounds, about."""
+    return (n_columns + 1) * (n_classes if n_classes > 2 else 1) <= SHORT
 
 
 def fit_parts_in_rounds(sites, firsts, common, setting):

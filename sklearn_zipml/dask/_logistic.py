@@ -32,9 +32,9 @@ class DaskZipMLLogisticRegression(DaskZipMLClassifier):
     taken into account. With few columns, so are the steps: models go out to the workers, and the loss, its gradient
     and, every few steps, second moments weighted by its curvature come back, sums over their rows. The coefficients are
     those of the local estimator on the same packed rows in one place, but for the rounding of sums, whatever the
-    partitions and workers. With more columns than some twenty, second moments would be more bytes than all else: the
-    model goes out and gradients come back in ``model_bits`` and ``gradient_bits``, until nothing is to be gained, in
-    Newton steps that each take a few rounds, and that end lower than they began, by the loss in float64.
+    partitions and workers. With more than 512 coefficients second moments would be more bytes than all else: the model
+    goes out and gradients come back in ``model_bits`` and ``gradient_bits``, until nothing is to be gained, in Newton
+    steps that each take a few rounds, and that end lower than they began, by the loss in float64.
 
     Parameters
     ----------
@@ -63,7 +63,7 @@ class DaskZipMLLogisticRegression(DaskZipMLClassifier):
         Whether to fit an intercept.
     solver : {"auto", "newton", "rounds"}, default="auto"
         "newton" exchanges float64 and takes the steps of the local estimator, "rounds" exchanges a few bits. "auto"
-        takes "newton" where it is no more bytes than some fifty rounds: up to some twenty columns with two classes.
+        takes "newton" up to 512 coefficients, those of all classes and intercepts.
     max_iter : int, default=100
         Largest number of steps, or of rounds; each reads the packed rows twice.
     tol : float, default=1e-4
@@ -289,7 +289,7 @@ class DaskZipMLLogisticRegression(DaskZipMLClassifier):
                 "solver='rounds' exchanges a few bits, but model_bits=None: set model_bits and gradient_bits."
             )
         in_floats = self.solver == "newton" or bits[0] is None
-        return None if in_floats or (self.solver == "auto" and is_short(n_columns, n_classes, bits)) else bits
+        return None if in_floats or (self.solver == "auto" and is_short(n_columns, n_classes)) else bits
 
     def _penalty_in(self, unit):
         return lambda total: 1 / (self.C * float(total)) / unit

@@ -126,7 +126,7 @@ def test_bytes(bits, share):
     found = fitted(X, y, None, COMPENSATED, 4, C=0.03, tol=1e-4, bits=bits)
     assert found.result.converged
     assert found.bytes_sent <= share * found.float32_bytes
-    assert not is_short(1200, 2, (bits, bits))
+    assert not is_short(1200, 2)
 
 
 def test_any_parts_come_to_the_same():
@@ -190,8 +190,8 @@ def test_products_of_second_derivatives():
 
 
 def test_second_moments_or_rounds():
-    """By what they take in bytes."""
-    assert is_short(7, 2, (8, 8))
-    assert is_short(15, 2, (8, 8))
-    assert not is_short(200, 2, (8, 8))
-    assert not is_short(200, 10, (4, 4))
+    """By the number of coefficients: of two classes there is one output."""
+    assert is_short(511, 2)
+    assert not is_short(512, 2)
+    assert is_short(50, 10)
+    assert not is_short(200, 10)
