@@ -20,7 +20,7 @@ class RoundingWarning(UserWarning):
     >>> import warnings
     >>> import numpy as np
     >>> from sklearn_zipml import RoundingWarning, ZipMLRegressor
-    >>> X = np.random.default_rng(0).normal(size=(2000, 50))
+    >>> X = np.random.default_rng(0).normal(size=(500, 50))
     >>> with warnings.catch_warnings():
     ...     warnings.simplefilter("ignore", RoundingWarning)
     ...     model = ZipMLRegressor(2, random_state=0).fit(X, X.sum(axis=1))

@@ -322,7 +322,7 @@ class DoubleSamplingQuantizer(
         >>> quantizer = DoubleSamplingQuantizer(2, random_state=0)
         >>> packed = quantizer.fit_transform(X)
         >>> np.unique(quantizer.inverse_transform(packed)[:, 0]).size
-        4
+        16
         """
         check_is_fitted(self)
         return np.asarray(check_samples(self, X, reset=False, allow_nan=self._fills()))
@@ -357,7 +357,7 @@ class DoubleSamplingQuantizer(
 
     @property
     def levels_(self) -> list[np.ndarray]:
-        """Levels of every column, in units of X; made when asked for, as those of 8 bits are 2 KB a column.
+        """Levels of every column, in units of X, those of all dithers; made when asked for: with 8 bits they are 2 KB.
 
         Examples
         --------
@@ -365,7 +365,7 @@ class DoubleSamplingQuantizer(
         >>> from sklearn_zipml import DoubleSamplingQuantizer
         >>> quantizer = DoubleSamplingQuantizer(2, random_state=0).fit(np.linspace(0, 3, 100)[:, np.newaxis])
         >>> quantizer.levels_[0].size
-        4
+        16
         """
         if getattr(self, "_grid", None) is None:
             raise AttributeError("This DoubleSamplingQuantizer is not fitted yet, and has no levels_.")

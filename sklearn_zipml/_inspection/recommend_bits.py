@@ -88,11 +88,11 @@ def recommend_bits(
     >>> X, y = load_diabetes(return_X_y=True)
     >>> recommendation = recommend_bits(X, y, tolerance=0.02)
     >>> recommendation.sample_bits
-    3
+    2
     >>> recommendation.cv_results_["param_sample_bits"]
     array([1, 2, 3, 4, 8, None], dtype=object)
     >>> recommendation.cv_results_["mean_test_score"].round(2)
-    array([0.4 , 0.46, 0.47, 0.48, 0.48, 0.48])
+    array([0.4 , 0.47, 0.47, 0.48, 0.48, 0.48])
     """
     tolerances = {"tolerance": [Interval(Real, 0, None, closed="left")]}
     check_parameters(tolerances, {"tolerance": tolerance}, "recommend_bits")

@@ -146,10 +146,10 @@ class PackedMatrix(PackedFiles, PackedCodes, PackedJoins, PackedBeside):
         --------
         >>> import numpy as np
         >>> from sklearn_zipml import DoubleSamplingQuantizer
-        >>> X = np.random.default_rng(0).normal(size=(1000, 16))
+        >>> X = np.random.default_rng(0).normal(size=(1000, 152))
         >>> packed = DoubleSamplingQuantizer(sample_bits=8, random_state=0).fit_transform(X)
         >>> X.nbytes // packed.nbytes, X.nbytes // packed.requantize(2, random_state=0).nbytes
-        (7, 26)
+        (7, 24)
         """
         return self._rows.nbytes
 
