@@ -33,7 +33,9 @@ ZML_TARGET ZML_APART void lookup_256(const uint8_t *table, const uint8_t *index,
 /* to[column * to_stride + row] = from[row * stride + column], 16 rows and columns */
 #ifndef transpose
 ZML_TARGET_INLINE void transpose(const uint32_t *from, size_t stride, uint32_t *to, size_t to_stride) {
+#pragma GCC unroll 16
   for (size_t j = 0; j < WORDS; j++)
+#pragma GCC unroll 16
     for (size_t i = 0; i < WORDS; i++)
       to[j * to_stride + i] = from[i * stride + j];
 }
@@ -134,6 +136,7 @@ ZML_TARGET_INLINE void add_errors(const Batch *batch, size_t j, int few, const u
     noise += (uint32_t)(error[i] * error[i]);
   batch->work->lanes[j].noise[0] += noise;
   if (few) /* four counts in turn: one would wait for itself */
+#pragma GCC unroll 16
     for (int i = 0; i < ZML_TILE_ROWS; i += 4) {
       hits[0][code[i]]++;
       hits[1][code[i + 1]]++;

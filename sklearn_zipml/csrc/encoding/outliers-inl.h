@@ -26,6 +26,7 @@ ZML_TARGET_INLINE int find_hits(const uint32_t *words, const Ends *ends, uint8_t
   ZML_ALIGNED uint16_t halves[HALVES], at_end[HALVES];
   uint16_t any[2 * WORDS] = {0};
   memcpy(halves, words, sizeof halves);
+#pragma GCC unroll 16
   for (size_t first = 0; first < HALVES; first += 2 * WORDS)
     for (size_t k = 0; k < 2 * WORDS; k++) {
       const uint16_t inside = (uint16_t)(halves[first + k] - ends->least[k]);
@@ -34,6 +35,7 @@ ZML_TARGET_INLINE int find_hits(const uint32_t *words, const Ends *ends, uint8_t
     }
   uint64_t found[sizeof any / 8], all = 0;
   memcpy(found, any, sizeof any);
+#pragma GCC unroll 16
   for (size_t k = 0; k < sizeof any / 8; k++)
     all |= found[k];
   for (size_t k = 0; all && k < HALVES; k++)
