@@ -159,7 +159,7 @@ class Correction:
             roundings = self.sites.spread([rounds.rounding(k) for k in range(descent.n_sites)])
             states = self.sites.keep(function, descent.parts, descent.shared, *given, roundings)
             told = self.sites.ask(class_rounds.message_of, states)
-            rounds.take([message for message, _ in told], [np.zeros(shape[0])] * len(told))
+            rounds.receive([message for message, _ in told], [np.zeros(shape[0])] * len(told))
             function, given = class_rounds.bent, (states, rounds.move())
         self.n_rounds += rounds.n_rounds
         self.bytes_sent += rounds.bytes_sent

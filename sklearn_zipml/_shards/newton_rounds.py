@@ -54,9 +54,9 @@ class NewtonStep(Rounds):
     def _penalties(self, model):
         return super()._penalties(model) + self._at_anchor
 
-    def take(self, messages, losses):
+    def receive(self, messages, losses):
         """See Rounds."""
-        super().take(messages, losses)
+        super().receive(messages, losses)
         if self.start is None and self.targets is not None:
             self.start, self.targets[0].seen = self._full_slope(self.targets[0]), list(self.seen)
 
@@ -170,7 +170,7 @@ class Descent:
         roundings = self.sites.spread([step.rounding(k) for k in range(self.n_sites)])
         states = self.sites.keep(function, self.parts, self.shared, *given, roundings)
         told = self.sites.ask(class_rounds.message_of, states)
-        step.take([message for message, _ in told], [losses[:1] for _, losses in told])
+        step.receive([message for message, _ in told], [losses[:1] for _, losses in told])
         self.n_rounds += 1
         self.n_passes += 2
         numbers = 8 * sum(losses.size for _, losses in told)

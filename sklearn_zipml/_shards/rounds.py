@@ -118,7 +118,7 @@ class Rounds:
         """Bits and seed of the answer of a part."""
         return self.bits[1], mix(mix(self.seed, ~self.n_rounds & _ALL), site)
 
-    def take(self, messages, losses):
+    def receive(self, messages, losses):
         """The answers of all parts: their messages, and their shares of the mean loss."""
         self._count(messages, len(messages))
         self.told = self.told + sum(map(self._decoded, messages))

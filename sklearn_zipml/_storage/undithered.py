@@ -6,7 +6,7 @@ import numpy as np
 
 from .._kernels import tiles as kernels
 from .._kernels.dither import bytes_of
-from .._kernels.threads import THREAD_TILES, in_threads
+from .._kernels.threads import THREAD_TILES
 from .constant import frozen
 from .outliers import Outliers
 from .samples import Samples
@@ -51,13 +51,11 @@ def position_codes(packed):
     codes = aligned_tiles(n, d, 8)
     rows = codes.reshape(len(codes) * kernels.TILE_ROWS, -1)
 
-    def write(first, last):
-        positions = plain.positions(first, last)
-        some = slice(first * kernels.TILE_ROWS, last * kernels.TILE_ROWS)
+    for first in range(0, len(codes), THREAD_TILES):
+        positions = plain.positions(first, min(len(codes), first + THREAD_TILES))
+        some = slice(first * kernels.TILE_ROWS, (first + THREAD_TILES) * kernels.TILE_ROWS)
         rows[some][: len(positions), :d] = positions
         kernels.rows_to_tiles(rows[some], d, 8)
-
-    in_threads(write, len(codes), THREAD_TILES, None)
     return codes
 
 

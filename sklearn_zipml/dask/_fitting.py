@@ -120,7 +120,7 @@ def _round(engine, sites, given, before, rounds):
     ]
     messages = [engine.submit(_tasks.message_of, answer) for answer in answers]
     told = engine.results(messages)
-    rounds.take([message for message, _ in told], [losses for _, losses in told])
+    rounds.receive([message for message, _ in told], [losses for _, losses in told])
     engine.release([*messages, *(one for one in before if one is not None)])
     return answers
 

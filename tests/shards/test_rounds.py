@@ -63,7 +63,7 @@ def exchanged(shards, bits, alpha, tol, fit_intercept=True, most=200):
             answer([shard], code, frame, one, move, rounds.rounding(k))
             for k, (shard, one) in enumerate(zip(shards, answers, strict=True))
         ]
-        rounds.take([one.message for one in answers], [one.losses for one in answers])
+        rounds.receive([one.message for one in answers], [one.losses for one in answers])
     return *coefficients(rounds.model, frame, common, np.float64), rounds
 
 
@@ -101,7 +101,7 @@ def test_compensation_that_was_too_much():
         rounds.move()
         message = encoded(rounds.known @ hessian - linear - told, *rounds.rounding(0))
         told = told + decoded(message)
-        rounds.take([message], [np.array([0.5])])
+        rounds.receive([message], [np.array([0.5])])
     assert rounds.compensated.max() < np.linalg.eigvalsh(hessian)[0]
     assert np.isfinite(rounds.model).all()
 
@@ -140,7 +140,7 @@ def test_rounds_are_done_only_near_the_minimum(bits):
             ]
             told = [one + decoded(message) for one, message in zip(told, messages, strict=True)]
             residuals = Y - X @ rounds.known.T
-            rounds.take(messages, [(residuals**2).mean(axis=0) / 2])
+            rounds.receive(messages, [(residuals**2).mean(axis=0) / 2])
         best = np.linalg.solve(matrix, right.T).T
         lowest = 0.5 - (best * right).sum(axis=1) / 2
         away = rounds.model - best
