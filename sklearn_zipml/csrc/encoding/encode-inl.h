@@ -30,8 +30,7 @@ ZML_TARGET ZML_APART void lookup_256(const uint8_t *table, const uint8_t *index,
 #define lookup_16 lookup_256
 #endif
 
-/* to[column * to_stride + row] = from[row * stride + column], 16 rows and columns; apart, for its 256 moves in every
- * place that calls it would be half of what there is to compile */
+/* to[column * to_stride + row] = from[row * stride + column], 16 of each; apart, for its moves take long to compile */
 #ifndef transpose
 ZML_TARGET ZML_APART void transpose(const uint32_t *from, size_t stride, uint32_t *to, size_t to_stride) {
 #pragma GCC unroll 16
