@@ -207,7 +207,7 @@ def _uniform(sample, low, high, count, scheme, n_jobs):
     stride, d = scheme.stride, len(low)
     steps = (count - 1) * stride * (MAX_STEPS // ((count - 1) * stride))
     row = np.arange(count) * (steps // (count - 1))
-    deviation = _optimal_levels(sample, low, high, 2, scheme, n_jobs)[3]
+    deviation = search_levels(sample, low, high, 2, scheme, n_jobs)[3]
     return (
         np.tile(row.astype(np.uint8), (d, 1)),
         np.full(d, count, dtype=np.uint16),
@@ -219,14 +219,16 @@ def _uniform(sample, low, high, count, scheme, n_jobs):
 
 def _optimal(sample, low, high, count, scheme, n_jobs):
     """Variance-optimal levels of the columns' histograms over a sample of rows."""
-    return _optimal_levels(sample, low, high, count, scheme, n_jobs, scheme.keeps_outliers, scheme.is_dithered)
+    how = scheme.keeps_outliers * column_kernels.WITH_OUTLIERS | scheme.is_dithered * column_kernels.DITHERED
+    return search_levels(sample, low, high, count, scheme, n_jobs, how)
 
 
-def _optimal_levels(sample, low, high, count, scheme, n_jobs, with_outliers=False, dithered=False):
+def search_levels(sample, low, high, count, scheme, n_jobs, how=0):
+    """What `column_levels` of the kernels finds for columns (columns, rows) and their ranges, in threads."""
+    kind = scheme.max_steps, scheme.stride, how
+
     def place(first, last):
         columns = slice(first, last)
-        how = with_outliers * column_kernels.WITH_OUTLIERS | dithered * column_kernels.DITHERED
-        kind = scheme.max_steps, scheme.stride, how
         return column_kernels.column_levels(sample[columns], low[columns], high[columns], count, *kind)
 
     parts = in_threads(place, len(low), THREAD_COLUMNS, n_jobs)

@@ -9,7 +9,6 @@ from dataclasses import replace
 import numpy as np
 
 from .._kernels import columns as column_kernels
-from .._kernels.threads import in_threads
 from .._scheme import MAX_STEPS
 from .._storage import dither
 from .._storage.grid import Grid
@@ -21,7 +20,7 @@ from .._storage.tiles import aligned_tiles, turn_rows
 from .._underflow import underflow_is_zero
 from .carried_noise import CarriedNoise
 from .encoder import RowEncoder
-from .levels import THREAD_COLUMNS
+from .levels import search_levels
 from .wide_positions import WidePositions
 
 
@@ -66,17 +65,10 @@ class DitheredRequantizing:
         return replace(grid, spread=spread, multiplier=dither.multipliers(d)).settled()
 
     def _placed(self, columns, low, high, scheme, with_outliers):
-        """What `column_levels` finds for an array of columns, of their ranges."""
+        """What `search_levels` finds for an array of columns, of their ranges."""
         sample = np.clip(np.ascontiguousarray(self.sample.T[columns]), low[:, None], high[:, None], dtype=np.float32)
         how = column_kernels.DITHERED | column_kernels.OF_POSITIONS | column_kernels.WITH_OUTLIERS * with_outliers
-        kind = scheme.n_levels, scheme.max_steps, scheme.stride, how
-
-        def place(first, last):
-            some = slice(first, last)
-            return column_kernels.column_levels(sample[some], low[some], high[some], *kind)
-
-        parts = in_threads(place, len(low), THREAD_COLUMNS, self.n_jobs)
-        return tuple(np.concatenate(arrays) for arrays in zip(*parts, strict=True))
+        return search_levels(sample, low, high, scheme.n_levels, scheme, self.n_jobs, how)
 
     @underflow_is_zero
     def __call__(self, seed):
