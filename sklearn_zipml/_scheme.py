@@ -104,6 +104,11 @@ class Scheme:
         return self.sampling == "dithered" and self.sample_bits == 2 and not self.has_uniform_levels
 
     @property
+    def meant_sampling(self):
+        """What `sampling` comes to at this width, see `is_dithered`."""
+        return "compensated" if self.sampling == "dithered" and not self.is_dithered else self.sampling
+
+    @property
     def is_joined(self):
         """Whether columns stand side by side whose rows have other dithers, which are stored."""
         return self.sampling == "joined"

@@ -78,7 +78,8 @@ def join_columns(parts):
 def require_same_scheme(first, other, k):
     """Refuse matrices whose codes mean different things."""
     for name in ("sample_bits", "sampling", "levels", "n_draws"):
-        one, another = (getattr(part.scheme, name) for part in (first, other))
+        meant = "meant_sampling" if name == "sampling" else name
+        one, another = (getattr(part.scheme, meant) for part in (first, other))
         if one != another:
             fix = "requantize the wider one" if name == "sample_bits" else "pack both with the same settings"
             raise ValueError(

@@ -135,3 +135,14 @@ def test_damaged():
     for change in ({"sample_bits": 3}, {"levels": "uniform"}, {"sampling": "dithered"}):
         with pytest.raises(ValueError, match="These are not the parts"):
             PackedMatrix(**made | change)
+
+
+def test_narrowed_columns():
+    """To 1 bit, which has no dither, whatever the wider codes had: they go beside such as were packed to it."""
+    X = rows(300, 8)
+    narrowed = DoubleSamplingQuantizer(2, random_state=0).fit_transform(X[:, :5]).requantize(1, random_state=0)
+    packed = DoubleSamplingQuantizer(1, random_state=1).fit_transform(X[:, 5:])
+    for parts in ([narrowed, packed], [packed, narrowed]):
+        both = np.hstack(parts)
+        assert isinstance(both, PackedMatrix)
+        np.testing.assert_array_equal(np.asarray(both), np.hstack([np.asarray(part) for part in parts]))
