@@ -119,8 +119,8 @@ class BuildChanged(build_ext):
         compiler = self.compiler
         programs = [getattr(compiler, name, None) for name in ("compiler_so", "linker_so", "cc", "linker")]
         cython = (Cython.__version__, SHARED, CYTHON_DIRECTIVES)
-        programs += [CROSSING_ARGS, ENCODING_ARGS]
-        text = repr((cython, programs, COMPILE_ARGS, LINK_ARGS, self.debug, self.define, compiler.include_dirs))
+        arguments = (COMPILE_ARGS, CROSSING_ARGS, ENCODING_ARGS, LINK_ARGS)
+        text = repr((cython, programs, arguments, self.debug, self.define, compiler.include_dirs))
         path = Path(self.build_temp, "flags.txt")
         if not path.exists() or path.read_text(encoding="utf-8") != text:
             path.parent.mkdir(parents=True, exist_ok=True)

@@ -189,9 +189,8 @@ class Correction:
         return np.append(by_size, scale * by_intercept)
 
     def _shown(self, stands):
-        seed, told = mix(self.descent.seed, _SIZE - 1), []
-        n_sites = self.descent.n_sites
-        seeds = self.sites.spread([mix(seed, k) for k in range(n_sites)])
+        seed = mix(self.descent.seed, _SIZE - 1)
+        seeds = self.sites.spread([mix(seed, k) for k in range(self.descent.n_sites)])
         told = self.sites.ask(shown, self.descent.parts, stands, seeds)
         for message, numbers, weights in told:
             beside = len(numbers) + len(weights)

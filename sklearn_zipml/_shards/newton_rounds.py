@@ -49,8 +49,6 @@ class NewtonStep(Rounds):
         """The vector of a message, as the parts take it."""
         return level(decoded(message).reshape(self._n_outputs, -1)).reshape(1, -1)
 
-    _decoded = decoded
-
     def _penalties(self, model):
         return super()._penalties(model) + self._at_anchor
 

@@ -50,7 +50,7 @@ class DaskZipMLLogisticRegression(DaskZipMLClassifier):
     gradient_bits : int from 4 to 16 or None, default=8
         Bits of a number of the gradient on its way back, in rounds.
     sampling : {"auto", "compensated", "dithered", "double", "naive", "nearest"}, default="auto"
-        How a value becomes a code. Only of the first three is known what rounding does, so that it is made good for.
+        How a value becomes a code. Only of the first four is known what rounding does, so that it is made good for.
     levels : {"optimal", "uniform"}, default="optimal"
         Levels of each column.
     n_draws : int from 2 to 255, default=2
