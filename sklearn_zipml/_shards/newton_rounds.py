@@ -45,7 +45,7 @@ class NewtonStep(Rounds):
             self.told, self.step, self.is_fine = before.told, before.step, before.is_fine
             self.curvature = before.curvature
 
-    def decoded(self, message):
+    def vectors_of(self, message):
         """The vector of a message, as the parts take it."""
         return level(decoded(message).reshape(self._n_outputs, -1)).reshape(1, -1)
 
@@ -115,7 +115,7 @@ class NewtonStep(Rounds):
         ahead, messages = self.model - self.known, []
         for k in range(2 if self.is_fine and self.bits[0] < FINE_BITS else 1):
             messages.append(encoded(ahead, self.bits[0], mix(self.seed, _AIM + k)))
-            ahead = ahead - self.decoded(messages[-1])
+            ahead = ahead - self.vectors_of(messages[-1])
         self._count(messages * self.n_sites, self.n_sites)
         return messages
 
@@ -222,7 +222,7 @@ class Descent:
         """Make the end of these rounds the next anchor, or a lower place on the way there; whether there is one."""
         old, length = self.step, 1.0
         messages = old.last_move()
-        move = (old.known + sum(map(old.decoded, messages)))[0]
+        move = (old.known + sum(map(old.vectors_of, messages)))[0]
         self._count(old)
         for _ in range(MOST_TRIALS):
             model = self.model + length * move

@@ -103,11 +103,11 @@ class Rounds:
         messages = []
         for k in range(MOVE_MESSAGES if self.is_fine else 1):
             messages.append(encoded(aim - self.known, self.bits[0], mix(self.seed, MOVE_MESSAGES * self.n_rounds + k)))
-            self.known = self.known + self.decoded(messages[-1])
+            self.known = self.known + self.vectors_of(messages[-1])
         self._count(messages * self.n_sites, self.n_sites)
         return messages
 
-    def decoded(self, message):
+    def vectors_of(self, message):
         """The vectors of a message, float64 (outputs, columns)."""
         return decoded(message)
 
@@ -122,7 +122,7 @@ class Rounds:
     def receive(self, messages, losses):
         """The answers of all parts: their messages, and their shares of the mean loss."""
         self._count(messages, len(messages))
-        self.told = self.told + sum(map(self.decoded, messages))
+        self.told = self.told + sum(map(self.vectors_of, messages))
         self.objective.append(sum(losses) + self._penalties(self.known))
         self.n_rounds += 1
         self.n_looks += 1
