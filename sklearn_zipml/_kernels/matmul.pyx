@@ -33,12 +33,14 @@ cdef extern from "products/passes.h" nogil:
         size_t padded
         int width
         zml_widen *widen
+        const zml_outliers *outliers
     ctypedef struct zml_block_pair:
         size_t first
         size_t n_columns
         size_t other
         size_t n_others
         int weighted
+        int has_outliers
     enum:
         ZML_WEIGHT_BYTES
     ctypedef struct zml_gram_sums:
@@ -128,6 +130,9 @@ cdef zml_tiled tiled(Tiles tiles) except *:
     x.codes = tiles.tile(0) if tiles.n_tiles and tiles.padded else NULL
     x.table = &tiles.table[0] if tiles.table.shape[0] else NULL
     x.n_rows, x.padded, x.width, x.widen = tiles.n_rows, tiles.padded, tiles.format, active_kernels().widen
+    x.outliers = NULL
+    if tiles.apart.starts != NULL:
+        x.outliers = &tiles.apart
     return x
 
 
@@ -140,8 +145,6 @@ cdef size_t tiles_between_signals(size_t products_of_a_row, size_t depth) noexce
 def add_gram(Tiles tiles, tuple span, tuple columns, tuple others, const int32_t[::1] weights, int64_t[:, ::1] sums,
              int64_t[::1] totals, lock):
     """Add sums over rows of products of the grid positions of two blocks of columns to a matrix of all columns.
-
-    Positions are what codes stand for; `outliers.add_gram` adds what outliers have beyond that.
 
     Parameters
     ----------
@@ -166,7 +169,7 @@ def add_gram(Tiles tiles, tuple span, tuple columns, tuple others, const int32_t
             "columns that there are not")
     require(<size_t> min(sums.shape[0], sums.shape[1], totals.shape[0]) >= tiles.n_columns, "no room for the sums")
     require(weight == NULL or <size_t> weights.shape[0] >= tiles.rows_before(last), "rows without a weight")
-    pair.weighted = weight != NULL
+    pair.weighted, pair.has_outliers = weight != NULL, x.outliers != NULL
     if pair.weighted:
         total = np.asarray(weights[first * ZML_TILE_ROWS : min(x.n_rows, last * ZML_TILE_ROWS)]).sum(dtype=np.int64)
     to.n_columns = min(pair.n_columns, tiles.n_columns - pair.first)

@@ -6,7 +6,7 @@ from threading import Lock
 
 import numpy as np
 
-from .._kernels import matmul, outliers
+from .._kernels import matmul
 from .._kernels import tiles as kernels
 from .._kernels.threads import in_threads, poll, run_team, threads_of
 
@@ -173,9 +173,7 @@ def _lower_sums(tiles, first, last, threads, weights=None):
                 columns, others, span = tasks.popleft()
             except IndexError:  # another thread was faster
                 return
-            task = tiles, span, columns, others, weights, sums, totals, lock
-            matmul.add_gram(*task)
-            outliers.add_gram(*task)
+            matmul.add_gram(tiles, span, columns, others, weights, sums, totals, lock)
 
     run_team(min(max(1, threads_of(threads)), len(tasks)), work, tasks.clear)
     return sums, totals

@@ -63,6 +63,12 @@ typedef struct {
 } zml_panel_sums;
 typedef void zml_multiply_panels(const zml_factors *factors, const zml_panel_sums *to);
 
+/* sums[lane of all panels] += factor * position, for one row of panels of columns over `depth` rows; |factor| < 2^16. */
+typedef void zml_add_narrow(const uint8_t *panels, size_t n_panels, size_t depth, size_t row, int32_t factor,
+                            int32_t *sums);
+typedef void zml_add_wide(const uint8_t *panels, size_t n_panels, size_t depth, size_t row, int64_t factor,
+                          int64_t *sums);
+
 typedef struct zml_matmul {
   int value_bytes; /* 1 or 2 */
   int unit;        /* 1, 2 or 4 */
@@ -76,6 +82,8 @@ typedef struct zml_matmul {
   zml_round_values *round;
   zml_pack_digit *pack;
   zml_weigh_panels *weigh;
+  zml_add_narrow *add_narrow;
+  zml_add_wide *add_wide;
   zml_scale_sums *scale;
 } zml_matmul;
 

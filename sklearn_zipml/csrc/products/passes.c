@@ -3,6 +3,8 @@
 
 #include <string.h>
 
+#include "products/outlier_moments.h"
+
 static size_t least(size_t a, size_t b) { return a < b ? a : b; }
 
 static size_t on_lines(size_t bytes) { return (bytes + ZML_LINE - 1) / ZML_LINE * ZML_LINE; }
@@ -100,8 +102,17 @@ typedef struct {
   uint8_t *columns, *others, *vectors; /* panels of the columns; of the others; these as vectors */
   uint8_t *weights;                    /* the rows' weights as one vector */
   int64_t (*sums)[ZML_PANEL], (*totals)[ZML_PANEL], (*other_totals)[ZML_PANEL];
+  zml_outlier_sums outliers, other_outliers; /* of the columns; of the others */
+  uint32_t *by_row, *others_by_row;          /* those of a tile */
   size_t bytes;
 } GramWork;
+
+static zml_outlier_sums outlier_sums(uint8_t *work, size_t *at, size_t first, size_t n_columns, size_t n_others,
+                                     int weighted) {
+  const zml_outlier_sums sums = zml_outlier_sums_in(work + *at, first, n_columns, n_others, weighted);
+  *at += on_lines(zml_outlier_sum_bytes(n_columns, n_others, weighted));
+  return sums;
+}
 
 static GramWork gram_work(const zml_matmul *by, const zml_block_pair *pair, uint8_t *work) {
   const int own = pair->first == pair->other, as_they_are = !pair->weighted && by->shift == by->own_shift;
@@ -114,6 +125,11 @@ static GramWork gram_work(const zml_matmul *by, const zml_block_pair *pair, uint
   w.other_totals = w.totals;
   if (!own)
     w.other_totals = (void *)(work + at), at += ZML_VECTORS_AT_ONCE * pair->n_others * sizeof(int64_t);
+  if (pair->has_outliers) {
+    w.outliers = outlier_sums(work, &at, pair->first, pair->n_columns, pair->n_others, pair->weighted);
+    if (!own)
+      w.other_outliers = outlier_sums(work, &at, pair->other, pair->n_others, pair->n_columns, pair->weighted);
+  }
   w.columns = w.others = work + at, at += panels;
   if (!own)
     w.others = work + at, at += others;
@@ -121,6 +137,11 @@ static GramWork gram_work(const zml_matmul *by, const zml_block_pair *pair, uint
   if (!as_they_are)
     w.vectors = work + at, at += others;
   w.weights = work + at, at += n_digits(by, ZML_WEIGHT_BYTES) * panel_bytes(by, by->depth);
+  if (pair->has_outliers) {
+    w.by_row = w.others_by_row = (void *)(work + at), at += ZML_TILE_ROWS * pair->n_columns * sizeof(uint32_t);
+    if (!own)
+      w.others_by_row = (void *)(work + at), at += ZML_TILE_ROWS * pair->n_others * sizeof(uint32_t);
+  }
   w.bytes = on_lines(at);
   return w;
 }
@@ -129,7 +150,7 @@ size_t zml_gram_bytes(const zml_matmul *by, const zml_block_pair *pair) { return
 
 void zml_begin_gram(const zml_matmul *by, const zml_block_pair *pair, uint8_t *work) {
   const GramWork w = gram_work(by, pair, work);
-  memset(w.sums, 0, (size_t)(w.columns - (uint8_t *)w.sums)); /* and the totals, which follow */
+  memset(w.sums, 0, (size_t)(w.columns - (uint8_t *)w.sums)); /* and totals and outliers, which follow */
 }
 
 /* The rows' weights, or ones, as a vector; zeros for rows that are not there. */
@@ -160,6 +181,31 @@ static void multiply_blocks(const zml_matmul *by, const zml_block_pair *pair, co
   }
 }
 
+static zml_square_sums square_sums(const zml_block_pair *pair, const GramWork *w) {
+  return (zml_square_sums){w->sums, pair->n_others, pair->first == pair->other};
+}
+
+/* What outliers of the tiles of one run add. */
+static void add_outliers(const zml_matmul *by, const zml_outliers *x, size_t first, size_t last,
+                         const zml_block_pair *pair, const int32_t *weights, const GramWork *w) {
+  const zml_square_sums to = square_sums(pair, w);
+  const size_t depth = (last - first) * ZML_TILE_ROWS;
+  const zml_run_codes codes = {w->columns, pair->n_columns / ZML_PANEL, depth, weights};
+  const zml_run_codes others = {w->others, pair->n_others / ZML_PANEL, depth, weights};
+  for (size_t t = first; t < last; t++) {
+    const size_t start = (t - first) * ZML_TILE_ROWS;
+    uint32_t starts[ZML_TILE_ROWS + 1], other_starts[ZML_TILE_ROWS + 1];
+    zml_add_outlier_rows(by, x, t, start, &others, &w->outliers, 0, &to);
+    if (!to.own)
+      zml_add_outlier_rows(by, x, t, start, &codes, &w->other_outliers, 1, &to);
+    zml_outliers_by_row(x, t, pair->first, pair->n_columns, starts, w->by_row);
+    zml_outliers_by_row(x, t, pair->other, pair->n_others, other_starts, w->others_by_row);
+    for (size_t row = 0; row < ZML_TILE_ROWS; row++)
+      zml_add_outlier_pairs(w->by_row + starts[row], w->by_row + starts[row + 1], w->others_by_row + other_starts[row],
+                            w->others_by_row + other_starts[row + 1], weights ? weights[start + row] : 1, &to);
+  }
+}
+
 /* What the tiles of one run add to the sums. */
 static void add_run(const zml_matmul *by, const zml_tiled *x, size_t first, size_t last, const zml_block_pair *pair,
                     const int32_t *weights, const GramWork *w) {
@@ -174,6 +220,8 @@ static void add_run(const zml_matmul *by, const zml_tiled *x, size_t first, size
     decode_columns(by, x, first, last, pair->other, n_others, w->others);
   if (!own && by->shift)
     multiply(by, &(zml_factors){w->others, w->weights, n_others, 1, depth}, n_bytes, 0, w->other_totals);
+  if (pair->has_outliers)
+    add_outliers(by, x->outliers, first, last, pair, weights, w);
   if (weights) {
     for (size_t p = 0; p < n_digits(by, ZML_WEIGHT_BYTES + 1); p++) {
       by->weigh(w->others, n_others, depth, padded, (int)p, w->vectors);
@@ -213,10 +261,22 @@ static void write_square(const zml_matmul *by, const zml_block_pair *pair, const
   }
 }
 
+static void write_outliers(const zml_block_pair *pair, const GramWork *w, const zml_gram_sums *to) {
+  const zml_square_sums square = square_sums(pair, w);
+  for (size_t column = 0; column < pair->n_columns; column++)
+    zml_empty_outlier_sums(&w->outliers, column, 0, &square);
+  for (size_t column = 0; column < pair->n_others && !square.own; column++)
+    zml_empty_outlier_sums(&w->other_outliers, column, 1, &square);
+  for (size_t column = 0; column < to->n_columns; column++)
+    to->totals[column] += w->outliers.totals[column];
+}
+
 void zml_write_gram(const zml_matmul *by, const zml_block_pair *pair, uint8_t *work, int64_t total_weight,
                     const zml_gram_sums *to) {
   const GramWork w = gram_work(by, pair, work);
   const int own = pair->first == pair->other;
+  if (pair->has_outliers)
+    write_outliers(pair, &w, to);
   for (size_t column = 0; column < to->n_columns; column++)
     to->totals[column] +=
         w.totals[column / ZML_PANEL * ZML_VECTORS_AT_ONCE][column % ZML_PANEL] + total_weight * by->shift;

@@ -4,6 +4,7 @@
 #define ZML_MATMUL_PASSES_H
 
 #include "format/dither.h"
+#include "format/outliers.h"
 #include "products/matmul.h"
 
 /* The tiles of a matrix; see tile.h. `widen` is that of the kernels. */
@@ -12,19 +13,20 @@ typedef struct {
   size_t n_rows, padded;        /* padded: columns */
   int width;
   zml_widen *widen;
+  const zml_outliers *outliers; /* NULL where there are none */
 } zml_tiled;
 
 /* Columns of two blocks, multiples of 16: the same, or without any in common. */
 typedef struct {
   size_t first, n_columns, other, n_others;
-  int weighted;
+  int weighted, has_outliers;
 } zml_block_pair;
 
 /* Weights of rows are fixed-point numbers of 3 bytes: times 255, they have 4. */
 enum { ZML_WEIGHT_BYTES = 3 };
 
 /* Sums over rows of weight * position(row, column) * position(row, other), and of weight * position: begun, added to
- * for the rows of some tiles, and written. Weights are NULL unless the pair is weighted; element 0 is that of the first
+ * for the rows of some tiles, and written; positions are those of codes and what outliers have beyond them. Weights are NULL unless the pair is weighted; element 0 is that of the first
  * row of tile `first`, and what lies beyond the last row is not read. `work` has zml_gram_bytes and starts on a line.
  */
 size_t zml_gram_bytes(const zml_matmul *by, const zml_block_pair *pair);

@@ -106,6 +106,32 @@ ZML_TARGET static void weigh(const uint8_t *panels, size_t n_panels, size_t dept
     weigh_panels(panels, units, weights, n_units, digit, out);
 }
 
+/* The position of one lane out of units of a panel. */
+ZML_TARGET_INLINE int32_t position_of(const uint8_t *units, int lane, int shift) {
+  uint32_t word;
+  if (UNIT * VALUE_BYTES == 4) {
+    memcpy(&word, units + 4 * lane, 4);
+  } else {
+    uint16_t half;
+    memcpy(&half, units + 2 * lane, 2);
+    word = half;
+  }
+  return (int32_t)((word >> shift ^ SHIFT) & 0xff);
+}
+
+#define DEFINE_ADD(name, integer)                                                                                      \
+  ZML_TARGET static void name(const uint8_t *panels, size_t n_panels, size_t depth, size_t row, integer factor,        \
+                              integer *sums) {                                                                         \
+    const uint8_t *units = panels + row / UNIT * ZML_PANEL * UNIT * VALUE_BYTES;                                       \
+    const int shift = 8 * VALUE_BYTES * (int)(row % UNIT);                                                             \
+    for (size_t p = 0; p < n_panels; p++, units += depth * ZML_PANEL * VALUE_BYTES, sums += ZML_PANEL)                 \
+      for (int lane = 0; lane < ZML_PANEL; lane++)                                                                     \
+        sums[lane] += factor * position_of(units, lane, shift);                                                        \
+  }
+DEFINE_ADD(add_narrow, int32_t)
+DEFINE_ADD(add_wide, int64_t)
+#undef DEFINE_ADD
+
 /* A double out of its upper and its lower half, each put into the mantissa of a double: AVX2 has no conversion. */
 ZML_TARGET_INLINE double double_of(int64_t number) {
   const uint64_t low = ((uint64_t)number & 0xffffffffu) | 0x4330000000000000u;        /* 2^52 + low */
@@ -123,4 +149,4 @@ ZML_TARGET static void scale_sums(const int64_t *sums, int64_t shift, double sca
 
 #define ZML_MATMUL_VECTORS                                                                                             \
   .value_bytes = VALUE_BYTES, .unit = UNIT, .shift = SHIFT, .weigh = weigh, .magnitude = magnitude_of,                 \
-  .round = round_to_integers, .pack = pack, .scale = scale_sums
+  .round = round_to_integers, .pack = pack, .scale = scale_sums, .add_narrow = add_narrow, .add_wide = add_wide
