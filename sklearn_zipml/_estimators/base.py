@@ -37,14 +37,13 @@ from .guard import CheckedParameters
 from .missing_targets import known_rows
 from .predict import linear_predictions
 from .rounding import warn_of_rounding
+from .standardized_targets import standardized_targets
 from .training_rows import training_rows
 from .validation import check_samples
 
 STORED_BITS = 8  # of the store that resample="epoch" draws from
 # Parameters that are about epochs, and their defaults.
 EPOCH_SETTINGS = {"model_bits": None, "gradient_bits": None, "learning_rate": "auto", "schedule": "auto"}
-# Targets that the solvers are given in float64: more would count beside the packed rows.
-MOST_EXACT_TARGETS = 1 << 22
 
 
 class ZipMLModel(StableState, CheckedParameters, DocumentationLink, CallbackSupportMixin, BaseEstimator):
@@ -115,7 +114,7 @@ class ZipMLModel(StableState, CheckedParameters, DocumentationLink, CallbackSupp
         Parameters
         ----------
         X : validated array or PackedMatrix (n_samples, n_features)
-        targets : float64 (n_samples, outputs)
+        targets : float64 or float32 (n_samples, outputs)
         weights : float64 (n_samples,) or None
         penalty : callable(total weight) -> alpha, of which l1_ratio is the l1 penalty's
         task : FitTask
@@ -162,11 +161,10 @@ class ZipMLModel(StableState, CheckedParameters, DocumentationLink, CallbackSupp
         total = float(len(targets) if weights is None else weights.sum())
         if weights is not None and np.ptp(weights) == 0:
             weights = None
-        targets, mean, scale = _standardize(targets, weights, self.fit_intercept)
         problem = Problem(matrix, weights, self.fit_intercept, threads_of(self.n_jobs))
-        exact = np.float64 if targets.size <= MOST_EXACT_TARGETS else np.float32
-        slots = matrix.order.to_slots(targets.T, problem.n_slots, exact, self.n_jobs)
-        del targets  # 8 bytes a row and target
+        slots, mean, scale = standardized_targets(
+            matrix, targets, weights, centred=self.fit_intercept, n_slots=problem.n_slots, n_jobs=self.n_jobs
+        )
         options, alpha = self._solver_options(task), penalty(total)
         l2, l1 = alpha * (1 - self.l1_ratio), alpha * self.l1_ratio / scale
         return _StandardizedFit(objective_of(problem, slots, l2, options, l1), options, mean, scale, total)
@@ -320,22 +318,6 @@ class _StandardizedFit:
             return coef, self.mean - coef @ (problem.offset + problem.step * problem.centre)
 
 
-def _standardize(targets, weights, centred):
-    """Targets (n_samples, outputs) centred and scaled to at most 1, and their means and scales."""
-    low, high = targets.min(axis=0), targets.max(axis=0)
-    size = np.maximum(high, -low)
-    size[size == 0] = 1
-    targets = targets / size
-    mean = np.average(targets, axis=0, weights=weights) if centred else np.zeros(targets.shape[1])
-    targets -= mean
-    # rounding keeps the order of values, so that these are still the largest and the smallest
-    spread = np.maximum(high / size - mean, mean - low / size)
-    # what the rounding of the mean of constant targets leaves is nothing to learn
-    spread[spread <= 1e-15] = 0
-    targets /= np.where(spread > 0, spread, np.inf)
-    return targets, mean * size, np.where(spread > 0, spread * size, 1.0)
-
-
 def _in_units_of_y(losses, scale):
     """Objectives of standardized targets, in squared units of y; the largest float where that overflows."""
     with np.errstate(over="ignore"):
@@ -349,7 +331,7 @@ class _Monitor:
         self.estimator, self.coefficients, self.task = estimator, coefficients, task
         self.scores, self.best, self.best_score, self.stale = [], None, -np.inf, 0
         self.X = None if held_out is None else X[held_out]
-        self.targets = None if held_out is None else targets[held_out]
+        self.targets = None if held_out is None else targets[held_out].astype(np.float64)
         self.weights = None if held_out is None or weights is None else weights[held_out]
 
     def __call__(self, epoch, z, loss):

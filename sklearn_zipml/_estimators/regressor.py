@@ -260,7 +260,8 @@ class ZipMLRegressor(ScoreOfOwnTarget, RegressorMixin, ZipMLModel):
         names = getattr(y, "columns", None)
         X, y, sample_weight = check_training_rows(self, X, y, sample_weight, multi_output=True, y_numeric=True)
         weights, unit = in_units(check_weights(sample_weight, X), len(y))
-        targets = np.asarray(y, dtype=np.float64, order="C").reshape(len(y), -1)
+        exact = np.float32 if y.dtype == np.float32 else np.float64
+        targets = np.asarray(y, dtype=exact, order="C").reshape(len(y), -1)
         dtype = _coefficient_dtype(X)
         if self.missing_target == "drop":
             groups = groups_of(targets, weights, None if y.ndim == 1 else names)

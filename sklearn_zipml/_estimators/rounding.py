@@ -2,7 +2,6 @@
 
 import numpy as np
 
-from .._solvers.evaluation import zero_objective
 from .._warnings import RoundingWarning, warn
 
 # Loss of R² that is warned of, and that a width may have that is advised.
@@ -39,7 +38,7 @@ def standard_error(quadratic, objective):
     Twice the part of the variance that is left to explain, by the root of the number of rows; all of it may be, where
     there are no more rows than columns.
     """
-    problem, start = quadratic.problem, zero_objective(quadratic)
+    problem, start = quadratic.problem, quadratic.at_zero
     freedom = 1 - np.count_nonzero(problem.unit) / problem.n
     known = (start > 0) & (freedom > 0)
     left = np.divide(objective, start * freedom, out=np.ones(len(start)), where=known)

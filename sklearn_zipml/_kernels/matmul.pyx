@@ -33,7 +33,7 @@ cdef extern from "products/passes.h" nogil:
         size_t padded
         int width
         zml_widen *widen
-        const zml_outliers *outliers
+        zml_outliers *outliers
     ctypedef struct zml_block_pair:
         size_t first
         size_t n_columns
@@ -130,9 +130,7 @@ cdef zml_tiled tiled(Tiles tiles) except *:
     x.codes = tiles.tile(0) if tiles.n_tiles and tiles.padded else NULL
     x.table = &tiles.table[0] if tiles.table.shape[0] else NULL
     x.n_rows, x.padded, x.width, x.widen = tiles.n_rows, tiles.padded, tiles.format, active_kernels().widen
-    x.outliers = NULL
-    if tiles.apart.starts != NULL:
-        x.outliers = &tiles.apart
+    x.outliers = &tiles.apart if tiles.apart.starts != NULL else NULL
     return x
 
 

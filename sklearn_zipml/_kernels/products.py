@@ -70,7 +70,7 @@ def gradients_many(tiles, weights, first=0, last=None, *, n_bytes=4, threads=1):
     Parameters
     ----------
     tiles : Tiles
-    weights : float64 (vectors, rows), in slot order from tile `first` on; those of rows that are not there are not read
+    weights : floats (vectors, rows), in slot order from tile `first` on; those of rows that are not there are not read
     first, last : int
     n_bytes : 1 to 8, of the fixed-point numbers that the weights become: 2 are 15 bits of the largest one
     threads : int; nothing depends on it, nor on the kernels
@@ -82,31 +82,40 @@ def gradients_many(tiles, weights, first=0, last=None, *, n_bytes=4, threads=1):
     """
     last = tiles.n_tiles if last is None else last
     n = max(0, min(tiles.n_rows, last * kernels.TILE_ROWS) - first * kernels.TILE_ROWS)
-    weights = np.asarray(weights, dtype=np.float64)[:, :n]
     if weights.shape[1] < n:
         raise ValueError(f"weights of {weights.shape[1]} rows do not fit the {n} rows of tiles {first} to {last}")
-    if weights.strides[1:] != (weights.itemsize,):
-        weights = np.ascontiguousarray(weights)
     sums, totals = np.zeros((len(weights), tiles.n_columns)), np.zeros(len(weights))
+    for start in range(0, len(weights), VECTORS_AT_ONCE):
+        few = slice(start, start + VECTORS_AT_ONCE)
+        some = np.asarray(weights[few, :n], dtype=np.float64)
+        if some.strides[1:] != (some.itemsize,):
+            some = np.ascontiguousarray(some)
+        sums[few], totals[few] = _gradients_of_few(tiles, some, (first, last), n_bytes, threads)
+    return sums, totals
+
+
+def _gradients_of_few(tiles, weights, span, n_bytes, threads):
+    """See `gradients_many`; weights are float64 and contiguous rows."""
+    first, last = span
     if tiles.width == kernels.FLOAT_WIDTH:
+        sums = np.zeros((len(weights), tiles.n_columns))
         for start, block in _float_blocks(tiles, first, last):
             some = weights[:, start : start + block.shape[1]]
             sums += some @ block[:, : some.shape[1]].T
         return sums, weights.sum(axis=1)
     if n_bytes > MOST_BYTES:
-        some, settings = fixed_point(weights, MOST_BYTES), {"threads": threads}
-        sums, totals = gradients_many(tiles, some, first, last, **settings)
-        more = gradients_many(tiles, weights - some, first, last, n_bytes=n_bytes - MOST_BYTES, **settings)
+        some = fixed_point(weights, MOST_BYTES)
+        sums, totals = _gradients_of_few(tiles, some, span, MOST_BYTES, threads)
+        more = _gradients_of_few(tiles, weights - some, span, n_bytes - MOST_BYTES, threads)
         return sums + more[0], totals + more[1]
     scales, inverses = matmul.fixed_point_scales(weights, n_bytes)
+    sums, totals = np.zeros((len(weights), tiles.n_columns)), np.zeros(len(weights))
     at_once = exact_tiles(tiles)
-    for start in range(0, len(weights), VECTORS_AT_ONCE):
-        few = slice(start, start + VECTORS_AT_ONCE)
-        for begin in range(first, last, at_once):
-            end = min(last, begin + at_once)
-            found = _integer_sums(tiles, weights[few], inverses[few], n_bytes, (first, begin, end), threads)
-            sums[few] += found[0] * scales[few, None]
-            totals[few] += found[1] * scales[few]
+    for begin in range(first, last, at_once):
+        end = min(last, begin + at_once)
+        found = _integer_sums(tiles, weights, inverses, n_bytes, (first, begin, end), threads)
+        sums += found[0] * scales[:, None]
+        totals += found[1] * scales
     return sums, totals
 
 

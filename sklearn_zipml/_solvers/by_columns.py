@@ -2,7 +2,6 @@
 
 import numpy as np
 
-from .._kernels.products import MANY
 from . import evaluation
 from .accuracy import OF_OBJECTIVE, OF_START, is_reached
 from .factor import SINGULAR, Factor, ShiftedFactor
@@ -12,8 +11,9 @@ from .loss import mean_square
 # can be had from the second moments without losing digits.
 WELL_CONDITIONED = 1e-7
 MOMENTS_SUFFICE = 1e-5
-# Condition down to which right sides of 31 bits are as good as those of 46, which take half as long again.
-FEW_BITS = 1e-3
+# Condition down to which right sides of many targets may have 31 bits for 46, and those of float32, of 24, may have 23:
+# their products take half as long again for two bytes more.
+FEW_BITS, FEW_BYTES = 1e-3, {"d": 4, "f": 3}
 MOST_STEPS = 100
 # An eigenvalue of a matrix with unit diagonal that is lower is not rounding.
 NEGATIVE = 1e-10
@@ -37,10 +37,10 @@ def solve_by_columns(quadratic, singular_too=True):
     factor = positive_factor(quadratic, matrix)
     if factor.rcond < SINGULAR and not singular_too:
         return None
-    residual = evaluation.residuals(quadratic, np.zeros((len(quadratic.targets), problem.d)))
-    start = quadratic.loss.mean(residual, quadratic.row_targets, problem.weights)
-    limbs = 2 if len(residual) >= MANY and factor.rcond > FEW_BITS else evaluation.LIMBS
-    right = -problem.unit * evaluation.loss_gradient(quadratic, residual, limbs)
+    start, targets = quadratic.at_zero, quadratic.row_targets
+    # the targets are the residuals of the model that is zero, with the other sign
+    n_bytes = FEW_BYTES[targets.dtype.char] if factor.rcond > FEW_BITS else None
+    right = problem.unit * evaluation.loss_gradient(quadratic, targets, n_bytes=n_bytes)
     scaled = factor.solve(right)
     reached = start - (scaled * (right - scaled @ matrix / 2)).sum(axis=1)
     is_exact = not problem.is_far and factor.rcond > WELL_CONDITIONED and not problem.has_rounded_weights

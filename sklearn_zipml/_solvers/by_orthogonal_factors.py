@@ -10,7 +10,6 @@ from scipy.linalg import qr, solve_triangular
 from .._kernels.threads import lapack
 from . import evaluation
 from .accuracy import gain_by_one_column, is_reached
-from .evaluation import zero_objective
 from .options import ROUNDING
 
 # Values that are decoded at a time elsewhere, and here at most: 64 MB.
@@ -39,7 +38,7 @@ def solve_by_orthogonal_factors(quadratic):
     if quadratic.has_ridge and n >= d:
         return _solve_evenly(quadratic)
     *found, is_whole = _solve(quadratic, quadratic.size_in_units_of_x())
-    least = ENOUGH * found[1] + ROUNDING * zero_objective(quadratic)
+    least = ENOUGH * found[1] + ROUNDING * quadratic.at_zero
     if quadratic.has_ridge and (is_whole or (n + d) * d > MOST_VALUES):
         return found
     if not quadratic.has_ridge and np.all(found[2] <= least):
@@ -76,7 +75,7 @@ def _solve(quadratic, size, even=False):
         rows /= norm
     factors = _OrthogonalFactors(rows)
     left = quadratic.targets[:, :n] * root
-    start = zero_objective(quadratic)
+    start = quadratic.at_zero
     solution, best = np.zeros((len(left), rows.shape[1])), None  # of the columns as `size` makes them
     if len(rows) > n:
         left = np.concatenate([left, np.zeros((len(left), d))], axis=1)

@@ -13,8 +13,9 @@ from .gram import row_gram
 
 MOST_STEPS = 30
 # Products from which on they are made in float32, which takes half the time, and the reciprocal condition number down
-# to which that will do: an error of 1e-7 makes every step leave at most about 1e-3 of what was missing.
-LARGE, SINGLE = 1e9, 1e-4
+# to which that is tried: an error of 1e-7 then makes every step leave a tenth of what was missing at most, as a rule
+# much less. The passes over the rows that a step is take less time than products in float64.
+LARGE, SINGLE = 1e9, 1e-6
 
 
 def solve_by_rows(quadratic, singular_too=False):
@@ -28,24 +29,30 @@ def solve_by_rows(quadratic, singular_too=False):
     (z, objective, gap), or None if the matrix is singular to working precision and that was not to be put up with
     """
     problem = quadratic.problem
-    n = problem.n
-    root, size = np.sqrt(problem.unit_weights()[:n]), quadratic.size_in_units_of_x()
-    is_single = float(n) * n * problem.d > LARGE
-    if is_single:
-        factor, scale, ridge = _factor(quadratic, root, size, np.float32, False)
-    if not is_single or factor.rcond < SINGLE:
-        factor, scale, ridge = _factor(quadratic, root, size, np.float64, singular_too)
-    if factor.rcond < SINGULAR and not singular_too:
+    if float(problem.n) ** 2 * problem.d > LARGE:
+        dual = _Dual(quadratic, np.float32, False)
+        if dual.factor.rcond >= SINGLE:
+            found, is_done = _refined(quadratic, dual)
+            if is_done:
+                return found
+    dual = _Dual(quadratic, np.float64, singular_too)
+    if dual.factor.rcond < SINGULAR and not singular_too:
         return None
-    left = quadratic.targets[:, :n] * root
-    start = evaluation.zero_objective(quadratic)
-    dual, best = np.zeros(left.shape), None
+    return _refined(quadratic, dual)[0]
+
+
+def _refined(quadratic, dual):
+    """(z, objective, gap) by the factor and steps that mend its errors, and whether the gap is small enough."""
+    problem, root, ridge = quadratic.problem, dual.root, dual.ridge
+    n, start = problem.n, quadratic.at_zero
+    left = quadratic.row_targets * root
+    v, best = np.zeros(left.shape), None
     for _ in range(MOST_STEPS):
-        dual = dual + factor.solve(left)
-        z = evaluation.row_combinations(problem, dual * root) * (n * size**2 / scale)
+        v = v + dual.factor.solve(left)
+        z = evaluation.row_combinations(problem, v * root) * (n * dual.size**2 / dual.scale)
         residual = evaluation.residuals(quadratic, z)
-        left = -residual * root - ridge * dual
-        explained = factor.explained(left) if ridge == 0 else left
+        left = -residual * root - ridge * v
+        explained = dual.factor.explained(left) if ridge == 0 else left
         gap = np.einsum("ki,ki->k", explained, explained) / (2 * n)
         if ridge == 0:
             gap = np.maximum(gap, gain_by_one_column(quadratic, z, residual))
@@ -53,22 +60,34 @@ def solve_by_rows(quadratic, singular_too=False):
             break
         best = z, evaluation.objective(quadratic, z, residual), gap
         if is_reached(gap, best[1], start):
-            break
-    return best
+            return best, True
+    return best, False
 
 
-def _factor(quadratic, root, size, dtype, singular_too):
-    """The factored matrix, in parts of the mean of its diagonal, that mean, and the ridge in its parts."""
-    problem, n = quadratic.problem, len(root)
-    products = row_gram(problem.tiles, problem.centre, size, dtype, problem.threads)
-    products *= root[:, None]
-    products *= root
-    scale = np.trace(products) / n
-    if scale < np.finfo(float).tiny / np.finfo(float).eps:  # columns that hardly vary at all: nothing to learn
-        scale = 1.0
-    products /= scale
-    ridge = n * quadratic.alpha_in_units_of(size) / scale
-    if problem.is_centred:  # the targets have no part along the mean, so that any curvature there will do
-        products += np.outer(root, root) / (root @ root)
-    products[np.diag_indices(n)] += ridge
-    return Factor(products, np.ones(n), singular_too), scale, ridge
+class _Dual:
+    """The factored matrix of products of rows plus the ridge.
+
+    Attributes
+    ----------
+    factor : Factor, of the matrix in parts of the mean of its diagonal
+    root : float64 (n_rows,), roots of the rows' weights
+    size : float64 (columns,), of columns in units of X
+    scale : float, the mean of the diagonal
+    ridge : float, n alpha in its parts
+    """
+
+    def __init__(self, quadratic, dtype, singular_too):
+        problem, n = quadratic.problem, quadratic.problem.n
+        self.root, self.size = np.sqrt(problem.unit_weights()[:n]), quadratic.size_in_units_of_x()
+        products = row_gram(problem.tiles, problem.centre, self.size, dtype, problem.threads)
+        products *= self.root[:, None]
+        products *= self.root
+        self.scale = np.trace(products) / n
+        if self.scale < np.finfo(float).tiny / np.finfo(float).eps:  # columns hardly vary at all: nothing to learn
+            self.scale = 1.0
+        products /= self.scale
+        self.ridge = n * quadratic.alpha_in_units_of(self.size) / self.scale
+        if problem.is_centred:  # the targets have no part along the mean, so that any curvature there will do
+            products += np.outer(self.root, self.root) / (self.root @ self.root)
+        products[np.diag_indices(n)] += self.ridge
+        self.factor = Factor(products, np.ones(n), singular_too)

@@ -6,7 +6,7 @@ from . import elastic_net
 MOST_SIDE = 8192
 # Products that make it, up to which it is cheaper than the epochs of one target; it costs the same for all of them.
 # Where epochs fall short it may take so many more.
-CHEAP, AFFORDABLE = 4e9, 2e12
+CHEAP, AFFORDABLE = 1e10, 2e12
 # With fewer rows than so many columns' worth, epochs crawl along directions that the rows hardly tell apart.
 ROWS_BY_COLUMN = 2
 

@@ -45,7 +45,7 @@ def solve_elastic_net(quadratic, start, tol):
     with np.errstate(over="ignore"):
         l1 = np.minimum(quadratic.l1_in_units_of_x() / largest, MOST_L1)
     rows, right, ridge = _small_data(quadratic, size, largest)
-    zero = evaluation.zero_objective(quadratic)
+    zero = quadratic.at_zero
     z = np.divide(start, size, out=np.zeros_like(start), where=size > 0)
     gap, sweeps = np.zeros(len(l1)), 0
     for k, target in enumerate(right):

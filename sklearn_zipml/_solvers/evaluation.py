@@ -58,10 +58,13 @@ def residuals(quadratic, z, limbs=LIMBS):
     return quadratic.loss.residuals(margins, quadratic.row_targets)
 
 
-def row_combinations(problem, values, limbs=LIMBS):
-    """Mean over rows of values_i (g_ij - centre_j), float64 (targets, columns); values (targets, rows)."""
+def row_combinations(problem, values, limbs=LIMBS, n_bytes=None):
+    """Mean over rows of values_i (g_ij - centre_j), float64 (targets, columns); values (targets, rows).
+
+    n_bytes, of the integers that the values of many targets become, is twice the limbs unless given.
+    """
     if len(values) >= MANY:
-        return _combinations_of_many(problem, values, limbs)
+        return _combinations_of_many(problem, values, n_bytes or 2 * limbs)
     sums = np.zeros((PARTS, len(values), problem.d))
 
     def add(bounds, first, last):
@@ -73,14 +76,14 @@ def row_combinations(problem, values, limbs=LIMBS):
                     sums[part, k] += problem.column_sums(padded, *tiles, limbs)
 
     problem.in_parts(add)
-    return (sums.sum(axis=0) - values.sum(axis=1)[:, None] * problem.centre) / problem.n
+    return (sums.sum(axis=0) - values.sum(axis=1, dtype=np.float64)[:, None] * problem.centre) / problem.n
 
 
-def _combinations_of_many(problem, values, limbs):
+def _combinations_of_many(problem, values, n_bytes):
     out = np.zeros((len(values), problem.d))
     for tiles, slots in problem.spans_of_many(len(values)):
         some = values[:, slots]
-        sums, totals = gradients_many(problem.tiles, some, *tiles, n_bytes=2 * limbs, threads=problem.threads)
+        sums, totals = gradients_many(problem.tiles, some, *tiles, n_bytes=n_bytes, threads=problem.threads)
         out += sums - totals[:, None] * problem.centre
     return out / problem.n
 
@@ -90,17 +93,11 @@ def objective(quadratic, z, residual):
     return quadratic.loss.mean(residual, quadratic.row_targets, quadratic.problem.weights) + quadratic.penalty(z)
 
 
-def zero_objective(quadratic):
-    """That of the model that is zero, float64 (targets,)."""
-    residual = quadratic.loss.residuals(0.0, quadratic.row_targets)
-    return quadratic.loss.mean(residual, quadratic.row_targets, quadratic.problem.weights)
-
-
-def loss_gradient(quadratic, residual, limbs=LIMBS):
-    """Gradient of the mean loss with respect to z, float64 (targets, columns)."""
+def loss_gradient(quadratic, residual, limbs=LIMBS, n_bytes=None):
+    """Gradient of the mean loss with respect to z, float64 (targets, columns); n_bytes as of `row_combinations`."""
     problem = quadratic.problem
     weighted = residual * problem.unit_weights()[: problem.n] if len(problem.weights) else residual
-    return row_combinations(problem, weighted, limbs)
+    return row_combinations(problem, weighted, limbs, n_bytes)
 
 
 def _spans(problem, bounds, first, last):

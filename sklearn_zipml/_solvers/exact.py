@@ -7,7 +7,6 @@ from .by_orthogonal_factors import is_small_enough, solve_by_orthogonal_factors
 from .by_rows import solve_by_rows
 from .choice import by_rows
 from .elastic_net import solve_elastic_net
-from .evaluation import zero_objective
 from .options import ROUNDING
 
 
@@ -45,7 +44,7 @@ def _factored(quadratic, tol):
     found = solve(quadratic, singular_too=not is_small)
     if found is None:
         return solve_by_orthogonal_factors(quadratic)
-    enough = tol * np.abs(found[1]) + ROUNDING * zero_objective(quadratic)
+    enough = tol * np.abs(found[1]) + ROUNDING * quadratic.at_zero
     if not is_small or np.all(found[2] <= enough):
         return found
     other = solve_by_orthogonal_factors(quadratic)

@@ -7,6 +7,7 @@ import numpy as np
 
 from .._kernels import epochs as epoch_kernels
 from .._kernels import passes
+from .._kernels import tiles as kernels
 from .factor import Factor
 from .loss import LEAST_SQUARES
 
@@ -18,6 +19,8 @@ GAP_ROWS_BY_COLUMN = 64
 KNOWN, WINDOW, MARGIN = 1e-3, 3, 3
 # Columns of nothing but noise keep none, and no step would be small enough.
 LEAST_KEPT = 1 / 16
+# Residuals of the model that is zero at a time: they stay in the caches.
+ZERO_VALUES = 1 << 18
 # Finite stand-in for an l1 penalty that leaves nothing.
 MOST_L1 = 1e300
 
@@ -98,6 +101,18 @@ class Quadratic:
     def row_targets(self):
         """Targets of the rows, (targets, rows) in slot order."""
         return self.targets[:, : self.problem.n]
+
+    @cached_property
+    def at_zero(self):
+        """The objective of the model that is zero, float64 (targets,)."""
+        total, n = np.zeros(len(self.targets)), self.problem.n
+        step = max(kernels.TILE_ROWS, ZERO_VALUES // max(1, len(self.targets)))
+        for first in range(0, n, step):
+            slots = slice(first, min(n, first + step))
+            some, weights = self.targets[:, slots], self.problem.weights[slots]
+            mean = self.loss.mean(self.loss.residuals(0.0, some), some, weights)
+            total += mean * ((slots.stop - first) / n)
+        return total
 
     @cached_property
     def rows(self):

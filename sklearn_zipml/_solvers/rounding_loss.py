@@ -13,7 +13,6 @@ from scipy.sparse.linalg import LinearOperator, cg
 
 from .._kernels.threads import one_blas_thread
 from .compensation import independent_rows
-from .evaluation import zero_objective
 from .factor import Factor
 from .spread import rounding_variance
 
@@ -205,7 +204,7 @@ def part_of(loss, variance, squares):
 
 def _second_moments(quadratic):
     """Mean squares of the targets, and their variances."""
-    problem, squares = quadratic.problem, 2 * zero_objective(quadratic)
+    problem, squares = quadratic.problem, 2 * quadratic.at_zero
     if problem.is_centred:
         return squares, squares
     weights = problem.unit_weights()[: problem.n]

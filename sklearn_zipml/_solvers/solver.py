@@ -9,7 +9,6 @@ from dataclasses import replace
 import numpy as np
 
 from .._kernels.threads import one_blas_thread
-from . import evaluation
 from .batches import pass_bytes
 from .choice import blas_products, by_rows, chosen_solver, is_exact_affordable
 from .conjugate_gradients import conjugate_gradients
@@ -85,7 +84,7 @@ def solve(quadratic, options, seed, *, start=None, on_epoch=None, draw=None):
 
 
 def _exact(quadratic, options, z, on_epoch):
-    start = evaluation.zero_objective(quadratic)
+    start = quadratic.at_zero
     z, objective, gap, sweeps = solve_exactly(quadratic, z, options.tol)
     result = Result(z, sweeps, "gram", objective, gap, losses=[start, objective], tol=options.tol)
     result.bytes_read = [0, 2 * pass_bytes(quadratic.problem.tiles)]
@@ -120,7 +119,7 @@ def _of_least_norm(quadratic, result):
     if not is_open or result.solver == "gram" or not is_exact_affordable(quadratic):
         return result
     z, objective, gap, _ = solve_exactly(quadratic, result.z, result.tol)
-    enough = result.tol * np.abs(result.objective) + ROUNDING * evaluation.zero_objective(quadratic)
+    enough = result.tol * np.abs(result.objective) + ROUNDING * quadratic.at_zero
     if np.any(objective > result.objective + enough):
         return result
     return replace(result, z=z, objective=objective, gap=gap, losses=[*result.losses[:-1], objective])
@@ -132,7 +131,7 @@ SAME = 1e-12
 
 def _no_worse_than_zero(quadratic, result):
     """The result, but the zero model for targets that it is worse for."""
-    zero = evaluation.zero_objective(quadratic)
+    zero = quadratic.at_zero
     worse = ~(result.objective <= zero * (1 + SAME))
     if worse.any():
         z = np.where(worse[:, None], 0.0, result.z)

@@ -63,7 +63,8 @@ typedef struct {
 } zml_panel_sums;
 typedef void zml_multiply_panels(const zml_factors *factors, const zml_panel_sums *to);
 
-/* sums[lane of all panels] += factor * position, for one row of panels of columns over `depth` rows; |factor| < 2^16. */
+/* sums[lane of all panels] += factor * position, for one row of panels of columns over `depth` rows; narrow factors are
+ * below 2^16. */
 typedef void zml_add_narrow(const uint8_t *panels, size_t n_panels, size_t depth, size_t row, int32_t factor,
                             int32_t *sums);
 typedef void zml_add_wide(const uint8_t *panels, size_t n_panels, size_t depth, size_t row, int64_t factor,

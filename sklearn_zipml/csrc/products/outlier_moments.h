@@ -1,7 +1,8 @@
 /* What outliers add to second moments of two blocks of columns, from panels that are decoded for these.
  *
- * A product of positions is (c + s)(c' + s') with codes' positions c and differences s: s c', s' c and s s' are added to
- * c c'. Outliers being few, s c' is a row of panels times a number, and what a row has of s s' is added one by one. */
+ * A product of positions is (c + s)(c' + s') with codes' positions c and differences s: s c', s' c and s s' are added
+ * to c c'. Outliers being few, s c' is a row of panels times a number, and what a row has of s s' is added one by one.
+ */
 #ifndef ZML_OUTLIER_MOMENTS_H
 #define ZML_OUTLIER_MOMENTS_H
 

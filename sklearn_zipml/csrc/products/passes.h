@@ -26,8 +26,9 @@ typedef struct {
 enum { ZML_WEIGHT_BYTES = 3 };
 
 /* Sums over rows of weight * position(row, column) * position(row, other), and of weight * position: begun, added to
- * for the rows of some tiles, and written; positions are those of codes and what outliers have beyond them. Weights are NULL unless the pair is weighted; element 0 is that of the first
- * row of tile `first`, and what lies beyond the last row is not read. `work` has zml_gram_bytes and starts on a line.
+ * for the rows of some tiles, and written; positions are those of codes and what outliers have beyond them. Weights are
+ * NULL unless the pair is weighted; element 0 is that of the first row of tile `first`, and what lies beyond the last
+ * row is not read. `work` has zml_gram_bytes and starts on a line.
  */
 size_t zml_gram_bytes(const zml_matmul *by, const zml_block_pair *pair);
 void zml_begin_gram(const zml_matmul *by, const zml_block_pair *pair, uint8_t *work);
