@@ -37,7 +37,8 @@ class FloatRows:
         _warn_outliers(np.where(varies, (sample[:CROWDED_ROWS] - self.offset) / self.step, 0), column_names)
         codes = aligned_tiles(n, d, kernels.FLOAT_WIDTH)
         total, square = self._fill(codes.view(np.float32).reshape(len(codes), -1, kernels.TILE_ROWS), X, rows, n_jobs)
-        self.deviation = np.where(varies, np.sqrt(np.maximum(0, square / n - (total / n) ** 2)), 0.0)
+        self.mean = total / n
+        self.deviation = np.where(varies, np.sqrt(np.maximum(0, square / n - self.mean**2)), 0.0)
         self.tiles = kernels.Tiles(codes, np.zeros(0, dtype=np.uint8), n, d, kernels.FLOAT_WIDTH)
         self.rounding_variance = np.zeros(d)
 
@@ -47,7 +48,7 @@ class FloatRows:
         return take_rows(X, slots if rows is None else rows[slots], np.float64)
 
     def _fill(self, tiles, X, rows, n_jobs):
-        """Write float32 tiles; sums of the columns and of their squares, the same for any number of threads."""
+        """Write float32 tiles; sums of the columns, of their squares too, the same for any number of threads."""
         d = self.shape[1]
         size = block_rows(d, np.float64)
 
@@ -58,10 +59,11 @@ class FloatRows:
                 block = self._rows_of(X, rows, start, min(last, start + size))
                 block -= self.offset
                 block /= self.step
+                stored = block.astype(np.float32)
                 for k in range(0, len(block), kernels.TILE_ROWS):
-                    part = block[k : k + kernels.TILE_ROWS]
+                    part = stored[k : k + kernels.TILE_ROWS]
                     tiles[(start + k) // kernels.TILE_ROWS, :d, : len(part)] = part.T
-                sums.append((block.sum(axis=0), np.einsum("ij,ij->j", block, block)))
+                sums.append((stored.sum(axis=0, dtype=np.float64), np.einsum("ij,ij->j", block, block)))
             return sums
 
         sums = [pair for part in over_rows(fill, X, rows, np.float64, n_jobs) for pair in part]

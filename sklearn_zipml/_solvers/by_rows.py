@@ -80,14 +80,15 @@ class _Dual:
         problem, n = quadratic.problem, quadratic.problem.n
         self.root, self.size = np.sqrt(problem.unit_weights()[:n]), quadratic.size_in_units_of_x()
         products = row_gram(problem.tiles, problem.centre, self.size, dtype, problem.threads)
-        products *= self.root[:, None]
-        products *= self.root
+        if len(problem.weights):
+            products *= self.root[:, None]
+            products *= self.root
         self.scale = np.trace(products) / n
         if self.scale < np.finfo(float).tiny / np.finfo(float).eps:  # columns hardly vary at all: nothing to learn
             self.scale = 1.0
         products /= self.scale
         self.ridge = n * quadratic.alpha_in_units_of(self.size) / self.scale
         if problem.is_centred:  # the targets have no part along the mean, so that any curvature there will do
-            products += np.outer(self.root, self.root) / (self.root @ self.root)
+            products += np.outer(self.root, self.root / (self.root @ self.root)) if len(problem.weights) else 1 / n
         products[np.diag_indices(n)] += self.ridge
-        self.factor = Factor(products, np.ones(n), singular_too)
+        self.factor = Factor(products, np.ones(n), singular_too, dtype)

@@ -91,7 +91,7 @@ class Problem:
         self._leave_out(~used)
 
     def _statistics(self):
-        if self.tiles.width == kernels.FLOAT_WIDTH:
+        if self.tiles.width == kernels.FLOAT_WIDTH and len(self.weights):
             # rows whose mean is not quite zero would have one direction too many
             return self.exact_mean(), self.matrix.deviation, self.matrix.rounding_variance
         if len(self.weights):
