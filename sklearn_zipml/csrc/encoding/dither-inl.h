@@ -53,14 +53,15 @@ ZML_TARGET static void round_dithered_column(const Batch *batch, size_t j, uint8
     const uint32_t *pair = pairs_of(batch, tile) + j / 2 * ZML_TILE_ROWS;
     ZML_ALIGNED uint8_t cell[ZML_TILE_ROWS], state[ZML_TILE_ROWS], below[ZML_TILE_ROWS], gap[ZML_TILE_ROWS],
         up[ZML_TILE_ROWS], code[ZML_TILE_ROWS], position[ZML_TILE_ROWS];
-    uint16_t above[ZML_TILE_ROWS];
+    uint16_t above[ZML_TILE_ROWS], bits[ZML_TILE_ROWS];
     int16_t error[ZML_TILE_ROWS];
     for (int i = 0; i < ZML_TILE_ROWS; i++)
       cell[i] = (uint8_t)(pair[i] >> (shift + 8));
     levels_below(book, j, 1, cell, state, below, gap);
     for (int i = 0; i < ZML_TILE_ROWS; i++)
       above[i] = (uint16_t)((pair[i] >> shift) - ((uint32_t)below[i] << 8));
-    goes_up(batch, tile, j, 0, above, gap, up);
+    draws_of(batch, tile, j, 0, bits);
+    goes_up(bits, above, gap, up);
     for (int i = 0; i < ZML_TILE_ROWS; i++)
       state[i] += up[i];
     codes_of_states(batch, tile, j, state, code, position);
