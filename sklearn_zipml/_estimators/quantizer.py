@@ -58,8 +58,8 @@ class DoubleSamplingQuantizer(
     sampling : {"auto", "compensated", "dithered", "double", "naive", "nearest"}, default="auto"
         "compensated": one draw among 2**sample_bits levels, and the second moment of its error, which estimators
         subtract. "double": the paper's two independent draws, among 2**(sample_bits - 1) levels, packed as one code.
-        Both are unbiased. "dithered": "compensated", but at 2 bits with optimal levels 16 bits of a row tell of its
-        rounding: half the variance. "auto": that where any column gains by it. "naive": one draw. "nearest": none.
+        Both are unbiased. "dithered": the first, but 16 bits of a row of 2 bits, or a fourth bit of 3, tell of its
+        rounding to optimal levels: half the variance. "auto": that where it gains. "naive": one draw. "nearest": none.
     levels : {"optimal", "uniform"}, default="optimal"
         Levels of each column: placed to minimise the rounding variance, or evenly spaced over the range. A column
         with no more distinct values than levels is stored without loss if they are whole steps of a 255-step grid.

@@ -83,10 +83,17 @@ ZML_TARGET static void seed_column(const Batch *batch, size_t k, uint8_t (*codes
       codes[tile][CODE_PLACE(i)] = zml_seed_code(batch->keys[tile].word[3][KEY_PLACE(i)], k);
 }
 
-/* Codes of column j of `columns`: nothing is in those between the matrix's own and the seeds. */
-ZML_TARGET static void dithered_column(const Batch *batch, size_t j, size_t columns, uint8_t (*codes)[ZML_TILE_ROWS]) {
-  if (j < batch->book->n_columns)
+/* Codes of column j of `columns`: nothing is in those between the matrix's own and the seeds, which only 2 bits have.
+ */
+ZML_TARGET static void dithered_column(const Batch *batch, int width, size_t j, size_t columns,
+                                       uint8_t (*codes)[ZML_TILE_ROWS]) {
+  const int is_own = j < batch->book->n_columns;
+  if (is_own && width == ZML_DITHERED)
     round_dithered_column(batch, j, codes);
+  else if (is_own && batch->book->spread[j])
+    round_parity_column(batch, j, codes);
+  else if (is_own || width != ZML_DITHERED)
+    round_column(batch, j, codes);
   else if (j + ZML_SEED_COLUMNS >= columns)
     seed_column(batch, j + ZML_SEED_COLUMNS - columns, codes);
   else

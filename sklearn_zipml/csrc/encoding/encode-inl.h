@@ -7,6 +7,7 @@
  *   lookup_256, lookup_16, transpose       below: bytes out of tables, squares of words
  *   KEY_PLACE, CODE_PLACE                  below: where a row's key and code stand
  *   round_column_as                        rounding-inl.h: all of a column's rounding (with KEY_PLACE, CODE_PLACE)
+ *   round_parity_column                    parity-inl.h: the same of 3 bits with known dither
  *   join_codes                             below: the words of rows out of codes (with CODE_PLACE)
  *   store_line (and lines_stored)          below: a whole line of a row to memory
  *   DEFINE_COORDINATES                     coordinates-inl.h: values to coordinates, the content of rows
@@ -80,6 +81,7 @@ ZML_TARGET_INLINE void add_places(uint64_t place, Content *content) {
 }
 
 #include "encoding/rounding-inl.h"
+#include "encoding/parity-inl.h"
 #include "encoding/dither-inl.h"
 
 /* Packed rows */
@@ -140,8 +142,8 @@ ZML_TARGET_INLINE void encode_columns(const Batch *batch, int width, size_t n_ro
       if (j < batch->book->n_columns)
         for (size_t k = 0; k < batch->ahead_bytes; k += ZML_LINE)
           ZML_PREFETCH_FAR(batch->ahead + (ptrdiff_t)j * batch->ahead_stride + k);
-      if (width == ZML_DITHERED)
-        dithered_column(batch, j, columns, codes[c]);
+      if (batch->book->spread)
+        dithered_column(batch, width, j, columns, codes[c]);
       else
         round_column(batch, j, codes[c]);
     }
