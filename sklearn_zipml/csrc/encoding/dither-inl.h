@@ -2,6 +2,8 @@
  * what they stand for: from code c to c + 1 the dithers flip one after the other, so that state s of dither t is code
  * (s + 3 - t) / 4. A column without dither has its levels for rungs: its state is the code. */
 
+#ifndef round_dithered_column
+
 /* Codes and positions, above that of the first rung, of a tile of states. */
 ZML_TARGET_INLINE void codes_of_states(const Batch *batch, size_t tile, size_t j, const uint8_t *state, uint8_t *code,
                                        uint8_t *position) {
@@ -75,6 +77,8 @@ ZML_TARGET static void round_dithered_column(const Batch *batch, size_t j, uint8
   for (int k = 0; k < ZML_MAX_CODES; k++)
     lanes->hits[k] += hits[0][k] + hits[1][k] + hits[2][k] + hits[3][k];
 }
+
+#endif
 
 /* The codes of column k of the rows' seeds. */
 ZML_TARGET static void seed_column(const Batch *batch, size_t k, uint8_t (*codes)[ZML_TILE_ROWS]) {

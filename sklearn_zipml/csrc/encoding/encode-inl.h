@@ -7,7 +7,8 @@
  *   lookup_256, lookup_16, transpose       below: bytes out of tables, squares of words
  *   KEY_PLACE, CODE_PLACE                  below: where a row's key and code stand
  *   round_column_as                        rounding-inl.h: all of a column's rounding (with KEY_PLACE, CODE_PLACE)
- *   round_parity_column                    parity-inl.h: the same of 3 bits with known dither
+ *   round_dithered_column                  dither-inl.h: the same of 2 bits with known dither
+ *   round_parity_column                    parity-inl.h: of 3 bits
  *   join_codes                             below: the words of rows out of codes (with CODE_PLACE)
  *   store_line (and lines_stored)          below: a whole line of a row to memory
  *   DEFINE_COORDINATES                     coordinates-inl.h: values to coordinates, the content of rows
