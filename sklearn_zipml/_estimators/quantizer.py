@@ -68,7 +68,7 @@ class DoubleSamplingQuantizer(
         up from it (ZipML, section 2), so there are ``(2**sample_bits - 1) // n_draws + 1`` levels: fewer than with two
         draws, and less noise between them. More than two are for studies, and cannot be requantized.
     outliers : {"auto", "none"}, default="auto"
-        "auto" lets levels leave out a column's outliers, up to 1 in 288 values, where that takes 15 % off a rounding
+        "auto" lets levels leave out a column's outliers, at most 1 in 256 values, where that takes 15 % off a rounding
         variance that matters: levels are denser then. Outliers are kept apart, at 32 bits each, rounded without bias to
         the column's grid, continued. For one compensated draw and ``levels="optimal"``, in columns that miss no
         values and are no lattices. "none" makes levels reach all values.
