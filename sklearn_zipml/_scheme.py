@@ -10,6 +10,7 @@ from ._kernels import tiles as tile_kernels
 from ._parameters import check_parameters
 
 SAMPLINGS = ("auto", "compensated", "dithered", "double", "naive", "nearest")
+DITHERED_BITS = (2, 3)  # which have known dither
 # What containers can have, too: columns of 2 bits, put side by side, whose rows have several dithers, see `Scheme`.
 STORED_SAMPLINGS = (*SAMPLINGS[1:], "joined")
 PLACEMENTS = ("optimal", "uniform")  # of levels
@@ -76,18 +77,28 @@ class Scheme:
     def narrowed(self, sample_bits, sampling="auto"):
         """That of these codes made fewer, as an estimator of some sampling makes them.
 
-        Only of one draw whose errors are compensated, and at 2 bits of levels placed by the values, there is a choice.
+        Only of one draw whose errors are compensated, where there is known dither, there is a choice.
         """
         narrow = self.with_bits(sample_bits)
-        has_choice = self.may_keep_outliers and sample_bits == 2 and not self.has_uniform_levels
+        has_choice = self.may_keep_outliers and narrow._may_have_dither
         if not has_choice or sampling not in ("auto", "compensated", "dithered"):
             return narrow
         return replace(narrow, sampling=narrow._suited if sampling == "auto" else sampling)
 
     @property
     def _suited(self):
-        """What "auto" is: known dither where there is any, at 2 bits with levels placed by the values."""
-        return "dithered" if self.sample_bits == 2 and not self.has_uniform_levels else "compensated"
+        """What "auto" is: known dither where there is any."""
+        return "dithered" if self._may_have_dither else "compensated"
+
+    @property
+    def gains_dither(self):
+        """Whether codes of other bits have known dither where these are what "auto" makes."""
+        return self.may_keep_outliers and not self.has_uniform_levels
+
+    @property
+    def _may_have_dither(self):
+        """Whether "dithered" is more than "compensated": at 2 and 3 bits with levels placed by the values."""
+        return self.sample_bits in DITHERED_BITS and not self.has_uniform_levels
 
     # Codes
 
@@ -100,13 +111,28 @@ class Scheme:
 
     @property
     def is_dithered(self):
-        """Whether the decoder knows a part of the rounding: "dithered" is "compensated" at any width but 2 bits."""
-        return self.sampling == "dithered" and self.sample_bits == 2 and not self.has_uniform_levels
+        """Whether rows have seeds, by which the decoder knows a part of the rounding: of codes of 2 bits."""
+        return self.has_dither and self.sample_bits == 2
+
+    @property
+    def stores_dither(self):
+        """Whether it knows a part by the lowest bit of codes: of 3 bits, which live in 4."""
+        return self.has_dither and self.sample_bits == 3
+
+    @property
+    def has_dither(self):
+        """One or the other: "dithered" is "compensated" where there is no known dither."""
+        return self.sampling == "dithered" and self._may_have_dither
+
+    @property
+    def n_dithers(self):
+        """How many a value can have."""
+        return 4 if self.is_dithered else 2 if self.stores_dither else 1
 
     @property
     def meant_sampling(self):
-        """What `sampling` comes to at this width, see `is_dithered`."""
-        return "compensated" if self.sampling == "dithered" and not self.is_dithered else self.sampling
+        """What `sampling` comes to at this width, see `has_dither`."""
+        return "compensated" if self.sampling == "dithered" and not self.has_dither else self.sampling
 
     @property
     def is_joined(self):
@@ -115,8 +141,8 @@ class Scheme:
 
     @property
     def knows_dithers(self):
-        """Whether codes have one or the other."""
-        return self.is_dithered or self.is_joined
+        """Whether codes have any of these."""
+        return self.has_dither or self.is_joined
 
     @property
     def undithered(self):
@@ -143,8 +169,13 @@ class Scheme:
 
     @property
     def n_levels(self):
-        """Levels that a column has at most: a code is a level and how many of the draws went up from it."""
+        """Levels that a column without dither has: a code is a level and how many of the draws went up from it."""
         return (2 ** (4 if self.is_joined else self.sample_bits) - 1) // self.n_draws + 1
+
+    @property
+    def n_positions(self):
+        """Grid positions that the codes of a column stand for at most, but where they have seeds."""
+        return 1 << self.width if self.stores_dither else self.n_levels
 
     @property
     def stores_levels(self):

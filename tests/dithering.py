@@ -9,8 +9,8 @@ from sklearn_zipml._storage.packed_rows import rows_of
 ERROR_RATE = 1e-6  # of a statistical test
 
 
-def scheme(outliers="auto"):
-    return Scheme.of(2, "dithered", "optimal", outliers=outliers)
+def scheme(outliers="auto", bits=2):
+    return Scheme.of(bits, "dithered", "optimal", outliers=outliers)
 
 
 def rows(n=1000, d=20, seed=0, dtype=np.float64):
@@ -24,8 +24,8 @@ def rows(n=1000, d=20, seed=0, dtype=np.float64):
     return X.astype(dtype)
 
 
-def grid_of(X, outliers="auto"):
-    return find_grid(X, scheme(outliers), np.arange(len(X)))
+def grid_of(X, outliers="auto", bits=2):
+    return find_grid(X, scheme(outliers, bits), np.arange(len(X)))
 
 
 def positions(packed):

@@ -132,14 +132,14 @@ def row_keys(t, seed):
 
 
 def row_draws(keys, n_columns, number):
-    """The 16 random bits of draw `number` of every row key and column, int64 (rows, columns), the lowest bit set."""
+    """The 16 random bits of draw `number` of every row key and column, int64 (rows, columns)."""
     column = (np.arange(n_columns) + (number + 1) * 0x9E3779B9) % (1 << 32)
     mask = mix32(column.astype(np.uint32)).astype(np.int64)
     a, b, c = (
         ((keys >> np.uint64(16 * k)) & np.uint64(0xFFFF)).astype(np.int64)[:, None] for k in (0, 1, 2 + number % 2)
     )
     product = (a ^ mask & 0xFFFF) * (b ^ mask >> 16)
-    return (product ^ product >> 16 ^ c) & 0xFFFF | 1
+    return (product ^ product >> 16 ^ c) & 0xFFFF
 
 
 def encode(X, grid, sampling, seed):
@@ -153,7 +153,7 @@ def encode(X, grid, sampling, seed):
     keys = row_keys(t, mix(seed, 2))
 
     def goes_up(number):
-        return row_draws(keys, t.shape[1], number) * gap < above * (65536 // FRACTION)
+        return (row_draws(keys, t.shape[1], number) | 1) * gap < above * (65536 // FRACTION)
 
     n_draws = grid.scheme.n_draws if sampling == "double" else 1
     ups = sum(goes_up(number).astype(np.int64) for number in range(n_draws))
@@ -177,10 +177,36 @@ def encode_dithered(X, grid, seed):
     return codes, levels + spread * dither
 
 
+def encode_in_turns(X, grid, seed):
+    """Codes of 3 bits and dither, and grid positions, of the rows of X, int64, as `encode_dithered`.
+
+    The lowest bit of a draw, which does not decide where values go, says which of two neighbouring positions is taken.
+    """
+    states, _ = encode(X, grid, "compensated", seed)
+    keys, column = row_keys(coordinates(X, grid), mix(seed, 2)), np.arange(X.shape[1])
+    has_dither, dither = grid.spread > 0, row_draws(keys, X.shape[1], 0) & 1
+    codes = np.where(has_dither & (states % 2 != dither), states + 1, states)
+    return codes, np.where(has_dither, places_in_turns(grid)[column, codes % 16], grid.levels[column, states % 15])
+
+
+def places_in_turns(grid):
+    """Positions of the 16 codes, int64 (columns, 16): rungs are the means of neighbours."""
+    places = [np.zeros(len(grid.spread), dtype=np.int64), grid.spread.astype(np.int64)]
+    for rung in grid.levels.astype(np.int64).T[1:]:
+        places.append(2 * rung + grid.spread - places[-1])
+    return np.stack(places, axis=1)
+
+
+def first_rung(grid):
+    """What the first rung is above the lowest position, in steps."""
+    return grid.spread * ((grid.scheme.n_dithers - 1) / 2)
+
+
 def outliers_dithered(X, grid, seed):
     """The differences of values beyond the levels from what their codes stand for, int64 (rows, columns)."""
-    _, positions = encode_dithered(X, grid, seed)
-    return outliers(X, grid, seed, positions - 1.5 * grid.spread)
+    encoded = encode_in_turns if grid.scheme.stores_dither else encode_dithered
+    _, positions = encoded(X, grid, seed)
+    return outliers(X, grid, seed, positions - first_rung(grid))
 
 
 def outliers(X, grid, seed, ends=None):
@@ -195,7 +221,7 @@ def outliers(X, grid, seed, ends=None):
     bits = mix64(row_contents(t)[:, None] ^ key ^ column) >> np.uint64(11)
     difference = np.clip(np.floor(beyond + bits.astype(np.float64) * 2.0**-53), -32767, 32767).astype(np.int64)
     watched = np.zeros(X.shape[1], dtype=bool) if grid.watched is None else grid.watched
-    found = watched & ((t == 0) | (t == top * FRACTION)) & ((steps < 0) | (steps > top))
+    found = watched & ((t == 0) | (t == top * FRACTION)) & ((steps < -(2.0**-36)) | (steps > top + 2.0**-36))
     return np.where(found, difference, 0)
 
 

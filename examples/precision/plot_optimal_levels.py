@@ -18,7 +18,7 @@ rng = np.random.default_rng(0)
 X = rng.lognormal(sigma=0.8, size=(8000, 20))
 y = X @ rng.standard_normal(20) + 3 * rng.standard_normal(len(X))
 
-display = LevelsDisplay.from_values(X[:, 0], sample_bits=3, name="value", bins=150)
+display = LevelsDisplay.from_values(X[:, 0], 3, sampling="compensated", name="value", bins=150)
 display.ax_.set_title("A skewed column and its 8 levels at 3 bits")
 plt.show()
 

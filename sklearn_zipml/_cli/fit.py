@@ -33,6 +33,7 @@ def fit(options):
         "task": task,
         "rows": len(train[0]),
         "bits": model.sample_bits_,
+        "sampling": model.sampling_,
         "solver": getattr(model, "solver_", "newton"),
         "epochs": model.n_iter_,
         "seconds": round(seconds, 3),

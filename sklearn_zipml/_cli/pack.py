@@ -5,7 +5,9 @@ import shutil
 import time
 from pathlib import Path
 
+from .._kernels.tiles import TILE_ROWS, tile_bytes
 from .._packed_matrix import PackedMatrix
+from .._scheme import Scheme
 from .._sources.progress import progress_bar
 from .._storage.packed_rows import rows_of
 from .rows import names_of, source_of, target_of
@@ -18,6 +20,15 @@ PACKING = {
     "outliers": "auto",
     "missing": "error",
 }
+# What they are called in the package.
+SCHEME_PARAMETERS = {
+    "bits": "sample_bits",
+    "sampling": "sampling",
+    "levels": "levels",
+    "draws": "n_draws",
+    "outliers": "outliers",
+}
+PARAMETERS = SCHEME_PARAMETERS | {"missing": "missing"}
 GENOTYPE_BITS = 2
 # A table of levels and statistics, a column at most; and what a file has besides.
 BYTES_BY_COLUMN, BYTES_BY_FILE = 4096, 1 << 16
@@ -32,17 +43,21 @@ def pack(options):
     columns = None if options.columns is None else names_of(options.columns.split(","), options)
     source = source_of(options, columns, target_of(options))
     defaults = PACKING if source.genotypes is None else PACKING | {"bits": GENOTYPE_BITS}
-    _check_space(options.output, source, (defaults | given)["bits"])
+    _check_space(options, source, defaults | given)
     start = time.perf_counter()
     with progress_bar(source, not (options.json or options.no_progress), passes=1 if options.append else 2):
         if options.append:
             packed = PackedMatrix.append(options.output, source, random_state=options.seed, n_jobs=options.jobs)
         else:
-            names = ("sample_bits", "sampling", "levels", "n_draws", "outliers", "missing")
-            settings = dict(zip(names, (defaults | given).values(), strict=True))
+            settings = _parameters(defaults | given, PARAMETERS)
             packed = PackedMatrix.from_chunks(source, **settings, random_state=options.seed, n_jobs=options.jobs)
             packed.save(options.output)
     return described(packed, options.output) | {"seconds": round(time.perf_counter() - start, 3)}
+
+
+def _parameters(settings, names):
+    """Settings by other names."""
+    return {parameter: settings[name] for name, parameter in names.items()}
 
 
 def info(options):
@@ -86,12 +101,20 @@ def _check_output(path):
         raise PermissionError(f"The folder {path.parent} cannot be written to: name another for {path} with -o.")
 
 
-def _check_space(path, source, bits):
+def _check_space(options, source, settings):
     """Refuse a disk that is too small, where the number of rows is known."""
     if source.n_rows is None or not source.repeatable:
         return
-    n_columns = _columns_of(source)
-    needed = source.n_rows * n_columns * bits // 8 + n_columns * BYTES_BY_COLUMN + BYTES_BY_FILE
+    path, n_columns, n_rows = options.output, _columns_of(source), source.n_rows
+    if options.append:  # beside what there is, all of it is written anew
+        before = rows_of(PackedMatrix.load(path))
+        n_rows, scheme = n_rows + len(before), before.scheme
+    else:
+        scheme = Scheme.checked("PackedMatrix.from_chunks", **_parameters(settings, SCHEME_PARAMETERS))
+        scheme = scheme if source.genotypes is None else scheme.undithered
+    # of all columns that a tile has, the seeds of rows among them
+    size = -(-n_rows // TILE_ROWS) * tile_bytes(n_columns, scheme.format)
+    needed = size + n_columns * BYTES_BY_COLUMN + BYTES_BY_FILE
     free = shutil.disk_usage(Path(path).parent).free
     if needed > free:
         raise OSError(

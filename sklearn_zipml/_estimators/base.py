@@ -28,7 +28,6 @@ from .._solvers.rounding_loss import rounding_loss
 from .._solvers.solver import Options as SolverOptions
 from .._solvers.solver import objective_of, solve
 from .._state import StableState
-from .._storage.packed_rows import PackedRows
 from .._warnings import warn
 from .callbacks import CallbackSupportMixin
 from .convergence import not_converged
@@ -38,7 +37,7 @@ from .missing_targets import known_rows
 from .predict import linear_predictions
 from .rounding import warn_of_rounding
 from .standardized_targets import standardized_targets
-from .training_rows import training_rows
+from .training_rows import fresh_sampling, sampling_of, tell_samples, training_rows
 from .validation import check_samples
 
 STORED_BITS = 8  # of the store that resample="epoch" draws from
@@ -182,7 +181,7 @@ class ZipMLModel(StableState, CheckedParameters, DocumentationLink, CallbackSupp
         if self.early_stopping:
             self.validation_scores_ = monitor.scores
         self.bytes_read_curve_ = result.bytes_read
-        self.sample_bits_, self.sample_nbytes_ = matrix.sample_bits, matrix.nbytes
+        tell_samples(self, matrix)
 
     def _chosen_epochs(self):
         """Names of the parameters that were set and are about epochs."""
@@ -228,7 +227,7 @@ class ZipMLModel(StableState, CheckedParameters, DocumentationLink, CallbackSupp
         self._n_rows, self._total_weight = moments.n_rows, moments.total
         self.n_iter_ = 1
         self.loss_curve_ = [loss] if self._moments is None else [*self.loss_curve_, loss]
-        self.sample_bits_ = matrix.sample_bits if isinstance(matrix, PackedRows) else None
+        self.sample_bits_, self.sampling_ = getattr(matrix, "sample_bits", None), sampling_of(self, matrix)
         self._moments, self.rounding_loss_ = moments, found.rounding_loss()
         return coef, intercept
 
@@ -263,9 +262,7 @@ class ZipMLModel(StableState, CheckedParameters, DocumentationLink, CallbackSupp
             return None
         from .._quantization.requantize import requantizer
 
-        # fresh draws average out, and those with known dither take longer than the epoch
-        sampling = "compensated" if self.sampling == "auto" else self.sampling
-        draw = requantizer(matrix, self.sample_bits, self.n_jobs, self.outliers, sampling)
+        draw = requantizer(matrix, self.sample_bits, self.n_jobs, self.outliers, fresh_sampling(self))
         return lambda epoch: draw(order_kernels.mix(seed, 1000 + epoch))
 
     def _start(self, n_outputs, problem, scale):

@@ -91,10 +91,7 @@ class ZipMLLSSVC(ScoreOfOwnTarget, ClassifierMixin, ZipMLModel):
     warm_start : bool, default=False
         Start from the previous solution.
     n_jobs : int or None, default=None
-        Threads that pack the rows, train and predict from packed rows, where there are enough of them for it to pay.
-        None means as many as scikit-learn's own compiled loops take (OpenMP's; ``threadpoolctl`` limits them, and
-        inside a parallel search every fit has its share), unless in a ``joblib.parallel_config`` context; -1 all
-        processors. Results do not depend on it.
+        Threads, as in :class:`ZipMLRegressor`. Results do not depend on it.
     random_state : int, RandomState instance or None, default=None
         Decides the rounding, and the order of rows and batches.
     verbose : int, default=0
@@ -120,6 +117,8 @@ class ZipMLLSSVC(ScoreOfOwnTarget, ClassifierMixin, ZipMLModel):
         Accuracy on the held-out rows after every epoch, with early stopping.
     sample_bits_ : int or None
         Bits the training samples were stored in.
+    sampling_ : str or None
+        How they were rounded, see :class:`ZipMLRegressor`.
     sample_nbytes_ : int
         Memory of the training samples, in bytes.
     rounding_loss_ : float or array of shape (n_classes,)

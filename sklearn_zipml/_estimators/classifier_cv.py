@@ -64,6 +64,8 @@ class ZipMLLSSVCCV(ScoreOfOwnTarget, ClassifierMixin, ZipMLSearch):
         Chosen weight of the loss.
     sample_bits_ : int or None
         Chosen width.
+    sampling_ : str or None
+        How values were rounded to it, see :class:`ZipMLRegressor`.
     best_score_ : float
         Mean score of the choice over the folds.
     cv_results_ : dict
@@ -180,7 +182,7 @@ class ZipMLLSSVCCV(ScoreOfOwnTarget, ClassifierMixin, ZipMLSearch):
         settings = {name: getattr(self, name) for name in (*SHARED, "class_weight")}
         model = ZipMLLSSVC(plan.widths[width], C=Cs[best], random_state=plan.seed, **settings)
         model = self._refit(model, packed, data)
-        self.C_, self.sample_bits_ = Cs[best], model.sample_bits_
+        self.C_, self.sample_bits_, self.sampling_ = Cs[best], model.sample_bits_, model.sampling_
         self.coef_, self.intercept_, self.rounding_loss_ = model.coef_, model.intercept_, model.rounding_loss_
         return self
 

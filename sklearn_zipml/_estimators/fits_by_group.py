@@ -87,7 +87,7 @@ def _joined(models, groups):
     losses = np.concatenate([np.atleast_1d(model.rounding_loss_) for model in models])[place]
     totals = [np.full(len(group.outputs), model._total_weight) for model, group in zip(models, groups, strict=True)]
     longest = max(models, key=lambda model: model.n_iter_)
-    own = {name: getattr(longest, name) for name in ("n_iter_", "solver_", "sample_bits_")}
+    own = {name: getattr(longest, name) for name in ("n_iter_", "solver_", "sample_bits_", "sampling_")}
     own["_n_rows"], own["_total_weight"] = max(model._n_rows for model in models), np.concatenate(totals)[place]
     own["rounding_loss_"] = losses
     own["sample_nbytes_"] = max(model.sample_nbytes_ for model in models)

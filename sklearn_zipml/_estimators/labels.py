@@ -12,6 +12,15 @@ def coded(labels, n_classes):
     return np.stack([np.where(labels == k, 1.0, -1.0) for k in positive], axis=1)
 
 
+def check_two_classes(estimator, classes):
+    """Refuse targets of one class."""
+    if len(classes) < 2:
+        raise ValueError(
+            f"{type(estimator).__name__} needs samples of at least 2 classes in y, but the data contains only one "
+            f"class: {classes.tolist()[0]!r}."
+        )
+
+
 def check_warm_classes(estimator, classes):
     """Refuse a warm start from a fit of other classes."""
     if estimator.warm_start and hasattr(estimator, "coef_") and not np.array_equal(estimator.classes_, classes):

@@ -32,10 +32,10 @@ from .convergence import not_converged
 from .doc_link import DocumentationLink
 from .export import logistic_regression
 from .guard import CheckedParameters, all_or_nothing
-from .labels import check_warm_classes, choose
+from .labels import check_two_classes, check_warm_classes, choose
 from .predict import linear_predictions
 from .score import ScoreOfOwnTarget
-from .training_rows import training_rows
+from .training_rows import tell_samples, training_rows
 from .validation import check_samples, check_training_rows, check_weights, in_units, weights_of_classes
 
 _Base = (ScoreOfOwnTarget, ClassifierMixin, StableState, CheckedParameters, DocumentationLink, CallbackSupportMixin)
@@ -103,6 +103,8 @@ class ZipMLLogisticRegression(*_Base, BaseEstimator):
         Bytes of samples the solver had read by then.
     sample_bits_ : int or None
         Bits the training samples were stored in.
+    sampling_ : str or None
+        How they were rounded, one of those of ``sampling`` but "auto", or "joined"; None without rounding.
     sample_nbytes_ : int
         Memory of the training samples, in bytes.
     n_features_in_ : int
@@ -211,11 +213,7 @@ class ZipMLLogisticRegression(*_Base, BaseEstimator):
         check_classification_targets(y)
         weights = check_weights(sample_weight, X)
         classes, numbers = np.unique(y, return_inverse=True)
-        if len(classes) < 2:
-            raise ValueError(
-                f"{type(self).__name__} needs samples of at least 2 classes in y, but the data contains only one "
-                f"class: {classes.tolist()[0]!r}."
-            )
+        check_two_classes(self, classes)
         weights, unit = in_units(weights_of_classes(self.class_weight, y, weights), len(y))
         dtype = np.float32 if X.dtype.type is np.float32 else np.float64
 
@@ -231,7 +229,7 @@ class ZipMLLogisticRegression(*_Base, BaseEstimator):
             coef, intercept = self._minimum(objective, start, task, dtype)
             if not (np.isfinite(coef).all() and np.isfinite(intercept).all()):
                 raise ValueError("The coefficients exceed the range of float64: rescale X.")
-            self.sample_bits_, self.sample_nbytes_ = matrix.sample_bits, matrix.nbytes
+            tell_samples(self, matrix)
             vars(self).update(attributes(coef, intercept))
         return self
 

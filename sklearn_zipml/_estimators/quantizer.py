@@ -58,8 +58,8 @@ class DoubleSamplingQuantizer(
     sampling : {"auto", "compensated", "dithered", "double", "naive", "nearest"}, default="auto"
         "compensated": one draw among 2**sample_bits levels, and the second moment of its error, which estimators
         subtract. "double": the paper's two independent draws, among 2**(sample_bits - 1) levels, packed as one code.
-        Both are unbiased. "dithered": "compensated", but at 2 bits with optimal levels 16 bits of a row tell of its
-        rounding: half the variance. "auto": that where any column gains by it. "naive": one draw. "nearest": none.
+        Both are unbiased. "dithered": the first, but 16 bits of a row of 2 bits, or a fourth bit of 3, tell of its
+        rounding to optimal levels: half the variance. "auto": that where it gains. "naive": one draw. "nearest": none.
     levels : {"optimal", "uniform"}, default="optimal"
         Levels of each column: placed to minimise the rounding variance, or evenly spaced over the range. A column
         with no more distinct values than levels is stored without loss if they are whole steps of a 255-step grid.
@@ -68,7 +68,7 @@ class DoubleSamplingQuantizer(
         up from it (ZipML, section 2), so there are ``(2**sample_bits - 1) // n_draws + 1`` levels: fewer than with two
         draws, and less noise between them. More than two are for studies, and cannot be requantized.
     outliers : {"auto", "none"}, default="auto"
-        "auto" lets levels leave out a column's outliers, up to 1 in 288 values, where that takes 15 % off a rounding
+        "auto" lets levels leave out a column's outliers, at most 1 in 256 values, where that takes 15 % off a rounding
         variance that matters: levels are denser then. Outliers are kept apart, at 32 bits each, rounded without bias to
         the column's grid, continued. For one compensated draw and ``levels="optimal"``, in columns that miss no
         values and are no lattices. "none" makes levels reach all values.

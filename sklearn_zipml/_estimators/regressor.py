@@ -58,9 +58,9 @@ class ZipMLRegressor(ScoreOfOwnTarget, RegressorMixin, ZipMLModel):
     sampling : {"auto", "compensated", "dithered", "double", "naive", "nearest"}, default="auto"
         How a value becomes a code. "double": two independent draws packed as one code, the paper's unbiased double
         sampling. "compensated": one draw, and the known bias of the second moments is subtracted; also unbiased, and
-        with twice the levels at the same bits. "dithered": the same, and at 2 bits about half the rounding variance,
-        for a part of the rounding is known when codes are decoded. "auto": "dithered" at 2 bits with optimal levels,
-        "compensated" else, and for ``resample``. "naive": one draw, biased. "nearest": to nearest.
+        with twice the levels at the same bits. "dithered": the same, and about half the rounding variance at 2 bits, or
+        3/5 at 3, for a part of the rounding is known when codes are decoded. "auto": "dithered" there with optimal
+        levels, "compensated" else, and for ``resample``. "naive": one draw, biased. "nearest": to nearest.
     levels : {"optimal", "uniform"}, default="optimal"
         Levels of each column: placed to minimise the rounding variance, or evenly spaced over the range.
     n_draws : int from 2 to 255, default=2
@@ -138,6 +138,9 @@ class ZipMLRegressor(ScoreOfOwnTarget, RegressorMixin, ZipMLModel):
         R² on the held-out rows after every epoch, with early stopping.
     sample_bits_ : int or None
         Bits the training samples were stored in.
+    sampling_ : str or None
+        How they were rounded, one of those of ``sampling`` but "auto", or "joined" (:class:`PackedMatrix`); with
+        ``resample`` those of an epoch; None without rounding.
     sample_nbytes_ : int
         Memory of the training samples, in bytes.
     rounding_loss_ : float or array of shape (n_targets,)

@@ -65,6 +65,8 @@ class ZipMLRegressorCV(ScoreOfOwnTarget, RegressorMixin, ZipMLSearch):
         Chosen penalty, or penalties with alpha_per_target.
     sample_bits_ : int or None
         Chosen width.
+    sampling_ : str or None
+        How values were rounded to it, see :class:`ZipMLRegressor`.
     best_score_ : float or array of shape (n_targets,)
         Mean score of the choice over the folds.
     cv_results_ : dict
@@ -181,7 +183,8 @@ class ZipMLRegressorCV(ScoreOfOwnTarget, RegressorMixin, ZipMLSearch):
             some = np.flatnonzero(chosen == a)
             model = self._refit(model, packed, replace(data, y=y if y.ndim == 1 else y[:, some]))
             coef[some], intercept[some], losses[some] = model.coef_, model.intercept_, model.rounding_loss_
-        self.alpha_, self.sample_bits_ = np.asarray(alphas)[best] if per_target else alphas[best], model.sample_bits_
+        self.alpha_ = np.asarray(alphas)[best] if per_target else alphas[best]
+        self.sample_bits_, self.sampling_ = model.sample_bits_, model.sampling_
         vars(self).update(_attributes(y, coef, intercept, dtype))
         self.rounding_loss_ = number_of_one(losses, y.ndim == 1)
         self._total_weight = model._total_weight

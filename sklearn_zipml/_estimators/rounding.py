@@ -7,8 +7,8 @@ from .._warnings import RoundingWarning, warn
 # Loss of R² that is warned of, and that a width may have that is advised.
 WARNED = 0.01
 MOST_BITS = 8
-# The part of the variance of rounding that known dither leaves, about: other widths have none (doc/internals.rst).
-DITHER_LEAVES = 0.56
+# The part of the variance of rounding that known dither leaves, about, by bits that have it (doc/internals.rst).
+DITHER_LEAVES = {2: 0.56, 3: 0.61}
 
 
 def number_of_one(losses, is_one):
@@ -48,8 +48,10 @@ def standard_error(quadratic, objective):
 def message(name, scheme, loss, of=""):
     """The text of the warning for a loss of a Scheme's samples."""
     bits = scheme.sample_bits
-    plain = loss / DITHER_LEAVES if scheme.knows_dithers else loss
-    expected = {b: plain * spacing(scheme, b) ** 2 for b in range(bits + 1, MOST_BITS + 1)}
+    plain = loss / DITHER_LEAVES[bits] if scheme.knows_dithers else loss
+    may_gain = scheme.knows_dithers or (bits not in DITHER_LEAVES and scheme.gains_dither)
+    left = {b: DITHER_LEAVES.get(b, 1) if may_gain else 1 for b in range(bits + 1, MOST_BITS + 1)}
+    expected = {b: plain * left[b] * spacing(scheme, b) ** 2 for b in left}
     enough = next((b for b in expected if expected[b] <= WARNED), None)
     cost = f"{name}: rounding X to {bits} bit{'s' * (bits > 1)} is estimated to cost {loss:.2g} of R²{of} on new rows"
     if enough is None:

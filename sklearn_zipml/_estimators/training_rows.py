@@ -33,6 +33,28 @@ def training_rows(estimator, X, rows, bits, seed):
     return pack(X, scheme, seed, rows=rows, column_names=names, n_jobs=estimator.n_jobs)
 
 
+def tell_samples(estimator, matrix):
+    """Have the attributes that tell of the samples that training reads, PackedRows or FloatRows."""
+    estimator.sample_bits_, estimator.sample_nbytes_ = matrix.sample_bits, matrix.nbytes
+    estimator.sampling_ = sampling_of(estimator, matrix)
+
+
+def sampling_of(estimator, matrix):
+    """How the samples that steps are made with were rounded; None if they were not."""
+    scheme = getattr(matrix, "scheme", None)
+    if scheme is not None and getattr(estimator, "resample", None) is not None:
+        scheme = scheme.narrowed(estimator.sample_bits, fresh_sampling(estimator))
+    return None if scheme is None else scheme.meant_sampling
+
+
+def fresh_sampling(estimator):
+    """How samples are drawn that are new in every epoch: without known dither, which has a grid of its own.
+
+    To draw it takes longer than the epoch, and errors average out anyway.
+    """
+    return "compensated" if estimator.sampling in ("auto", "dithered") else estimator.sampling
+
+
 def _requantized(estimator, packed, bits, seed):
     if bits is None:
         raise ValueError(

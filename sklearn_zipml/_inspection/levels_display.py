@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
@@ -38,6 +39,9 @@ class LevelsDisplay:
     spreads : dict of float, or None, default=None
         By kind, what the four dithers of a level are apart (``sampling="dithered"`` at 2 bits): rows have it 3/2 and
         1/2 of that below or above. Such a level is drawn as four marks, and rounding costs what the ladder does.
+    in_turns : collection of str, default=()
+        Kinds whose levels are those of two dithers in turn (``sampling="dithered"`` at 3 bits): a row has every other
+        one of the 16, and what is rounded to are the means of neighbours.
 
     Attributes
     ----------
@@ -67,10 +71,18 @@ class LevelsDisplay:
     True
     """
 
-    def __init__(self, *, values: ArrayLike, levels: dict, name: str = "Value", spreads: dict | None = None) -> None:
+    def __init__(
+        self,
+        *,
+        values: ArrayLike,
+        levels: dict,
+        name: str = "Value",
+        spreads: dict | None = None,
+        in_turns: Collection[str] = (),
+    ) -> None:
         self.values = np.asarray(values, dtype=float)
         self.levels = {kind: np.asarray(places, dtype=float) for kind, places in levels.items()}
-        self.name, self.spreads = name, dict(spreads or {})
+        self.name, self.spreads, self.in_turns = name, dict(spreads or {}), frozenset(in_turns)
 
     @classmethod
     def from_estimator(
@@ -123,7 +135,8 @@ class LevelsDisplay:
         values = np.asarray(quantizer.transform(X))[:, j]
         codes = {kind: other.__zipml_packing__()[0].codes_of(j) for kind, other in fitted.items()}
         levels, spreads = ({kind: own[k] for kind, own in codes.items()} for k in (0, 1))
-        return cls(values=values, levels=levels, name=names[j], spreads=spreads).plot(**plot_kw)
+        in_turns = [kind for kind, own in codes.items() if own[2]]
+        return cls(values=values, levels=levels, name=names[j], spreads=spreads, in_turns=in_turns).plot(**plot_kw)
 
     @classmethod
     def from_values(
@@ -223,8 +236,9 @@ class LevelsDisplay:
 
         places, color = self.levels[kind], COLORS[row % len(COLORS)]
         spread = self.spreads.get(kind, 0.0)
-        self.variances_[kind] = rounding_variance(self.values, places, spread)
-        outside = self.values[(self.values < places[0]) | (self.values > places[-1])]
+        stored = stored_values(places, spread, kind in self.in_turns)
+        self.variances_[kind], rungs = rounding_variance(self.values, stored), stored.mean(axis=1)
+        outside = self.values[(self.values < rungs[0]) | (self.values > rungs[-1])]
         label = f"{kind}: rounding adds {percent(self.variances_[kind])} of the variance"
         label += f", {len(outside)} kept apart" if len(outside) else ""
         mark = style(LineCollection, {"color": color, "linewidth": 2, "label": label}, level_kw)
@@ -245,20 +259,30 @@ def percent(part):
     return f"{100 * part:.0f}%" if part >= 0.1 else f"{100 * part:.2g}%"
 
 
-def rounding_variance(values, levels, spread=0.0):
-    """Mean variance of rounding values between neighbouring levels, as a part of that of the values.
+def stored_values(levels, spread=0.0, in_turns=False):
+    """What values are rounded to, float64 (states, dithers): one state after the other by what their dithers store.
 
-    It is (hi - a) (a - lo) at a. With dithers a spread apart it is that of the rungs between the levels, from one of
-    which to the next a single dither goes on: E[q²] is linear between them (doc/user_guide/mathematics, Known dither).
+    Without dither a level is one. With dithers a spread apart a single dither goes on to the next level from state to
+    state; of levels of two dithers in turn neighbours are one (doc/user_guide/mathematics, Known dither).
     """
-    if len(levels) < 2 or np.ptp(values) == 0:
+    levels = np.asarray(levels)
+    if in_turns:
+        return np.stack([levels[:-1], levels[1:]], axis=1)
+    if not spread:
+        return levels[:, np.newaxis]
+    states = np.arange(4 * (len(levels) - 1) + 1)[:, np.newaxis]
+    return levels[(states + 3 - np.arange(4)) // 4] + spread * DITHERS
+
+
+def rounding_variance(values, stored):
+    """Mean variance of rounding values between neighbouring states, as a part of that of the values.
+
+    At the mean of a state E[q²] is the mean square, and between two it is linear: (hi - a) (a - lo) between levels.
+    """
+    if len(stored) < 2 or np.ptp(values) == 0:
         return 0.0
     size = np.abs(values).max()  # squares of large values would overflow
-    values, levels = values / size, np.asarray(levels) / size
-    inside, rungs, squares = np.clip(values, levels[0], levels[-1]), levels, levels**2
-    if spread:
-        steps = np.arange(4 * (len(levels) - 1) + 1)
-        rungs = np.interp(steps / 4, np.arange(len(levels)), levels)
-        stored = levels[(steps[:, np.newaxis] + 3 - np.arange(4)) // 4] + spread / size * DITHERS
-        squares = (stored**2).mean(axis=1)
+    values, stored = values / size, stored / size
+    rungs, squares = stored.mean(axis=1), (stored**2).mean(axis=1)
+    inside = np.clip(values, rungs[0], rungs[-1])
     return float(np.mean(np.interp(inside, rungs, squares) - inside**2) / values.var())

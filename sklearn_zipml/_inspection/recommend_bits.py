@@ -92,7 +92,7 @@ def recommend_bits(
     >>> recommendation.cv_results_["param_sample_bits"]
     array([1, 2, 3, 4, 8, None], dtype=object)
     >>> recommendation.cv_results_["mean_test_score"].round(2)
-    array([0.4 , 0.47, 0.47, 0.48, 0.48, 0.48])
+    array([0.4 , 0.47, 0.48, 0.48, 0.48, 0.48])
     """
     tolerances = {"tolerance": [Interval(Real, 0, None, closed="left")]}
     check_parameters(tolerances, {"tolerance": tolerance}, "recommend_bits")

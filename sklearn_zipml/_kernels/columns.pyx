@@ -5,7 +5,7 @@ import numpy as np
 from sklearn_zipml._kernels.active cimport active_kernels
 from sklearn_zipml._kernels.checks cimport real, require, require_rows, require_strides
 from sklearn_zipml._kernels.encoding cimport zml_column_sample, zml_encoding
-from sklearn_zipml._kernels.tiles cimport ZML_RUNGS, int64_t, uint8_t, uint16_t
+from sklearn_zipml._kernels.tiles cimport ZML_PARITY_RUNGS, ZML_RUNGS, int64_t, uint8_t, uint16_t
 from sklearn_zipml._kernels.workers cimport poll_in_time
 
 cdef enum:
@@ -41,7 +41,8 @@ def column_levels(const real[:, :] samples, const double[::1] low, const double[
     Returns levels (columns, n_levels), how many of them are used, top grid positions, standard deviations in grid
     steps (infinite where the column is stored without loss), and the range that levels reach to, (columns, 2): low
     and high, or less where, WITH_OUTLIERS, a few values are better kept apart. If DITHERED, codes may have known
-    dither: there are 13 levels, rungs where that pays, and last what offsets are apart, uint8 (columns,), 0 elsewhere.
+    dither: there are 13 levels, 15 of n_levels = 8, rungs where that pays, and last what the first code's dithers are
+    apart, uint8 (columns,), 0 elsewhere.
     `how` is a sum of these and of OF_POSITIONS, for values that are positions of another grid.
     """
     cdef bint with_outliers = how & WITH_OUTLIERS, dithered = how & DITHERED
@@ -50,8 +51,9 @@ def column_levels(const real[:, :] samples, const double[::1] low, const double[
     cdef int top_j
     require(low.shape[0] == d and high.shape[0] == d, "ranges are of another number of columns")
     require(1 <= n_levels <= 256 and 1 <= stride <= 255 and 1 <= max_steps <= 255, "levels do not fit a grid")
+    require(not dithered or (n_levels in (4, 8) and stride == 1), "no dither of so many levels")
     require(m <= 1 or samples.strides[1] == sizeof(real), "values of a column are not contiguous")
-    cdef int room = ZML_RUNGS if dithered else n_levels
+    cdef int room = n_levels if not dithered else ZML_PARITY_RUNGS if n_levels == 8 else ZML_RUNGS
     levels, spread = np.zeros((d, room), dtype=np.uint8), np.zeros(d, dtype=np.uint8)
     cdef uint8_t[::1] spread_view = spread
     used = np.ones(d, dtype=np.uint16)

@@ -113,10 +113,10 @@ cdef class Encoder:
     seed : int, 64 bits
     n_draws : int, draws that a code holds: more than one for "double" only
     watched : bool (columns,) or None, columns whose values beyond the first and last level are kept apart
-    dither : (spread, multiplier, positions), of width DITHERED, see format/dither.h; or None
-        spread : uint8 (columns,), what the offsets of a column are apart; levels are rungs where it is not 0
-        multiplier : uint16 (columns,), odd
-        positions : uint8 (columns, 16), grid position of code c with dither t at 4 t + c
+    dither : (spread, multiplier, positions), of width DITHERED, or of 3 bits in 4, see format/dither.h; or None
+        spread : uint8 (columns,), what the first code's dithers are apart; levels are rungs where it is not 0
+        multiplier : uint16 (columns,), odd, or None with 3 bits
+        positions : uint8 (columns, 16), grid position of code c with dither t at 4 t + c, or with 3 bits of the codes
     """
 
     cdef uint8_t[::1] watched, top
@@ -169,7 +169,9 @@ cdef class Encoder:
         book.interval, book.below, book.gap = &self.interval[0, 0], &self.below[0, 0], &self.gap[0, 0]
 
         book.multiplier, book.spread = NULL, NULL
-        require((dither is not None) == (width == ZML_DITHERED), "dither of other codes")
+        has_multipliers = dither is not None and dither[1] is not None
+        require(has_multipliers == (width == ZML_DITHERED) and (dither is None or has_multipliers or width == 4),
+                "dither of other codes")
         if dither is not None:
             self.take_dither(dither)
         self.watch(watched, levels, n_levels, top, offset, scale)
@@ -177,6 +179,7 @@ cdef class Encoder:
     cdef take_dither(self, dither):
         cdef size_t d = self.n_columns, padded = zml_padded_columns(d)
         spread, multiplier, positions = dither
+        multiplier = np.ones(d, dtype=np.uint16) if multiplier is None else multiplier
         require(len(spread) == d and len(multiplier) == d and np.shape(positions) == (d, ZML_MAX_CODES)
                 and self.book.sampling == ZML_COMPENSATED, "dither of other columns, or of several draws")
         self.spread, self.multiplier = np.zeros(padded, dtype=np.uint8), np.ones(padded, dtype=np.uint16)
@@ -199,7 +202,7 @@ cdef class Encoder:
         cdef zml_outlier_map *map = &self.outlier_map
         map.offset, map.inverse, map.top, map.used = &self.places[0, 0], &self.places[1, 0], &self.top[0], &self.used[0]
         map.seed, map.width = zml_mix64(self.book.seed ^ <uint64_t> 0x6f75746c69657273), self.width
-        map.dithered = &self.book if self.width == ZML_DITHERED else NULL
+        map.dithered = &self.book if self.book.spread != NULL else NULL
         map.n_blocks = (zml_padded_columns(d) + ZML_OUTLIER_COLUMNS - 1) // ZML_OUTLIER_COLUMNS
 
     def workspace(self):

@@ -21,6 +21,7 @@ cdef extern from "format/dither.h" nogil:
     enum:
         ZML_SEED_BYTES
         ZML_RUNGS
+        ZML_PARITY_RUNGS
     const uint8_t *zml_seeds_of(const uint8_t *tile, size_t padded_columns, int width)
     void zml_row_seeds(const uint8_t *codes, int first, int last, uint32_t *seeds)
     uint8_t zml_dithered_position(const uint8_t *group_table, size_t c, unsigned code, uint32_t seed)

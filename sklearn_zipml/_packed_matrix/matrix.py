@@ -280,8 +280,8 @@ class PackedMatrix(PackedFiles, PackedCodes, PackedJoins, PackedBeside):
         sample_bits : int
             Bits for each value, at most the container's own.
         sampling : {"auto", "compensated", "dithered"}, default="auto"
-            How "compensated" and "dithered" codes are rounded to 2 bits of optimal levels: "auto" is "dithered". At
-            other widths, and of other samplings, codes stay what they are.
+            How "compensated" and "dithered" codes are rounded to 2 or 3 bits of optimal levels: "auto" is "dithered".
+            At other widths, and of other samplings, codes stay what they are.
         outliers : {"auto", "none"}, default="auto"
             Whether the levels may leave out a few values, which are kept apart as they are: where 8 bits become at most
             4. See :class:`.DoubleSamplingQuantizer`. Outliers that there are stay in any case.

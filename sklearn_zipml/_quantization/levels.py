@@ -11,7 +11,7 @@ from .._kernels import columns as column_kernels
 from .._kernels import tiles as kernels
 from .._kernels.threads import in_threads
 from .._scheme import MAX_STEPS
-from .._storage import dither
+from .._storage import dither, stored_dither
 from .._storage.blocks import block_dtype, is_narrow, over_rows, row_block, sequential_blocks
 from .._storage.finite import column_label, listed, refuse_non_finite
 from .._storage.grid import Grid
@@ -151,9 +151,14 @@ def place_levels(sample, low, high, dtype, scheme, column_names=None, n_jobs=Non
     block = np.float32 if narrow else np.float64
     grid = Grid(scheme, low, step, chosen, used, block, watched=watched if watched.any() else None)
     grid = grid if absent is None else with_means(grid, absent)
-    if scheme.is_dithered:
-        grid = replace(grid, spread=spread[0], multiplier=dither.multipliers(len(low)))
-    return grid.settled()
+    return with_dither(grid, *spread).settled()
+
+
+def with_dither(grid, spread=None):
+    """A Grid with known dither, what the first code's dithers are apart being given where there is any."""
+    if not grid.scheme.has_dither:
+        return grid
+    return replace(grid, spread=spread, multiplier=dither.multipliers(len(spread)) if grid.scheme.is_dithered else None)
 
 
 def _placed(sample, low, high, dtype, scheme, n_jobs, absent):
@@ -161,10 +166,12 @@ def _placed(sample, low, high, dtype, scheme, n_jobs, absent):
 
     With known dither levels are as many as rungs, and what offsets are apart comes last.
     """
-    whole, count = integers.fits(low, high, dtype, scheme), dither.RUNGS if scheme.is_dithered else scheme.n_levels
+    whole, count = integers.fits(low, high, dtype, scheme), scheme.n_levels
+    if scheme.has_dither:
+        count = dither.RUNGS if scheme.is_dithered else stored_dither.RUNGS
     if whole.all():
         chosen, *ends = integers.levels(low, high, scheme)
-        apart = (np.zeros(len(low), dtype=np.uint8),) if scheme.is_dithered else ()
+        apart = (np.zeros(len(low), dtype=np.uint8),) if scheme.has_dither else ()
         return _padded(chosen, count), *ends, np.full(len(low), np.inf), (low, high), *apart
     place = _uniform if scheme.has_uniform_levels else _optimal
     if absent is None or not absent.count.any():
@@ -180,7 +187,7 @@ def _placed(sample, low, high, dtype, scheme, n_jobs, absent):
         found[0][some] = _padded(fewer[0], count)
         for all_columns, own in zip(found[1:5], fewer[1:5], strict=True):
             all_columns[some] = own
-        if scheme.is_dithered:
+        if scheme.has_dither:
             found[-1][some] = 0
     chosen, used, top, deviation, reach, *apart = found
     levels, used[whole], top[whole] = integers.levels(low[whole], high[whole], scheme)
@@ -219,7 +226,7 @@ def _uniform(sample, low, high, count, scheme, n_jobs):
 
 def _optimal(sample, low, high, count, scheme, n_jobs):
     """Variance-optimal levels of the columns' histograms over a sample of rows."""
-    how = scheme.keeps_outliers * column_kernels.WITH_OUTLIERS | scheme.is_dithered * column_kernels.DITHERED
+    how = scheme.keeps_outliers * column_kernels.WITH_OUTLIERS | scheme.has_dither * column_kernels.DITHERED
     return search_levels(sample, low, high, count, scheme, n_jobs, how)
 
 

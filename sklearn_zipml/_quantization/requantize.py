@@ -37,12 +37,12 @@ def requantizer(packed, sample_bits, n_jobs=None, outliers="auto", sampling="aut
     if sample_bits == packed.sample_bits:
         return lambda seed: packed
     scheme = replace(packed.scheme.narrowed(sample_bits, sampling), outliers=outliers)
+    if scheme.has_dither and len(packed):
+        made = DitheredRequantizing(packed, scheme, _sample_tiles(len(packed)), n_jobs)
+        if made.grid.scheme.has_dither:
+            return made
     if packed.scheme.knows_dithers:
         packed = as_bytes(packed)
-    if scheme.is_dithered and len(packed):
-        made = DitheredRequantizing(packed, scheme, _sample_tiles(len(packed)), n_jobs)
-        if made.grid.scheme.is_dithered:
-            return made
     return Requantizing(packed, scheme.undithered, n_jobs)
 
 

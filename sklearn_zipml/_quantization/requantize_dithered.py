@@ -10,7 +10,7 @@ import numpy as np
 
 from .._kernels import columns as column_kernels
 from .._scheme import MAX_STEPS
-from .._storage import dither
+from .._storage import dither, stored_dither
 from .._storage.grid import Grid
 from .._storage.outliers import MOST_DIFFERENCE, parts_of_found
 from .._storage.packed_rows import PackedRows
@@ -20,17 +20,17 @@ from .._storage.tiles import aligned_tiles, turn_rows
 from .._underflow import underflow_is_zero
 from .carried_noise import CarriedNoise
 from .encoder import RowEncoder
-from .levels import search_levels
+from .levels import search_levels, with_dither
 from .wide_positions import WidePositions
 
 
 class DitheredRequantizing:
-    """What makes the codes of PackedRows 2 bits with known dither.
+    """What makes the codes of PackedRows 2 or 3 bits with known dither.
 
     Parameters
     ----------
     packed : PackedRows, at least one
-    scheme : Scheme, that of the packed rows with 2 bits, and what is done with outliers
+    scheme : Scheme, that of the packed rows with fewer bits, and what is done with outliers
     sample_tiles : int array, tiles whose rows place the levels
     n_jobs : int or None
     """
@@ -62,7 +62,7 @@ class DitheredRequantizing:
         step = np.where(constant, 1.0, (reach[:, 1] - reach[:, 0]) / np.maximum(top, 1))
         watched = apart | (reach[:, 0] > low) | (reach[:, 1] < high)
         grid = Grid(scheme, reach[:, 0], step, levels, used, np.float32, watched=watched if watched.any() else None)
-        return replace(grid, spread=spread, multiplier=dither.multipliers(d)).settled()
+        return with_dither(grid, spread).settled()
 
     def _placed(self, columns, low, high, scheme, with_outliers):
         """What `search_levels` finds for an array of columns, of their ranges."""
@@ -114,14 +114,20 @@ def code_chances(grid, coordinates):
     low, high = (np.take_along_axis(levels, index, axis=1) for index in (state, above))
     share = np.clip((coordinates - low) / np.where(high > low, high - low, 1), 0, 1)[:, :, None]
     spread = np.zeros(len(levels), dtype=np.uint8) if grid.spread is None else grid.spread
-    of_state = [_codes_of_states(is_dithered) for is_dithered in (False, True)]
+    of_state = [_codes_of_states(grid.scheme, has_dither) for has_dither in (False, True)]
     codes = np.where((spread > 0)[:, None, None], of_state[1], of_state[0])
     column = np.arange(len(levels))[:, None]
     return (1 - share) * codes[column, state] + share * codes[column, above]
 
 
-def _codes_of_states(is_dithered):
-    """Chances of each code in a state, (states, codes), see csrc/encoding/dither-inl.h."""
-    states, dithers = np.arange(dither.RUNGS)[:, None], np.arange(dither.N_DITHERS)
-    codes = (states + 3 - dithers) // dither.N_DITHERS if is_dithered else np.minimum(states, dither.N_CODES - 1)
-    return (codes[:, :, None] == np.arange(dither.N_CODES)).mean(axis=1)
+def _codes_of_states(scheme, has_dither):
+    """Chances of each code in a state, (states, codes), see csrc/format/dither.h."""
+    n_codes, n_states = scheme.noise_codes, dither.RUNGS if scheme.is_dithered else stored_dither.RUNGS
+    states, dithers = np.arange(n_states)[:, None], np.arange(scheme.n_dithers)
+    if not has_dither:
+        codes = np.minimum(states, n_codes - 1)
+    elif scheme.is_dithered:
+        codes = (states + 3 - dithers) // dither.N_DITHERS
+    else:
+        codes = states + (states + dithers) % 2
+    return (codes[:, :, None] == np.arange(n_codes)).mean(axis=1)

@@ -25,7 +25,7 @@ LANCZOS_STEPS = 40
 # What of tau need not be known: the search for the smallest ratio ends where it is.
 NEAR_TAU = 0.05
 # Columns with at most this part of noise need no search.
-SLIGHT = 0.1
+SLIGHT = 0.03
 # Directions that fall short by less are left to the next epoch.
 LEAST_GAIN = 1.02
 NEAR = 0.02

@@ -51,9 +51,10 @@ def join_columns(parts):
     -------
     PackedRows
     """
-    first, of_two_bits = parts[0], all(may_have_dither(part.scheme) for part in parts)
+    first, one_width = parts[0], len({part.sample_bits for part in parts}) == 1
+    are_few_bits = one_width and all(may_have_dither(part.scheme) for part in parts)
     for k, part in enumerate(parts[1:], 1):
-        if not of_two_bits:
+        if not are_few_bits:
             require_same_scheme(first, part, k)
         if len(part) != len(first):
             raise ValueError(
@@ -61,7 +62,7 @@ def join_columns(parts):
                 "together; take the same rows of all."
             )
     parts = [replace(part, samples=_in_order(part, first.order), order=first.order) for part in parts]
-    if of_two_bits:
+    if are_few_bits:
         parts = of_one_kind(parts)
     first = parts[0]
     names = [part.feature_names for part in parts]

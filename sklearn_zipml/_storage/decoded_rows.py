@@ -18,7 +18,6 @@ import numpy as np
 
 from .._kernels import row_order as order_kernels
 from .._warnings import warn
-from . import dither
 from .blocks import block_rows, row_block
 from .grid import grid_of
 
@@ -93,7 +92,7 @@ def _levels_needed(packed):
     on_lattice = _are_short(values, end) | _are_short(255 * values, 255 * end)
     if not packed.scheme.has_uniform_levels:
         # of columns with known dither, which have more positions than codes, no values are
-        has_dither = grid.used > dither.N_CODES if packed.scheme.knows_dithers else False
+        has_dither = grid.used > 1 << packed.sample_bits if packed.scheme.knows_dithers else False
         on_lattice |= (grid.top < steps) & ~np.asarray(has_dither)
     levels = np.minimum(DISTINCT_LEVELS, (grid.used - 1) * packed.scheme.n_draws + 1)
     return np.where((_noise(packed) > 0) & ~on_lattice, levels, 0)

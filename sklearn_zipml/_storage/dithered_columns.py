@@ -1,8 +1,8 @@
-"""Columns of 2 bits that are to stand side by side, with known dither or without: made of one kind, without any loss.
+"""Columns of 2 or 3 bits that are to stand side by side, with known dither or without: of one kind, without any loss.
 
 Rows that were packed together have the same seeds, and columns without dither need none. Seeds of rows that were packed
 apart differ, and a tile has room for those of one. Then a code is of 4 bits: 2 of the code and 2 of the dither, which
-are numbered by position, so that the columns are like any of 16 levels: "joined".
+are numbered by position, so that the columns are like any of 16 levels: "joined". Codes of 3 bits have theirs always.
 """
 
 from dataclasses import replace
@@ -13,6 +13,7 @@ from .._kernels import tiles as kernels
 from .._kernels.dither import take_seeds
 from .._kernels.requantize import Requantizer
 from .._kernels.threads import THREAD_TILES, in_threads
+from .._scheme import DITHERED_BITS
 from . import dither
 from .constant import frozen
 from .grid import padded_table
@@ -24,16 +25,18 @@ THREAD_COLUMNS = 256
 
 
 def may_have_dither(scheme):
-    """Whether codes are of 2 bits whose errors are told apart by code, of levels that are placed by the values."""
+    """Whether codes are of few bits whose errors are told apart by code, of levels that are placed by the values."""
     is_one = scheme.sampling in ("compensated", "dithered", "joined")
-    return is_one and scheme.sample_bits == 2 and not scheme.has_uniform_levels
+    return is_one and scheme.sample_bits in DITHERED_BITS and not scheme.has_uniform_levels
 
 
 def of_one_kind(parts):
-    """PackedRows of `may_have_dither` as they can stand side by side; their rows are in the same slots."""
+    """PackedRows of `may_have_dither`, one width, and rows in the same slots, as they can stand side by side."""
     if not any(part.scheme.knows_dithers for part in parts):
         return parts
-    dithered = [part for part in parts if part.scheme.is_dithered]
+    dithered = [part for part in parts if part.scheme.has_dither]
+    if parts[0].sample_bits == 3:
+        return [replace(part, scheme=dithered[0].scheme) for part in parts]
     if any(part.scheme.is_joined for part in parts) or not all(_have_same_seeds(dithered[0], p) for p in dithered[1:]):
         return [as_joined(part) for part in parts]
     return [part if part.scheme.is_dithered else _beside(part, dithered[0]) for part in parts]

@@ -15,11 +15,11 @@ from .paths import temporary_name, writable
 from .targets import BY_ROW
 
 MAGIC = b"\x93ZIPML\r\n"
-VERSION = 8
+VERSION = 9
 # what older readers know: files of at most two draws of a value, those without a list of rows, those that miss nothing,
 # those without outliers, those without weights, those without known dither, those
-# in which none were joined
-TWO_DRAWS, NO_LIST, NO_MISSING, NO_OUTLIERS, NO_WEIGHTS, NO_DITHER, NONE_JOINED = 1, 2, 3, 4, 5, 6, 7
+# in which none were joined, those whose codes of 3 bits have no dither
+TWO_DRAWS, NO_LIST, NO_MISSING, NO_OUTLIERS, NO_WEIGHTS, NO_DITHER, NONE_JOINED, NO_PARITY = range(1, 9)
 # magic, version, CRC of the metadata, bytes of the file, offset and bytes of the metadata, reserved, CRC of the header
 HEADER = struct.Struct("<8sIIQQQ20xI")
 ALIGNMENT = 64
@@ -104,7 +104,8 @@ def _version(parts):
         NO_WEIGHTS: parts["outlier_starts"] is not None,
         NO_DITHER: parts["sample_weight"] is not None,
         NONE_JOINED: parts["sampling"] == "dithered",
-        VERSION: parts["sampling"] == "joined",
+        NO_PARITY: parts["sampling"] == "joined",
+        VERSION: parts["sampling"] == "dithered" and parts["sample_bits"] == 3,
     }
     return max([TWO_DRAWS, *(version for version, is_needed in needed.items() if is_needed)])
 

@@ -11,7 +11,7 @@ from .._kernels import encoder as encoder_kernels
 from .._kernels import tiles as kernels
 from .._kernels.code_tables import code_positions
 from .._scheme import Scheme
-from . import dither
+from . import dither, stored_dither
 
 
 @dataclass(frozen=True)
@@ -23,13 +23,13 @@ class Grid:
     scheme : Scheme that they were placed for
     offset, step : float64 (columns,), in units of X
     levels : uint8 (columns, n_levels), grid positions; unused ones repeat the last. With known dither rungs, which are
-        means of what codes stand for, 13 of a column that has it
+        means of what codes stand for, 13 of a column of 2 bits that has it, 15 of 3 bits
     used : uint16 (columns,), number of levels in use; 1 for a constant column
     dtype : block type whose arithmetic is safe for this range
     missing : float64 (columns,), what missing values are replaced by, or None where there must be none
     watched : bool (columns,), whose values beyond the levels are kept apart; or None for no column
-    spread : uint8 (columns,), steps that the offsets of dithers are apart, 0 without; or None where none are known
-    multiplier : uint16 (columns,), what dithers are made with; or None
+    spread : uint8 (columns,), steps that the first code's dithers are apart, 0 without; or None where none are known
+    multiplier : uint16 (columns,), what dithers are made with; or None, also where codes have theirs
     """
 
     scheme: Scheme
@@ -49,17 +49,23 @@ class Grid:
 
     def settled(self):
         """The same without known dither, and the room that seeds take, where no column has it."""
-        if not self.scheme.is_dithered or self.spread.any():
+        if not self.scheme.has_dither or self.spread.any():
             return self
         scheme = self.scheme.undithered
         levels = np.ascontiguousarray(self.levels[:, : scheme.n_levels])
         return replace(self, scheme=scheme, levels=levels, spread=None, multiplier=None)
 
     def codes_of(self, column):
-        """What the codes of a column stand for in the mean, and what its dithers are apart, in units of X."""
+        """What codes of a column stand for and what its dithers are apart, in units of X; whether these take turns.
+
+        With seeds it is the mean over the dithers; dithers that codes have take every other one.
+        """
         levels, spread = self.levels[column, : self.used[column]], 0 if self.spread is None else self.spread[column]
+        offset, step = self.offset[column], self.step[column]
+        if spread and self.scheme.stores_dither:
+            return self.decoded_offset[column] + step * self.decode_table[column], 0.0, True
         levels = levels[:: dither.N_DITHERS] if spread else levels
-        return self.offset[column] + self.step[column] * levels, float(self.step[column] * spread)
+        return offset + step * levels, float(step * spread), False
 
     @property
     def top(self):
@@ -75,9 +81,8 @@ class Grid:
     @property
     def values(self):
         """The levels of every column in units of X, a list of float64 arrays: with known dither those of all rows."""
-        if self.scheme.is_dithered:
-            own = dither.positions_of(self.decode_table[: len(self.levels)])
-            columns = zip(self.decoded_offset, self.step, own, strict=True)
+        if self.scheme.has_dither:
+            columns = zip(self.decoded_offset, self.step, self.dither[2], strict=True)
             return [offset + step * np.unique(positions) for offset, step, positions in columns]
         columns = zip(self.offset, self.step, self.levels, self.used, strict=True)
         return [offset + step * levels[:used] for offset, step, levels, used in columns]
@@ -85,21 +90,28 @@ class Grid:
     @property
     def dither(self):
         """What the encoder has to know of known dither, or None."""
-        if not self.scheme.is_dithered:
+        if not self.scheme.has_dither:
             return None
-        return self.spread, self.multiplier, dither.positions_of(self.decode_table[: len(self.levels)])
+        table = self.decode_table[: len(self.levels)]
+        return self.spread, self.multiplier, dither.positions_of(table) if self.scheme.is_dithered else table
 
     @property
     def decoded_offset(self):
         """What position 0 of a code stands for: with known dither it is below the first rung."""
-        return self.offset if self.spread is None else self.offset - self.spread * 1.5 * self.step
+        return self.offset if self.spread is None else self.offset - self._first_rung * self.step
+
+    @property
+    def _first_rung(self):
+        """Position of the first rung, the mean of what the first code stands for, above the lowest of these."""
+        return self.spread * ((self.scheme.n_dithers - 1) / 2)
 
     @property
     def codes_used(self):
         """Number of codes in use."""
         if self.spread is None:
             return self.used
-        return np.where(self.spread > 0, dither.N_CODES, self.used).astype(np.uint16)
+        codes = dither.N_CODES if self.scheme.is_dithered else stored_dither.N_CODES
+        return np.where(self.spread > 0, codes, self.used).astype(np.uint16)
 
     @property
     def code_levels(self):
@@ -116,6 +128,8 @@ class Grid:
             return padded_table(own, self.scheme)
         table = np.zeros((kernels.padded_columns(d), self.scheme.table_codes), dtype=np.uint8)
         table[:d] = code_positions(self.levels, self.scheme.n_draws, table.shape[1])
+        if self.scheme.stores_dither:
+            table[:d] = stored_dither.table_of(self.levels, self.spread, table[:d])
         return table
 
     @property
@@ -156,8 +170,17 @@ def grid_of(packed):
         offset = packed.offset + spread * 1.5 * packed.step
         rungs = dither.rungs_of(table)
         return Grid(scheme, offset, packed.step, rungs, used, np.float64, spread=spread, multiplier=multiplier)
-    levels = np.zeros((packed.shape[1], scheme.n_levels), dtype=np.uint8)
+    levels = np.zeros((packed.shape[1], scheme.n_positions), dtype=np.uint8)
     for row, own in zip(levels, column_levels(packed), strict=True):
         row[: len(own)] = own
         row[len(own) :] = own[-1]
-    return Grid(scheme, packed.offset, packed.step, levels, packed.used, np.float64)
+    grid = Grid(scheme, packed.offset, packed.step, levels, packed.used, np.float64)
+    return _with_rungs(grid) if scheme.stores_dither else grid
+
+
+def _with_rungs(grid):
+    """The Grid of columns of 3 bits whose levels are the positions of their codes, offsets those of the lowest."""
+    rungs, spread = stored_dither.rungs_of(grid.levels, grid.used)
+    used = np.where(spread > 0, stored_dither.RUNGS, grid.used).astype(np.uint16)
+    made = replace(grid, levels=rungs, used=used, spread=spread)
+    return replace(made, offset=grid.offset + made._first_rung * grid.step)

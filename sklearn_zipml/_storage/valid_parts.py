@@ -9,7 +9,7 @@ import numpy as np
 from .._kernels import tiles as kernels
 from .._parameters import is_integer
 from .._scheme import PLACEMENTS, STORED_SAMPLINGS, Scheme, draws_of
-from . import dither
+from . import dither, stored_dither
 from .outliers import ARRAYS as OUTLIER_ARRAYS
 from .outliers import MOST_DIFFERENCE, n_blocks, of_parts
 
@@ -258,12 +258,14 @@ def _check_values(kind, arrays, has_outliers):
     if not 0 <= coincidence <= 1:
         raise InvalidParts("its coincidence is no probability")
     used = arrays["used"].astype(np.int64)
-    if not ((used >= 1) & (used <= scheme_of(kind).n_levels) & ((used - 1) * stride <= 255)).all():
+    if not ((used >= 1) & (used <= scheme_of(kind).n_positions) & ((used - 1) * stride <= 255)).all():
         raise InvalidParts("the used levels of its columns are numbers that no packing makes")
     if scheme_of(kind).is_dithered:
         if not dither.is_table(arrays["table"]):
             raise InvalidParts("its table is none of codes with known dither")
         return
+    if scheme_of(kind).stores_dither and not stored_dither.is_table(arrays["table"][:d], used):
+        raise InvalidParts("its table is none of codes with known dither")
     levels = arrays["grid_levels"] if arrays["grid_levels"].shape[1] else arrays["table"][:d]
     if levels.shape[1] and (np.diff(levels.astype(np.int16), axis=1) < 0).any():
         raise InvalidParts("the levels of its columns, grid_levels or table, do not ascend")

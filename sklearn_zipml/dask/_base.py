@@ -119,6 +119,7 @@ class DaskZipMLModel(StableState, BaseEstimator):
     def _take_over(self, local, attributes, common):
         """Have the attributes of a fit, which the plain estimator is given, too."""
         attributes |= {"n_features_in_": len(common.grid.step), "sample_bits_": common.scheme.sample_bits}
+        attributes["sampling_"] = common.scheme.meant_sampling
         if common.feature_names is not None:
             attributes["feature_names_in_"] = np.array(common.feature_names, dtype=object)
         vars(local).update(attributes)

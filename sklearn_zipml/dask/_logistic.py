@@ -14,6 +14,7 @@ from sklearn.utils._param_validation import Interval, StrOptions
 from .._estimators.convergence import not_converged
 from .._estimators.guard import all_or_nothing
 from .._estimators.handed_over import in_shape
+from .._estimators.labels import check_two_classes
 from .._estimators.logistic import ZipMLLogisticRegression
 from .._shards.logistic import Setting, fit_parts
 from .._shards.logistic_rounds import fit_parts_in_rounds, is_short
@@ -96,6 +97,8 @@ class DaskZipMLLogisticRegression(DaskZipMLClassifier):
         Bytes of samples that all workers together had read by then.
     sample_bits_ : int
         Bits of the packed samples.
+    sampling_ : str
+        How they were rounded.
     sample_nbytes_ : int
         Memory of the packed samples on all workers, in bytes.
     bytes_sent_ : int
@@ -253,11 +256,7 @@ class DaskZipMLLogisticRegression(DaskZipMLClassifier):
 
     def _fit_shards(self, engine, shards, common, targets, seeds, has_weights, plain):
         """Fit the shards on the workers, and take over what was found."""
-        if len(targets.labels) < 2:
-            raise ValueError(
-                f"{type(self).__name__} needs samples of at least 2 classes in y, but the data contains only one "
-                f"class: {targets.labels.tolist()[0]!r}."
-            )
+        check_two_classes(self, targets.labels)
         code = self._code_of(targets, has_weights, _numbers)
         has_weights = has_weights or code.of_labels is not None
         bits = self._bits_of(len(common.grid.step), len(targets.labels))

@@ -80,6 +80,8 @@ class DaskZipMLRegressor(RegressorMixin, DaskZipMLModel):
         Objective: at the end, or in rounds before the first and after each that moved the model.
     sample_bits_ : int
         Bits of the packed samples.
+    sampling_ : str
+        How they were rounded.
     bytes_sent_ : int
         Bytes that were exchanged to fit the packed rows, headers included.
     float32_bytes_ : int

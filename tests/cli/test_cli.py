@@ -291,6 +291,23 @@ def test_disk_that_is_too_small(tmp_path, table, capsys, monkeypatch):
     assert not (tmp_path / "out.zq").exists()
 
 
+@pytest.mark.parametrize(("columns", "sampling", "padded"), [(9, "auto", 32), (9, "compensated", 16), (8, "auto", 16)])
+def test_room_that_rows_take(tmp_path, capsys, monkeypatch, columns, sampling, padded):
+    """All columns of a tile count, the seeds of rows among them; of a file that grows the rows that it has, too."""
+    rows, out = tmp_path / "rows.npy", tmp_path / "out.zq"
+    np.save(rows, np.random.default_rng(0).standard_normal((64_000, columns), dtype=np.float32))
+    assert run("pack", rows, "-o", out, "--bits", 2, "--sampling", sampling, "--json") == 0
+    size = 64_000 * padded // 4
+    assert size < answer(capsys)["bytes"] < size + 200_000
+    monkeypatch.setattr(shutil, "disk_usage", lambda path: SimpleNamespace(free=size))
+    assert run("pack", rows, "-o", tmp_path / "other.zq", "--bits", 2, "--sampling", sampling) == 1
+    assert "and the disk has" in capsys.readouterr().err
+    monkeypatch.setattr(shutil, "disk_usage", lambda path: SimpleNamespace(free=size + 200_000))
+    assert run("pack", rows, "-o", tmp_path / "other.zq", "--bits", 2, "--sampling", sampling) == 0
+    assert run("pack", rows, "-o", out, "--append") == 1
+    assert "and the disk has" in capsys.readouterr().err
+
+
 def test_several_sources(tmp_path, table, capsys):
     """Files, a pattern, a folder."""
     for k in range(3):

@@ -1,4 +1,4 @@
-"""Known dither is what 2 bits are by default, wherever it can be had."""
+"""Known dither is what 2 and 3 bits are by default, wherever it can be had."""
 
 import warnings
 
@@ -14,6 +14,7 @@ from sklearn_zipml import (
     PackedMatrix,
     ZipMLLogisticRegression,
     ZipMLLSSVC,
+    ZipMLLSSVCCV,
     ZipMLRegressor,
     ZipMLRegressorCV,
 )
@@ -31,7 +32,7 @@ def test_auto(bits):
     X, _ = data()
     auto, same = (
         DoubleSamplingQuantizer(bits, **sampling, random_state=0).fit_transform(X)
-        for sampling in ({}, {"sampling": "dithered" if bits == 2 else "compensated"})
+        for sampling in ({}, {"sampling": "dithered" if bits in (2, 3) else "compensated"})
     )
     assert auto == same and auto.sampling == same.sampling
     uniform = DoubleSamplingQuantizer(bits, levels="uniform", random_state=0).fit_transform(X)
@@ -101,12 +102,17 @@ def test_from_wider_stores_as_from_floats():
 
 def test_fresh_draws_have_none():
     """As their errors average out: the results of "compensated"."""
-    X, y = data(300, 5)
     settings = {"solver": "sgd", "resample": "epoch", "max_iter": 3, "tol": 0, "random_state": 0}
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", ConvergenceWarning)
-        auto, plain = (ZipMLRegressor(2, sampling=s, **settings).fit(X, y).coef_ for s in ("auto", "compensated"))
-    np.testing.assert_array_equal(auto, plain)
+    for bits, columns in ((2, 5), (2, 12), (3, 5)):
+        X, y = data(300, columns)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", ConvergenceWarning)
+            plain, *others = (
+                ZipMLRegressor(bits, sampling=sampling, **settings).fit(X, y).coef_
+                for sampling in ("compensated", "auto", "dithered")
+            )
+        for other in others:
+            np.testing.assert_array_equal(other, plain)
 
 
 @pytest.mark.parametrize("model", [ZipMLRegressor(2), ZipMLLSSVC(2), ZipMLLogisticRegression(2)])
@@ -125,3 +131,44 @@ def test_columns_packed_apart(model, kind):
     if kind == "columns":
         alone = type(model)(2, random_state=0).fit(X, y)
         assert abs(pipeline.score(X, y) - alone.score(X, y)) < 0.01
+
+
+@pytest.mark.filterwarnings("ignore::sklearn_zipml.RoundingWarning")
+def test_estimators_tell():
+    """Which sampling the rows that they were trained on have: given rows, packed ones, and new ones in every epoch."""
+    X, y = data()
+    labels = y > 0
+    for bits, given, ran in [
+        (2, "auto", "dithered"),
+        (3, "auto", "dithered"),
+        (4, "auto", "compensated"),
+        (4, "dithered", "compensated"),
+        (3, "compensated", "compensated"),
+        (3, "double", "double"),
+        (2, "nearest", "nearest"),
+    ]:
+        settings = {"sampling": given, "random_state": 0}
+        models = [
+            ZipMLRegressor(bits, **settings).fit(X, y),
+            ZipMLRegressor(bits, **settings).partial_fit(X, y),
+            ZipMLLSSVC(bits, **settings).fit(X, labels),
+            ZipMLLogisticRegression(bits, **settings).fit(X, labels),
+        ]
+        if given != "nearest":
+            models += [ZipMLRegressorCV(sample_bits=bits, **settings).fit(X, y)]
+            models += [ZipMLLSSVCCV(sample_bits=bits, **settings).fit(X, labels)]
+        assert {model.sampling_ for model in models} == {ran}
+    assert ZipMLRegressor(None).fit(X, y).sampling_ is None
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        fresh = {"resample": "epoch", "solver": "sgd", "max_iter": 2, "random_state": 0}
+        assert ZipMLRegressor(2, **fresh).fit(X, y).sampling_ == "compensated"
+        assert ZipMLRegressor(2, sampling="dithered", **fresh).fit(X, y).sampling_ == "compensated"
+    exact = np.random.default_rng(0).integers(0, 3, X.shape).astype(float)
+    assert ZipMLRegressor(2, random_state=0).fit(exact, y).sampling_ == "compensated"
+    wide = DoubleSamplingQuantizer(8, random_state=0).fit_transform(X)
+    assert ZipMLRegressor(3, random_state=0).fit(wide, y).sampling_ == "dithered"
+    apart = [DoubleSamplingQuantizer(2, random_state=k).fit_transform(X[:, k : k + 6]) for k in (0, 6)]
+    assert ZipMLRegressor(2, random_state=0).fit(np.hstack(apart), y).sampling_ == "joined"
+    holes = np.c_[y, np.where(np.arange(len(y)) % 3, y, np.nan)]
+    assert ZipMLRegressor(2, missing_target="drop", random_state=0).fit(X, holes).sampling_ == "dithered"

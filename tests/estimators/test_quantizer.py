@@ -173,7 +173,7 @@ def test_packed_input_is_narrowed(sampling):
     assert narrow.sample_bits == 3 and narrow.sampling == sampling
     assert narrow.nbytes < wide.nbytes
     for j, levels in enumerate(quantizer.levels_):
-        assert len(levels) == (4 if sampling == "double" else 8)
+        assert len(levels) == {"double": 4, "dithered": 16}.get(sampling, 8)
         assert np.isclose(np.asarray(narrow)[:, j, None], (levels[:, None] + levels).reshape(-1) / 2).any(axis=1).all()
     with pytest.raises(ValueError, match=r"sample_bits=4.*3 bits"):
         DoubleSamplingQuantizer(4, sampling=sampling).fit(narrow)

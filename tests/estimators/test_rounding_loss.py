@@ -51,7 +51,7 @@ def losses(kind, n, d, noise, **settings):
     [
         ("Gaussian", 4000, 20, 0.1, {"sample_bits": 2}),
         ("Gaussian", 4000, 100, 0.1, {"sample_bits": 2}),
-        ("Gaussian", 4000, 100, 0.1, {"sample_bits": 3}),
+        ("Gaussian", 4000, 100, 0.1, {"sample_bits": 3, "sampling": "compensated"}),
         ("Gaussian", 2000, 200, 0.1, {"sample_bits": 3}),
         ("Gaussian", 1500, 150, 0.1, {"sample_bits": 2}),
         ("Gaussian", 300, 200, 0.1, {"sample_bits": 2}),  # too few rows to compensate
@@ -167,7 +167,7 @@ def test_warning_names_loss_and_widths():
     assert len(caught) == 1 and caught[0].filename == __file__
     text = str(caught[0].message)
     assert f"ZipMLRegressor: rounding X to 2 bits is estimated to cost {model.rounding_loss_:.2g} of R² on new" in text
-    assert text.endswith("3 bits would cost about 0.004. Set sample_bits=3, of the quantizer if X comes packed.")
+    assert text.endswith("3 bits would cost about 0.003. Set sample_bits=3, of the quantizer if X comes packed.")
     full = Ridge(alpha=3000 * ALPHA).fit(X, y).score(X_test, y_test)
     assert full - ZipMLRegressor(3, random_state=0).fit(X, y).score(X_test, y_test) < 0.01
     with pytest.warns(RoundingWarning, match=r"ZipMLLSSVC: rounding X to 1 bit is .* of target 2 on new rows"):
@@ -178,8 +178,12 @@ def test_warning_where_no_width_is_enough():
     """It says what else there is."""
     text = message("ZipMLRegressor", Scheme.of(8, "compensated", "optimal"), 0.5)
     assert text.endswith("0.5 of R² on new rows (rounding_loss_). Train on more rows, or set sample_bits=None.")
-    for sampling in ("dithered", "joined"):  # which 3 bits do not have
-        assert "3 bits would cost about 0.007" in message("ZipMLRegressor", Scheme(2, sampling, "optimal", 1), 0.02)
+    for sampling in ("dithered", "joined"):  # which 3 bits have, too, and 4 do not
+        scheme = Scheme(2, sampling, "optimal", 1)
+        assert "3 bits would cost about 0.004" in message("ZipMLRegressor", scheme, 0.02)
+        assert "4 bits would cost about 0.004" in message("ZipMLRegressor", scheme, 0.06)
+    plain = Scheme.of(2, "compensated", "optimal")  # nor have 3 bits then
+    assert "3 bits would cost about 0.007" in message("ZipMLRegressor", plain, 0.04)
     assert "3 bits would" in message("ZipMLRegressor", Scheme.of(1, "compensated", "optimal"), 0.2)
 
 

@@ -1,4 +1,4 @@
-"""Codes of 2 bits with known dither out of wider ones."""
+"""Codes of 2 and 3 bits with known dither out of wider ones."""
 
 import numpy as np
 import pytest
@@ -33,70 +33,76 @@ def in_places(contents):
     return row_contents
 
 
+NARROWED = [(3, 2), (4, 2), (5, 2), (8, 2), (4, 3), (6, 3), (8, 3)]
+
+
 @pytest.mark.parametrize("kernel", available_kernels())
-@pytest.mark.parametrize("bits", [3, 4, 5, 8])
+@pytest.mark.parametrize(("bits", "fewer"), NARROWED)
 @pytest.mark.parametrize("outliers", ["auto", "none"])
-def test_twin(kernel, bits, outliers, monkeypatch):
+def test_twin(kernel, bits, fewer, outliers, monkeypatch):
     """Wide positions are rounded as the twin rounds values, and their outliers with them."""
     packed = wide(bits, 700, 21)
-    narrow = requantizer(rows_of(packed), 2, outliers=outliers)
+    narrow = requantizer(rows_of(packed), fewer, outliers=outliers)
     with kernels_named(kernel):
         made = narrow(7)
     grid, positions = narrow.grid, WidePositions(rows_of(packed))[:]
     monkeypatch.setattr(reference, "row_contents", in_places(reference.row_contents))
-    _, expected = reference.encode_dithered(positions, grid, 7)
+    encoded = reference.encode_dithered if fewer == 2 else reference.encode_in_turns
+    _, expected = encoded(positions, grid, 7)
     expected = expected + reference.outliers_dithered(positions, grid, 7)
     np.testing.assert_array_equal(made.tiles.positions(0, made.tiles.n_tiles), expected)
     np.testing.assert_allclose(made.mean, expected.mean(axis=0), rtol=1e-6, atol=1e-6)
     np.testing.assert_array_equal(made.order.rows(), rows_of(packed).order.rows())
-    assert made.scheme.is_dithered and grid.spread.any()
+    assert made.scheme.has_dither and made.sample_bits == fewer and grid.spread.any()
 
 
-def test_same_in_all_ways():
+@pytest.mark.parametrize("fewer", [2, 3])
+def test_same_in_all_ways(fewer):
     """The same on all kernels, in any number of threads, of rows that were taken, and once or again and again."""
     packed = wide(n=9000, d=70)
-    expected = packed.requantize(2, random_state=3)
+    expected = packed.requantize(fewer, random_state=3)
     for kernel in available_kernels():
         with kernels_named(kernel):
-            assert_same_parts(packed.requantize(2, random_state=3), expected)
-    draw = requantizer(rows_of(packed), 2, n_jobs=2)
-    alone = requantizer(rows_of(packed), 2, n_jobs=1)
+            assert_same_parts(packed.requantize(fewer, random_state=3), expected)
+    draw = requantizer(rows_of(packed), fewer, n_jobs=2)
+    alone = requantizer(rows_of(packed), fewer, n_jobs=1)
     for seed in (1, 2):
         assert_same_parts(matrix_of(draw(seed)), matrix_of(alone(seed)))
     taken, copied = (packed[np.arange(0, 9000, 2)] for _ in range(2))
     assert rows_of(copied).codes.size
-    assert_same_parts(taken.requantize(2, random_state=0), copied.requantize(2, random_state=0))
+    assert_same_parts(taken.requantize(fewer, random_state=0), copied.requantize(fewer, random_state=0))
 
 
-@pytest.mark.parametrize("bits", [4, 8])
-def test_as_good_as_at_once(bits):
+@pytest.mark.parametrize(("bits", "fewer", "most"), [(4, 2, 1.1), (8, 2, 1.04), (6, 3, 1.1), (8, 3, 1.06)])
+def test_as_good_as_at_once(bits, fewer, most):
     """The variance is that of rounding at once, and that of the wide codes."""
     X = np.random.default_rng(0).standard_normal((6000, 12))
     X[:, 6:] = np.random.default_rng(1).standard_t(5, (6000, 6))
     packed = pack(X, Scheme.of(bits, "dithered", "optimal", outliers="auto"), 0)
     narrow, direct = (
-        packed.requantize(2, random_state=0),
-        pack(X, Scheme.of(2, "dithered", "optimal", outliers="auto"), 0),
+        packed.requantize(fewer, random_state=0),
+        pack(X, Scheme.of(fewer, "dithered", "optimal", outliers="auto"), 0),
     )
     ratio = narrow.rounding_variance / (direct.rounding_variance + packed.rounding_variance)
-    assert (ratio < (1.04 if bits == 8 else 1.1)).all()
+    assert (ratio < most).all()
     assert rows_of(narrow).samples.outliers is not None or bits == 4
 
 
-@pytest.mark.parametrize("bits", [3, 4, 8])
-def test_noise_by_code(bits):
+@pytest.mark.parametrize(("bits", "fewer"), [(3, 2), (4, 2), (8, 2), (8, 3)])
+def test_noise_by_code(bits, fewer):
     """E[error² | code] is that of both roundings, over many draws of both."""
     X = np.random.default_rng(0).standard_exponential((400, 3))
-    error, hits, told = np.zeros((3, 4)), np.zeros((3, 4)), np.zeros((3, 4))
+    n_codes = 4 if fewer == 2 else 16
+    error, hits, told = (np.zeros((3, n_codes)) for _ in range(3))
     for seed in range(60):
         packed = pack(X, Scheme.of(bits, "dithered", "optimal"), seed)
-        own = rows_of(packed.requantize(2, random_state=seed))
+        own = rows_of(packed.requantize(fewer, random_state=seed))
         codes = _codes_of(own)
         squares = (np.asarray(matrix_of(own)) - X) ** 2
         for j in range(3):
-            error[j] += np.bincount(codes[:, j], squares[:, j], 4)
-            hits[j] += np.bincount(codes[:, j], minlength=4)
-            told[j] += np.bincount(codes[:, j], minlength=4) * own.noise[j].astype(float) * own.step[j] ** 2
+            error[j] += np.bincount(codes[:, j], squares[:, j], n_codes)
+            hits[j] += np.bincount(codes[:, j], minlength=n_codes)
+            told[j] += np.bincount(codes[:, j], minlength=n_codes) * own.noise[j].astype(float) * own.step[j] ** 2
     assert (np.abs(told / error - 1) < 0.1)[hits > 2000].all()
 
 
@@ -137,22 +143,24 @@ def packed_scheme():
     return Scheme.of(8, "dithered", "optimal", outliers="auto")
 
 
-def test_equal_rows_are_drawn_anew():
+@pytest.mark.parametrize("fewer", [2, 3])
+def test_equal_rows_are_drawn_anew(fewer):
     """Equal rows share the errors that they had, and not the new ones."""
     X = np.repeat(np.random.default_rng(0).standard_normal((50, 6)), 20, axis=0)
     packed = pack(X, packed_scheme(), 0)
-    narrow = packed.requantize(2, random_state=0)
+    narrow = packed.requantize(fewer, random_state=0)
     error = (np.asarray(narrow) - X).reshape(50, 20, 6)
     between, all_errors = error.mean(axis=1).var(), error.var()
     assert between < 1.5 * all_errors / 20
     assert rows_of(narrow).collision_probability[0] < 1e-3 * rows_of(packed).collision_probability[0]
 
 
-def test_columns_that_gain_nothing_are_as_compensated():
+@pytest.mark.parametrize("fewer", [2, 3])
+def test_columns_that_gain_nothing_are_as_compensated(fewer):
     """Without any column that has dither there is no room for seeds: the codes of "compensated"."""
     X = rows(500, 20)[:, 2::5]
     dithered, plain = (
-        DoubleSamplingQuantizer(8, sampling=sampling, random_state=0).fit_transform(X).requantize(2, random_state=1)
+        DoubleSamplingQuantizer(8, sampling=sampling, random_state=0).fit_transform(X).requantize(fewer, random_state=1)
         for sampling in ("dithered", "compensated")
     )
     assert dithered.sampling == "compensated"

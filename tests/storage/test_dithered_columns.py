@@ -146,3 +146,23 @@ def test_narrowed_columns():
         both = np.hstack(parts)
         assert isinstance(both, PackedMatrix)
         np.testing.assert_array_equal(np.asarray(both), np.hstack([np.asarray(part) for part in parts]))
+
+
+@pytest.mark.parametrize("n", [1, 1000])
+def test_three_bits(n):
+    """Codes of 3 bits have their dither with them: they stand beside any of 3 bits, of the same rows or not."""
+    plain = Scheme.of(3, "compensated", "optimal", outliers="auto")
+    some = [
+        pack(rows(n, 21), scheme(bits=3), 0),
+        pack(rows(n, 7, seed=1), plain, 3),
+        pack(rows(n, 5), scheme(bits=3), 1),
+    ]
+    joined = np.hstack(some)
+    np.testing.assert_array_equal(np.asarray(joined), together(some))
+    assert (joined.sample_bits, joined.sampling) == (3, "dithered" if n > 1 else "compensated")
+    assert rows_of(joined).codes.nbytes == -(-n // 64) * 64 * 48 // 2
+    expected = np.concatenate([part.rounding_variance for part in some])
+    np.testing.assert_array_equal(joined.rounding_variance, expected)
+    assert_same_parts(pickle.loads(pickle.dumps(joined)), joined)
+    with pytest.raises(ValueError, match="sample_bits"):
+        np.hstack([some[0], pack(rows(n, 7), scheme(), 0)])

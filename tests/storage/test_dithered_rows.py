@@ -11,9 +11,12 @@ from sklearn_zipml import DoubleSamplingQuantizer, PackedMatrix
 from sklearn_zipml._storage.packed_rows import rows_of
 from sklearn_zipml._storage.statistics import weighted
 
+BITS = pytest.mark.parametrize("bits", [2, 3])
 
-def test_rows_and_columns():
-    packed = pack(rows(1000, 37), scheme(), 0)
+
+@BITS
+def test_rows_and_columns(bits):
+    packed = pack(rows(1000, 37), scheme(bits=bits), 0)
     values, rng = np.asarray(packed), np.random.default_rng(0)
     for some in (np.arange(0, 1000, 3), rng.permutation(1000)[:600], rng.integers(0, 1000, 700), np.arange(5)):
         taken = packed[some]
@@ -28,11 +31,12 @@ def test_rows_and_columns():
     assert_same_parts(pickle.loads(pickle.dumps(both)), both)
 
 
+@BITS
 @pytest.mark.parametrize("with_weights", [False, True])
-def test_statistics(with_weights):
+def test_statistics(with_weights, bits):
     """Mean, deviation and noise of some rows, weighted or not."""
     X = rows(3000, 12)
-    packed = pack(X, scheme(), 0)
+    packed = pack(X, scheme(bits=bits), 0)
     own, chosen = rows_of(packed), np.random.default_rng(0).permutation(3000)[:1500]
     part = rows_of(packed[chosen])
     g = part.tiles.positions(0, part.tiles.n_tiles).astype(np.float64)
@@ -47,14 +51,15 @@ def test_statistics(with_weights):
     np.testing.assert_allclose(noise, expected, rtol=0.12, atol=1e-9)
 
 
-def test_chunks_and_files(tmp_path):
+@BITS
+def test_chunks_and_files(tmp_path, bits):
     """Chunks are packed as the whole; files come back and are appended to; damaged tables are refused."""
     X, y = rows(1500, 21), np.arange(1500.0)
-    fitted = DoubleSamplingQuantizer(2, sampling="dithered", random_state=0).fit(X)
+    fitted = DoubleSamplingQuantizer(bits, sampling="dithered", random_state=0).fit(X)
     whole = fitted.quantize(X)
     chunked = PackedMatrix.from_chunks(
         lambda: ((X[k : k + 400], y[k : k + 400]) for k in range(0, 1500, 400)),
-        sample_bits=2,
+        sample_bits=bits,
         sampling="dithered",
         random_state=0,
     )
@@ -90,10 +95,30 @@ def test_damaged_tables(change):
         PackedMatrix(**parts | {"table": table})
 
 
-def test_requantizing():
-    """To 1 bit from what 2 bits stand for, unbiased."""
+@pytest.mark.parametrize("change", ["one less", "odd", "equal", "not the first"])
+def test_damaged_positions(change):
+    """The same of 3 bits, whose positions have rungs for their means."""
+    parts = rows_of(pack(rows(300, 6), scheme(bits=3), 0)).parts()
+    table, used = np.array(parts["table"]), np.array(parts["used"])
+    PackedMatrix(**parts)
+    assert used[0] == 16
+    if change == "one less":
+        used[0] = 15
+    elif change == "odd":
+        table[0, 15] += 1
+    elif change == "equal":
+        table[0, 1] = table[0, 2]
+    else:
+        table[0, 0] = 2
+    with pytest.raises(ValueError, match="its table is none of codes with known dither"):
+        PackedMatrix(**parts | {"table": table, "used": used})
+
+
+@BITS
+def test_requantizing(bits):
+    """To 1 bit from what 2 or 3 bits stand for, unbiased."""
     X = rows(400, 12)
-    packed = pack(X, scheme(), 0)
+    packed = pack(X, scheme(bits=bits), 0)
     values, draws = np.asarray(packed), 200
     made = [packed.requantize(1, random_state=k) for k in range(draws)]
     assert made[0].sample_bits == 1 and made[0].sampling == "dithered"

@@ -64,7 +64,8 @@ def good_files():
         packed = PackedMatrix.from_chunks(X, X.sum(axis=1), **settings)
         yield saved(packed)
     X = rng.standard_normal((600, 9))
-    yield saved(PackedMatrix.from_chunks(X, X.sum(axis=1), sample_bits=2, random_state=0))  # with outliers
+    for bits in (2, 3):  # with outliers and known dither
+        yield saved(PackedMatrix.from_chunks(X, X.sum(axis=1), sample_bits=bits, random_state=0))
     yield saved(PackedMatrix.from_chunks(X, sample_weight=np.ones(600), sample_bits=4, random_state=0))
     X = rng.standard_normal((130, 67))  # rows of 64 bytes or more, taken, list their order
     yield saved(PackedMatrix.from_chunks(X, X.sum(axis=1), sample_bits=8, random_state=0)[5:])

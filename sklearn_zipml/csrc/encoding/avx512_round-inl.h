@@ -21,7 +21,7 @@ ZML_TARGET_INLINE __m512i drawn(const Keys *keys, int odd, int draw, DrawKey key
                                    _mm512_load_si512(keys->word[2 + draw] + 32 * odd), 0x96);
 }
 
-/* Where values go up to the next level, as bits in the order of words: see goes_up in encode-inl.h. */
+/* Where values go up to the next level, as bits in the order of words: see goes_up in rounding-inl.h. */
 ZML_TARGET_INLINE void goes_up_masks(const Keys *keys, int draw, DrawKey key, const __m512i *above, const __m512i *gap,
                                      __m512i ones, __mmask32 *up) {
   for (int odd = 0; odd < 2; odd++) {

@@ -2,6 +2,8 @@
  * what they stand for: from code c to c + 1 the dithers flip one after the other, so that state s of dither t is code
  * (s + 3 - t) / 4. A column without dither has its levels for rungs: its state is the code. */
 
+#ifndef round_dithered_column
+
 /* Codes and positions, above that of the first rung, of a tile of states. */
 ZML_TARGET_INLINE void codes_of_states(const Batch *batch, size_t tile, size_t j, const uint8_t *state, uint8_t *code,
                                        uint8_t *position) {
@@ -53,14 +55,15 @@ ZML_TARGET static void round_dithered_column(const Batch *batch, size_t j, uint8
     const uint32_t *pair = pairs_of(batch, tile) + j / 2 * ZML_TILE_ROWS;
     ZML_ALIGNED uint8_t cell[ZML_TILE_ROWS], state[ZML_TILE_ROWS], below[ZML_TILE_ROWS], gap[ZML_TILE_ROWS],
         up[ZML_TILE_ROWS], code[ZML_TILE_ROWS], position[ZML_TILE_ROWS];
-    uint16_t above[ZML_TILE_ROWS];
+    uint16_t above[ZML_TILE_ROWS], bits[ZML_TILE_ROWS];
     int16_t error[ZML_TILE_ROWS];
     for (int i = 0; i < ZML_TILE_ROWS; i++)
       cell[i] = (uint8_t)(pair[i] >> (shift + 8));
     levels_below(book, j, 1, cell, state, below, gap);
     for (int i = 0; i < ZML_TILE_ROWS; i++)
       above[i] = (uint16_t)((pair[i] >> shift) - ((uint32_t)below[i] << 8));
-    goes_up(batch, tile, j, 0, above, gap, up);
+    draws_of(batch, tile, j, 0, bits);
+    goes_up(bits, above, gap, up);
     for (int i = 0; i < ZML_TILE_ROWS; i++)
       state[i] += up[i];
     codes_of_states(batch, tile, j, state, code, position);
@@ -75,6 +78,8 @@ ZML_TARGET static void round_dithered_column(const Batch *batch, size_t j, uint8
     lanes->hits[k] += hits[0][k] + hits[1][k] + hits[2][k] + hits[3][k];
 }
 
+#endif
+
 /* The codes of column k of the rows' seeds. */
 ZML_TARGET static void seed_column(const Batch *batch, size_t k, uint8_t (*codes)[ZML_TILE_ROWS]) {
   for (size_t tile = 0; tile < batch->n_tiles; tile++)
@@ -82,10 +87,17 @@ ZML_TARGET static void seed_column(const Batch *batch, size_t k, uint8_t (*codes
       codes[tile][CODE_PLACE(i)] = zml_seed_code(batch->keys[tile].word[3][KEY_PLACE(i)], k);
 }
 
-/* Codes of column j of `columns`: nothing is in those between the matrix's own and the seeds. */
-ZML_TARGET static void dithered_column(const Batch *batch, size_t j, size_t columns, uint8_t (*codes)[ZML_TILE_ROWS]) {
-  if (j < batch->book->n_columns)
+/* Codes of column j of `columns`: nothing is in those between the matrix's own and the seeds, which only 2 bits have.
+ */
+ZML_TARGET static void dithered_column(const Batch *batch, int width, size_t j, size_t columns,
+                                       uint8_t (*codes)[ZML_TILE_ROWS]) {
+  const int is_own = j < batch->book->n_columns;
+  if (is_own && width == ZML_DITHERED)
     round_dithered_column(batch, j, codes);
+  else if (is_own && batch->book->spread[j])
+    round_parity_column(batch, j, codes);
+  else if (is_own || width != ZML_DITHERED)
+    round_column(batch, j, codes);
   else if (j + ZML_SEED_COLUMNS >= columns)
     seed_column(batch, j + ZML_SEED_COLUMNS - columns, codes);
   else

@@ -56,6 +56,10 @@ void zml_add_lanes(const zml_codebook *book, const zml_workspace *work, const zm
 
 /* Outliers */
 
+/* Steps that the ends of a range may seem to be beyond it: with dither they would be told apart from what their code
+ * stands for. */
+#define END_ROUNDING 0x1p-36
+
 static int32_t whole_steps(double steps) {
   const double most = ZML_MOST_DIFFERENCE;
   return (int32_t)(steps > most ? most : steps < -most ? -most : steps);
@@ -83,11 +87,20 @@ static EndCode end_code(const zml_outlier_map *map, size_t j, int above, uint64_
   if (!book || !book->spread[j])
     return (EndCode){above ? top : 0, 0, 0, above ? map->used[j] - 1u : 0};
   const uint64_t key = zml_mix64(content ^ zml_mix64(book->seed));
-  const unsigned code = above ? 3 : 0;
-  const uint8_t position =
-      book->positions[j * ZML_MAX_CODES + 4 * zml_dither((uint16_t)(key >> 48), book->multiplier[j]) + code];
-  const int32_t base = 3 * book->spread[j] / 2;
-  return (EndCode){position - base, base, 128 * (position - base - (above ? top : 0)), code};
+  const uint8_t *positions = book->positions + j * ZML_MAX_CODES;
+  unsigned code = above ? 3 : 0, place;
+  int32_t base;
+  if (book->width == ZML_DITHERED) {
+    place = 4 * zml_dither((uint16_t)(key >> 48), book->multiplier[j]) + code;
+    base = 3 * book->spread[j] / 2;
+  } else {
+    const uint16_t bits =
+        zml_row_draw((uint16_t)key, (uint16_t)(key >> 16), (uint16_t)(key >> 32), book->draw_keys[0][j]);
+    place = code = zml_parity_code(above ? ZML_PARITY_RUNGS - 1 : 0, bits);
+    base = book->spread[j] / 2;
+  }
+  const int32_t position = positions[place] - base;
+  return (EndCode){position, base, 128 * (position - (above ? top : 0)), code};
 }
 
 #define DEFINE_OUTLIERS(suffix, real)                                                                                  \
@@ -99,7 +112,7 @@ static EndCode end_code(const zml_outlier_map *map, size_t j, int above, uint64_
       const size_t j = (size_t)(values->found[k] >> 8), row = values->found[k] & 255;                                  \
       const double x = (double)block[(ptrdiff_t)row * row_stride + (ptrdiff_t)j * column_stride];                      \
       const double steps = (x - map->offset[j]) * map->inverse[j], top = map->top[j];                                  \
-      if (steps >= 0 && steps <= top)                                                                                  \
+      if (steps >= -END_ROUNDING && steps <= top + END_ROUNDING)                                                       \
         continue;                                                                                                      \
       const EndCode end = end_code(map, j, steps > 0, values->contents[row]);                                          \
       const double beyond = steps - end.position;                                                                      \

@@ -26,10 +26,12 @@ typedef struct {
   const uint32_t *multipliers[2], *draw_keys[2];
   const uint8_t *levels, *gaps, *interval, *positions;
   const uint8_t *below, *gap;
-  const uint16_t
-      *multiplier;        /* ZML_DITHERED, see dither.h: levels are rungs, and positions those of 4 * dither + code */
-  const uint8_t *spread;  /* from one dither's offset to the next one's; 0 where a column has none */
-  const uint8_t *watched; /* of columns whose values may lie beyond the last level, its position; else 0 */
+  /* Known dither, see dither.h, of ZML_DITHERED and of 4 bits; else NULL. Levels are rungs where spread, from what a
+   * dither of the first code stands for to what the next one does, is not 0. With ZML_DITHERED positions are those of
+   * 4 * dither + code. */
+  const uint8_t *spread;
+  const uint16_t *multiplier; /* of ZML_DITHERED */
+  const uint8_t *watched;     /* of columns whose values may lie beyond the last level, its position; else 0 */
 } zml_codebook;
 
 /* The fixed-point grid coordinate of a value is rint((x - offset) * scale), between 0 and top (in coordinates). */
@@ -152,8 +154,9 @@ typedef int zml_optimal_levels(const double *position, const double *count, cons
  * Returns the number of levels written; top is the grid position of `high`; deviation the standard deviation in steps
  * (infinite where the column is a lattice and nothing is lost); range, low and high, what the levels reach to: with
  * room to find out, less than all where a few outliers are better kept apart. With `spread` codes may have known
- * dither: where that pays the levels are 13 rungs, and spread is what the dithers' offsets are apart; else 0. Values
- * that are positions of another grid are a lattice all the same: then only one of which every step is a level counts.
+ * dither: where that pays the levels are 13 rungs, of 8 levels 15, and spread is what the dithers' offsets are apart;
+ * else 0. Values that are positions of another grid are a lattice all the same: then only one of which every step is a
+ * level counts.
  */
 typedef struct {
   const double *values;
@@ -256,7 +259,7 @@ typedef struct {
   uint64_t seed;
   size_t n_blocks;
   int width;
-  const zml_codebook *dithered; /* whose codes have known dither; else NULL */
+  const zml_codebook *dithered; /* some of whose columns have known dither; else NULL */
 } zml_outlier_map;
 typedef struct {
   const uint64_t *found;

@@ -1,4 +1,6 @@
-/* Known dither: codes of 2 bits of which the decoder knows a part of the rounding.
+/* Known dither: codes of which the decoder knows a part of the rounding.
+ *
+ * Codes of 2 bits:
  *
  * Every row has a seed s of 16 bits, the codes of the last ZML_SEED_COLUMNS columns of its tile, and every column an
  * odd multiplier m. The dither t = (s m modulo 2^16) / 2^14, 0 to 3, is uniform over the seeds. Code c of dither t
@@ -6,7 +8,12 @@
  * other, the lowest offset first.
  *
  * The decode table of a group of 4 columns: levels [column][code], offsets [column][dither], multipliers [column], 16
- * bits each; ZML_DITHER_TABLE bytes a column. */
+ * bits each; ZML_DITHER_TABLE bytes a column.
+ *
+ * Codes of 3 bits, which live in 4, have room for their dither: the lowest bit of a code, so that the others are those
+ * that tell of the value. A code is the number of one of 16 positions of its column, in ascending order, as it is
+ * without dither. As a value rises the dithers flip from a position to the next but one in turn, so that state s, 0 to
+ * 14, is position s for one of them and s + 1 for the other: its rung is their mean. */
 #ifndef ZML_DITHER_H
 #define ZML_DITHER_H
 
@@ -16,9 +23,17 @@
 
 /* Bytes of the table of a group, and of the seeds of a tile, its last ones; rungs of a ladder of 4 levels, see
  * encoding/ladder-inl.h. */
-enum { ZML_GROUP_TABLE = ZML_GROUP_COLUMNS * ZML_DITHER_TABLE, ZML_SEED_BYTES = 2 * ZML_LINE, ZML_RUNGS = 13 };
+enum {
+  ZML_GROUP_TABLE = ZML_GROUP_COLUMNS * ZML_DITHER_TABLE,
+  ZML_SEED_BYTES = 2 * ZML_LINE,
+  ZML_RUNGS = 13,
+  ZML_PARITY_RUNGS = 15
+};
 
 static inline unsigned zml_dither(uint32_t seed, uint16_t multiplier) { return (uint16_t)(seed * multiplier) >> 14; }
+
+/* The code of 3 bits and dither of a state, the dither being the lowest of some bits. */
+static inline unsigned zml_parity_code(unsigned state, unsigned bits) { return state + ((state ^ bits) & 1); }
 
 /* The codes of a tile's seeds, two lines; NULL where it has none. */
 static inline const uint8_t *zml_seeds_of(const uint8_t *tile, size_t padded_columns, int width) {

@@ -144,8 +144,9 @@ static void check_bounds(const zml_kernels *kernels) {
 /* Levels at every 16th (8-bit codes: every) grid position; 150 rows, so that the last tile is not full. */
 enum { ROWS = 150, PADDED = (COLUMNS + 15) / 16 * 16 };
 
-static void check_encoder(const zml_kernels *kernels, zml_sampling sampling, int width) {
+static void check_encoder(const zml_kernels *kernels, zml_sampling sampling, int width, int dithered) {
   static uint8_t interval[PADDED * 256], below[PADDED * 256], gap[PADDED * 256], levels[PADDED * 16], gaps[PADDED * 16];
+  static uint8_t spread[PADDED];
   static uint32_t multipliers[2][PADDED / 2], draw_keys[2][PADDED], coordinates[ZML_BLOCK_TILES * PADDED / 2 * 64];
   static float values[ROWS * COLUMNS], offset[PADDED], scale[PADDED], top[PADDED];
   static zml_lanes lanes[2][PADDED];
@@ -161,9 +162,10 @@ static void check_encoder(const zml_kernels *kernels, zml_sampling sampling, int
   for (int j = 0; j < PADDED; j++) {
     offset[j] = -1;
     scale[j] = j < COLUMNS ? 120.0f * ZML_GRID_FRACTION : 0;
-    top[j] = j < COLUMNS ? 240.0f * ZML_GRID_FRACTION : 0;
+    top[j] = j < COLUMNS ? (dithered ? 224.0f : 240.0f) * ZML_GRID_FRACTION : 0;
+    spread[j] = j < COLUMNS && j % 5 ? 16 : 0;
     for (int k = 0; k < 256; k++) {
-      interval[j * 256 + k] = (uint8_t)(k / 16 < 14 ? k / 16 : 14);
+      interval[j * 256 + k] = (uint8_t)(k / 16 < 14 - dithered ? k / 16 : 14 - dithered);
       /* levels of pairs are an even number of steps apart */
       below[j * 256 + k] = (uint8_t)(sampling == ZML_DOUBLE ? (k < 238 ? k : 238) & ~1 : k < 239 ? k : 239);
       gap[j * 256 + k] = sampling == ZML_DOUBLE ? 2 : 1;
@@ -184,6 +186,7 @@ static void check_encoder(const zml_kernels *kernels, zml_sampling sampling, int
                              .gaps = gaps,
                              .interval = interval,
                              .positions = levels,
+                             .spread = dithered ? spread : NULL,
                              .below = below,
                              .gap = gap};
   const zml_affine_f32 affine = {offset, scale, top};
@@ -262,6 +265,37 @@ static void check_encoder(const zml_kernels *kernels, zml_sampling sampling, int
   expect_same(kernels->name, "sums of width", width, totals[0], totals[1], sizeof totals[0]);
 }
 
+/* Levels of a column, without known dither and with it. */
+static void check_levels(const zml_kernels *kernels) {
+  enum { VALUES = 500 };
+  static float drawn[VALUES];
+  static double values[VALUES], spare[VALUES];
+  const zml_kernels *both[2] = {kernels, &zml_portable};
+  fill_floats(drawn, VALUES);
+  for (int i = 0; i < VALUES; i++)
+    values[i] = drawn[i] * drawn[i] * drawn[i];
+  for (int n_levels = 4; n_levels <= 8; n_levels += 4)
+    for (int way = 0; way < 4; way++) {
+      uint8_t levels[2][256] = {{0}}, spread[2] = {0};
+      int found[2][2];
+      double told[2][3];
+      for (int k = 0; k < 2; k++) {
+        const zml_column_sample sample = {.values = values,
+                                          .n = VALUES,
+                                          .low = -1,
+                                          .high = 1,
+                                          .spare = way & 1 ? spare : NULL,
+                                          .spread = way & 2 ? &spread[k] : NULL};
+        found[k][0] =
+            both[k]->encoding->column_levels(&sample, n_levels, 255, 1, levels[k], &found[k][1], &told[k][2], told[k]);
+      }
+      expect_same(kernels->name, "levels of few", n_levels, levels[0], levels[1], sizeof levels[0]);
+      expect_same(kernels->name, "numbers of few", n_levels, found[0], found[1], sizeof found[0]);
+      expect_same(kernels->name, "ranges of few", n_levels, told[0], told[1], sizeof told[0]);
+      expect_same(kernels->name, "spreads of few", n_levels, &spread[0], &spread[1], 1);
+    }
+}
+
 int main(void) {
   static const int widths[] = {1, 2, ZML_DITHERED, 4, 8}, all_bits[] = {0, 1, 2, 4, 8, 12, 16};
   const zml_kernels *kernels;
@@ -277,10 +311,12 @@ int main(void) {
       check_vectors(kernels, all_bits[b]);
     check_bounds(kernels);
     for (int sampling = ZML_NAIVE; sampling <= ZML_COMPENSATED; sampling++) {
-      check_encoder(kernels, (zml_sampling)sampling, 8);
+      check_encoder(kernels, (zml_sampling)sampling, 8, 0);
       if (sampling != ZML_DOUBLE) /* these have 16 levels, pairs of draws would need 5 bits */
-        check_encoder(kernels, (zml_sampling)sampling, 4);
+        check_encoder(kernels, (zml_sampling)sampling, 4, 0);
     }
+    check_encoder(kernels, ZML_COMPENSATED, 4, 1);
+    check_levels(kernels);
     printf("%s: compared in %.2f s\n", kernels->name, (double)(clock() - start) / CLOCKS_PER_SEC);
   }
   printf(failures ? "%d differences\n" : "no differences\n", failures);
