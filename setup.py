@@ -175,6 +175,7 @@ setup(
         extension("row_order", *ORDER_SOURCES),
         extension("encoder", *ENCODER_SOURCES),
         extension("integers"),
+        extension("gathered"),
         extension("passes"),
         extension("epochs", *EPOCH_SOURCES),
         extension("matmul", *PRODUCT_SOURCES),
