@@ -26,7 +26,9 @@ ENCODER_SOURCES = [f"{CSRC}/encoding/encode.c"]
 TILE_SOURCES = [f"{CSRC}/encoding/decode.c", f"{CSRC}/format/rows.c"]
 ORDER_SOURCES = [f"{CSRC}/format/permute.c"]
 PRODUCT_SOURCES = [f"{CSRC}/products/passes.c", f"{CSRC}/products/moments.c"]
-OWN_SOURCES = {*EPOCH_SOURCES, *REQUANTIZE_SOURCES, *PRODUCT_SOURCES, *ENCODER_SOURCES, *TILE_SOURCES, *ORDER_SOURCES}
+ROW_PRODUCT_SOURCES = [f"{CSRC}/products/passes.c", f"{CSRC}/products/row_gram.c"]
+OWN_SOURCES = {*EPOCH_SOURCES, *REQUANTIZE_SOURCES, *PRODUCT_SOURCES, *ROW_PRODUCT_SOURCES}
+OWN_SOURCES |= {*ENCODER_SOURCES, *TILE_SOURCES, *ORDER_SOURCES}
 C_SOURCES = sorted({*glob(f"{CSRC}/**/*.c", recursive=True)} - OWN_SOURCES)
 # Named here, these files are part of the sdist and a change in one of them triggers a look at what includes it.
 HEADERS = sorted(glob(f"{CSRC}/**/*.h", recursive=True) + glob("sklearn_zipml/_kernels/*.pxd"))
@@ -173,10 +175,12 @@ setup(
         extension("row_order", *ORDER_SOURCES),
         extension("encoder", *ENCODER_SOURCES),
         extension("integers"),
+        extension("gathered"),
         extension("passes"),
         extension("epochs", *EPOCH_SOURCES),
         extension("matmul", *PRODUCT_SOURCES),
         extension("requantize", *REQUANTIZE_SOURCES),
+        extension("row_products", *ROW_PRODUCT_SOURCES),
         extension("testing"),
         Extension(SHARED, [], extra_compile_args=COMPILE_ARGS, extra_link_args=LINK_ARGS),  # Cython writes its source
     ],

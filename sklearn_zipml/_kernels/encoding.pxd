@@ -135,6 +135,14 @@ cdef extern from "encoding/encode.h" nogil:
     ctypedef void zml_widen_f16(const uint16_t *values, size_t n, uint32_t *to)
     ctypedef void zml_count_tiles(const uint8_t *const *tiles, size_t n_tiles, int width, size_t first_group,
                                   size_t last_group, uint64_t *counts)
+    ctypedef struct zml_fields:
+        size_t n_columns
+        int width
+        int high_first
+    ctypedef void zml_tile_of_fields(const uint8_t **rows, const uint8_t **following, const zml_fields *fields,
+                                     uint8_t *tile)
+    ctypedef void zml_permute(uint64_t n, uint64_t seed, uint64_t first, size_t count, int64_t *image)
+    ctypedef void zml_permute_back(uint64_t n, uint64_t seed, const int64_t *image, size_t count, int64_t *source)
     ctypedef struct zml_encoding:
         zml_range_f32 *range_f32
         zml_range_f64 *range_f64
@@ -158,3 +166,6 @@ cdef extern from "encoding/encode.h" nogil:
         zml_widen_f16 *widen_f16
         zml_count_tiles *count_tiles
         zml_sum_bytes *sum_bytes
+        zml_tile_of_fields *tile_of_fields
+        zml_permute *permute
+        zml_permute_back *permute_back

@@ -2,16 +2,14 @@
 
 import numpy as np
 
+from sklearn_zipml._kernels.active cimport active_kernels
 from sklearn_zipml._kernels.checks cimport require, require_rows
+from sklearn_zipml._kernels.encoding cimport zml_encoding
 from sklearn_zipml._kernels.tiles cimport int64_t, uint8_t, uint32_t, uint64_t
 from sklearn_zipml._kernels.workers cimport poll_in_time, poll_locked
 
 cdef extern from "format/rng.h" nogil:
     uint64_t zml_mix64(uint64_t x)
-
-cdef extern from "encoding/encode.h" nogil:
-    void zml_permute(uint64_t n, uint64_t seed, uint64_t first, size_t count, int64_t *image)
-    void zml_permute_back(uint64_t n, uint64_t seed, const int64_t *image, size_t count, int64_t *source)
 
 cdef extern from "format/rows.h" nogil:
     ctypedef int zml_poll() except -1 nogil
@@ -34,10 +32,11 @@ def permutation(size_t n, uint64_t seed, size_t first, size_t count):
     rows = np.empty(count, dtype=np.int64)
     cdef int64_t[::1] view = rows
     cdef size_t done = 0, some
+    cdef const zml_encoding *encoding = <const zml_encoding *> active_kernels().encoding
     with nogil:
         while done < count:
             some = min(<size_t> POLLED_ROWS, count - done)
-            zml_permute(n, seed, first + done, some, &view[done])
+            encoding.permute(n, seed, first + done, some, &view[done])
             done += some
             if done < count:
                 poll_locked()
@@ -50,10 +49,11 @@ def inverse_permutation(size_t n, uint64_t seed, const int64_t[::1] rows):
     slots = np.empty(rows.shape[0], dtype=np.int64)
     cdef int64_t[::1] view = slots
     cdef size_t done = 0, some, count = rows.shape[0]
+    cdef const zml_encoding *encoding = <const zml_encoding *> active_kernels().encoding
     with nogil:
         while done < count:
             some = min(<size_t> POLLED_ROWS, count - done)
-            zml_permute_back(n, seed, &rows[done], some, &view[done])
+            encoding.permute_back(n, seed, &rows[done], some, &view[done])
             done += some
             if done < count:
                 poll_locked()

@@ -16,6 +16,7 @@ from .._storage.statistics import without_errors
 from .._storage.tiles import aligned_tiles, turn_rows
 from .._underflow import underflow_is_zero
 from . import integers
+from .gathered import can_be_gathered, gather_fields
 from .levels import constant_step
 from .missing import Absent, with_means
 
@@ -250,25 +251,35 @@ def pack_codes(codes, places_of, sample_bits, seed, *, missing_code=None, n_jobs
     if absent is not None:
         grid, missing = with_missing(grid, absent, places)
     of_code = _columns(codes, places, grid, missing_code)
+    are_fields = codes.bits == scheme.width and places.table is None and absent is None
+    if are_fields and can_be_gathered(codes.array):
+        gather_fields(codes, codes.bits, tiles, order, n_jobs)
+    else:
+        _write_in_turn(codes, None if are_fields else of_code, scheme.width, missing, tiles, order, n_jobs)
+        turn_rows(tiles, d, scheme.width, n_jobs)
+    count = None if absent is None else absent.count
+    return PackedRows.of_grid(grid, tiles, without_errors(grid), (n, d), np.float64, order.seed, missing_count=count)
+
+
+def _write_in_turn(codes, of_code, width, missing, tiles, order, n_jobs):
+    """Write packed rows, as they come, into their slots."""
+    n, d = len(codes.array), codes.n_columns
 
     def write(first, last):
         for start in range(first, last, size):
             stop = min(last, start + size)
             poll()
             slots = order.slots(np.arange(start, stop))
-            if codes.bits == scheme.width and places.table is None and absent is None:
+            if of_code is None:
                 block = np.ascontiguousarray(codes.array[start:stop])
                 kernels.encode_fields(block, d, codes.bits, codes.high_first, tiles, slots)
             else:
                 block, columns, absent_bits = of_code(start, stop)
                 places_of_missing = None if missing is None else (absent_bits, *missing)
-                kernels.encode_integers(block, columns, scheme.width, tiles, slots, places_of_missing)
+                kernels.encode_integers(block, columns, width, tiles, slots, places_of_missing)
 
     size = block_rows(d, OF_FIELDS if codes.bits else codes.array.dtype)
     in_threads(write, n, size, n_jobs)
-    turn_rows(tiles, d, scheme.width, n_jobs)
-    count = None if absent is None else absent.count
-    return PackedRows.of_grid(grid, tiles, without_errors(grid), (n, d), np.float64, order.seed, missing_count=count)
 
 
 def _checked(places_of, low, high):

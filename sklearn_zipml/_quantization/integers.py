@@ -11,7 +11,11 @@ RANGE_ROWS = BLOCK_BYTES >> 4  # bytes of a block, which is gone through twice i
 
 
 def ranges(X, rows=None, n_jobs=None):
-    """Ranges of parts of the rows of an array of narrow integers, (low, high) pairs of float64."""
+    """Ranges of parts of the rows of an array of narrow integers, (low, high) pairs of float64.
+
+    A part has been read when all its columns reach from one end of their type to the other.
+    """
+    ends = (False, True) if X.dtype.kind == "b" else (np.iinfo(X.dtype).min, np.iinfo(X.dtype).max)
     size = max(1, RANGE_ROWS // max(1, X.shape[1] * X.itemsize))
 
     def of_rows(first, last):
@@ -21,6 +25,8 @@ def ranges(X, rows=None, n_jobs=None):
             poll()
             block = X[some] if rows is None else X[rows[some]]
             low, high = np.minimum(low, block.min(axis=0)), np.maximum(high, block.max(axis=0))
+            if (low == ends[0]).all() and (high == ends[1]).all():
+                break
         return low, high
 
     return over_rows(of_rows, X, rows, X.dtype, n_jobs)

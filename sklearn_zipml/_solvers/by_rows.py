@@ -10,12 +10,17 @@ from . import evaluation
 from .accuracy import gain_by_one_column, is_reached
 from .factor import SINGULAR, Factor
 from .gram import row_gram
+from .row_products import integer_row_gram
+from .single_factor import SingleFactor
 
 MOST_STEPS = 30
+ROWS_AT_ONCE = 64
 # Products from which on they are made in float32, which takes half the time, and the reciprocal condition number down
 # to which that is tried: an error of 1e-7 then makes every step leave a tenth of what was missing at most, as a rule
 # much less. The passes over the rows that a step is take less time than products in float64.
 LARGE, SINGLE = 1e9, 1e-6
+# What positions may be off where they are made whole to that end, see `whole_positions`.
+MOST_ERROR = 1e-3
 
 
 def solve_by_rows(quadratic, singular_too=False):
@@ -29,30 +34,42 @@ def solve_by_rows(quadratic, singular_too=False):
     (z, objective, gap), or None if the matrix is singular to working precision and that was not to be put up with
     """
     problem = quadratic.problem
-    if float(problem.n) ** 2 * problem.d > LARGE:
-        dual = _Dual(quadratic, np.float32, False)
-        if dual.factor.rcond >= SINGLE:
-            found, is_done = _refined(quadratic, dual)
-            if is_done:
-                return found
-    dual = _Dual(quadratic, np.float64, singular_too)
-    if dual.factor.rcond < SINGULAR and not singular_too:
+    root, size = np.sqrt(problem.unit_weights()[: problem.n]), quadratic.size_in_units_of_x()
+    if float(problem.n) * problem.n * problem.d > LARGE:
+        for products in (_of_integers, _of_floats):
+            found = _factor_in_float32(quadratic, root, size, products)
+            if found is None:
+                continue
+            if found[0].rcond < SINGLE:
+                break
+            best, is_enough = _refined(quadratic, root, size, *found)
+            if is_enough:
+                return best
+    factor, scale, ridge = _factor(quadratic, root, size, singular_too)
+    if factor.rcond < SINGULAR and not singular_too:
         return None
-    return _refined(quadratic, dual)[0]
+    return _refined(quadratic, root, size, factor, scale, ridge)[0]
 
 
-def _refined(quadratic, dual):
-    """(z, objective, gap) by the factor and steps that mend its errors, and whether the gap is small enough."""
-    problem, root, ridge = quadratic.problem, dual.root, dual.ridge
-    n, start = problem.n, quadratic.at_zero
-    left = quadratic.row_targets * root
-    v, best = np.zeros(left.shape), None
+def _of_integers(problem, size):
+    return integer_row_gram(problem, size, MOST_ERROR)
+
+
+def _of_floats(problem, size):
+    return row_gram(problem.tiles, problem.centre, size, np.float32, problem.threads)
+
+
+def _refined(quadratic, root, size, factor, scale, ridge):
+    """The best solution that steps by the residuals of the rows come to, and whether it is good enough."""
+    problem, n = quadratic.problem, len(root)
+    left, start = quadratic.row_targets * root, quadratic.at_zero
+    dual, best = np.zeros(left.shape), None
     for _ in range(MOST_STEPS):
-        v = v + dual.factor.solve(left)
-        z = evaluation.row_combinations(problem, v * root) * (n * dual.size**2 / dual.scale)
+        dual = dual + factor.solve(left)
+        z = evaluation.row_combinations(problem, dual * root) * (n * size**2 / scale)
         residual = evaluation.residuals(quadratic, z)
-        left = -residual * root - ridge * v
-        explained = dual.factor.explained(left) if ridge == 0 else left
+        left = -residual * root - ridge * dual
+        explained = factor.explained(left) if ridge == 0 else left
         gap = np.einsum("ki,ki->k", explained, explained) / (2 * n)
         if ridge == 0:
             gap = np.maximum(gap, gain_by_one_column(quadratic, z, residual))
@@ -64,31 +81,43 @@ def _refined(quadratic, dual):
     return best, False
 
 
-class _Dual:
-    """The factored matrix of products of rows plus the ridge.
+def _factor(quadratic, root, size, singular_too):
+    """The factored matrix, in parts of the mean of its diagonal, that mean, and the ridge in its parts."""
+    problem, n = quadratic.problem, len(root)
+    products = integer_row_gram(problem, size)
+    if products is None:
+        products = row_gram(problem.tiles, problem.centre, size, np.float64, problem.threads)
+    products *= root[:, None]
+    products *= root
+    scale = _scale(np.trace(products) / n)
+    products /= scale
+    ridge = n * quadratic.alpha_in_units_of(size) / scale
+    if problem.is_centred:  # the targets have no part along the mean, so that any curvature there will do
+        products += np.outer(root, root) / (root @ root)
+    products[np.diag_indices(n)] += ridge
+    return Factor(products, np.ones(n), singular_too), scale, ridge
 
-    Attributes
-    ----------
-    factor : Factor, of the matrix in parts of the mean of its diagonal
-    root : float64 (n_rows,), roots of the rows' weights
-    size : float64 (columns,), of columns in units of X
-    scale : float, the mean of the diagonal
-    ridge : float, n alpha in its parts
-    """
 
-    def __init__(self, quadratic, dtype, singular_too):
-        problem, n = quadratic.problem, quadratic.problem.n
-        self.root, self.size = np.sqrt(problem.unit_weights()[:n]), quadratic.size_in_units_of_x()
-        products = row_gram(problem.tiles, problem.centre, self.size, dtype, problem.threads)
-        if len(problem.weights):
-            products *= self.root[:, None]
-            products *= self.root
-        self.scale = np.trace(products) / n
-        if self.scale < np.finfo(float).tiny / np.finfo(float).eps:  # columns hardly vary at all: nothing to learn
-            self.scale = 1.0
-        products /= self.scale
-        self.ridge = n * quadratic.alpha_in_units_of(self.size) / self.scale
-        if problem.is_centred:  # the targets have no part along the mean, so that any curvature there will do
-            products += np.outer(self.root, self.root / (self.root @ self.root)) if len(problem.weights) else 1 / n
-        products[np.diag_indices(n)] += self.ridge
-        self.factor = Factor(products, np.ones(n), singular_too, dtype)
+def _factor_in_float32(quadratic, root, size, products_of_rows):
+    """The same by products that may be a little off; None where there are none."""
+    problem, n = quadratic.problem, len(root)
+    products = products_of_rows(problem, size)
+    if products is None:
+        return None
+    scale = _scale((np.diag(products) * root**2).mean())
+    ridge = n * quadratic.alpha_in_units_of(size) / scale
+    matrix, mean = np.empty((n, n), dtype=np.float32), 1 / (root @ root) if problem.is_centred else 0.0
+    for first in range(0, n, ROWS_AT_ONCE):
+        some = slice(first, first + ROWS_AT_ONCE)
+        part = products[some] / scale
+        part += mean
+        part *= root[some, None]
+        part *= root
+        matrix[some] = part
+    matrix[np.diag_indices(n)] += np.float32(ridge)
+    return SingleFactor(matrix, problem.threads), scale, ridge
+
+
+def _scale(mean):
+    """What products are taken in parts of."""
+    return mean if mean >= np.finfo(float).tiny / np.finfo(float).eps else 1.0  # columns that hardly vary: no matter

@@ -45,6 +45,20 @@ def test_fields(kernels, bitorder, bits, sample_bits, d):
     np.testing.assert_array_equal(np.asarray(plain), np.asarray(packed))
 
 
+@pytest.mark.parametrize("bits", [1, 2, 4])
+def test_fields_are_the_same_wherever_they_are(bits, tmp_path):
+    """In memory, in a mapped file, in parts of larger rows and in another order, with any threads."""
+    fields = np.random.default_rng(0).integers(0, 256, size=(5000, 11), dtype=np.uint8)
+    np.save(tmp_path / "fields.npy", fields)
+    wide = np.zeros((5000, 17), dtype=np.uint8)
+    wide[:, 3:14] = fields
+    mapped = np.load(tmp_path / "fields.npy", mmap_mode="r")
+    settings = {"bits": bits, "n_features": 88 // bits - 1, "random_state": 0}
+    expected = PackedMatrix.from_codes(fields, n_jobs=1, **settings)
+    for given in (fields, mapped, wide[:, 3:14], np.asfortranarray(fields)):
+        assert_same_parts(PackedMatrix.from_codes(given, n_jobs=2, **settings), expected)
+
+
 def test_embeddings():
     """Of sentence-transformers: ubinary, binary, uint8 and int8 with starts and steps."""
     X = np.random.default_rng(0).normal(size=(N, 64)).astype(np.float32)

@@ -11,6 +11,7 @@ from packing import assert_same_parts, pack
 from sklearn_zipml import DoubleSamplingQuantizer, PackedMatrix, ZipMLRegressor
 from sklearn_zipml._kernels import dispatch
 from sklearn_zipml._kernels import integers as kernels
+from sklearn_zipml._quantization.integers import ranges
 from sklearn_zipml._scheme import Scheme
 from sklearn_zipml._storage.blocks import is_narrow
 from sklearn_zipml._storage.grid import grid_of
@@ -284,3 +285,20 @@ def test_floats_of_16_bits():
         for rows in (X, np.asfortranarray(X), X[::-1][::-1]):
             np.testing.assert_allclose(np.asarray(pack(rows, scheme, 0)), expected, rtol=1e-6)
     assert not is_narrow(np.dtype(np.float16))
+
+
+@pytest.mark.parametrize("dtype", ["bool", "int8", "uint8"])
+def test_ranges_that_reach_both_ends(dtype):
+    """Of all rows, though what has been read of them tells it already; of one column that does not, too."""
+    rng, (low, high) = np.random.default_rng(0), RANGES[dtype]
+    X = rng.integers(low, high + 1, size=(20_000, 40)).astype(dtype)
+    X[:, 7] = low
+    X[-1, 7] = high
+    for given, of_seven in ((X, high), (X[:-1], low)):
+        parts = ranges(given, None, 1)
+        assert (np.min([part[0] for part in parts], axis=0) == low).all()
+        expected = np.full(40, float(high))
+        expected[7] = of_seven
+        np.testing.assert_array_equal(np.max([part[1] for part in parts], axis=0), expected)
+    packed = DoubleSamplingQuantizer(1 if dtype == "bool" else 8, random_state=0, n_jobs=3).fit_transform(X)
+    np.testing.assert_array_equal(np.asarray(packed), X)

@@ -16,6 +16,50 @@ ZML_TARGET_INLINE void lookup_16(const uint8_t *table, const uint8_t *index, uin
   }
 }
 
+/* Past the caches, as in avx512_round-inl.h. */
+#define store_line store_line
+ZML_TARGET_INLINE void store_line(uint8_t *to, const uint32_t *words) {
+  for (int half = 0; half < 2; half++) {
+    const __m256i x = _mm256_loadu_si256((const __m256i *)words + half);
+    if ((uintptr_t)to % 64)
+      _mm256_storeu_si256((__m256i *)to + half, x);
+    else
+      _mm256_stream_si256((__m256i *)to + half, x);
+  }
+}
+
+ZML_TARGET_INLINE void lines_stored(void) { _mm_sfence(); }
+
+/* 8 x 8 words. */
+ZML_TARGET_INLINE void transpose_eight(const uint32_t *from, size_t stride, uint32_t *to, size_t to_stride) {
+  __m256i a[8], b[8];
+  for (int i = 0; i < 8; i++)
+    a[i] = _mm256_loadu_si256((const __m256i *)(from + (size_t)i * stride));
+  for (int i = 0; i < 8; i += 2) {
+    b[i] = _mm256_unpacklo_epi32(a[i], a[i + 1]);
+    b[i + 1] = _mm256_unpackhi_epi32(a[i], a[i + 1]);
+  }
+  for (int i = 0; i < 8; i += 4) { /* now register i + k holds columns k and k + 4 of rows i..i+3 */
+    a[i] = _mm256_unpacklo_epi64(b[i], b[i + 2]);
+    a[i + 1] = _mm256_unpackhi_epi64(b[i], b[i + 2]);
+    a[i + 2] = _mm256_unpacklo_epi64(b[i + 1], b[i + 3]);
+    a[i + 3] = _mm256_unpackhi_epi64(b[i + 1], b[i + 3]);
+  }
+  for (int k = 0; k < 4; k++) {
+    const __m256i low = _mm256_permute2x128_si256(a[k], a[4 + k], 0x20);
+    const __m256i high = _mm256_permute2x128_si256(a[k], a[4 + k], 0x31);
+    _mm256_storeu_si256((__m256i *)(to + (size_t)k * to_stride), low);
+    _mm256_storeu_si256((__m256i *)(to + (size_t)(k + 4) * to_stride), high);
+  }
+}
+
+#define transpose transpose
+ZML_TARGET_INLINE void transpose(const uint32_t *from, size_t stride, uint32_t *to, size_t to_stride) {
+  for (size_t i = 0; i < 16; i += 8)
+    for (size_t j = 0; j < 16; j += 8)
+      transpose_eight(from + i * stride + j, stride, to + j * to_stride + i, to_stride);
+}
+
 #define LEVEL_VECTOR 32
 #include "encoding/encode-inl.h"
 

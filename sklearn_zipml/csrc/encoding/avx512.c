@@ -9,7 +9,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define ZML_FEATURES "avx512f,avx512bw,avx512vl,avx512vnni,avx512vbmi,avx512bitalg,gfni"
+#define ZML_FEATURES "avx512f,avx512bw,avx512dq,avx512vl,avx512vnni,avx512vbmi,avx512bitalg,gfni"
 #if defined(__clang__)
 #define ZML_TARGET __attribute__((target(ZML_FEATURES)))
 #else
@@ -141,6 +141,7 @@ ZML_TARGET_INLINE void transpose(const uint32_t *from, size_t stride, uint32_t *
 #include "encoding/avx512_levels-inl.h"
 #include "encoding/avx512_requantize-inl.h"
 #include "encoding/avx512_take-inl.h"
+#include "encoding/avx512_fields-inl.h"
 
 #include "encoding/encode-inl.h"
 

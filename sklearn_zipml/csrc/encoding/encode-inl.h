@@ -5,7 +5,7 @@
  * a macro of the same name:
  *
  *   lookup_256, lookup_16, transpose       below: bytes out of tables, squares of words
- *   KEY_PLACE, CODE_PLACE                  below: where a row's key and code stand
+ *   KEY_PLACE, CODE_PLACE                  keys-inl.h: where a row's key and code stand
  *   round_column_as                        rounding-inl.h: all of a column's rounding (with KEY_PLACE, CODE_PLACE)
  *   round_dithered_column                  dither-inl.h: the same of 2 bits with known dither
  *   round_parity_column                    parity-inl.h: of 3 bits
@@ -16,7 +16,8 @@
  *   best_before, or LEVEL_VECTOR bytes     optimal-inl.h: a step of the search for levels
  *   swap_bytes, requantize_column, join_planes requantize-inl.h: codes to fewer codes
  *   count_group                            tiles-inl.h: how often each code occurs
- *   take_words                             take-inl.h: words of some rows */
+ *   take_words                             take-inl.h: words of some rows
+ *   tile_of_fields_as                      fields-inl.h: a tile of rows of fields */
 #include "encoding/parts.h"
 
 /* Apart, for compilers that see both sides of it build vectors of the bytes one by one. */
@@ -46,40 +47,7 @@ ZML_TARGET ZML_APART void transpose(const uint32_t *from, size_t stride, uint32_
 #include "encoding/coordinates-inl.h"
 #include "encoding/levels-inl.h"
 #include "encoding/range-inl.h"
-
-/* Keys */
-
-/* Where row i stands among the key's words. */
-#ifndef KEY_PLACE
-#define KEY_PLACE(i) (i)
-#endif
-/* Where its code stands in what round_column_as gives to join_codes. */
-#ifndef CODE_PLACE
-#define CODE_PLACE(i) (i)
-#endif
-
-ZML_TARGET_INLINE uint64_t whole_content(const Content *content, size_t i) {
-  return (uint64_t)content->sum[1][i] << 32 | content->sum[0][i];
-}
-
-/* A row's draws are keyed by its content, so that it gets the same codes wherever it stands. */
-ZML_TARGET_INLINE void keys_of_rows(const Content *content, uint64_t seed, Keys *keys) {
-  const uint64_t mixed = zml_mix64(seed);
-  for (size_t i = 0; i < ZML_TILE_ROWS; i++) {
-    const uint64_t key = zml_mix64(whole_content(content, i) ^ mixed);
-    for (int k = 0; k < 4; k++)
-      keys->word[k][KEY_PLACE(i)] = (uint16_t)(key >> 16 * k);
-  }
-}
-
-/* Makes rows of the same content different ones. */
-ZML_TARGET_INLINE void add_places(uint64_t place, Content *content) {
-  for (size_t i = 0; i < ZML_TILE_ROWS; i++) {
-    const uint64_t mixed = zml_mix64(place + i);
-    content->sum[0][i] += (uint32_t)mixed;
-    content->sum[1][i] += (uint32_t)(mixed >> 32);
-  }
-}
+#include "encoding/keys-inl.h"
 
 #include "encoding/rounding-inl.h"
 #include "encoding/parity-inl.h"
@@ -244,9 +212,11 @@ DEFINE_ENCODE(f32, float)
 DEFINE_ENCODE(f64, double)
 
 #include "encoding/integers-inl.h"
+#include "encoding/order-inl.h"
 #include "encoding/outliers-inl.h"
 #include "encoding/requantize-inl.h"
 #include "encoding/tiles-inl.h"
+#include "encoding/fields-inl.h"
 #include "encoding/take-inl.h"
 
 /* A table of these functions. */
@@ -256,4 +226,5 @@ DEFINE_ENCODE(f64, double)
   .find_ends = find_ends, .contents_f32 = contents_f32, .contents_f64 = contents_f64, .requantize = requantize,        \
   .tile_of_rows = tile_of_rows, .rows_of_tile = rows_of_tile, .take_rows = take_rows, .take_columns = take_columns,    \
   .encode_u8 = encode_u8, .encode_pairs = encode_pairs, .encode_u16 = encode_u16, .encode_fields = encode_fields,      \
-  .widen_f16 = widen_f16, .count_tiles = count_tiles, .sum_bytes = sum_bytes
+  .widen_f16 = widen_f16, .count_tiles = count_tiles, .sum_bytes = sum_bytes, .tile_of_fields = tile_of_fields,        \
+  .permute = permute, .permute_back = permute_back

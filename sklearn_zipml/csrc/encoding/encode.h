@@ -221,6 +221,19 @@ typedef void zml_count_tiles(const uint8_t *const *tiles, size_t n_tiles, int wi
 typedef void zml_sum_bytes(const uint8_t *tiles, size_t n_tiles, size_t padded_columns, uint64_t *sum,
                            uint64_t *square);
 
+/* A tile whose 64 rows are fields of 1, 2 or 4 bits that are codes; NULL stands for rows that are missing. `next` are
+ * rows of the next tile, which are fetched meanwhile. */
+typedef struct {
+  size_t n_columns;
+  int width, high_first;
+} zml_fields;
+typedef void zml_tile_of_fields(const uint8_t *const *rows, const uint8_t *const *next, const zml_fields *fields,
+                                uint8_t *tile);
+
+/* Keyed pseudo-random permutation of 0..n-1: images of first..first+count-1, and what others are images of. */
+typedef void zml_permute(uint64_t n, uint64_t seed, uint64_t first, size_t count, int64_t *image);
+typedef void zml_permute_back(uint64_t n, uint64_t seed, const int64_t *image, size_t count, int64_t *source);
+
 typedef struct zml_encoding {
   zml_range_f32 *range_f32;
   zml_range_f64 *range_f64;
@@ -244,6 +257,9 @@ typedef struct zml_encoding {
   zml_widen_f16 *widen_f16;
   zml_count_tiles *count_tiles;
   zml_sum_bytes *sum_bytes;
+  zml_tile_of_fields *tile_of_fields;
+  zml_permute *permute;
+  zml_permute_back *permute_back;
 } zml_encoding;
 
 extern const zml_encoding zml_encoding_avx512, zml_encoding_avx2, zml_encoding_neon, zml_encoding_portable;
@@ -281,9 +297,5 @@ void zml_decode_tile(const uint8_t *tile, int width, size_t n_columns, const uin
 
 /* Codes of one tile, one byte each, [row][column]. */
 void zml_unpack_tile(const uint8_t *tile, int width, size_t padded_columns, uint8_t *codes);
-
-/* Keyed pseudo-random permutation of 0..n-1: writes images of first..first+count-1 (or of their inverse). */
-void zml_permute(uint64_t n, uint64_t seed, uint64_t first, size_t count, int64_t *image);
-void zml_permute_back(uint64_t n, uint64_t seed, const int64_t *image, size_t count, int64_t *source);
 
 #endif

@@ -10,6 +10,7 @@
 #include "encoding/encode.h"
 #include "format/dither.h"
 #include "format/levels.h"
+#include "format/permute.h"
 #include "format/rng.h"
 #include "format/rows.h"
 #include "format/tile.h"
@@ -95,6 +96,12 @@ typedef struct {
   size_t ahead_bytes;
   Keys keys[ZML_BLOCK_TILES];
 } Batch;
+
+/* The bits of a row's last byte that are fields. */
+ZML_TARGET_INLINE uint8_t mask_of_last(size_t n_columns, int width, int high_first) {
+  const int free = (int)(8 - n_columns * (size_t)width % 8) % 8;
+  return (uint8_t)(high_first ? 255 << free : 255 >> free);
+}
 
 /* Coordinates of a tile's pairs of columns. */
 ZML_TARGET_INLINE uint32_t *pairs_of(const Batch *batch, size_t tile) {

@@ -296,6 +296,40 @@ static void check_levels(const zml_kernels *kernels) {
     }
 }
 
+/* Tiles of fields against rows of them, by the portable kernels, that become tiles; three rows are missing. */
+static void check_fields(const zml_kernels *kernels, int width, int high_first, size_t n_columns) {
+  enum { MOST_BYTES = 150, SIZE = MOST_BYTES + 2 };
+  static uint8_t source[64][MOST_BYTES], packed[64 * SIZE], expected[64 * SIZE], found[64 * SIZE];
+  const zml_fields fields = {n_columns, width, high_first};
+  const size_t padded = zml_padded_columns(n_columns), size = zml_row_bytes(padded, width);
+  const uint8_t *rows[64], *none[64] = {NULL};
+  fill(source, sizeof source);
+  memset(packed, 0, sizeof packed);
+  for (size_t i = 0; i < 64; i++) {
+    uint8_t *row = packed + i * size;
+    rows[i] = i < 61 ? source[i] : NULL;
+    if (rows[i])
+      zml_portable.encoding->encode_fields(source[i], MOST_BYTES, 1, n_columns, width, high_first, &row);
+  }
+  zml_portable.encoding->tile_of_rows(packed, width, padded, expected);
+  kernels->encoding->tile_of_fields(rows, high_first ? rows : none, &fields, found);
+  expect_same(kernels->name, "tiles of fields of width", width, expected, found, 64 * size);
+}
+
+static void check_order(const zml_kernels *kernels, uint64_t n) {
+  enum { MOST = 75 };
+  const size_t count = n < MOST ? (size_t)n : MOST;
+  int64_t rows[2][MOST] = {{0}}, back[MOST], slots[MOST];
+  const zml_kernels *both[2] = {kernels, &zml_portable};
+  for (int k = 0; k < 2; k++)
+    both[k]->encoding->permute(n, 77, n - count, count, rows[k]);
+  kernels->encoding->permute_back(n, 77, rows[0], count, back);
+  for (size_t k = 0; k < count; k++)
+    slots[k] = (int64_t)(n - count + k);
+  expect_same(kernels->name, "order of rows", 0, rows[0], rows[1], sizeof rows[0]);
+  expect_same(kernels->name, "slots of rows", 0, back, slots, count * sizeof *slots);
+}
+
 int main(void) {
   static const int widths[] = {1, 2, ZML_DITHERED, 4, 8}, all_bits[] = {0, 1, 2, 4, 8, 12, 16};
   const zml_kernels *kernels;
@@ -310,6 +344,12 @@ int main(void) {
     for (size_t b = 0; b < sizeof all_bits / sizeof *all_bits; b++)
       check_vectors(kernels, all_bits[b]);
     check_bounds(kernels);
+    for (int width = 1; width <= 4; width *= 2)
+      for (size_t n_columns = 1; n_columns <= 300; n_columns += n_columns < 40 ? 1 : 13)
+        for (int high_first = 0; high_first < 2; high_first++)
+          check_fields(kernels, width, high_first, n_columns);
+    for (uint64_t n = 1; n < (uint64_t)1 << 60; n = n * 3 + 1)
+      check_order(kernels, n);
     for (int sampling = ZML_NAIVE; sampling <= ZML_COMPENSATED; sampling++) {
       check_encoder(kernels, (zml_sampling)sampling, 8, 0);
       if (sampling != ZML_DOUBLE) /* these have 16 levels, pairs of draws would need 5 bits */

@@ -7,6 +7,7 @@
 
 #include "dispatch.h"
 #include "products/passes.h"
+#include "products/row_gram.h"
 #include "format/rng.h"
 
 enum { ROWS = 64 * 9 + 5, TILES = 10, MOST_COLUMNS = 560, MOST_VECTORS = 21 };
@@ -165,6 +166,34 @@ static void check_gradient(const char *name, const zml_matmul *by, const zml_til
   free(values), free(sums), free(found), free(work);
 }
 
+/* Of tiles with themselves and with others; three columns are padding. */
+static void check_rows(const char *name, const zml_matmul *by, const zml_tiled *x, const uint8_t *positions) {
+  const zml_row_pair pairs[] = {{7, 3, 7, 3, x->padded - 3, x->padded}, {7, 3, 0, 5, x->padded - 3, x->padded}};
+  double *sums = room(ROWS * ROWS * sizeof *sums);
+  int right = 1;
+  for (int k = 0; k < 2; k++) {
+    const zml_row_pair *pair = &pairs[k];
+    const size_t n_rows = ROWS - 64 * pair->first, n_others = k ? 64 * pair->n_others : n_rows;
+    uint8_t *work = room(zml_row_gram_bytes(by, pair));
+    memset(work, 0, zml_row_gram_bytes(by, pair));
+    const size_t half = by->depth < x->padded ? by->depth : x->padded;
+    zml_add_row_gram(by, x, pair, 0, half, work);
+    zml_add_row_gram(by, x, pair, half, x->padded, work);
+    zml_write_row_gram(by, pair, work, &(zml_row_sums){sums, ROWS, n_rows, n_others});
+    for (size_t i = 0; i < n_rows; i++)
+      for (size_t l = 0; l < (k ? n_others : i + 1); l++) {
+        int64_t sum = 0;
+        for (size_t j = 0; j < pair->n_columns; j++)
+          sum += (int64_t)positions[(64 * pair->first + i) * x->padded + j] *
+                 positions[(64 * pair->other + l) * x->padded + j];
+        right &= sums[i * ROWS + l] == (double)sum;
+      }
+    free(work);
+  }
+  expect(right, name, "products of rows", x->width, x->padded);
+  free(sums);
+}
+
 static void check(const zml_kernels *kernels) {
   static const int widths[] = {1, 2, ZML_DITHERED, 4, 8};
   const char *name = kernels->name;
@@ -187,6 +216,7 @@ static void check(const zml_kernels *kernels) {
           check_dot(name, by, &x, positions, n, n_bytes);
           check_gradient(name, by, &x, positions, n, n_bytes);
         }
+      check_rows(name, by, &x, positions);
       free((void *)x.codes), free((void *)x.table);
     }
   free(positions);

@@ -1,0 +1,29 @@
+"""Rows of fields in memory, made into tiles one after another: each is written once, and nothing else."""
+
+from .._kernels import gathered as kernels
+from .._kernels.mapped import mapping_of
+from .._kernels.threads import THREAD_TILES, in_threads, poll
+from .._kernels.tiles import TILE_ROWS
+
+TILES_AT_ONCE = 256
+
+
+def can_be_gathered(X):
+    """Whether the rows of an array are contiguous and in memory, where it is all the same in which order they are read.
+
+    Of a mapped file they are read as they come.
+    """
+    return mapping_of(X) is None and (X.shape[1] <= 1 or X.strides[1] == X.itemsize)
+
+
+def gather_fields(codes, width, tiles, order, n_jobs):
+    """Make tiles of Codes that are fields of `width` bits, rows in a RowOrder."""
+
+    def fill(first, last):
+        for start in range(first, last, TILES_AT_ONCE):
+            poll()
+            stop = min(last, start + TILES_AT_ONCE)
+            rows = order.rows(start * TILE_ROWS, stop * TILE_ROWS)
+            kernels.tiles_of_fields(codes.array, rows, codes.n_columns, width, codes.high_first, tiles[start:stop])
+
+    in_threads(fill, len(tiles), THREAD_TILES, n_jobs)
