@@ -129,7 +129,8 @@ def _round(engine, sites, given, before, rounds):
     ]
     messages = [engine.submit(_tasks.message_of, answer) for answer in answers]
     told = engine.results(messages)
-    rounds.receive([message for message, _ in told], [losses for _, losses in told])
+    more = [found for *_, found in told if found is not None]
+    rounds.receive([message for message, *_ in told], [losses for _, losses, _ in told], more)
     engine.release([*messages, *(one for one in before if one is not None)])
     return answers
 

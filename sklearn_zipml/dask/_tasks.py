@@ -132,5 +132,5 @@ def load(path):
 
 
 def message_of(answer):
-    """The message of an Answer, and its losses."""
-    return answer.message, answer.losses
+    """The message of an Answer, its losses, and what it tells of directions."""
+    return answer.message, answer.losses, answer.more
