@@ -1,10 +1,11 @@
 """Steep directions, which both sides of the rounds know: vectors go exactly along them, and in few bits across.
 
 A direction of some hundred times the curvature of the others makes of what rounding leaves of a move a gradient that is
-larger than all else there is to tell, and the error of a message about that hides the rest. So the leader looks for such
-directions in the changes of the gradient that moves have shown, and tells them to the parts, once. From then on the
-errors of messages have no part along them: it is made good for in a few floats beside the codes. The parts tell the
-curvature along them, so that the leader goes down as preconditioned conjugate gradients do.
+larger than all else there is to tell, and the error of a message about that hides the rest. So the leader looks for
+such directions in the changes of the gradient that moves have shown, and tells them to the parts, once. From then on
+the errors of messages have no part along them: it is made good for in a few numbers beside the codes. The parts tell
+the curvature along them, so that the leader goes down as preconditioned conjugate gradients do, and what probes across
+them show, as more of them seldom come alone.
 """
 
 from dataclasses import dataclass

@@ -41,7 +41,7 @@ class NewtonStep(Rounds):
         self._penalised, self._n_outputs = descent.penalised, descent.frame.n_outputs
         self.linear, self._at_anchor, self.start = (ridge * model)[None], float(ridge @ model**2) / 2, None
         if before is not None:
-            self.told, self.step, self.is_fine = before.told, before.step, before.is_fine
+            self.told, self.step = before.told, before.step
             self.curvature = before.curvature
             self.know(before.directions, before.bends)
             self._fresh = before._fresh
