@@ -16,7 +16,7 @@ import numpy as np
 from .._kernels.row_order import mix, rows_below
 from .messages import decoded, encoded, rounding_error, shares_of, with_shares
 
-STEEP = 1.0  # curvature of a direction that is told, in parts of the root of the number of columns
+STEEP = 1.3  # curvature of a direction that is told, in parts of the root of the number of columns
 CERTAIN = 3.0  # times the error of what shows it
 NUMBERS = 48  # of a vector, for each direction at most
 LEAST_SHARE = 1e-3  # of the largest direction of moves

@@ -70,9 +70,9 @@ def fit(engine, shards, common, task):
     has_missing = task.code.has_missing
     if has_missing and (chosen == "rounds" or columns > MOST_COLUMNS):
         raise ValueError(
-            "missing_target='drop': targets that are known of different rows take second moments, solver='gram', for at "
-            f"most {MOST_COLUMNS} features, but solver={chosen!r} and X has {columns} features; fit targets that are "
-            "known of the same rows by themselves."
+            "missing_target='drop': targets that are known of different rows take second moments, solver='gram', up to "
+            f"{MOST_COLUMNS} features, but solver={chosen!r} and X has {columns} features; fit targets that are known "
+            "of the same rows by themselves."
         )
     in_one = chosen == "gram" or (chosen == "auto" and (has_missing or columns <= MOST_AT_ONCE))
     sites = engine.sites(shards)
