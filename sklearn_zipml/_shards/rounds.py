@@ -152,7 +152,6 @@ class Rounds:
         """The vectors of a message, float64 (outputs, columns)."""
         return self.levelled(self.directions.decoded(message))
 
-
     def _count(self, messages, n_vectors):
         self.bytes_sent += sum(map(len, messages))
         self.float32_bytes += n_vectors * float32_bytes(*self.known.shape)
