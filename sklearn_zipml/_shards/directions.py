@@ -184,6 +184,8 @@ def steep(moves, changes, errors, known):
     values, vectors = np.linalg.eigh((matrix + matrix.T) / 2)
     kept = values > LEAST_SHARE * max(values[-1], np.finfo(float).tiny)
     mixing = (vectors[:, kept] / np.sqrt(values[kept])).T
-    left, sizes, right = np.linalg.svd(mixing @ changes, full_matrices=False)
-    error = np.sqrt((left.T @ mixing) ** 2 @ errors**2)
-    return right[(sizes**2 > STEEP * np.sqrt(size)) & (sizes > CERTAIN * error)][:most]
+    curvatures, left = np.linalg.eigh(mixing @ (changes @ changes.T) @ mixing.T)
+    found = left.T[::-1] @ mixing
+    curvatures = curvatures[::-1].clip(min=0)
+    kept = (curvatures > STEEP * np.sqrt(size)) & (np.sqrt(curvatures) > CERTAIN * np.sqrt(found**2 @ errors**2))
+    return (found[kept][:most] @ changes) / np.sqrt(curvatures[kept][:most, None])

@@ -193,7 +193,8 @@ class Rounds:
 
     def _look_for_directions(self):
         """See whether moves have shown steep ones."""
-        seen = [one for target in self.targets for one in target.seen]
+        most = max(1, MOST_SEEN // len(self.targets))
+        seen = [one for target in self.targets for one in target.seen[-most:]][:MOST_SEEN]
         if seen:
             self._found(*(np.stack(part) for part in zip(*seen, strict=True)))
 
