@@ -98,10 +98,10 @@ def test_a_full_target_is_as_ever(client):
     assert_same(model().fit(dX, dY), DaskZipMLRegressor(random_state=0).fit(dX, dY))
     holes = Y.copy()
     holes[::3] = np.nan
-    one = model(solver="rounds").fit(pieces(X, (1500, 1500)), pieces(holes, (1500, 1500)))
+    one = model(solver="rounds").fit(pieces(X, (3000,)), pieces(holes, (3000,)))
     kept = np.arange(len(X)) % 3 > 0
     other = DaskZipMLRegressor(random_state=0, solver="rounds")
-    assert_same(one, other.fit(pieces(X[kept], (1000, 1000)), pieces(Y[kept], (1000, 1000))))
+    assert_same(one, other.fit(pieces(X[kept], (2000,)), pieces(Y[kept], (2000,))))
 
 
 def test_errors(client):

@@ -9,7 +9,7 @@ from test_rounds import exchanged
 
 from sklearn_zipml import ZipMLRegressor
 from sklearn_zipml._scheme import Scheme
-from sklearn_zipml._shards.directions import Directions, Metric, probes, sketched, steep, tell
+from sklearn_zipml._shards.directions import STEEP, Directions, Metric, probes, sketched, steep, tell
 from sklearn_zipml._shards.messages import decoded, encoded, rounding_error, shares_of
 from sklearn_zipml._shards.rounds import Rounds
 
@@ -75,8 +75,11 @@ def test_the_metric_is_the_curvature_along_directions():
 
 
 @pytest.mark.parametrize("factors", [0, 1, 6])
-def test_sketches_find_all_steep_directions(factors):
-    """From one that moves have shown; none of rows without factors. They span the leading eigenvectors."""
+def test_sketches_find_steep_directions(factors):
+    """From one that moves have shown; none of rows without factors. They are in the span of the leading eigenvectors.
+
+    What is left across them is less than twice as steep as what is told.
+    """
     d, parts = 400, 3
     matrix = correlations(d, factors) if factors else np.cov(np.random.default_rng(0).standard_normal((d, 5 * d)))
     start = np.random.default_rng(1).standard_normal((1, d))
@@ -90,11 +93,12 @@ def test_sketches_find_all_steep_directions(factors):
         assert_allclose(sum(one.bends for one in told), rows @ matrix @ directions.rows.T, atol=1e-9)
         found = sketched([one.sketch for one in told], directions, known)
         rows, known = steep(*found, directions.rows), len(directions)
-    assert len(directions) == factors
+    assert len(directions) <= factors
+    across = directions.across(np.eye(d))
+    assert np.linalg.eigvalsh(across @ matrix @ across.T)[-1] < 2 * STEEP * np.sqrt(d)
     if factors:
         leading = np.linalg.eigh(matrix)[1][:, -factors:]
-        left = leading - directions.rows.T @ (directions.rows @ leading)
-        assert np.linalg.norm(left, axis=0).max() < 0.1
+        assert np.linalg.norm(directions.rows - directions.rows @ leading @ leading.T, axis=1).max() < 0.2
     assert tell(directions, known, None, (8, 0)) is None
     assert len(probes(Directions(np.eye(2, 9)), 1)) == 2
 
