@@ -136,12 +136,17 @@ def quality(_rows, _columns, _repeats):
 
     rng = np.random.default_rng(0)
     with cluster(2) as client:
-        for name, n, d, decay in (
-            ("Gaussian", 12_000, 1000, 0.0),
-            ("decaying", 12_000, 1200, 1.0),
-            ("wide", 3000, 5000, 0.5),
+        for name, n, d, decay, factors in (
+            ("Gaussian", 12_000, 1000, 0.0, 0),
+            ("decaying", 12_000, 1200, 1.0, 0),
+            ("wide", 3000, 5000, 0.5, 0),
+            ("one factor", 12_000, 1000, 0.0, 1),
+            ("ten factors", 12_000, 1000, 0.0, 10),
         ):
             X = rng.standard_normal((n, d)) * np.arange(1, d + 1) ** -decay
+            if factors:
+                common = rng.standard_normal((n, factors)) @ rng.standard_normal((factors, d))
+                X = 0.5 * X + common / np.sqrt(factors)
             y = X @ rng.standard_normal(d) / np.sqrt((X**2).sum(axis=1).mean()) + 0.5 * rng.standard_normal(n)
             local = ZipMLRegressor(4, alpha=1e-3, random_state=0).fit(X, y).score(X, y)
             pieces = [client.scatter([X[k::6], y[k::6]]) for k in range(6)]
@@ -153,7 +158,7 @@ def quality(_rows, _columns, _repeats):
                 message = encoded(rng.standard_normal((1, d)), bits, 0)
                 wire = wire_bytes(message) / wire_bytes(rng.standard_normal(d).astype(np.float32))
                 print(
-                    f"{name:9} {n} x {d}, {bits:2} bits: "
+                    f"{name:11} {n} x {d}, {bits:2} bits: "
                     f"R² {local - model.score(X, y):+.5f} below local ({local:.4f}), "
                     f"{model.n_iter_} rounds, bytes {share:.3f} of float32, of one message on the wire {wire:.3f}"
                 )

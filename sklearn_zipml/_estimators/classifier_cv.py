@@ -18,8 +18,10 @@ from .classifier import MOST_PENALTY, ZipMLLSSVC
 from .export import ridge_classifier
 from .guard import all_or_nothing
 from .labels import coded
+from .missing_targets import Known
 from .score import ScoreOfOwnTarget
-from .search import SHARED, Plan, SearchData, ZipMLSearch
+from .search import SHARED, Plan, ZipMLSearch
+from .search_targets import SearchData
 from .validation import check_training_rows, check_weights, weights_of_classes
 
 
@@ -165,7 +167,8 @@ class ZipMLLSSVCCV(ScoreOfOwnTarget, ClassifierMixin, ZipMLSearch):
         check_classification_targets(y)
         weights = weights_of_classes(self.class_weight, y, check_weights(sample_weight, X))
         classes, labels = np.unique(y, return_inverse=True)
-        data = SearchData(X, y, coded(labels, len(classes)), weights, sample_weight)
+        targets = coded(labels, len(classes))
+        data = SearchData(X, y, targets, weights, sample_weight, [Known(np.arange(targets.shape[1]), None)])
         Cs, dtype = self._grid_of("Cs", self.Cs), np.float32 if X.dtype.type is np.float32 else np.float64
         self.classes_ = classes
 

@@ -4,21 +4,24 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from typing import Self
+from typing import Literal, Self
 
 import numpy as np
 from numpy.typing import ArrayLike
 from sklearn.base import RegressorMixin, _fit_context
 from sklearn.linear_model import LinearRegression, Ridge
+from sklearn.utils._param_validation import StrOptions
 
 from .._packed_matrix import Samples
 from .._typing import Levels, Outliers, RandomState, Sampling
 from .export import searched_regressor
 from .guard import all_or_nothing
+from .missing_targets import Known, groups_of
 from .regressor import ZipMLRegressor, _attributes, _coefficient_dtype
 from .rounding import number_of_one
 from .score import ScoreOfOwnTarget
-from .search import SHARED, Plan, SearchData, ZipMLSearch
+from .search import SHARED, Plan, ZipMLSearch
+from .search_targets import SearchData
 from .validation import check_training_rows, check_weights
 
 
@@ -54,6 +57,10 @@ class ZipMLRegressorCV(ScoreOfOwnTarget, RegressorMixin, ZipMLSearch):
         Folds, as in :class:`~sklearn.model_selection.GridSearchCV`; None is 5.
     alpha_per_target : bool, default=False
         Whether to choose an alpha for each target, with ``scoring=None``. The width is one for all.
+    missing_target : {"error", "drop"}, default="error"
+        "drop" takes targets with missing values (NaN, None, NA, masked): each is trained on, and scored by, the rows
+        where it is known, as in a search of its own over the rest of each fold. A scorer is called for targets that
+        are known of the same rows at a time.
     n_jobs : int or None, default=None
         Threads, see :class:`ZipMLRegressor`.
     random_state : int, RandomState instance or None, default=None
@@ -108,6 +115,7 @@ class ZipMLRegressorCV(ScoreOfOwnTarget, RegressorMixin, ZipMLSearch):
         **ZipMLSearch._parameter_constraints,
         "alphas": ["array-like"],
         "alpha_per_target": ["boolean"],
+        "missing_target": [StrOptions({"error", "drop"})],
     }
 
     def __init__(
@@ -123,6 +131,7 @@ class ZipMLRegressorCV(ScoreOfOwnTarget, RegressorMixin, ZipMLSearch):
         scoring: str | Callable | None = None,
         cv: object = None,
         alpha_per_target: bool = False,
+        missing_target: Literal["error", "drop"] = "error",
         n_jobs: int | None = None,
         random_state: RandomState = None,
     ) -> None:
@@ -136,6 +145,7 @@ class ZipMLRegressorCV(ScoreOfOwnTarget, RegressorMixin, ZipMLSearch):
         self.scoring = scoring
         self.cv = cv
         self.alpha_per_target = alpha_per_target
+        self.missing_target = missing_target
         self.n_jobs = n_jobs
         self.random_state = random_state
 
@@ -162,10 +172,14 @@ class ZipMLRegressorCV(ScoreOfOwnTarget, RegressorMixin, ZipMLSearch):
         -------
         self
         """
+        names = getattr(y, "columns", None)
         X, y, sample_weight = check_training_rows(self, X, y, sample_weight, multi_output=True, y_numeric=True)
         weights, dtype = check_weights(sample_weight, X), _coefficient_dtype(X)
         targets = np.asarray(y, dtype=np.float64, order="C").reshape(len(y), -1)
-        data = SearchData(X, y, targets, weights, sample_weight)
+        groups = [Known(np.arange(targets.shape[1]), None)]
+        if self.missing_target == "drop":
+            groups = groups_of(targets, weights, None if y.ndim == 1 else names)
+        data = SearchData(X, y, targets, weights, sample_weight, groups)
         per_target, alphas = self._is_per_target(y), self._grid_of("alphas", self.alphas)
 
         def candidate(coef, intercept, alpha, bits):
@@ -176,18 +190,22 @@ class ZipMLRegressorCV(ScoreOfOwnTarget, RegressorMixin, ZipMLSearch):
         best, width = self._best_of(plan, scores, per_target)
         settings = {name: getattr(self, name) for name in SHARED}
         coef, intercept = np.empty((targets.shape[1], X.shape[1])), np.empty(targets.shape[1])
-        losses = np.empty(targets.shape[1])
+        losses, totals = np.empty((2, targets.shape[1]))
         chosen = np.broadcast_to(best, targets.shape[1])
         for a in np.unique(chosen):
             model = ZipMLRegressor(plan.widths[width], alpha=alphas[a], random_state=plan.seed, **settings)
+            model.missing_target = self.missing_target
             some = np.flatnonzero(chosen == a)
-            model = self._refit(model, packed, replace(data, y=y if y.ndim == 1 else y[:, some]))
+            is_whole = per_target and not np.isnan(targets[:, some]).all(axis=1).any()  # what a fit of these packs
+            own = packed if is_whole or not per_target else None
+            model = self._refit(model, own, replace(data, y=y if y.ndim == 1 else y[:, some]))
             coef[some], intercept[some], losses[some] = model.coef_, model.intercept_, model.rounding_loss_
+            totals[some] = model._total_weight
         self.alpha_ = np.asarray(alphas)[best] if per_target else alphas[best]
         self.sample_bits_, self.sampling_ = model.sample_bits_, model.sampling_
         vars(self).update(_attributes(y, coef, intercept, dtype))
         self.rounding_loss_ = number_of_one(losses, y.ndim == 1)
-        self._total_weight = model._total_weight
+        self._total_weight = totals if len(groups) > 1 else totals[0]
         return self
 
     def _is_per_target(self, y):

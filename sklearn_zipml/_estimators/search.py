@@ -1,6 +1,7 @@
 """What the searches share: parameters, folds, scores of all candidates, and the choice among them."""
 
 from dataclasses import dataclass
+from functools import partial
 from numbers import Integral
 
 import numpy as np
@@ -25,31 +26,12 @@ from .doc_link import DocumentationLink
 from .guard import CheckedParameters
 from .regressor import ZipMLRegressor
 from .search_folds import FoldSearch
-from .search_stores import Rows, stores_of
+from .search_stores import packed_at, stores_of
+from .search_targets import Scores, group_of, joined_scores
 from .validation import splitter_of
 
 # Parameters that a search hands on to the estimators that it stands for.
 SHARED = ("sampling", "levels", "n_draws", "outliers", "fit_intercept", "n_jobs")
-
-
-@dataclass(frozen=True)
-class SearchData:
-    """Rows of a search.
-
-    Attributes
-    ----------
-    X : validated array or PackedMatrix
-    y : array as splitter and scorers get it
-    targets : float64 (rows, outputs)
-    weights : float64 (rows,) or None, what rows count
-    sample_weight : what of it scorers get
-    """
-
-    X: object
-    y: np.ndarray
-    targets: np.ndarray
-    weights: np.ndarray | None
-    sample_weight: object
 
 
 @dataclass(frozen=True)
@@ -72,26 +54,6 @@ class Plan:
     seed: object
     penalties: object
     candidate: object
-
-
-@dataclass(frozen=True)
-class Scores:
-    """What candidates reached.
-
-    Attributes
-    ----------
-    array : float64 (candidates, folds, outputs), or (candidates, folds, 1) of a scorer
-    unit : float; scores are in its square, which may leave the range of float64
-    """
-
-    array: np.ndarray
-    unit: float
-
-    def told(self, scores):
-        """Scores in units of the targets; the largest floats beyond them."""
-        with np.errstate(over="ignore"):
-            most = np.finfo(np.float64).max
-            return np.clip(np.asarray(scores) * self.unit * self.unit, -most, most)
 
 
 class ZipMLSearch(StableState, CheckedParameters, DocumentationLink, BaseEstimator):
@@ -162,47 +124,42 @@ class ZipMLSearch(StableState, CheckedParameters, DocumentationLink, BaseEstimat
         packed : PackedMatrix of all rows at the widest width, or None
         """
         routed = self._routed(data.sample_weight, params)
-        weights, targets = data.weights, data.targets
-        folds = self._folds(data, routed.splitter.split)
+        folds, counted = self._folds(data, routed.splitter.split), data.counted()
         self.n_splits_ = len(folds)
-        numbers, kept = None, folds
-        if weights is not None and not weights.all():
-            numbers, place = np.flatnonzero(weights), np.cumsum(weights > 0) - 1
-            kept = [tuple(place[part[weights[part] > 0]] for part in fold) for fold in folds]
-            targets, weights = targets[numbers], weights[numbers]
-        weight = 1.0
-        if weights is not None and np.ptp(weights) == 0:
-            weight, weights = float(weights[0]), None
-        rows = Rows(targets, weights, self.fit_intercept)
         settings = {name: getattr(self, name) for name in SHARED}
         packer = ZipMLRegressor(**settings)
         if hasattr(self, "feature_names_in_"):
             packer.feature_names_in_ = self.feature_names_in_
         seed = draw_seed(check_random_state(plan.seed))
-        stores, widest = stores_of(data.X, numbers, rows, packer, plan.widths, seed, threads_of(self.n_jobs))
+        packed = packed_at(data.X, counted, packer, plan.widths, seed)
 
         def row_model(alpha, bits):
             return ZipMLRegressor(alpha=alpha, sample_bits=bits, random_state=plan.seed, **settings)
 
-        search = FoldSearch(
-            stores, widest, rows, kept, lambda total: plan.penalties(total * weight), self.fit_intercept, row_model
-        )
-        if self.scoring is None:
-            found, unit = search.results(lambda *fold: -search.errors(*fold)), search.unit_of_errors
-        else:
-            found, unit = search.results(self._scores_of(data, plan, folds, rows, routed.scorer.score)), 1.0
-        # (widths, folds, penalties, outputs) -> candidates in the order of a parameter grid, the widths innermost
-        found = np.moveaxis(np.array(found), 2, 0)
-        packed = widest.matrix if numbers is None and widest.sample_bits is not None else None
-        return Scores(found.reshape(-1, *found.shape[2:]), unit), packed
+        scores = []
+        for known in data.groups:
+            group = group_of(data, known, folds, self.fit_intercept)
+            own = _of_rows(packed, counted, group.numbers)
+            stores = stores_of(own, (data.X, group.numbers), group.rows, plan.widths, threads_of(self.n_jobs))
+            penalties = partial(_penalties, plan, group.weight)
+            search = FoldSearch(*stores, group.rows, group.folds, penalties, self.fit_intercept, row_model)
+            if self.scoring is None:
+                found, unit = search.results(partial(_errors, search)), search.unit_of_errors
+            else:
+                found, unit = search.results(self._scores_of(data, plan, group, routed.scorer.score)), 1.0
+            # (widths, folds, penalties, outputs) -> candidates in the order of a parameter grid, the widths innermost
+            found = np.moveaxis(np.array(found), 2, 0)
+            scores.append(Scores(found.reshape(-1, *found.shape[2:]), unit))
+        is_whole = counted is None and None not in plan.widths
+        return joined_scores(scores, data.groups), next(iter(packed.values())) if is_whole else None
 
-    def _scores_of(self, data, plan, folds, rows, metadata):
+    def _scores_of(self, data, plan, group, metadata):
         """A function of a fold that scores its models by predictions on the rows held out."""
-        scorer = self._scorer()
+        scorer, rows = self._scorer(), group.rows
 
         def score(k, width, models, _):
-            test = folds[k][1]
-            X, y = data.X[test], data.y[test]
+            test = group.held_out[k]
+            X, y = data.X[test], data.y_of(test, group.known)
             some = _check_method_params(data.X, params=metadata, indices=test)
             out = np.empty((len(plan.grid), 1))
             for a, penalty in enumerate(plan.grid):
@@ -308,3 +265,21 @@ class ZipMLSearch(StableState, CheckedParameters, DocumentationLink, BaseEstimat
         )
         scorer = self._scorer() if self.scoring is not None else None
         return router.add(scorer=scorer, method_mapping=MethodMapping().add(caller="fit", callee="score"))
+
+
+def _penalties(plan, weight, total):
+    """Penalties for a sum of weights, in parts of a weight."""
+    return plan.penalties(total * weight)
+
+
+def _errors(search, *fold):
+    """Scores of the models of a fold out of moments."""
+    return -search.errors(*fold)
+
+
+def _of_rows(packed, counted, numbers):
+    """Packed rows of every width with some rows of X; packed are those that `counted` numbers, None for all."""
+    if numbers is None or (counted is not None and len(numbers) == len(counted)):
+        return packed
+    some = numbers if counted is None else np.searchsorted(counted, numbers)
+    return {bits: matrix[some] for bits, matrix in packed.items()}

@@ -67,13 +67,14 @@ class PackedStore:
 
     Parameters
     ----------
-    packed : PackedRows
+    matrix : PackedMatrix
     rows : Rows
     threads : int
     """
 
-    def __init__(self, packed, rows, threads):
-        self.matrix, self._rows, self._threads = matrix_of(packed), rows, threads
+    def __init__(self, matrix, rows, threads):
+        packed = rows_of(matrix)
+        self.matrix, self._rows, self._threads = matrix, rows, threads
         self.grid, self.noise_by_code = (packed.offset, packed.step), noise_by_code(packed)
         problem = Problem(packed, None, True, threads)
         noisy = noisy_columns(problem.variance * problem.unit**2)
@@ -171,29 +172,45 @@ def _divides(parts, n_rows):
     return bool((np.bincount(np.concatenate(parts), minlength=n_rows) == 1).all())
 
 
-def stores_of(X, numbers, rows, model, widths, seed, threads):
-    """Stores of all widths, the widest first packed and then narrowed, in the order of `widths`, and the widest.
+def packed_at(X, numbers, model, widths, seed):
+    """Rows of X packed at all widths, the widest first and then narrowed.
 
     Parameters
     ----------
     X : array or PackedMatrix
     numbers : int array or None, the rows of X that count
-    rows : Rows, of these
     model : ZipMLModel with the settings of the packing
     widths : list of int or None
     seed : int, 64 bits, of the packing
-    threads : int
+
+    Returns
+    -------
+    dict of width -> PackedMatrix, the widest first
     """
     packed = {}
     for bits in sorted((bits for bits in widths if bits is not None), reverse=True):
         model.sample_bits = bits
-        source, some = (matrix_of(next(iter(packed.values()))), None) if packed else (X, numbers)
-        packed[bits] = model._training_samples(source, some, seed)
+        source, some = (next(iter(packed.values())), None) if packed else (X, numbers)
+        packed[bits] = matrix_of(model._training_samples(source, some, seed))
+    if None in widths and isinstance(X, PackedMatrix):
+        model.sample_bits = None
+        model._training_samples(X, numbers, seed)  # raises
+    return packed
+
+
+def stores_of(packed, floats, rows, widths, threads):
+    """Stores of all widths, in the order of `widths`, and the widest.
+
+    Parameters
+    ----------
+    packed : dict of width -> PackedMatrix, the widest first
+    floats : (array, int array of its rows or None), the rows as they were given
+    rows : Rows, of these
+    widths : list of int or None
+    threads : int
+    """
     stores = {bits: PackedStore(some, rows, threads) for bits, some in packed.items()}
     if None in widths:
-        if isinstance(X, PackedMatrix):
-            model.sample_bits = None
-            model._training_samples(X, numbers, seed)  # raises
-        stores = {None: FloatStore(X, numbers, rows)} | stores
+        stores = {None: FloatStore(*floats, rows)} | stores
     widest = next(iter(stores.values()))
     return [stores[bits] for bits in widths], widest

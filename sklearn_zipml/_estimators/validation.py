@@ -189,7 +189,11 @@ def target_of(estimator, X, y):
 def check_target_part(estimator, y, **y_params):
     """The target of some of the rows, at least one, without these; y_params as for `check_samples_and_target`."""
     _require_numpy(estimator, y=y)
+    if getattr(estimator, "missing_target", "error") == "drop" and has_missing(y):
+        return _known_target(numbers_or_nan(y, estimator))
     _refuse_masked(y=y)
+    if hasattr(estimator, "missing_target") and y_params.get("y_numeric", False) and has_missing(y):
+        refuse_missing(y, estimator)
     return _known_target(_check_y(y, estimator=estimator, **y_params), **y_params)
 
 

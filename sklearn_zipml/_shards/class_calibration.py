@@ -146,6 +146,8 @@ class Correction:
                 FORCING,
             )
             rounds.linear = -tau * noise * packed
+            known = self.descent.step
+            rounds.know(class_rounds.of_rows(known.directions, len(packed)), known.bends)
             self._run(rounds, packed.shape)
             if rounds.targets is not None and np.array_equal(rounds.compensated, tau * noise):
                 return tau, rounds.model
@@ -153,13 +155,14 @@ class Correction:
         return 0.0, np.zeros(packed.shape)
 
     def _run(self, rounds, shape):
-        descent, states = self.descent, None
-        function, given = class_rounds.begin_rows, (shape,)
+        descent = self.descent
+        function, given = class_rounds.begin_rows, (descent.states, shape)
         while rounds.n_rounds < MOST_ROUNDS and not rounds.is_done and not _is_enough(rounds):
             roundings = self.sites.spread([rounds.rounding(k) for k in range(descent.n_sites)])
             states = self.sites.keep(function, descent.parts, descent.shared, *given, roundings)
             told = self.sites.ask(class_rounds.message_of, states)
-            rounds.receive([message for message, _ in told], [np.zeros(shape[0])] * len(told))
+            more = [found for *_, found in told if found is not None]
+            rounds.receive([message for message, *_ in told], [np.zeros(shape[0])] * len(told), more)
             function, given = class_rounds.bent, (states, rounds.move())
         self.n_rounds += rounds.n_rounds
         self.bytes_sent += rounds.bytes_sent

@@ -13,6 +13,7 @@ import numpy as np
 from .._solvers import evaluation, softmax
 from .._underflow import underflow_is_zero
 from . import class_rows, class_sums
+from .directions import Directions, Told, tell
 from .gradient import tilt
 from .messages import decoded, encoded
 
@@ -141,9 +142,11 @@ class Where:
     slope : float64 like model, its share in the gradient there
     move : float64 like model, the sum of all moves since
     told : float64, the sum of all that it has told of its gradient, as messages have it
+    directions : Directions of these messages
     message : bytes, what it tells now
     losses : float64 (2,): its share of the loss at the anchor, or of the expansion at the end of the move; and the most
         that margins changed by since the anchor before
+    more : Told or None, of new directions
     """
 
     model: np.ndarray
@@ -151,11 +154,14 @@ class Where:
     slope: np.ndarray
     move: np.ndarray
     told: np.ndarray
+    directions: Directions
     message: bytes
     losses: np.ndarray
+    more: Told | None = None
 
     def __sizeof__(self):
-        own = self.model.nbytes + self.slope.nbytes + self.move.nbytes + self.told.nbytes + len(self.message)
+        own = self.directions.__sizeof__()
+        own += self.model.nbytes + self.slope.nbytes + self.move.nbytes + self.told.nbytes + len(self.message)
         return own + (0 if self.stand is None else self.stand.__sizeof__())
 
 
@@ -164,65 +170,85 @@ def begin(part, frame, rounding):
     """The Where at the first model, which is nothing but intercepts."""
     model = np.zeros((frame.n_outputs, len(part.frame.unit) + 1))
     model[:, -1] = frame.intercepts
-    return _anchored(part, frame, None, model, np.zeros((1, model.size)), rounding)
+    told = np.zeros((1, model.size)), Directions.none(model.size), 0
+    return _anchored(part, frame, None, model, told, rounding)
 
 
 @underflow_is_zero
-def anchored(part, frame, before, moves, length, rounding):
-    """The Where at an anchor that moves, messages, lead to from another Where, or at a part of the way there."""
-    model = before.model + length * (before.move + _sum(moves, before.model))
-    return _anchored(part, frame, before.stand, model, before.told, rounding)
+def anchored(part, frame, before, move, length, rounding):
+    """The Where at an anchor that a Move leads to from another Where, or at a part of the way there."""
+    directions, more = _moved(before, move)
+    model = before.model + length * (before.move + more)
+    known = len(before.directions)
+    return _anchored(part, frame, before.stand, model, (before.told, directions, known), rounding)
 
 
 @underflow_is_zero
-def begin_rows(part, frame, shape, rounding):
-    """The Where in a problem that has the second moments of the rows for its Hessian, and no slope of its own."""
+def begin_rows(part, frame, before, shape, rounding):
+    """The Where in a problem that has the second moments of the rows for its Hessian, and no slope of its own.
+
+    Directions are those of another Where, see `of_rows`.
+    """
     zeros = np.zeros((frame.n_outputs, len(part.frame.unit) + 1))
-    told = np.zeros(shape)
-    return Where(zeros, None, zeros, zeros, told, encoded(told, *rounding), np.zeros(2))
+    told, directions = np.zeros(shape), of_rows(before.directions, frame.n_outputs)
+    return Where(zeros, None, zeros, zeros, told, directions, encoded(told, *rounding), np.zeros(2))
 
 
 @underflow_is_zero
-def bent(part, frame, before, moves, rounding):
-    """The Where after more moves from the same anchor, messages."""
-    move = before.move + _sum(moves, before.model)
-    product = _product(part, before.stand, move) / (part.frame.n_rows * (frame.curvature if before.stand else 1.0))
-    slope = before.slope + _free(frame, product)
-    told, message = _tell(slope, before.told, rounding)
+def bent(part, frame, before, move, rounding):
+    """The Where after one more Move from the same anchor."""
+    directions, more = _moved(before, move)
+    move = before.move + more
+    product = _bent(part, frame, before.stand, move)
+    slope = before.slope + product
+    told, message = _tell(slope, before.told, directions, rounding)
     rise = (before.slope * move).sum() + (move * product).sum() / 2
     losses = np.array([before.losses[0] + rise, 0.0]) if before.stand else np.array([rise, 0.0])
-    return Where(before.model, before.stand, before.slope, move, told, message, losses)
+    more = tell(directions, len(before.directions), _curvature(part, frame, before.stand, move.shape), rounding)
+    return Where(before.model, before.stand, before.slope, move, told, directions, message, losses, more)
+
+
+def of_rows(directions, n_outputs):
+    """Directions of the second moments of the rows, like those of the loss where there is one output; none of more."""
+    rows = directions.rows
+    return Directions(rows[:, :-1]) if n_outputs == 1 else Directions.none(rows.shape[1] // n_outputs - 1)
 
 
 def level(vectors):
-    """Vectors of many outputs (outputs, columns + 1) without their mean, the move of all that changes nothing."""
-    return vectors if len(vectors) == 1 else vectors - vectors.mean(axis=0)
+    """Vectors of many outputs (..., outputs, columns + 1) without their mean, the move of all that changes nothing."""
+    return vectors if vectors.shape[-2] == 1 else vectors - vectors.mean(axis=-2, keepdims=True)
 
 
 def message_of(where):
     """What is sent of it."""
-    return where.message, where.losses
+    return where.message, where.losses, where.more
 
 
-def _sum(moves, like):
-    found = np.zeros_like(like)
-    for message in moves:
-        vectors = decoded(message)
-        if vectors.size == like.size:
-            found += level(vectors.reshape(like.shape))
+def _moved(before, move):
+    """The Directions after a Move, and its vectors, float64 like the model of a Where."""
+    directions, shape = before.directions, before.model.shape
+    is_whole = before.told.size == before.model.size and len(before.told) == 1
+    if move.directions is not None:
+        rows = decoded(move.directions)
+        directions = directions.joined(level(rows.reshape(-1, *shape)).reshape(rows.shape) if is_whole else rows)
+    found = np.zeros(shape)
+    for message in move.messages:
+        vectors = directions.decoded(message)
+        if is_whole:
+            found += level(vectors.reshape(shape))
         else:
             found[:, :-1] += vectors
-    return found
+    return directions, found
 
 
-def _tell(slope, told, rounding):
+def _tell(slope, told, directions, rounding):
     """All that has been told after this round, and the message."""
     slope = slope.reshape(told.shape) if slope.size == told.size else slope[:, :-1]
-    message = encoded(slope - told, *rounding)
-    return told + decoded(message), message
+    message = directions.encoded(slope - told, *rounding)
+    return told + directions.decoded(message), message
 
 
-def _anchored(part, frame, last, model, told, rounding):
+def _anchored(part, frame, last, model, before, rounding):
     stand = class_sums.stand(part, model, 1.0)
     found, size = stand.told, part.frame.n_rows * frame.curvature
     slope = _free(frame, np.column_stack([found.gradient, found.slopes]) / size)
@@ -230,8 +256,10 @@ def _anchored(part, frame, last, model, told, rounding):
     if last is not None:
         pairs = zip(stand.margins, last.margins, strict=True)
         reach = max(float(np.abs(new - old).max(initial=0)) for new, old in pairs)
-    told, message = _tell(slope, told, rounding)
-    return Where(model, stand, slope, np.zeros_like(model), told, message, np.array([found.loss[0] / size, reach]))
+    told, message = _tell(slope, *before[:2], rounding)
+    more = tell(*before[1:], _curvature(part, frame, stand, model.shape), rounding)
+    losses = np.array([found.loss[0] / size, reach])
+    return Where(model, stand, slope, np.zeros_like(model), told, before[1], message, losses, more)
 
 
 def _free(frame, slope):
@@ -239,6 +267,28 @@ def _free(frame, slope):
     if not frame.is_centred:
         slope[:, -1] = 0.0
     return slope
+
+
+def _bent(part, frame, stand, move):
+    """The share of a part in the gradient that a move makes."""
+    return _free(frame, _product(part, stand, move) / (part.frame.n_rows * (frame.curvature if stand else 1.0)))
+
+
+def _curvature(part, frame, stand, shape):
+    """A function of vectors as messages have them that makes gradients of such moves, those of a model of a shape."""
+
+    def product(vectors):
+        found = []
+        for vector in vectors:
+            move = np.zeros(shape)
+            is_whole = vector.size == move.size
+            own = move if is_whole else move[:1, :-1]
+            own[:] = vector.reshape(own.shape)
+            bent = _bent(part, frame, stand, move)
+            found.append((bent if is_whole else bent[:1, :-1]).reshape(-1))
+        return np.stack(found)
+
+    return product
 
 
 def _product(part, stand, move):

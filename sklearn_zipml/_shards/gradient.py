@@ -10,7 +10,8 @@ from .._kernels.products import MANY, gradients_many, products_many
 from .._solvers.compensation import SAMPLE_TILES, noisy_columns
 from .._storage.statistics import code_noise, weighted
 from .._underflow import underflow_is_zero
-from .messages import decoded, encoded
+from .directions import Directions, Told, tell
+from .messages import decoded
 
 LIMBS = 3  # 16-bit parts of models and residuals: 46 bits
 SPAN_TILES = 256
@@ -108,17 +109,21 @@ class Answer:
     ----------
     model : float64 (outputs, columns), the sum of all moves
     told : float64 (outputs, columns), the sum of all that it has told of its gradient
+    directions : Directions of messages
     message : bytes, what it tells now
     losses : float64 (outputs,), its share of the mean loss, which is told as it is
+    more : Told or None, of new directions
     """
 
     model: np.ndarray
     told: np.ndarray
+    directions: Directions
     message: bytes
     losses: np.ndarray
+    more: Told | None = None
 
     def __sizeof__(self):
-        return self.model.nbytes + self.told.nbytes + len(self.message)
+        return self.model.nbytes + self.told.nbytes + self.directions.__sizeof__() + len(self.message)
 
 
 @underflow_is_zero
@@ -133,7 +138,7 @@ def answer(shards, code, frame, before, move, rounding):
     code : TargetCode
     frame : Frame
     before : Answer of the round before, or None
-    move : list of bytes, messages whose sum is the move of the model
+    move : Move of the model
     rounding : (bits, seed), of the message
 
     Returns
@@ -141,19 +146,32 @@ def answer(shards, code, frame, before, move, rounding):
     Answer
     """
     if before is None:
-        before = Answer(*np.zeros((2, len(frame.target_mean), len(frame.centre))), b"", np.zeros(0))
-    model, told = sum(map(decoded, move), before.model), before.told
+        zeros = np.zeros((2, len(frame.target_mean), len(frame.centre)))
+        before = Answer(*zeros, Directions.none(len(frame.centre)), b"", np.zeros(0))
+    directions, told = before.directions, before.told
+    if move.directions is not None:
+        directions = directions.joined(decoded(move.directions))
+
+    def product(vectors):
+        return sum(_gradient(shard, code, frame, vectors, with_targets=False)[0] for shard in shards)
+
+    more = tell(directions, len(before.directions), product, rounding)
+    model = sum(map(directions.decoded, move.messages), before.model)
     shares, losses = zip(*(_gradient(shard, code, frame, model) for shard in shards), strict=True)
-    message = encoded(sum(shares) - told, *rounding)
-    return Answer(model, told + decoded(message), message, sum(losses))
+    message = directions.encoded(sum(shares) - told, *rounding)
+    return Answer(model, told + directions.decoded(message), directions, message, sum(losses), more)
 
 
-def _gradient(shard, code, frame, model):
-    """The share of a part in the gradient of the mean loss, float64 (outputs, columns), and in that, (outputs,)."""
+def _gradient(shard, code, frame, model, with_targets=True):
+    """The share of a part in the gradient of the mean loss, float64 (outputs, columns), and in that, (outputs,).
+
+    Without targets it is that of targets of zero, for any number of models.
+    """
     targets, weights = code(shard)
     rows, tiles, z = shard.rows, shard.rows.tiles, model * frame.unit
     n_slots, n = tiles.n_tiles * kernels.TILE_ROWS, len(targets)
-    targets = rows.order.to_slots(((targets - frame.target_mean) / frame.target_scale).T, n_slots, np.float64)
+    targets = (targets - frame.target_mean) / frame.target_scale if with_targets else np.zeros((n, len(z)))
+    targets = rows.order.to_slots(targets.T, n_slots, np.float64)
     weights = rows.order.to_slots(np.ones(n) if weights is None else weights, n_slots, np.float64)
     shift, out, losses = z @ frame.centre, np.zeros(z.shape), np.zeros(len(z))
     for first in range(0, tiles.n_tiles, SPAN_TILES):

@@ -17,6 +17,7 @@ from .._solvers.logistic import fit_logistic
 from .._solvers.logistic_objective import LogisticObjective, limbs_of
 from .._solvers.options import Options
 from .._solvers.part_problem import SharedProblem
+from .._solvers.proximal_newton import MOST_COLUMNS, is_affordable
 from . import class_rows, class_sums
 
 
@@ -33,6 +34,7 @@ class Setting:
     tol : float
     bits : (model_bits, gradient_bits), of rounds, or None
     seed : int, 64 bits, of rounding in rounds
+    l1_ratio : float, share of the l1 penalty, without rounds
     """
 
     code: object
@@ -43,6 +45,7 @@ class Setting:
     tol: float
     bits: tuple | None = None
     seed: int = 0
+    l1_ratio: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -107,7 +110,15 @@ def _objective(seen, common, setting):
     problem = SharedProblem(seen.n_rows, common.grid, statistics, (seen.low, seen.high), setting.fit_intercept)
     n_classes = len(seen.counts)
     labels = SharedLabels(n_classes if n_classes > 2 else 1, seen.counts / seen.counts.sum())
-    return SharedObjective(problem, labels, setting.alpha(seen.weight), limbs_of(seen.n_rows, float(setting.tol)))
+    alpha, limbs = setting.alpha(seen.weight), limbs_of(seen.n_rows, float(setting.tol))
+    objective = SharedObjective(problem, labels, alpha * (1 - setting.l1_ratio), limbs, l1=alpha * setting.l1_ratio)
+    if objective.has_l1 and not is_affordable(objective):
+        raise ValueError(
+            f"l1_ratio={setting.l1_ratio} takes second moments of partitions, for at most {MOST_COLUMNS} columns, or "
+            f"some thousand coefficients of more than two classes, but X has {problem.d} columns and y {n_classes} "
+            "classes: use l1_ratio=0, or choose columns first."
+        )
+    return objective
 
 
 def _frame(seen, objective):
@@ -204,6 +215,8 @@ class SharedPoint:
 
 class SharedObjective(LogisticObjective):
     """The objective of rows that lie in parts; see LogisticObjective for what its methods find."""
+
+    has_rows = False
 
     def join(self, exchange, seen, common):
         """Have the rows at the other side of an Exchange, of a ClassSurvey and a Description."""

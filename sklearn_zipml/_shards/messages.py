@@ -12,9 +12,10 @@ import numpy as np
 
 from .._kernels.row_order import rows_below
 
-HEADER = struct.Struct("<BHI")  # bits, and HUFFMAN; vectors; numbers of each
-HUFFMAN = 0x80
+HEADER = struct.Struct("<BHI")  # BITS, and flags; vectors; numbers of each
+HUFFMAN, SHARES, BITS = 0x80, 0x40, 0x1F
 FEWEST_BITS, MOST_BITS = 4, 16
+MOST_SHARE = (1 << 15) - 1
 _ALL = np.iinfo(np.uint64).max
 
 
@@ -55,7 +56,8 @@ def decoded(message):
     scales = np.frombuffer(message, "<f4", n_vectors, HEADER.size).astype(np.float64)
     data = message[HEADER.size + scales.size * 4 :]
     if bits & HUFFMAN:
-        bits, data = bits ^ HUFFMAN, zlib.decompress(data, -zlib.MAX_WBITS)
+        data = zlib.decompressobj(-zlib.MAX_WBITS).decompress(data)
+    bits &= BITS
     codes, most = _unpacked(data, bits, n_vectors * size), _most(bits)
     return (codes.reshape(n_vectors, size).astype(np.float64) - most) * (scales / most)[:, None]
 
@@ -64,7 +66,26 @@ def rounding_error(message):
     """How far the vectors of a message may be from what was encoded, float64 (vectors,): their expected distance."""
     bits, n_vectors, size = HEADER.unpack_from(message)
     scales = np.frombuffer(message, "<f4", n_vectors, HEADER.size).astype(np.float64)
-    return scales * np.sqrt(size / 6) / _most(bits & ~HUFFMAN)
+    return scales * np.sqrt(size / 6) / _most(bits & BITS)
+
+
+def with_shares(message, shares):
+    """A message with numbers beside its vectors, in 16 bits of the largest: some for each of them, (vectors, some)."""
+    scales = np.abs(shares).max(axis=1, keepdims=True)
+    steps = np.divide(MOST_SHARE, scales, out=np.zeros_like(scales), where=scales > 0)
+    codes = np.rint(shares * steps).astype("<i2")
+    return bytes([message[0] | SHARES]) + message[1:] + scales.astype("<f4").tobytes() + codes.tobytes()
+
+
+def shares_of(message, count):
+    """These numbers, float64 (vectors, count); None of a message without any."""
+    bits, n_vectors, _ = HEADER.unpack_from(message)
+    if not bits & SHARES:
+        return None
+    start = len(message) - n_vectors * (4 + 2 * count)
+    scales = np.frombuffer(message, "<f4", n_vectors, start).astype(np.float64)
+    codes = np.frombuffer(message, "<i2", n_vectors * count, start + 4 * n_vectors).reshape(n_vectors, count)
+    return codes * (scales / MOST_SHARE)[:, None]
 
 
 def float32_bytes(n_vectors, size):

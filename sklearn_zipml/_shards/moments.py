@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from .._solvers.moments_by_target import MomentsByTarget
 from .._solvers.normal_equations import NormalEquations
 from .._underflow import underflow_is_zero
 
@@ -18,13 +19,14 @@ def moments(shards, code, seed):
 
     Returns
     -------
-    NormalEquations
+    NormalEquations; or MomentsByTarget, where values of targets are missing, which are NaN
     """
     equations = None
     for shard in shards:
         targets, weights = code(shard)
         if equations is None:
             equations = NormalEquations(shard.rows.shape[1], targets.shape[1], seed)
+            equations = MomentsByTarget.of(equations) if code.has_missing else equations
         equations.add(shard.rows, targets, np.ones(len(targets)) if weights is None else weights)
     return equations
 

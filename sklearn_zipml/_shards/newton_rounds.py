@@ -12,8 +12,7 @@ from .._kernels.row_order import mix
 from .._solvers.quasi_newton import ARMIJO, NEAR_MARGINS
 from . import class_rounds
 from .class_rounds import level
-from .messages import decoded, encoded
-from .rounds import FINE_BITS, Rounds
+from .rounds import FINE_BITS, Move, Rounds
 
 FORCING = 0.1  # gain of a round, in parts of all before it about an anchor, that ends the way to the next anchor
 MOST_ROUNDS = 40  # about an anchor
@@ -42,19 +41,22 @@ class NewtonStep(Rounds):
         self._penalised, self._n_outputs = descent.penalised, descent.frame.n_outputs
         self.linear, self._at_anchor, self.start = (ridge * model)[None], float(ridge @ model**2) / 2, None
         if before is not None:
-            self.told, self.step, self.is_fine = before.told, before.step, before.is_fine
+            self.told, self.step = before.told, before.step
             self.curvature = before.curvature
+            self.know(before.directions, before.bends)
+            self._fresh = before._fresh
 
-    def vectors_of(self, message):
-        """The vector of a message, as the parts take it."""
-        return level(decoded(message).reshape(self._n_outputs, -1)).reshape(1, -1)
+    def levelled(self, vectors):
+        """See Rounds: a move of all classes changes nothing."""
+        shape = len(vectors), self._n_outputs, vectors.shape[1] // self._n_outputs
+        return level(vectors.reshape(shape)).reshape(vectors.shape)
 
     def _penalties(self, model):
         return super()._penalties(model) + self._at_anchor
 
-    def receive(self, messages, losses):
+    def receive(self, messages, losses, told=()):
         """See Rounds."""
-        super().receive(messages, losses)
+        super().receive(messages, losses, told)
         if self.start is None and self.targets is not None:
             self.start, self.targets[0].seen = self._full_slope(self.targets[0]), list(self.seen)
 
@@ -101,8 +103,8 @@ class NewtonStep(Rounds):
 
     @property
     def steepness(self):
-        """Half the square of the gradient there."""
-        return float((self._full_slope(self.targets[0]) ** 2).sum()) / 2
+        """Half the square of the gradient there, by the metric."""
+        return float(self.metric.square(self._full_slope(self.targets[0]))) / 2
 
     @property
     def is_far_enough(self):
@@ -111,13 +113,13 @@ class NewtonStep(Rounds):
         return len(gains) > 1 and gains[-1] <= self.forcing * sum(gains) and self.predicted > self.tol * self._lowest[0]
 
     def last_move(self):
-        """The messages that lead from where the parts are to where the leader stands."""
+        """The Move that leads from where the parts are to where the leader stands."""
         ahead, messages = self.model - self.known, []
         for k in range(2 if self.is_fine and self.bits[0] < FINE_BITS else 1):
-            messages.append(encoded(ahead, self.bits[0], mix(self.seed, _AIM + k)))
+            messages.append(self.directions.encoded(ahead, self.bits[0], mix(self.seed, _AIM + k)))
             ahead = ahead - self.vectors_of(messages[-1])
         self._count(messages * self.n_sites, self.n_sites)
-        return messages
+        return Move(None, messages)
 
 
 class Descent:
@@ -168,15 +170,16 @@ class Descent:
         roundings = self.sites.spread([step.rounding(k) for k in range(self.n_sites)])
         states = self.sites.keep(function, self.parts, self.shared, *given, roundings)
         told = self.sites.ask(class_rounds.message_of, states)
-        step.receive([message for message, _ in told], [losses[:1] for _, losses in told])
+        more = [found for *_, found in told if found is not None]
+        step.receive([message for message, *_ in told], [losses[:1] for _, losses, _ in told], more)
         self.n_rounds += 1
         self.n_passes += 2
-        numbers = 8 * sum(losses.size for _, losses in told)
+        numbers = 8 * sum(losses.size for _, losses, _ in told)
         self.bytes_sent, self.float32_bytes = self.bytes_sent + numbers, self.float32_bytes + numbers
         return states, told
 
     def _accept(self, step, model, states, told):
-        self.reach = max(losses[1] for _, losses in told)
+        self.reach = max(losses[1] for _, losses, _ in told)
         if self.reach <= NEAR_MARGINS:
             step.inherit(self.step.targets[0].seen)
         self.step, self.model, self.states = step, model, states
@@ -221,13 +224,13 @@ class Descent:
     def _go(self):
         """Make the end of these rounds the next anchor, or a lower place on the way there; whether there is one."""
         old, length = self.step, 1.0
-        messages = old.last_move()
-        move = (old.known + sum(map(old.vectors_of, messages)))[0]
+        last = old.last_move()
+        move = (old.known + sum(map(old.vectors_of, last.messages)))[0]
         self._count(old)
         for _ in range(MOST_TRIALS):
             model = self.model + length * move
             step = NewtonStep(self, model)
-            found = self._asked(step, class_rounds.anchored, self.states, messages, length)
+            found = self._asked(step, class_rounds.anchored, self.states, last, length)
             if step.objective[0][0] <= self.values[-1] - ARMIJO * length * max(old.predicted, 0.0):
                 self.gap = max(0.0, self.gap + float(step.objective[0][0]) - self.values[-1])
                 self._accept(step, model, *found)

@@ -10,10 +10,12 @@ changes along. From there it goes down the gradient made conjugate to these move
 """
 
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 import numpy as np
 
 from .._kernels.row_order import mix
+from .directions import Directions, Metric, sketched, steep
 from .messages import decoded, encoded, float32_bytes, rounding_error
 
 MEMORY = 4  # moves that the lowest point is looked for among
@@ -29,7 +31,21 @@ HELPED = 0.3  # of the error of a plan that is the last message's; with less, an
 FINE_BITS, MOVE_MESSAGES = 8, 2  # moves of fewer bits may need a second message, of what the first has left
 SHORT = 0.2
 _ALL = (1 << 64) - 1
+DIRECTIONS, DIRECTION_BITS = 1 << 62, 6  # the number of the message that tells some, and its bits
 MOST_INDEFINITE = 4  # moves without curvature, after which less is compensated
+
+
+class Move(NamedTuple):
+    """How the model moves.
+
+    Attributes
+    ----------
+    directions : bytes or None, a message of more Directions, in which the others are
+    messages : list of bytes, whose vectors add up to the move
+    """
+
+    directions: bytes | None
+    messages: list
 
 
 @dataclass
@@ -41,7 +57,7 @@ class _Target:
     point, slope : float64 (columns,), where it stands, and the gradient of the mean loss there
     error : float, how far that gradient may be from the right one
     moves : list of (move, change of the slope, its error), the latest last
-    seen : list of (move, change of the slope), unit moves, the latest MOST_SEEN that showed curvature
+    seen : list of (move, change of the slope, its error), unit moves, the latest MOST_SEEN that showed curvature
     step : float, how far to go along the gradient
     gains : list of float, what the objective fell by in each round
     gap : float, what it may still fall by
@@ -89,6 +105,8 @@ class Rounds:
         self.objective, self.n_rounds, self.bytes_sent = [], 0, 0
         self.float32_bytes = self.n_indefinite = self.n_looks = 0
         self.is_blurred = self.is_fine = False
+        self.directions, self.metric = Directions.none(len(ridge)), Metric.flat(len(ridge))
+        self._fresh, self.bends = self.directions.rows, np.zeros((0, 0))
 
     @property
     def penalty(self):
@@ -96,20 +114,43 @@ class Rounds:
         return self.ridge - self.compensated
 
     def move(self):
-        """The messages for all parts, a list: how the model moves; none if they are to look again where it stands."""
+        """The Move for all parts; without messages if they are to look again where the model stands."""
+        told = self._tell_directions()
         if self.targets is None or self.is_blurred:
-            return []
+            return Move(told, [])
         aim = np.stack([self._aim(*there) for there in zip(self.targets, self._is_at_rest, strict=True)])
         messages = []
         for k in range(MOVE_MESSAGES if self.is_fine else 1):
-            messages.append(encoded(aim - self.known, self.bits[0], mix(self.seed, MOVE_MESSAGES * self.n_rounds + k)))
+            seed = mix(self.seed, MOVE_MESSAGES * self.n_rounds + k)
+            messages.append(self.directions.encoded(aim - self.known, self.bits[0], seed))
             self.known = self.known + self.vectors_of(messages[-1])
         self._count(messages * self.n_sites, self.n_sites)
-        return messages
+        return Move(told, messages)
+
+    def _tell_directions(self):
+        """The message of directions that the parts have not been told, or None."""
+        fresh = self._fresh
+        if not len(fresh):
+            return None
+        message = encoded(fresh, max(self.bits[0], DIRECTION_BITS), mix(self.seed, DIRECTIONS + self.n_rounds))
+        self.directions, self._fresh = self.directions.joined(self.levelled(decoded(message))), fresh[:0]
+        self.is_fine = False
+        self.bytes_sent += self.n_sites * len(message)
+        self.float32_bytes += self.n_sites * float32_bytes(*fresh.shape)
+        return message
+
+    def know(self, directions, bends):
+        """Begin with Directions that the parts know, too, and products of them by about the Hessian."""
+        if len(directions):
+            self.directions, self.bends, self.metric = directions, bends, Metric.of(directions, bends)
+
+    def levelled(self, vectors):
+        """Vectors without what a move makes no difference by."""
+        return vectors
 
     def vectors_of(self, message):
         """The vectors of a message, float64 (outputs, columns)."""
-        return decoded(message)
+        return self.levelled(self.directions.decoded(message))
 
     def _count(self, messages, n_vectors):
         self.bytes_sent += sum(map(len, messages))
@@ -119,9 +160,11 @@ class Rounds:
         """Bits and seed of the answer of a part."""
         return self.bits[1], mix(mix(self.seed, ~self.n_rounds & _ALL), site)
 
-    def receive(self, messages, losses):
-        """The answers of all parts: their messages, and their shares of the mean loss."""
+    def receive(self, messages, losses, told=()):
+        """The answers of all parts: their messages, their shares of the mean loss, and Told of new directions."""
         self._count(messages, len(messages))
+        if len(told):
+            self._learn(told)
         self.told = self.told + sum(map(self.vectors_of, messages))
         self.objective.append(sum(losses) + self._penalties(self.known))
         self.n_rounds += 1
@@ -129,7 +172,7 @@ class Rounds:
         error = np.sqrt(sum(rounding_error(message) ** 2 for message in messages))
         if self.targets is None:
             self.is_blurred = self._may_look and bool(
-                np.any(error > CLEAR * np.linalg.norm(self.told + self.linear, axis=1))
+                np.any(error > CLEAR * np.sqrt(self.metric.square(self.told + self.linear)))
             )
             if not self.is_blurred:
                 there = zip(self.known, self.told + self.linear, error, strict=True)
@@ -146,6 +189,28 @@ class Rounds:
             if not rests:
                 self._follow(target, plan, *found)
                 target.gap = self._gap(target, self.tol * objective)
+        self._look_for_directions()
+
+    def _look_for_directions(self):
+        """See whether moves have shown steep ones."""
+        most = max(1, MOST_SEEN // len(self.targets))
+        seen = [one for target in self.targets for one in target.seen[-most:]][:MOST_SEEN]
+        if seen:
+            self._found(*(np.stack(part) for part in zip(*seen, strict=True)))
+
+    def _found(self, moves, changes, errors):
+        known = np.concatenate([self.directions.rows, self._fresh])
+        self._fresh = np.concatenate([self._fresh, self.levelled(steep(moves, changes, errors, known))])
+
+    def _learn(self, told):
+        """Take what all parts tell of the curvature along new directions, and of others."""
+        bends = sum(one.bends for one in told)
+        new, total = bends.shape
+        self.bends = np.block([[self.bends, bends[:, : total - new].T], [bends]])
+        self.metric = Metric.of(self.directions, self.bends)
+        self._found(*sketched([one.sketch for one in told], self.directions, total - new))
+        self.bytes_sent += sum(one.nbytes for one in told)
+        self.float32_bytes += len(told) * (bends.nbytes // 2 + float32_bytes(new + 1, self.directions.rows.shape[1]))
 
     @property
     def _may_look(self):
@@ -185,18 +250,21 @@ class Rounds:
         gained = sum(target.gains[-WINDOW:])
         if len(target.gains) < WINDOW or gained > tolerated:
             return np.inf
-        steepness = (self._full_slope(target) ** 2).sum() / 2
+        steepness = float(self.metric.square(self._full_slope(target))) / 2
         if not steepness:
             return gained
         curvature = self._least_curvature(target)
         return np.inf if curvature is None else max(gained, steepness / curvature)
 
     def _least_curvature(self, target):
-        """The smallest curvature that moves have shown, a Ritz value of the second moments; None if too few have."""
+        """The smallest curvature that moves have shown, a Ritz value of the second moments; None if too few have.
+
+        It is that over the metric's.
+        """
         if not target.seen:
             return None
-        moves, changes = (np.stack(part) for part in zip(*target.seen, strict=True))
-        values, vectors = np.linalg.eigh(moves @ moves.T)
+        moves, changes, _ = (np.stack(part) for part in zip(*target.seen, strict=True))
+        values, vectors = np.linalg.eigh(moves @ self.metric.bent(moves).T)
         kept = values > LEAST_CURVATURE * values[-1]
         if kept.sum() < min(FEWEST_SEEN, len(target.point)):
             return None
@@ -216,7 +284,7 @@ class Rounds:
 
     def _direction(self, target):
         """Down the gradient, conjugate to the moves."""
-        return self._conjugate(target, -self._full_slope(target))
+        return self._conjugate(target, -self.metric.step(self._full_slope(target)))
 
     def _conjugate(self, target, direction):
         """A direction made conjugate to the moves."""
@@ -252,7 +320,7 @@ class Rounds:
         point, slope = target.point + shares @ moves, target.slope + shares @ changes
         last = np.array([(1 - shares[-1]) * target.error, shares[-1] * error])
         error = np.linalg.norm(np.append(shares[:-1] * errors[:-1], last))
-        is_blurred = error > CLEAR * np.linalg.norm(slope + self.penalty * point)
+        is_blurred = error > CLEAR * np.sqrt(self.metric.square(slope + self.penalty * point))
         is_helped = is_blurred and abs(last[1]) > HELPED * error
         return _Plan(False, False, pairs, (point, slope, error), is_blurred, is_helped, gain, length)
 
@@ -274,9 +342,9 @@ class Rounds:
         target.gains.append(plan.gain)
         if plan.pairs:
             target.moves, (target.point, target.slope, target.error) = plan.pairs, plan.end
-            move, change, _ = plan.pairs[-1]
+            move, change, error = plan.pairs[-1]
             size = np.linalg.norm(move)
-            target.seen = [*target.seen, (move / size, change / size)][-MOST_SEEN:]
+            target.seen = [*target.seen, (move / size, change / size, error / size)][-MOST_SEEN:]
             target.step *= np.clip(plan.length, 1 / STEP_CHANGE, STEP_CHANGE)
 
 

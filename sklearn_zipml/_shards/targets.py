@@ -12,11 +12,12 @@ class TargetReport:
     Attributes
     ----------
     n_rows : int
-    n_used : int, of them of a weight that is not zero
+    n_used : int, of them of a weight that is not zero, and with any of the targets
     heaviest : float, the largest weight; 1 without weights
     n_outputs : tuple, the shape of the target of a row, () for a number
     labels : array or None, distinct values of a target that is of labels
     counts : int64 (labels,), rows of each
+    has_missing : bool, whether values of targets are missing in rows that are used
     """
 
     n_rows: int
@@ -25,14 +26,40 @@ class TargetReport:
     n_outputs: tuple
     labels: np.ndarray | None
     counts: np.ndarray | None
+    has_missing: bool = False
 
 
-def report_targets(y, weights, of_labels):
-    """The TargetReport of a part; y an array, weights float64 or None."""
-    n_used = len(y) if weights is None else int(np.count_nonzero(weights))
+def known_rows(y):
+    """Which rows have a value of any of the targets, bool (rows,); None for all of them."""
+    if y.dtype.kind != "f":
+        return None
+    known = ~np.isnan(y.reshape(len(y), -1)).all(axis=1)
+    return None if known.all() else known
+
+
+def used_rows(y, weights, drops):
+    """Which rows of a part count, bool (rows,); None for all of them.
+
+    Parameters
+    ----------
+    y : array
+    weights : float64 (rows,) or None
+    drops : bool, whether rows without any value of the targets are left out
+    """
+    known = known_rows(y) if drops else None
+    if weights is None or weights.all():
+        return known
+    return weights > 0 if known is None else known & (weights > 0)
+
+
+def report_targets(y, weights, of_labels, drops=False):
+    """The TargetReport of a part; y an array, weights float64 or None; see `used_rows` for the last."""
+    used = used_rows(y, weights, drops)
+    n_used = len(y) if used is None else int(np.count_nonzero(used))
+    missing = y.dtype.kind == "f" and bool(np.isnan(y if used is None else y[used]).any())
     labels, counts = np.unique(y, return_counts=True) if of_labels else (None, None)
     heaviest = 1.0 if weights is None else float(weights.max(initial=0))
-    return TargetReport(len(y), n_used, heaviest, y.shape[1:], labels, counts)
+    return TargetReport(len(y), n_used, heaviest, y.shape[1:], labels, counts, missing)
 
 
 def joined_reports(reports):
@@ -51,7 +78,8 @@ def joined_reports(reports):
         labels, where = np.unique(np.concatenate([report.labels for report in reports]), return_inverse=True)
         counts = np.bincount(where, np.concatenate([report.counts for report in reports])).astype(np.int64)
     n_rows, n_used = (sum(getattr(report, name) for report in reports) for name in ("n_rows", "n_used"))
-    return TargetReport(n_rows, n_used, max(report.heaviest for report in reports), shapes.pop(), labels, counts)
+    heaviest, missing = (max(getattr(report, name) for report in reports) for name in ("heaviest", "has_missing"))
+    return TargetReport(n_rows, n_used, heaviest, shapes.pop(), labels, counts, missing)
 
 
 @dataclass(frozen=True)
@@ -64,12 +92,14 @@ class TargetCode:
     coded : callable(label numbers, number of labels) -> float64 (rows, outputs), or None
     of_labels : float64 (labels,) or None, weights of the labels, all positive
     unit : float, that weights are divided by, a power of two
+    has_missing : bool, whether values of targets, which are NaN then, may be missing
     """
 
     labels: np.ndarray | None = None
     coded: object = None
     of_labels: np.ndarray | None = None
     unit: float = 1.0
+    has_missing: bool = False
 
     def __call__(self, shard):
         """Targets, float64 (rows, outputs), and weights, float64 (rows,) or None, of a Shard."""

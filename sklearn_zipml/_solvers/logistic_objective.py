@@ -65,9 +65,10 @@ class LogisticObjective:
     problem : Problem, that given without columns of which the penalty leaves nothing
     ridge, l1 : float64 (columns,), of the scaled columns
     slopes : None: those of the loss by the size of a model and by its intercepts are asked of rows that stand for all
+    has_rows : bool, whether the rows are at hand, and not only sums over them
     """
 
-    slopes = None
+    slopes, has_rows = None, True
 
     def __init__(self, problem, labels, alpha, limbs=LIMBS, calibration=None, l1=0.0):
         with np.errstate(over="ignore", divide="ignore"):

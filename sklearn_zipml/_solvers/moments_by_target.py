@@ -53,6 +53,31 @@ class MomentsByTarget:
                 groups.append((outputs[own], part))
         self._groups = groups  # a new list, so that a copy of before is as it was
 
+    def merge(self, other):
+        """The moments of the rows of both, by targets that were always known together in both; exact as those are.
+
+        Parameters
+        ----------
+        other : MomentsByTarget of as many columns and outputs
+
+        Returns
+        -------
+        MomentsByTarget, with the seed of this one
+        """
+        groups = []
+        for outputs, mine in self._groups:
+            for others, theirs in other._groups:
+                both = np.intersect1d(outputs, others)
+                if both.size:
+                    groups.append((both, _of_some(mine, outputs, both).merge(_of_some(theirs, others, both))))
+        counts = self.n_chunks + other.n_chunks, self.n_rows + other.n_rows
+        return MomentsByTarget(sorted(groups, key=lambda group: group[0][0]), self.seed, *counts)
+
+    @property
+    def nbytes(self):
+        """Memory of the moments."""
+        return sum(moments.nbytes for _, moments in self._groups)
+
     @property
     def total(self):
         """Sum of the weights of the rows of each target, float64 (outputs,)."""
@@ -83,6 +108,11 @@ class MomentsByTarget:
     def _of_outputs(self, parts):
         """Values of the groups in the order of the outputs."""
         return np.concatenate(parts)[np.argsort(np.concatenate([outputs for outputs, _ in self._groups]))]
+
+
+def _of_some(moments, outputs, some):
+    """Moments of some of sorted outputs."""
+    return moments if len(some) == len(outputs) else moments.of_outputs(np.searchsorted(outputs, some))
 
 
 def _add_known(moments, rows, targets, weights, threads):

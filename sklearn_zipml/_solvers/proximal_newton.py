@@ -39,6 +39,8 @@ LEAST_WEIGHT = 1e-100
 
 def is_affordable(objective):
     """Whether coordinate descent has what it needs in memory."""
+    if not objective.has_rows:
+        return objective.d <= MOST_COLUMNS and not _is_by_output(objective)
     return objective.d <= MOST_COLUMNS or (float(objective.n) * objective.d <= MOST_VALUES)
 
 
@@ -181,7 +183,7 @@ def _pair_tiles(objective):
 
 def _is_by_rows(objective):
     """Whether the rows themselves are smaller than a matrix of their columns."""
-    if _is_by_pairs(objective) or objective.calibration is not None:
+    if _is_by_pairs(objective) or objective.calibration is not None or not objective.has_rows:
         return False
     is_small = float(objective.n) * objective.d <= MOST_VALUES
     return is_small and (objective.n <= objective.d or objective.d > MOST_COLUMNS)

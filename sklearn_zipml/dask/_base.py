@@ -90,6 +90,7 @@ class DaskZipMLModel(StableState, BaseEstimator):
             refuse_narrow(self.sample_bits, X.sample_bits)
             with Engine(client) as engine:
                 targets = target_report(engine, shards, self._of_labels)
+                self._check_known(targets)
                 return self._fit_shards(engine, shards, common, targets, seeds, has_weights, plain)
         if y is None:
             raise ValueError(f"{type(self).__name__} requires y to be passed, but the target y is None.")
@@ -101,6 +102,11 @@ class DaskZipMLModel(StableState, BaseEstimator):
             has_weights = sample_weight is not None
             return self._fit_shards(engine, packed.shards, common, packed.targets, seeds, has_weights, plain)
 
+    def _check_known(self, targets):
+        """Refuse labels that are missing in shards, of a TargetReport."""
+        if targets.has_missing:
+            raise ValueError("Input y contains NaN: leave out rows whose label is missing.")
+
     def _fit_shards(self, engine, shards, common, targets, seeds, has_weights, plain):
         """Fit the shards on the workers, and take over what was found."""
         code, attributes = self._code(targets, has_weights)
@@ -111,7 +117,8 @@ class DaskZipMLModel(StableState, BaseEstimator):
             warn(not_reached(self, fitted.gap), ConvergenceWarning)
         attributes |= self._shaped(fitted, targets, common.dtype)
         attributes |= {"n_iter_": fitted.n_iter, "solver_": fitted.solver, "loss_curve_": fitted.losses}
-        local = handed_over(plain, attributes, targets.n_used, fitted.total * code.unit)
+        total = np.ravel(fitted.total)[0] if targets.n_outputs == () else fitted.total
+        local = handed_over(plain, attributes, targets.n_used, total * code.unit)
         self._take_over(local, attributes, common)
         self.bytes_sent_, self.float32_bytes_ = fitted.bytes_sent, fitted.float32_bytes
         return self

@@ -41,7 +41,7 @@ class Fitted:
     Attributes
     ----------
     coef, intercept : float64 (outputs, features) and (outputs,)
-    total : float, sum of the weights
+    total : float, sum of the weights; float64 (outputs,) where values of targets are missing
     solver : str
     n_iter, bytes_sent, float32_bytes : int
     losses : list of float
@@ -67,7 +67,14 @@ def fit(engine, shards, common, task):
             f"solver='gram' sends n_features² numbers, for at most {MOST_COLUMNS} features, but X has {columns}: "
             "set solver='rounds'."
         )
-    in_one = chosen == "gram" or (chosen == "auto" and columns <= MOST_AT_ONCE)
+    has_missing = task.code.has_missing
+    if has_missing and (chosen == "rounds" or columns > MOST_COLUMNS):
+        raise ValueError(
+            "missing_target='drop': targets that are known of different rows take second moments, solver='gram', up to "
+            f"{MOST_COLUMNS} features, but solver={chosen!r} and X has {columns} features; fit targets that are known "
+            "of the same rows by themselves."
+        )
+    in_one = chosen == "gram" or (chosen == "auto" and (has_missing or columns <= MOST_AT_ONCE))
     sites = engine.sites(shards)
     fitted = (_in_one_round if in_one else _in_rounds)(engine, sites, common, task)
     if not (np.isfinite(fitted.coef).all() and np.isfinite(fitted.intercept).all()):
@@ -83,6 +90,8 @@ def _in_one_round(engine, sites, common, task):
     equations = engine.result(future)
     engine.release([*sums, future])
     total = equations.total
+    if not np.all(total):
+        raise ValueError(f"Output {int(np.argmin(total))} of y has no value that is known: leave it out.")
     found = equations.minimum(task.penalty(total), task.settings.fit_intercept, common.dtype)
     sent = len(sites) * equations.nbytes
     return Fitted(found.coef, found.intercept, total, "gram", 1, sent, sent // 2, [found.objective])
@@ -120,7 +129,8 @@ def _round(engine, sites, given, before, rounds):
     ]
     messages = [engine.submit(_tasks.message_of, answer) for answer in answers]
     told = engine.results(messages)
-    rounds.receive([message for message, _ in told], [losses for _, losses in told])
+    more = [found for *_, found in told if found is not None]
+    rounds.receive([message for message, *_ in told], [losses for _, losses, _ in told], more)
     engine.release([*messages, *(one for one in before if one is not None)])
     return answers
 

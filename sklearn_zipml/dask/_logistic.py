@@ -29,9 +29,9 @@ if TYPE_CHECKING:
 class DaskZipMLLogisticRegression(DaskZipMLClassifier):
     """Logistic regression on packed partitions that stay on the workers of a Dask cluster.
 
-    The objective is that of :class:`.ZipMLLogisticRegression` with the l2 penalty, what rounding does to the model
-    taken into account. With few columns, so are the steps: models go out to the workers, and the loss, its gradient
-    and, every few steps, second moments weighted by its curvature come back, sums over their rows. The coefficients are
+    The objective is that of :class:`.ZipMLLogisticRegression`, what rounding does to the model taken into account. With
+    few columns, so are the steps: models go out to the workers, and the loss, its gradient and, every few steps, second
+    moments weighted by its curvature come back, sums over their rows. The coefficients are
     those of the local estimator on the same packed rows in one place, but for the rounding of sums, whatever the
     partitions and workers. With more than 512 coefficients second moments would be more bytes than all else: the model
     goes out and gradients come back in ``model_bits`` and ``gradient_bits``, until nothing is to be gained, in Newton
@@ -43,6 +43,10 @@ class DaskZipMLLogisticRegression(DaskZipMLClassifier):
         Bits stored for each value of X.
     C : float, default=1.0
         Weight of the loss against the penalty on ``coef_``, which is in units of X; ``numpy.inf`` is no penalty.
+    l1_ratio : float from 0 to 1, default=0.0
+        Share of the l1 penalty, as in scikit-learn's elastic net: 0 is the l2 penalty, 1 the lasso. With some,
+        coefficients become exactly zero. It takes ``solver="newton"``, which "auto" is then: up to 2048 columns, or
+        some thousand coefficients of more than two classes.
     class_weight : dict, "balanced" or None, default=None
         Weights of the classes, as in scikit-learn, all of them positive.
     model_bits : int from 4 to 16 or None, default=8
@@ -137,15 +141,17 @@ class DaskZipMLLogisticRegression(DaskZipMLClassifier):
         "gradient_bits": [*DaskZipMLClassifier._parameter_constraints["gradient_bits"], None],
         "solver": [StrOptions({"auto", "newton", "rounds"})],
         "C": [Interval(Real, 0, None, closed="right")],
+        "l1_ratio": [Interval(Real, 0, 1, closed="both")],
         "tol": [Interval(Real, 0, None, closed="left")],
     }
-    _plain, _own = ZipMLLogisticRegression, ("C", "class_weight")
+    _plain, _own = ZipMLLogisticRegression, ("C", "l1_ratio", "class_weight")
 
     def __init__(
         self,
         sample_bits: int = 4,
         *,
         C: float = 1.0,
+        l1_ratio: float = 0.0,
         class_weight: object = None,
         model_bits: int | None = 8,
         gradient_bits: int | None = 8,
@@ -163,6 +169,7 @@ class DaskZipMLLogisticRegression(DaskZipMLClassifier):
     ) -> None:
         self.sample_bits = sample_bits
         self.C = C
+        self.l1_ratio = l1_ratio
         self.class_weight = class_weight
         self.model_bits = model_bits
         self.gradient_bits = gradient_bits
@@ -261,7 +268,8 @@ class DaskZipMLLogisticRegression(DaskZipMLClassifier):
         has_weights = has_weights or code.of_labels is not None
         bits = self._bits_of(len(common.grid.step), len(targets.labels))
         limits = self.max_iter, self.tol, bits, seeds[1]
-        setting = Setting(code, self._penalty_in(code.unit), self.fit_intercept, has_weights, *limits)
+        penalty = self._penalty_in(code.unit)
+        setting = Setting(code, penalty, self.fit_intercept, has_weights, *limits, l1_ratio=self.l1_ratio)
         found = (fit_parts_in_rounds if bits else fit_parts)(*_sites(engine, shards), common, setting)
         if not (np.isfinite(found.coef).all() and np.isfinite(found.intercept).all()):
             raise ValueError("The coefficients exceed the range of float64: rescale X.")
@@ -287,7 +295,12 @@ class DaskZipMLLogisticRegression(DaskZipMLClassifier):
             raise ValueError(
                 "solver='rounds' exchanges a few bits, but model_bits=None: set model_bits and gradient_bits."
             )
-        in_floats = self.solver == "newton" or bits[0] is None
+        if self.solver == "rounds" and self.l1_ratio > 0:
+            raise ValueError(
+                f"l1_ratio={self.l1_ratio} takes steps with second moments, and solver='rounds' has none: set "
+                "solver='newton', or l1_ratio=0."
+            )
+        in_floats = self.solver == "newton" or bits[0] is None or self.l1_ratio > 0
         return None if in_floats or (self.solver == "auto" and is_short(n_columns, n_classes)) else bits
 
     def _penalty_in(self, unit):

@@ -150,7 +150,8 @@ class DaskPackedMatrix:
             Rows, in any partitions; some of them may be empty. They are read twice, for the levels and for the codes,
             and not kept in between; once if a quantizer brings the levels.
         y : Dask array, data frame or series, list of delayed chunks, or array
-            Targets or class labels, in the same partitions.
+            Targets or class labels, in the same partitions. Values of targets that are NaN are missing, see
+            ``missing_target`` of :class:`DaskZipMLRegressor`.
         sample_weight : the same, or None, default=None
             Row weights; rows of weight 0 are left out.
         client : distributed.Client or None, default=None
@@ -195,7 +196,7 @@ class DaskPackedMatrix:
         scheme = Scheme.checked("DaskPackedMatrix.pack", **kind)
         seed = seed_of(random_state, "DaskPackedMatrix.pack")
         with Engine(client) as engine:
-            checks = _tasks.Checks(ZipMLRegressor(), None)
+            checks = _tasks.Checks(ZipMLRegressor(missing_target="drop"), None)
             packed = pack(engine, X, y, sample_weight, Packing(checks, scheme, seed, quantizer))
             return cls._of(engine, packed.shards)
 

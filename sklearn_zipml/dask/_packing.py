@@ -75,8 +75,10 @@ def _all_targets(reports):
     if not reports:
         raise ValueError("X has no rows in any partition: at least one is needed.")
     targets = joined_reports(reports)
-    if targets.n_used == 0:
+    if targets.n_used == 0 and targets.heaviest == 0:
         raise ValueError("sample_weight: all weights are zero; at least one row must have a positive weight.")
+    if targets.n_used == 0:
+        raise ValueError("y has no value that is known in rows of positive weight.")
     return targets
 
 

@@ -5,12 +5,14 @@ from __future__ import annotations
 from numbers import Real
 from typing import TYPE_CHECKING, Literal, Self
 
+import numpy as np
 from sklearn.base import RegressorMixin, _fit_context
 from sklearn.metrics import r2_score
-from sklearn.utils._param_validation import Interval
+from sklearn.utils._param_validation import Interval, StrOptions
 
 from .._estimators.guard import all_or_nothing
 from .._estimators.handed_over import in_shape
+from .._estimators.missing_targets import has_missing, numbers_or_nan, r2_of_known, refuse_missing
 from .._estimators.regressor import ZipMLRegressor
 from .._shards.targets import TargetCode
 from ._base import DaskZipMLModel
@@ -57,6 +59,10 @@ class DaskZipMLRegressor(RegressorMixin, DaskZipMLModel):
         Rounds at most.
     tol : float, default=1e-4
         Part of the objective that it may still lie above its minimum after rounds.
+    missing_target : {"error", "drop"}, default="error"
+        "drop" takes targets with missing values: each is trained on the rows where it is known, as by
+        ``ZipMLRegressor(missing_target="drop").partial_fit``, to the bit. It takes the one round, up to 8192 columns;
+        there are as many second moments as patterns of holes. Rows where no target is known are left out.
     random_state : int, RandomState instance or None, default=None
         Decides the rounding.
     client : distributed.Client or None, default=None
@@ -110,8 +116,9 @@ class DaskZipMLRegressor(RegressorMixin, DaskZipMLModel):
     _parameter_constraints: dict = {
         **DaskZipMLModel._parameter_constraints,
         "alpha": [Interval(Real, 0, None, closed="left")],
+        "missing_target": [StrOptions({"error", "drop"})],
     }
-    _plain, _own = ZipMLRegressor, ("alpha",)
+    _plain, _own = ZipMLRegressor, ("alpha", "missing_target")
 
     def __init__(
         self,
@@ -129,6 +136,7 @@ class DaskZipMLRegressor(RegressorMixin, DaskZipMLModel):
         solver: Literal["auto", "gram", "rounds"] = "auto",
         max_iter: int = 100,
         tol: float = 1e-4,
+        missing_target: Literal["error", "drop"] = "error",
         random_state: RandomState = None,
         client: object = None,
     ) -> None:
@@ -145,6 +153,7 @@ class DaskZipMLRegressor(RegressorMixin, DaskZipMLModel):
         self.solver = solver
         self.max_iter = max_iter
         self.tol = tol
+        self.missing_target = missing_target
         self.random_state = random_state
         self.client = client
 
@@ -184,7 +193,7 @@ class DaskZipMLRegressor(RegressorMixin, DaskZipMLModel):
         return self._lazily(X, "predict")
 
     def score(self, X: object, y: object, sample_weight: object = None) -> float:
-        """Compute R² of the predictions.
+        """Compute R² of the predictions; with ``missing_target="drop"`` on the rows where each target is known.
 
         Parameters
         ----------
@@ -213,11 +222,18 @@ class DaskZipMLRegressor(RegressorMixin, DaskZipMLModel):
         >>> client.close()
         """
         predicted, y, sample_weight = self._truth(X, y, sample_weight)
+        if self.missing_target == "drop" and has_missing(y):
+            return r2_of_known(numbers_or_nan(y, self), np.asarray(predicted), sample_weight)
         return r2_score(y, predicted, sample_weight=sample_weight)
+
+    def _check_known(self, targets):
+        if targets.has_missing and self.missing_target == "error":
+            refuse_missing(None, self)
 
     def _code(self, targets, has_weights):
         """The TargetCode, and fitted attributes that come with it."""
-        return TargetCode(unit=self._unit_of(targets.heaviest) if has_weights else 1.0), {}
+        unit = self._unit_of(targets.heaviest) if has_weights else 1.0
+        return TargetCode(unit=unit, has_missing=targets.has_missing), {}
 
     def _penalty_in(self, unit):
         return lambda total: self.alpha

@@ -10,7 +10,7 @@ from .._estimators.validation import check_samples, check_target_part, check_wei
 from .._shards import packing
 from .._shards.frame import Description
 from .._shards.shard import load_shard
-from .._shards.targets import report_targets
+from .._shards.targets import report_targets, used_rows
 from .._solvers.normal_equations import SumsGrid
 
 
@@ -26,6 +26,11 @@ class Checks:
 
     estimator: object
     of_labels: bool | None
+
+    @property
+    def drops(self):
+        """Whether rows that have no value of any target are left out."""
+        return self.of_labels is False and getattr(self.estimator, "missing_target", "error") == "drop"
 
     def targets(self, y, weights):
         """Arrays of targets and weights, at least one row."""
@@ -47,18 +52,18 @@ def report(y, weights, checks):
     """The TargetReport of a partition, None without rows."""
     if len(y) == 0:
         return None
-    return report_targets(*checks.targets(y, weights), bool(checks.of_labels))
+    return report_targets(*checks.targets(y, weights), bool(checks.of_labels), checks.drops)
 
 
 def _used(X, y, weights, checks, number):
-    """Rows of a partition that have a weight, their names, targets and weights."""
+    """Rows of a partition that count, their names, targets and weights."""
     if len(X) != len(y):
         raise ValueError(f"Partition {number} has {len(X)} rows of X, but {len(y)} of y.")
     X, names = checks.rows(X)
     y, weights = checks.targets(y, weights)
-    if weights is not None and not weights.all():
-        kept = weights > 0
-        X, y, weights = X[kept], y[kept], weights[kept]
+    kept = used_rows(y, weights, checks.drops)
+    if kept is not None:
+        X, y, weights = X[kept], y[kept], None if weights is None else weights[kept]
     return X, names, y, weights
 
 
@@ -112,7 +117,7 @@ def describe(shard):
 
 def label_report(shard, of_labels):
     """The TargetReport of a shard, whose rows all have a weight."""
-    return report_targets(shard.rows.whole("target"), shard.weights, of_labels)
+    return report_targets(shard.rows.whole("target"), shard.weights, of_labels, not of_labels)
 
 
 def save(shard, path):
@@ -127,5 +132,5 @@ def load(path):
 
 
 def message_of(answer):
-    """The message of an Answer, and its losses."""
-    return answer.message, answer.losses
+    """The message of an Answer, its losses, and what it tells of directions."""
+    return answer.message, answer.losses, answer.more

@@ -303,3 +303,26 @@ def test_two_fits_at_once(client, solver):
         else:
             assert_allclose(found[C].predict_proba(X), local.predict_proba(X), atol=0.03)
     packed.release()
+
+
+@pytest.mark.parametrize("n_classes", [2, 3])
+def test_an_l1_penalty(client, n_classes):
+    """The local fit of the same rows, with its zeros, of any partitions; refused in rounds, and by name of too much."""
+    rng = np.random.default_rng(0)
+    X = rng.standard_normal((2400, 30))
+    y = (2 * X[:, :4] @ rng.standard_normal((4, n_classes)) + rng.gumbel(size=(2400, n_classes))).argmax(axis=1)
+    order = np.argsort(y, kind="stable")
+    X, y = X[order], y[order]
+    quantizer = DoubleSamplingQuantizer(4, random_state=1).fit(X)
+    settings = {"C": 0.02, "l1_ratio": 0.8, "tol": 1e-8}
+    local = ZipMLLogisticRegression(**settings).fit(quantizer.quantize(X), y)
+    dX, dy = array_in(5, X, y)
+    model = DaskZipMLLogisticRegression(quantizer=quantizer, **settings).fit(dX, dy)
+    assert model.solver_ == "newton" and 0 < (model.coef_ == 0).sum() < model.coef_.size
+    np.testing.assert_array_equal(model.coef_ == 0, local.coef_ == 0)
+    np.testing.assert_allclose(model.coef_, local.coef_, rtol=1e-3, atol=1e-4 * np.abs(local.coef_).max())
+    assert model.to_local().l1_ratio == 0.8
+    with pytest.raises(ValueError, match=r"l1_ratio=0.8 takes steps with second moments, and solver='rounds' has none"):
+        model.set_params(solver="rounds").fit(dX, dy)
+    with pytest.raises(ValueError, match="'l1_ratio' parameter of DaskZipMLLogisticRegression"):
+        model.set_params(l1_ratio=2.0).fit(dX, dy)

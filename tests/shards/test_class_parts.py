@@ -75,7 +75,7 @@ def classes(n=3000, d=5, n_classes=2, order=None):
     return Z * np.geomspace(0.1, 10, d) + 5, y, weights
 
 
-def fitted(X, y, weights, scheme, parts, *, C=1.0, fit_intercept=True, tol=1e-8, max_iter=300, bits=None, seed=0):
+def fitted(X, y, weights, scheme, parts, *, C=1.0, fit_intercept=True, tol=1e-8, max_iter=300, bits=None, **more):
     """The FittedClasses of parts at two sites or fewer; in rounds, if there are bits for them."""
     shards, spans, _ = packed_apart(X, y, scheme, parts)
     pairs = sorted(zip(shards, spans, strict=True), key=lambda pair: pair[1].start)
@@ -87,8 +87,8 @@ def fitted(X, y, weights, scheme, parts, *, C=1.0, fit_intercept=True, tol=1e-8,
     statistics = (getattr(rows, name).astype(float) for name in ("mean", "deviation", "rounding_variance"))
     common = Description(SumsGrid.of(rows), rows.dtype, rows.scheme, None, *statistics)
     code = TargetCode(np.unique(y), numbers)
-    limits = max_iter, tol, bits and (bits, bits), seed
-    setting = Setting(code, lambda total: 1 / (C * total), fit_intercept, weights is not None, *limits)
+    limits = max_iter, tol, bits and (bits, bits)
+    setting = Setting(code, lambda total: 1 / (C * total), fit_intercept, weights is not None, *limits, **more)
     firsts = Held(tuple(firsts[k::n_sites]) for k in range(n_sites))
     return (fit_parts_in_rounds if bits else fit_parts)(Sites(by_site), firsts, common, setting)
 

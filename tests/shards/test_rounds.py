@@ -63,7 +63,8 @@ def exchanged(shards, bits, alpha, tol, fit_intercept=True, most=200):
             answer([shard], code, frame, one, move, rounds.rounding(k))
             for k, (shard, one) in enumerate(zip(shards, answers, strict=True))
         ]
-        rounds.receive([one.message for one in answers], [one.losses for one in answers])
+        more = [one.more for one in answers if one.more is not None]
+        rounds.receive([one.message for one in answers], [one.losses for one in answers], more)
     return *coefficients(rounds.model, frame, common, np.float64), rounds
 
 

@@ -1,0 +1,191 @@
+"""Steep directions, which both sides of the rounds know: vectors go exactly along them, and in few bits across.
+
+A direction of some hundred times the curvature of the others makes of what rounding leaves of a move a gradient that is
+larger than all else there is to tell, and the error of a message about that hides the rest. So the leader looks for
+such directions in the changes of the gradient that moves have shown, and tells them to the parts, once. From then on
+the errors of messages have no part along them: it is made good for in a few numbers beside the codes. The parts tell
+the curvature along them, so that the leader goes down as preconditioned conjugate gradients do, and what probes across
+them show, as more of them seldom come alone.
+"""
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+
+from .._kernels.row_order import mix, rows_below
+from .messages import decoded, encoded, rounding_error, shares_of, with_shares
+
+STEEP = 1.3  # curvature of a direction that is told, in parts of the root of the number of columns
+CERTAIN = 3.0  # times the error of what shows it
+NUMBERS = 48  # of a vector, for each direction at most
+LEAST_SHARE = 1e-3  # of the largest direction of moves
+SKETCH = (1 << 61) + 1
+ALL = np.iinfo(np.uint64).max
+LEAST_REST = 0.01  # mean curvature of all but the directions
+
+
+class Directions:
+    """Vectors that span the steep directions, as both sides have them.
+
+    Parameters
+    ----------
+    rows : float64 (directions, numbers)
+    """
+
+    def __init__(self, rows):
+        self.rows = rows
+
+    @classmethod
+    def none(cls, size):
+        """No directions of vectors of so many numbers."""
+        return cls(np.zeros((0, size)))
+
+    def __len__(self):
+        return len(self.rows)
+
+    def __sizeof__(self):
+        return 2 * self.rows.nbytes
+
+    @cached_property
+    def _shares(self):
+        return np.linalg.pinv(self.rows)
+
+    def across(self, vectors):
+        """What vectors have across the directions."""
+        return vectors - (vectors @ self._shares) @ self.rows
+
+    def joined(self, rows):
+        """These and more."""
+        return Directions(np.concatenate([self.rows, rows]))
+
+    def encoded(self, vectors, bits, seed):
+        """The message of vectors, of whose error nothing is along the directions; see `messages.encoded`."""
+        if not len(self):
+            return encoded(vectors, bits, seed)
+        message = encoded(self.across(vectors), bits, seed)
+        return with_shares(message, (vectors - decoded(message)) @ self._shares)
+
+    def decoded(self, message):
+        """The vectors of a message, with directions or without."""
+        vectors, shares = decoded(message), shares_of(message, len(self))
+        return vectors if shares is None else vectors + shares @ self.rows
+
+
+class Metric:
+    """Curvature as the leader takes it to be: that of directions where it is known, and elsewhere the same everywhere.
+
+    Parameters
+    ----------
+    basis : float64 (directions, numbers), orthonormal
+    curvature : float64 (directions, directions), along them, over the mean of the others
+    """
+
+    def __init__(self, basis, curvature):
+        self.basis, one = basis, np.eye(len(basis))
+        self._more, self._less = curvature - one, np.linalg.inv(curvature) - one
+
+    @classmethod
+    def flat(cls, size):
+        """That of no directions."""
+        return cls(np.zeros((0, size)), np.zeros((0, 0)))
+
+    @classmethod
+    def of(cls, directions, bends):
+        """That of Directions with products of their rows by the Hessian, float64 (directions, directions)."""
+        basis, triangle = np.linalg.qr(directions.rows.T)
+        (count, k), inverse = basis.shape, np.linalg.inv(triangle)
+        values, vectors = np.linalg.eigh(inverse.T @ ((bends + bends.T) / 2) @ inverse)
+        # curvatures add up to the number of columns, about
+        rest = max((count - values.sum()) / max(count - k, 1), LEAST_REST)
+        return cls(basis.T, (vectors * np.maximum(values / rest, 1.0)) @ vectors.T)
+
+    def bent(self, moves):
+        """Gradients that this curvature makes of moves."""
+        return moves + ((moves @ self.basis.T) @ self._more) @ self.basis
+
+    def step(self, slopes):
+        """Moves that make such gradients."""
+        return slopes + ((slopes @ self.basis.T) @ self._less) @ self.basis
+
+    def square(self, slope):
+        """Squared size of a gradient, (numbers,) or (gradients, numbers)."""
+        return (slope * self.step(slope)).sum(axis=-1)
+
+
+@dataclass(frozen=True, eq=False)
+class Told:
+    """What a part tells when it has been told new directions.
+
+    Attributes
+    ----------
+    bends : float64 (new directions, directions), products of these by its share of the Hessian
+    sketch : bytes, message of gradients that probes make, see `probes`
+    """
+
+    bends: np.ndarray
+    sketch: bytes
+
+    @property
+    def nbytes(self):
+        """What it takes to send it."""
+        return self.bends.nbytes + len(self.sketch)
+
+
+def tell(directions, known, product, rounding):
+    """The Told of a part; None where no directions are new.
+
+    Parameters
+    ----------
+    directions : Directions
+    known : int, how many of them are not new
+    product : callable(float64 (some, numbers)) -> the gradients that such moves make
+    rounding : (bits, seed)
+    """
+    fresh = directions.rows[known:]
+    if not len(fresh):
+        return None
+    bent = product(np.concatenate([fresh, probes(directions, known)]))
+    beside = directions.across(bent[len(fresh) :])
+    return Told(bent[: len(fresh)] @ directions.rows.T, encoded(beside, rounding[0], mix(rounding[1], SKETCH)))
+
+
+def probes(directions, known):
+    """Unit moves of random signs across directions, one more than those that are new."""
+    k, count = directions.rows.shape
+    new = k - known
+    bits = rows_below(mix(SKETCH, k), 0, (new + 1) * count, ALL)[1] >> np.uint64(63)
+    return directions.across((2.0 * bits.reshape(new + 1, count) - 1) / np.sqrt(count))
+
+
+def sketched(messages, directions, known):
+    """(moves, changes, error) of probes, as the sketches of all parts tell them."""
+    error = np.sqrt(sum(rounding_error(message) ** 2 for message in messages))
+    return probes(directions, known), sum(map(decoded, messages)), error
+
+
+def steep(moves, changes, errors, known):
+    """Directions that moves show to be steep beside known ones, orthonormal, float64 (some, numbers).
+
+    The curvature is that of Nystrom: of a move, its change, and the part of that along it.
+
+    Parameters
+    ----------
+    moves, changes : float64 (moves, numbers)
+    errors : float64 (moves,), of the changes
+    known : float64 (directions, numbers)
+    """
+    size = moves.shape[1]
+    most = max(size // NUMBERS - len(known), 0)
+    if len(known):
+        basis = np.linalg.qr(known.T)[0]
+        changes = changes - (changes @ basis) @ basis.T
+    matrix = moves @ changes.T
+    values, vectors = np.linalg.eigh((matrix + matrix.T) / 2)
+    kept = values > LEAST_SHARE * max(values[-1], np.finfo(float).tiny)
+    mixing = (vectors[:, kept] / np.sqrt(values[kept])).T
+    curvatures, left = np.linalg.eigh(mixing @ (changes @ changes.T) @ mixing.T)
+    found = left.T[::-1] @ mixing
+    curvatures = curvatures[::-1].clip(min=0)
+    kept = (curvatures > STEEP * np.sqrt(size)) & (np.sqrt(curvatures) > CERTAIN * np.sqrt(found**2 @ errors**2))
+    return (found[kept][:most] @ changes) / np.sqrt(curvatures[kept][:most, None])
