@@ -24,7 +24,7 @@ def not_reached(estimator, share, solver="rounds", how=""):
     """The message for parts of the objectives that may still be gained, an array."""
     return (
         f"{type(estimator).__name__} did not converge{how}. The objective may lie {_percent(share.max())} above its "
-        f"minimum, and tol={estimator.tol} asks for {_percent(estimator.tol)}. {HELP[solver]}"
+        f"minimum, and tol={estimator.tol} asks for {_percent(float(estimator.tol))}. {HELP[solver]}"
     )
 
 
