@@ -205,7 +205,7 @@ class ZipMLRegressorCV(ScoreOfOwnTarget, RegressorMixin, ZipMLSearch):
         self.sample_bits_, self.sampling_ = model.sample_bits_, model.sampling_
         vars(self).update(_attributes(y, coef, intercept, dtype))
         self.rounding_loss_ = number_of_one(losses, y.ndim == 1)
-        self._total_weight = totals if len(groups) > 1 else totals[0]
+        self._total_weight = totals if len(groups) > 1 else float(totals[0])
         return self
 
     def _is_per_target(self, y):
