@@ -50,32 +50,20 @@ ZML_TARGET static void round_dithered_column(const Batch *batch, size_t j, uint8
   const zml_codebook *book = batch->book;
   zml_lanes *lanes = batch->work->lanes + j;
   uint32_t hits[4][ZML_MAX_CODES] = {{0}};
-  const int32_t base = 3 * book->spread[j] / 2, shift = j % 2 ? 16 : 0;
+  const int32_t base = 3 * book->spread[j] / 2;
   for (size_t tile = 0; tile < batch->n_tiles; tile++) {
-    const uint32_t *pair = pairs_of(batch, tile) + j / 2 * ZML_TILE_ROWS;
-    ZML_ALIGNED uint8_t cell[ZML_TILE_ROWS], state[ZML_TILE_ROWS], below[ZML_TILE_ROWS], gap[ZML_TILE_ROWS],
-        up[ZML_TILE_ROWS], code[ZML_TILE_ROWS], position[ZML_TILE_ROWS];
-    uint16_t above[ZML_TILE_ROWS], bits[ZML_TILE_ROWS];
+    ZML_ALIGNED uint8_t rung[ZML_TILE_ROWS], code[ZML_TILE_ROWS], position[ZML_TILE_ROWS];
+    uint16_t bits[ZML_TILE_ROWS];
     int16_t error[ZML_TILE_ROWS];
-    for (int i = 0; i < ZML_TILE_ROWS; i++)
-      cell[i] = (uint8_t)(pair[i] >> (shift + 8));
-    levels_below(book, j, 1, cell, state, below, gap);
-    for (int i = 0; i < ZML_TILE_ROWS; i++)
-      above[i] = (uint16_t)((pair[i] >> shift) - ((uint32_t)below[i] << 8));
-    draws_of(batch, tile, j, 0, bits);
-    goes_up(bits, above, gap, up);
-    for (int i = 0; i < ZML_TILE_ROWS; i++)
-      state[i] += up[i];
-    codes_of_states(batch, tile, j, state, code, position);
-    for (int i = 0; i < ZML_TILE_ROWS; i++)
-      error[i] = (int16_t)((position[i] - base) * 128 - (int32_t)(((pair[i] >> shift & 0xffff) + 1) >> 1));
+    round_to_rungs(batch, tile, j, rung, bits);
+    codes_of_states(batch, tile, j, rung, code, position);
+    errors_of_positions(batch, tile, j, base, position, error);
     for (int i = 0; i < ZML_TILE_ROWS; i++)
       codes[tile][CODE_PLACE(i)] = code[i];
     const size_t left = batch->n_rows - tile * ZML_TILE_ROWS;
     add_dithered(batch, j, left < ZML_TILE_ROWS ? left : ZML_TILE_ROWS, code, position, error, hits);
   }
-  for (int k = 0; k < ZML_MAX_CODES; k++)
-    lanes->hits[k] += hits[0][k] + hits[1][k] + hits[2][k] + hits[3][k];
+  add_hits(hits, lanes);
 }
 
 #endif

@@ -70,6 +70,45 @@ ZML_TARGET_INLINE void add_errors(const Batch *batch, size_t j, int few, const u
       batch->work->tallies[ZML_MAX_CODES * j + code[i]] += ZML_HIT + (uint32_t)(error[i] * error[i]);
 }
 
+/* Where the values of one column stand: what is below them, see levels_below, and how far they are above that. */
+ZML_TARGET_INLINE void place_values(const Batch *batch, size_t tile, size_t j, int few, uint8_t *index, uint8_t *below,
+                                    uint8_t *gap, uint16_t *above) {
+  const uint32_t *pair = pairs_of(batch, tile) + j / 2 * ZML_TILE_ROWS;
+  const int shift = j % 2 ? 16 : 0;
+  ZML_ALIGNED uint8_t cell[ZML_TILE_ROWS];
+  for (int i = 0; i < ZML_TILE_ROWS; i++)
+    cell[i] = (uint8_t)(pair[i] >> (shift + 8));
+  levels_below(batch->book, j, few, cell, index, below, gap);
+  for (int i = 0; i < ZML_TILE_ROWS; i++)
+    above[i] = (uint16_t)((pair[i] >> shift) - ((uint32_t)below[i] << 8));
+}
+
+/* Adds the counts of codes to those of a column. */
+ZML_TARGET_INLINE void add_hits(const uint32_t (*hits)[ZML_MAX_CODES], zml_lanes *lanes) {
+  for (int k = 0; k < ZML_MAX_CODES; k++)
+    lanes->hits[k] += hits[0][k] + hits[1][k] + hits[2][k] + hits[3][k];
+}
+
+/* With known dither: the rungs that values are rounded to, by number, and the draws that decided. */
+ZML_TARGET_INLINE void round_to_rungs(const Batch *batch, size_t tile, size_t j, uint8_t *rung, uint16_t *bits) {
+  ZML_ALIGNED uint8_t below[ZML_TILE_ROWS], gap[ZML_TILE_ROWS], up[ZML_TILE_ROWS];
+  uint16_t above[ZML_TILE_ROWS];
+  place_values(batch, tile, j, 1, rung, below, gap, above);
+  draws_of(batch, tile, j, 0, bits);
+  goes_up(bits, above, gap, up);
+  for (int i = 0; i < ZML_TILE_ROWS; i++)
+    rung[i] += up[i];
+}
+
+/* Errors of positions that codes stand for, which are `base` above those of values. */
+ZML_TARGET_INLINE void errors_of_positions(const Batch *batch, size_t tile, size_t j, int32_t base,
+                                           const uint8_t *position, int16_t *error) {
+  const uint32_t *pair = pairs_of(batch, tile) + j / 2 * ZML_TILE_ROWS;
+  const int shift = j % 2 ? 16 : 0;
+  for (int i = 0; i < ZML_TILE_ROWS; i++)
+    error[i] = (int16_t)((position[i] - base) * 128 - (int32_t)(((pair[i] >> shift & 0xffff) + 1) >> 1));
+}
+
 /* Codes of one column of all tiles of a batch, and what is learnt from them; `few` levels are up to 16. */
 ZML_TARGET_INLINE void round_any_column_as(const Batch *batch, size_t j, zml_sampling sampling, int few,
                                            uint8_t (*codes)[ZML_TILE_ROWS]) {
@@ -78,17 +117,11 @@ ZML_TARGET_INLINE void round_any_column_as(const Batch *batch, size_t j, zml_sam
   zml_lanes *lanes = batch->work->lanes + j;
   uint32_t hits[4][ZML_MAX_CODES] = {{0}};
   for (size_t tile = 0; tile < batch->n_tiles; tile++) {
-    const uint32_t *pair = pairs_of(batch, tile) + j / 2 * ZML_TILE_ROWS;
-    ZML_ALIGNED uint8_t cell[ZML_TILE_ROWS], index[ZML_TILE_ROWS], below[ZML_TILE_ROWS], gap[ZML_TILE_ROWS],
-        up[ZML_TILE_ROWS], up2[ZML_TILE_ROWS], code[ZML_TILE_ROWS];
+    ZML_ALIGNED uint8_t index[ZML_TILE_ROWS], below[ZML_TILE_ROWS], gap[ZML_TILE_ROWS], up[ZML_TILE_ROWS],
+        up2[ZML_TILE_ROWS], code[ZML_TILE_ROWS];
     uint16_t above[ZML_TILE_ROWS], bits[ZML_TILE_ROWS];
     int16_t error[ZML_TILE_ROWS];
-    const int shift = j % 2 ? 16 : 0;
-    for (int i = 0; i < ZML_TILE_ROWS; i++)
-      cell[i] = (uint8_t)(pair[i] >> (shift + 8));
-    levels_below(book, j, few, cell, index, below, gap);
-    for (int i = 0; i < ZML_TILE_ROWS; i++)
-      above[i] = (uint16_t)((pair[i] >> shift) - ((uint32_t)below[i] << 8));
+    place_values(batch, tile, j, few, index, below, gap, above);
     if (sampling == ZML_NEAREST)
       for (int i = 0; i < ZML_TILE_ROWS; i++)
         up[i] = above[i] >= gap[i] << 7;
@@ -116,8 +149,8 @@ ZML_TARGET_INLINE void round_any_column_as(const Batch *batch, size_t j, zml_sam
     if (noisy)
       add_errors(batch, j, few, code, error, hits);
   }
-  for (int k = 0; few && k < ZML_MAX_CODES; k++)
-    lanes->hits[k] += hits[0][k] + hits[1][k] + hits[2][k] + hits[3][k];
+  if (few)
+    add_hits(hits, lanes);
 }
 #ifndef round_column_as
 #define round_column_as round_any_column_as
