@@ -7,7 +7,7 @@ import numpy as np
 
 cimport cython
 
-from sklearn_zipml._kernels.active cimport active_kernels, zml_widen
+from sklearn_zipml._kernels.active cimport active_kernels
 from sklearn_zipml._kernels.checks cimport require
 from sklearn_zipml._kernels.tiles cimport (
     ZML_DITHERED, ZML_TILE_ROWS, Tiles, int32_t, int64_t, uint8_t, zml_outliers, zml_padded_columns, zml_table_codes,
@@ -15,25 +15,7 @@ from sklearn_zipml._kernels.tiles cimport (
 
 from sklearn_zipml._kernels.tiles import aligned_zeros
 
-cdef extern from "products/matmul.h" nogil:
-    enum:
-        ZML_PANEL
-    ctypedef double zml_magnitude(const double *values, size_t n)
-    ctypedef void zml_round_values(const double *values, size_t n, double inverse, int32_t *out)
-    ctypedef struct zml_matmul:
-        size_t depth
-        zml_magnitude *magnitude
-        zml_round_values *round
-
 cdef extern from "products/passes.h" nogil:
-    ctypedef struct zml_tiled:
-        const uint8_t *codes
-        const uint8_t *table
-        size_t n_rows
-        size_t padded
-        int width
-        zml_widen *widen
-        zml_outliers *outliers
     ctypedef struct zml_block_pair:
         size_t first
         size_t n_columns

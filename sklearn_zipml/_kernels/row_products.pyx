@@ -1,23 +1,10 @@
 """Products of packed rows with each other, exact in integers, with the GIL released."""
 
-from sklearn_zipml._kernels.active cimport active_kernels, zml_widen
 from sklearn_zipml._kernels.checks cimport require
+from sklearn_zipml._kernels.matmul cimport active_products, tiled, zml_matmul, zml_tiled
 from sklearn_zipml._kernels.tiles cimport ZML_DITHERED, ZML_TILE_ROWS, Tiles, uint8_t
 
 from sklearn_zipml._kernels.tiles import aligned_zeros
-
-cdef extern from "products/matmul.h" nogil:
-    ctypedef struct zml_matmul:
-        size_t depth
-
-cdef extern from "products/passes.h" nogil:
-    ctypedef struct zml_tiled:
-        const uint8_t *codes
-        const uint8_t *table
-        size_t n_rows
-        size_t padded
-        int width
-        zml_widen *widen
 
 cdef extern from "products/row_gram.h" nogil:
     ctypedef struct zml_row_pair:
@@ -52,7 +39,7 @@ def row_gram(Tiles tiles, tuple span, tuple others, double[:, ::1] out):
     span, others : (first, last), tiles: the same, or without any in common
     out : float64 (n_rows, n_rows), set for these rows; of tiles with themselves only the lower triangle
     """
-    cdef const zml_matmul *by = <const zml_matmul *> active_kernels().matmul
+    cdef const zml_matmul *by = active_products()
     cdef zml_tiled x
     cdef zml_row_pair pair
     cdef zml_row_sums to
@@ -63,8 +50,7 @@ def row_gram(Tiles tiles, tuple span, tuple others, double[:, ::1] out):
     tiles.require_span(other, end)
     if first == last or other == end or not tiles.padded:
         return
-    x.codes, x.table = tiles.tile(0), &tiles.table[0] if tiles.table.shape[0] else NULL
-    x.n_rows, x.padded, x.width, x.widen = tiles.n_rows, tiles.padded, tiles.format, active_kernels().widen
+    x = tiled(tiles)
     pair.n_columns, pair.padded = tiles.n_columns, tiles.padded
     pair.first, pair.n_tiles, pair.other, pair.n_others = first, last - first, other, end - other
     to.n_rows, to.n_others = tiles.rows_before(last) - first * ZML_TILE_ROWS, tiles.rows_before(end)
