@@ -115,7 +115,7 @@ def _factor_in_float32(quadratic, root, size, products_of_rows):
         part *= root
         matrix[some] = part
     matrix[np.diag_indices(n)] += np.float32(ridge)
-    return SingleFactor(matrix, problem.threads), scale, ridge
+    return SingleFactor(matrix), scale, ridge
 
 
 def _scale(mean):

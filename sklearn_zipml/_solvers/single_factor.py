@@ -1,10 +1,9 @@
 """A positive definite matrix factored in float32, for refinement by residuals that are exact."""
 
 import numpy as np
-from scipy.linalg.lapack import spocon, spotrs
+from scipy.linalg.lapack import spocon, spotrf, spotrs
 
 from .._kernels.threads import lapack
-from .cholesky import lower_cholesky
 
 
 class SingleFactor:
@@ -13,21 +12,19 @@ class SingleFactor:
     Parameters
     ----------
     matrix : float32 (rows, rows), which is overwritten
-    threads : int
 
     Attributes
     ----------
     rcond : float, estimated reciprocal condition number of the scaled matrix; 0 if it is not positive definite
     """
 
-    def __init__(self, matrix, threads):
+    def __init__(self, matrix):
         self.inverse = 1 / np.sqrt(np.maximum(np.diag(matrix), np.finfo(np.float32).tiny))
         matrix *= self.inverse[:, None]
         matrix *= self.inverse
         norm = max(float(np.abs(rows).sum(axis=1).max()) for rows in np.array_split(matrix, 1 + len(matrix) // 64))
-        self.rcond, self._cholesky = 0.0, matrix.T
-        if lower_cholesky(matrix, threads):
-            self.rcond = float(lapack(spocon, self._cholesky, norm, uplo="U")[0])
+        self._cholesky, failed = lapack(spotrf, matrix.T, lower=0, overwrite_a=1)
+        self.rcond = 0.0 if failed else float(lapack(spocon, self._cholesky, norm, uplo="U")[0])
 
     def explained(self, right):
         """The part of right sides in the span of the matrix: all of them."""
