@@ -112,6 +112,7 @@ class Quadratic:
             some, weights = self.targets[:, slots], self.problem.weights[slots]
             mean = self.loss.mean(self.loss.residuals(0.0, some), some, weights)
             total += mean * ((slots.stop - first) / n)
+        total.flags.writeable = False  # solvers start from it
         return total
 
     @cached_property

@@ -57,9 +57,12 @@ def test_gap_with_l1_bounds_what_is_left(l1):
         assert np.all(gap(quadratic, z) >= left * (1 - 1e-3) - 1e-9)
 
 
-@pytest.mark.parametrize(("power", "least"), [(0, 0.999), (1, 0.999), (2, 0.5)])
+@pytest.mark.parametrize(("power", "least"), [(0, 0.999), (1, 0.999), (2, 0.93)])
 def test_estimate_of_the_decrement(power, least):
-    """Conjugate gradients and k times their last gain are not below the decrement, and half of it at condition 4e4."""
+    """Conjugate gradients and k times their last gain come near the decrement or lie above, and judge `enough` rightly.
+
+    At condition 4e4 6 % was missing at most (150 seeds); where twice the decrement is asked for, they may end early.
+    """
     values = np.arange(1.0, 201.0) ** -power
     for seed in range(20):
         rng = np.random.default_rng(seed)
@@ -67,9 +70,10 @@ def test_estimate_of_the_decrement(power, least):
         hessian = (basis * values) @ basis.T
         gradient = basis @ (np.sqrt(values) * rng.normal(size=200))
         exact = gradient @ np.linalg.solve(hessian, gradient) / 2
-        for enough in (np.inf, 0.5 * exact, 2 * exact):
+        assert gain_of_conjugate_gradients(hessian.dot, gradient, np.ones(200)) >= least * exact
+        for enough, part in ((0.5 * exact, 1), (2 * exact, least if power < 2 else 0.5)):
             found = gain_of_conjugate_gradients(hessian.dot, gradient, np.ones(200), enough)
-            assert found >= least * min(exact, enough)
+            assert found >= part * min(exact, enough)
             assert (found <= enough) == (exact <= enough)
     assert gain_of_conjugate_gradients(hessian.dot, np.zeros(200), np.ones(200)) == 0
 

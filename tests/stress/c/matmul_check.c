@@ -62,7 +62,35 @@ static void make_tiles(zml_tiled *x, uint8_t *positions) {
   x->codes = codes, x->table = table;
 }
 
-static void check_gram(const char *name, const zml_matmul *by, const zml_tiled *x, const uint8_t *positions,
+/* Outliers in one of 16 places, and in every row of column 0, where their sums do not fit 32 bits; `whole` are the
+ * positions with them. */
+static zml_outliers make_outliers(const zml_tiled *x, const uint8_t *positions, int32_t *whole) {
+  const size_t n_blocks = zml_outlier_blocks(x->padded);
+  uint32_t *starts = room((TILES * n_blocks + 1) * sizeof *starts);
+  uint32_t *entries = room(TILES * 64 * x->padded * sizeof *entries), n = 0;
+  for (size_t t = 0; t < TILES; t++)
+    for (size_t block = 0; block < n_blocks; block++) {
+      const size_t first = block * ZML_OUTLIER_COLUMNS;
+      starts[t * n_blocks + block] = n;
+      for (size_t plane = 0; plane < 4; plane++)
+        for (size_t j = first; j < x->padded && j < first + ZML_OUTLIER_COLUMNS; j++)
+          for (size_t i = 0; i < ZML_PLANE_ROWS; i++) {
+            const size_t row = 64 * t + ZML_PLANE_ROWS * plane + i, at = row * x->padded + j;
+            const uint64_t random = zml_mix64(counter++);
+            const int32_t difference = j == 0 ? ZML_MOST_DIFFERENCE : (int16_t)(random >> 48);
+            whole[at] = positions[at];
+            if (row >= ROWS || (j > 0 && random % 16) || difference == INT16_MIN)
+              continue;
+            whole[at] += difference;
+            entries[n++] =
+                (uint32_t)(plane << ZML_OUTLIER_PLANE_SHIFT | (j - first) << 4 | i) << 16 | (uint16_t)difference;
+          }
+    }
+  starts[TILES * n_blocks] = n;
+  return (zml_outliers){starts, entries, n_blocks};
+}
+
+static void check_gram(const char *name, const zml_matmul *by, const zml_tiled *x, const int32_t *positions,
                        const zml_block_pair *pair) {
   const size_t bytes = pair->n_columns * pair->n_others * sizeof(int64_t);
   uint8_t *work = room(zml_gram_bytes(by, pair));
@@ -94,7 +122,8 @@ static void check_gram(const char *name, const zml_matmul *by, const zml_tiled *
       right &= sums[j * pair->n_others + k] == sum;
     }
   }
-  expect(right, name, pair->weighted ? "weighted gram" : "gram", x->width, x->padded);
+  static const char *const what[] = {"gram", "weighted gram", "gram with outliers", "weighted gram with outliers"};
+  expect(right, name, what[2 * pair->has_outliers + pair->weighted], x->width, x->padded);
   free(work), free(sums), free(totals);
 }
 
@@ -194,6 +223,25 @@ static void check_rows(const char *name, const zml_matmul *by, const zml_tiled *
   free(sums);
 }
 
+static void check_grams(const char *name, const zml_matmul *by, zml_tiled *x, const uint8_t *positions) {
+  const size_t n = (size_t)TILES * 64 * x->padded;
+  int32_t *plain = room(n * sizeof *plain), *whole = room(n * sizeof *whole);
+  const zml_outliers outliers = make_outliers(x, positions, whole);
+  for (size_t k = 0; k < n; k++)
+    plain[k] = positions[k];
+  for (int way = 0; way < 4; way++) {
+    const int weighted = way & 1, has_outliers = way >> 1;
+    const zml_block_pair own = {0, x->padded, 0, x->padded, weighted, has_outliers};
+    const zml_block_pair two = {x->padded - 16, 16, 0, x->padded - 16, weighted, has_outliers};
+    x->outliers = has_outliers ? &outliers : NULL;
+    check_gram(name, by, x, has_outliers ? whole : plain, &own);
+    if (x->padded > 16)
+      check_gram(name, by, x, has_outliers ? whole : plain, &two);
+  }
+  x->outliers = NULL;
+  free((void *)outliers.starts), free((void *)outliers.entries), free(plain), free(whole);
+}
+
 static void check(const zml_kernels *kernels) {
   static const int widths[] = {1, 2, ZML_DITHERED, 4, 8};
   const char *name = kernels->name;
@@ -202,15 +250,9 @@ static void check(const zml_kernels *kernels) {
   uint8_t *positions = room((size_t)TILES * 64 * MOST_COLUMNS);
   for (int w = 0; w < 5; w++)
     for (int k = 0; k < 4; k++) {
-      zml_tiled x = {NULL, NULL, ROWS, columns[k], widths[w], kernels->widen};
+      zml_tiled x = {NULL, NULL, ROWS, columns[k], widths[w], kernels->widen, NULL};
       make_tiles(&x, positions);
-      for (int weighted = 0; weighted < 2; weighted++) {
-        const zml_block_pair own = {0, x.padded, 0, x.padded, weighted};
-        const zml_block_pair two = {x.padded - 16, 16, 0, x.padded - 16, weighted};
-        check_gram(name, by, &x, positions, &own);
-        if (x.padded > 16)
-          check_gram(name, by, &x, positions, &two);
-      }
+      check_grams(name, by, &x, positions);
       for (int n_bytes = 1; n_bytes <= 4; n_bytes++)
         for (size_t n = 2; n <= MOST_VECTORS; n += k == 3 ? 19 : 5) {
           check_dot(name, by, &x, positions, n, n_bytes);
