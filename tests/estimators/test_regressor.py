@@ -286,8 +286,10 @@ def test_outlier_warning_of_the_estimator():
 
 
 SCRIPT = """
+import signal
 import numpy as np
 from sklearn_zipml import ZipMLRegressor
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background has it ignored
 rng = np.random.default_rng(0)
 X, y = rng.normal(size=(50_000, 64)).astype(np.float32), rng.normal(size=50_000)
 ZipMLRegressor({bits}, solver={solver!r}, tol=0, max_iter=10**9, random_state=0, verbose=1).fit(X, y)
