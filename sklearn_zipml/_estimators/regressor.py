@@ -69,7 +69,7 @@ class ZipMLRegressor(ScoreOfOwnTarget, RegressorMixin, ZipMLModel):
         "auto" keeps a few values of a column apart where it pays, see :class:`.DoubleSamplingQuantizer`; or "none".
     resample : {"epoch"} or None, default=None
         "epoch" keeps 8 bits per value and draws new samples from them every epoch, the paper's setting; for studies,
-        with ``solver="sgd"``.
+        with ``solver="sgd"``. Fresh draws have no known dither: "dithered" is "compensated" there (``sampling_``).
     alpha : float, default=1e-4
         Strength of the penalty on ``coef_``, in units of X.
     l1_ratio : float from 0 to 1, default=0.0
