@@ -25,7 +25,7 @@ ZML_TARGET_INLINE void codes_of_states(const Batch *batch, size_t tile, size_t j
 
 /* What is learnt from the rows of a tile that are there. */
 ZML_TARGET_INLINE void add_dithered(const Batch *batch, size_t j, size_t count, const uint8_t *code,
-                                    const uint8_t *position, int16_t *error, uint32_t (*hits)[ZML_MAX_CODES]) {
+                                    const uint8_t *position, int16_t *error) {
   zml_lanes *lanes = batch->work->lanes + j;
   int32_t sum = 0, square = 0;
   if (count == ZML_TILE_ROWS)
@@ -42,14 +42,13 @@ ZML_TARGET_INLINE void add_dithered(const Batch *batch, size_t j, size_t count, 
     error[i] = 0;
   lanes->sum[0] += sum;
   lanes->square[0] += square;
-  add_errors(batch, j, 1, code, error, hits);
+  add_errors(batch, j, 1, code, error);
 }
 
 /* Codes of one column of all tiles of a batch, and what is learnt from them, as round_any_column_as. */
 ZML_TARGET static void round_dithered_column(const Batch *batch, size_t j, uint8_t (*codes)[ZML_TILE_ROWS]) {
   const zml_codebook *book = batch->book;
   zml_lanes *lanes = batch->work->lanes + j;
-  uint32_t hits[4][ZML_MAX_CODES] = {{0}};
   const int32_t base = 3 * book->spread[j] / 2;
   for (size_t tile = 0; tile < batch->n_tiles; tile++) {
     ZML_ALIGNED uint8_t rung[ZML_TILE_ROWS], code[ZML_TILE_ROWS], position[ZML_TILE_ROWS];
@@ -61,9 +60,9 @@ ZML_TARGET static void round_dithered_column(const Batch *batch, size_t j, uint8
     for (int i = 0; i < ZML_TILE_ROWS; i++)
       codes[tile][CODE_PLACE(i)] = code[i];
     const size_t left = batch->n_rows - tile * ZML_TILE_ROWS;
-    add_dithered(batch, j, left < ZML_TILE_ROWS ? left : ZML_TILE_ROWS, code, position, error, hits);
+    add_dithered(batch, j, left < ZML_TILE_ROWS ? left : ZML_TILE_ROWS, code, position, error);
   }
-  add_hits(hits, lanes);
+  add_hits((const uint8_t (*)[ZML_TILE_ROWS])codes, batch->n_tiles, 4, lanes->hits);
 }
 
 #endif

@@ -5,19 +5,17 @@
 #ifndef round_parity_column
 
 /* What is learnt from the rows of a tile; those that are not there have code 0. */
-ZML_TARGET_INLINE void add_parity(const Batch *batch, size_t tile, size_t j, uint8_t *code, int16_t *error,
-                                  uint32_t (*hits)[ZML_MAX_CODES]) {
+ZML_TARGET_INLINE void add_parity(const Batch *batch, size_t tile, size_t j, uint8_t *code, int16_t *error) {
   const size_t left = batch->n_rows - tile * ZML_TILE_ROWS;
   for (size_t i = left; i < ZML_TILE_ROWS; i++)
     code[i] = 0, error[i] = 0;
-  add_errors(batch, j, 1, code, error, hits);
+  add_errors(batch, j, 1, code, error);
 }
 
 /* Codes of one column of all tiles of a batch, and what is learnt from them, as round_any_column_as. */
 ZML_TARGET static void round_parity_column(const Batch *batch, size_t j, uint8_t (*codes)[ZML_TILE_ROWS]) {
   const zml_codebook *book = batch->book;
   zml_lanes *lanes = batch->work->lanes + j;
-  uint32_t hits[4][ZML_MAX_CODES] = {{0}};
   const int32_t base = book->spread[j] / 2;
   for (size_t tile = 0; tile < batch->n_tiles; tile++) {
     ZML_ALIGNED uint8_t rung[ZML_TILE_ROWS], code[ZML_TILE_ROWS], position[ZML_TILE_ROWS];
@@ -28,11 +26,11 @@ ZML_TARGET static void round_parity_column(const Batch *batch, size_t j, uint8_t
       code[i] = (uint8_t)(rung[i] + ((rung[i] ^ bits[i]) & 1));
     lookup_16(book->positions + ZML_MAX_CODES * j, code, position);
     errors_of_positions(batch, tile, j, base, position, error);
-    add_parity(batch, tile, j, code, error, hits);
+    add_parity(batch, tile, j, code, error);
     for (int i = 0; i < ZML_TILE_ROWS; i++)
       codes[tile][CODE_PLACE(i)] = code[i];
   }
-  add_hits(hits, lanes);
+  add_hits((const uint8_t (*)[ZML_TILE_ROWS])codes, batch->n_tiles, ZML_MAX_CODES, lanes->hits);
 }
 
 #endif

@@ -15,16 +15,25 @@ ZML_TARGET_INLINE void goes_up(const uint16_t *bits, const uint16_t *above, cons
   uint16_t share[ZML_TILE_ROWS];
   /* apart from the comparison: compilers make shorter vectors of both together */
   for (int i = 0; i < ZML_TILE_ROWS; i++)
-    share[i] = (uint16_t)((uint32_t)(bits[i] | 1) * gap[i] >> 8);
+    share[i] = (uint16_t)((uint32_t)(bits[i] | 1) * (uint32_t)(uint16_t)(gap[i] << 8) >> 16); /* a product of words */
   for (int i = 0; i < ZML_TILE_ROWS; i++)
     up[i] = share[i] < above[i];
 }
+
+#ifndef intervals_of
+/* Which interval of up to 16 levels each cell is in; `interval` says so of all of them. */
+ZML_TARGET_INLINE void intervals_of(const uint8_t *levels, const uint8_t *interval, const uint8_t *cell,
+                                    uint8_t *index) {
+  (void)levels;
+  lookup_256(interval, cell, index);
+}
+#endif
 
 /* The level below each coordinate and the gap above it, of one column; `few` levels are up to 16 and have numbers. */
 ZML_TARGET_INLINE void levels_below(const zml_codebook *book, size_t j, int few, const uint8_t *cell, uint8_t *index,
                                     uint8_t *below, uint8_t *gap) {
   if (few) {
-    lookup_256(book->interval + 256 * j, cell, index);
+    intervals_of(book->levels + ZML_MAX_CODES * j, book->interval + 256 * j, cell, index);
     lookup_16(book->levels + ZML_MAX_CODES * j, index, below);
     lookup_16(book->gaps + ZML_MAX_CODES * j, index, gap);
   } else {
@@ -50,21 +59,18 @@ ZML_TARGET_INLINE void add_positions(const zml_codebook *book, size_t j, int few
   lanes->square[0] += square;
 }
 
-/* Adds the squared errors of a tile to those of a column, and counts few codes. */
-ZML_TARGET_INLINE void add_errors(const Batch *batch, size_t j, int few, const uint8_t *code, const int16_t *error,
-                                  uint32_t (*hits)[ZML_MAX_CODES]) {
-  uint64_t noise = 0;
+#ifndef sum_of_squares
+ZML_TARGET_INLINE uint64_t sum_of_squares(const int16_t *error) {
+  uint64_t sum = 0;
   for (int i = 0; i < ZML_TILE_ROWS; i++)
-    noise += (uint32_t)(error[i] * error[i]);
-  batch->work->lanes[j].noise[0] += noise;
-  if (few) /* four counts in turn: one would wait for itself */
-#pragma GCC unroll 16
-    for (int i = 0; i < ZML_TILE_ROWS; i += 4) {
-      hits[0][code[i]]++;
-      hits[1][code[i + 1]]++;
-      hits[2][code[i + 2]]++;
-      hits[3][code[i + 3]]++;
-    }
+    sum += (uint32_t)(error[i] * error[i]);
+  return sum;
+}
+#endif
+
+/* Adds the squared errors of a tile to those of a column, and where they are wanted to those of few codes. */
+ZML_TARGET_INLINE void add_errors(const Batch *batch, size_t j, int few, const uint8_t *code, const int16_t *error) {
+  batch->work->lanes[j].noise[0] += sum_of_squares(error);
   if (few && batch->tally)
     for (int i = 0; i < ZML_TILE_ROWS; i++)
       batch->work->tallies[ZML_MAX_CODES * j + code[i]] += ZML_HIT + (uint32_t)(error[i] * error[i]);
@@ -83,11 +89,24 @@ ZML_TARGET_INLINE void place_values(const Batch *batch, size_t tile, size_t j, i
     above[i] = (uint16_t)((pair[i] >> shift) - ((uint32_t)below[i] << 8));
 }
 
-/* Adds the counts of codes to those of a column. */
-ZML_TARGET_INLINE void add_hits(const uint32_t (*hits)[ZML_MAX_CODES], zml_lanes *lanes) {
-  for (int k = 0; k < ZML_MAX_CODES; k++)
-    lanes->hits[k] += hits[0][k] + hits[1][k] + hits[2][k] + hits[3][k];
+#ifndef add_hits
+/* Counts the codes of a column, which are below `end`; in what order they stand does not matter. */
+ZML_TARGET_INLINE void add_hits(const uint8_t (*codes)[ZML_TILE_ROWS], size_t n_tiles, int end, uint64_t *to) {
+  uint32_t hits[4][ZML_MAX_CODES] = {{0}};
+  for (size_t tile = 0; tile < n_tiles; tile++) {
+    const uint8_t *code = codes[tile];
+#pragma GCC unroll 16 /* four counts in turn: one would wait for itself */
+    for (int i = 0; i < ZML_TILE_ROWS; i += 4) {
+      hits[0][code[i]]++;
+      hits[1][code[i + 1]]++;
+      hits[2][code[i + 2]]++;
+      hits[3][code[i + 3]]++;
+    }
+  }
+  for (int k = 0; k < end; k++)
+    to[k] += hits[0][k] + hits[1][k] + hits[2][k] + hits[3][k];
 }
+#endif
 
 /* With known dither: the rungs that values are rounded to, by number, and the draws that decided. */
 ZML_TARGET_INLINE void round_to_rungs(const Batch *batch, size_t tile, size_t j, uint8_t *rung, uint16_t *bits) {
@@ -115,7 +134,6 @@ ZML_TARGET_INLINE void round_any_column_as(const Batch *batch, size_t j, zml_sam
   const zml_codebook *book = batch->book;
   const int n_draws = sampling == ZML_DRAWS ? (int)book->n_draws : sampling == ZML_DOUBLE ? 2 : 1;
   zml_lanes *lanes = batch->work->lanes + j;
-  uint32_t hits[4][ZML_MAX_CODES] = {{0}};
   for (size_t tile = 0; tile < batch->n_tiles; tile++) {
     ZML_ALIGNED uint8_t index[ZML_TILE_ROWS], below[ZML_TILE_ROWS], gap[ZML_TILE_ROWS], up[ZML_TILE_ROWS],
         up2[ZML_TILE_ROWS], code[ZML_TILE_ROWS];
@@ -147,10 +165,10 @@ ZML_TARGET_INLINE void round_any_column_as(const Batch *batch, size_t j, zml_sam
     if (!few || !noisy) /* else they follow from the hits */
       add_positions(book, j, few, code, lanes);
     if (noisy)
-      add_errors(batch, j, few, code, error, hits);
+      add_errors(batch, j, few, code, error);
   }
   if (few)
-    add_hits(hits, lanes);
+    add_hits((const uint8_t (*)[ZML_TILE_ROWS])codes, batch->n_tiles, 1 << book->width, lanes->hits);
 }
 #ifndef round_column_as
 #define round_column_as round_any_column_as
