@@ -5,6 +5,7 @@ loss): residuals on packed rows have w'Dw more variance, which the degrees of fr
 moments have noise of their own, which adds degrees of freedom; and what is left of the bias pulls the model.
 """
 
+from contextlib import nullcontext
 from dataclasses import dataclass
 from functools import partial
 
@@ -20,6 +21,8 @@ from .spread import rounding_variance
 SAMPLE_BY_COLUMN, SAMPLE_ROWS = 8, 8192
 # Of conjugate gradients: against 300 steps with all rows the loss is up to a fifth less (doc/user_guide/mathematics).
 STEPS, ACCURACY = 15, 0.1
+# Columns of matrices for which BLAS starts no threads.
+TINY = 32
 # Targets whose bias is solved for; that of others is in proportion.
 MOST_SOLVED = 8
 # Part of the rows that the degrees of freedom leave at least, for them to tell anything.
@@ -189,7 +192,8 @@ def rounding_loss(quadratic, z, objective):
         models = np.divide(z, problem.unit, out=np.zeros_like(z), where=problem.unit > 0)
         residual = np.maximum(0, 2 * (objective - quadratic.penalty(z)))
         used = z.any(axis=0) if quadratic.has_l1 else problem.unit > 0
-        with one_blas_thread():  # small products, for which several take longer to meet than they save
+        # small products, for which several threads take longer to meet than they save, and tiny ones have one anyway
+        with one_blas_thread() if used.sum() > TINY else nullcontext():
             moments = _moments(quadratic, noise, used)
             loss = models**2 @ noise if moments is None else moments.loss(models[:, used], residual)
     return part_of(loss, variance, squares)
