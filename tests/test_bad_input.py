@@ -8,8 +8,9 @@ import pytest
 from bad_calls import calls, public_parameters
 from bad_input import all_cases, label, watched
 from bad_values import SCALARS
+from scipy import sparse
 
-from sklearn_zipml import PackedMatrix, ZipMLLSSVC, ZipMLRegressor
+from sklearn_zipml import DoubleSamplingQuantizer, PackedMatrix, ZipMLLSSVC, ZipMLRegressor, recommend_bits
 
 CASES, PARTS = 400, 8
 
@@ -104,3 +105,43 @@ def test_penalty_beyond_all_curvature():
 def test_labels_that_cannot_be_sorted():
     with pytest.raises(ValueError, match="classes holds None of type NoneType"):
         ZipMLLSSVC().partial_fit(X, Y > 0, classes=[False, None])
+
+
+@pytest.mark.parametrize("classes", [[0, "a"], [b"a", "a"], [1.5, b"a"]])
+def test_labels_of_kinds_that_have_no_order(classes):
+    classes = np.array(classes, dtype=object)
+    with pytest.raises(ValueError, match="classes mixes labels"):
+        ZipMLLSSVC().partial_fit(X, Y > 0, classes=classes)
+    with pytest.raises(ValueError, match="y mixes labels"):
+        ZipMLLSSVC().fit(X, classes[(Y > 0).astype(int)])
+
+
+def test_nan_is_no_label():
+    with pytest.raises(ValueError, match=r"classes=.* contains NaN"):
+        ZipMLLSSVC().partial_fit(X, Y > 0, classes=[0, 1, np.nan])
+
+
+@pytest.mark.parametrize("value", [sparse.eye_array(2), np.zeros(2), [1], None])
+def test_a_treatment_of_missing_values_that_is_none(value):
+    """It is looked at before it is compared, which arrays and sparse matrices do by element or not at all."""
+    with pytest.raises(ValueError, match=r"'missing' parameter of PackedMatrix\.from_chunks"):
+        PackedMatrix.from_chunks(X, missing=value)
+    quantizer = DoubleSamplingQuantizer(random_state=0).fit(X).set_params(missing=value)
+    assert PackedMatrix.from_chunks(X, quantizer=quantizer).shape == X.shape  # whose fit has looked at it
+
+
+@pytest.mark.parametrize("n_jobs", [10**30, -(10**30)])
+def test_more_workers_than_there_are_folds(n_jobs):
+    results = recommend_bits(X, Y, bits=[2], cv=2, n_jobs=n_jobs).cv_results_
+    np.testing.assert_array_equal(
+        results["mean_test_score"], recommend_bits(X, Y, bits=[2], cv=2).cv_results_["mean_test_score"]
+    )
+
+
+@pytest.mark.parametrize("rows", [4, 40])  # no more rows than columns, and more
+@pytest.mark.parametrize("bits", [2, None])
+def test_loss_of_targets_whose_squares_are_beyond_floats(rows, bits):
+    """Nothing is known of it, which counts as all where anything was rounded; nothing is lost of exact rows."""
+    model = ZipMLRegressor(bits, random_state=0).partial_fit(X[:rows], Y[:rows] * 1e300)
+    assert np.isfinite(model.coef_).all()
+    assert model.rounding_loss_ == (0 if bits is None else 1)

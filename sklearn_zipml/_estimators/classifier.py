@@ -21,7 +21,7 @@ from .guard import all_or_nothing
 from .labels import check_warm_classes, choose, coded
 from .rounding import number_of_one
 from .score import ScoreOfOwnTarget
-from .validation import check_labels, check_training_rows, check_weights, in_units, weights_of_classes
+from .validation import check_training_rows, check_weights, in_units, sorted_labels, weights_of_classes
 
 MOST_PENALTY = 1e300
 
@@ -326,9 +326,7 @@ class ZipMLLSSVC(ScoreOfOwnTarget, ClassifierMixin, ZipMLModel):
         known = getattr(self, "classes_", None)
         if known is None and classes is None:
             raise ValueError("classes must be given in the first call to partial_fit.")
-        if classes is not None:
-            check_labels(classes, "classes")
-        classes = known if classes is None else np.unique(np.asarray(classes))
+        classes = known if classes is None else sorted_labels(classes, "classes")
         if not first and not np.array_equal(known, classes):
             raise ValueError(f"classes={classes} are not those of the first call to partial_fit, {known}.")
         if len(classes) < 2:

@@ -392,7 +392,7 @@ class DoubleSamplingQuantizer(
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()
-        tags.input_tags.allow_nan = self.missing == "mean"
+        tags.input_tags.allow_nan = isinstance(self.missing, str) and self.missing == "mean"  # not checked yet
         tags.transformer_tags.preserves_dtype = ["float64", "float32"]
         # fit_transform packs, transform passes through: their outputs differ, and nothing else is random
         tags.non_deterministic = not self.quantize_unseen

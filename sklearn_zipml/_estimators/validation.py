@@ -94,6 +94,23 @@ def in_range(name):
 def check_labels(y, name="y"):
     """Refuse labels that cannot be told apart or sorted."""
     _refuse_objects(y, name, (str, bytes, Real, np.generic), "labels are strings, numbers or booleans")
+    labels = np.asarray(y)
+    if labels.dtype.kind == "O" and len({_kind_of_label(label) for label in labels.ravel()}) > 1:
+        raise ValueError(f"{name} mixes labels of kinds that have no order: give all as strings, or all as numbers.")
+
+
+def sorted_labels(labels, name):
+    """Different labels, in order."""
+    check_labels(labels, name)
+    labels = np.unique(np.asarray(labels))
+    if (labels != labels).any():
+        raise ValueError(f"{name}={labels} contains NaN, which is no label.")
+    return labels
+
+
+def _kind_of_label(label):
+    """What labels have to have in common to be sorted."""
+    return next((kind for kind in (str, bytes) if isinstance(label, kind)), Real)
 
 
 def _refuse_objects(y, name, kinds, remedy):

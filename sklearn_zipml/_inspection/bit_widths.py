@@ -47,8 +47,10 @@ def cross_validate_widths(steps, X, y, *, bits, cv, scoring, n_jobs, groups=None
     folds = splitter_of(cv, y, is_classifier(steps.model))
     settings = [*(steps.possible(WIDTHS) if bits is None else check_widths(bits)), steps.full_precision]
     scorer = check_scoring(steps.model, scoring)
-    results = Parallel(n_jobs=n_jobs)(
-        delayed(_score_fold)(steps, settings, scorer, X, y, train, test) for train, test in folds.split(X, y, groups)
+    splits = list(folds.split(X, y, groups))
+    workers = n_jobs if n_jobs is None else min(int(n_jobs), max(1, len(splits)))  # more would have nothing to do
+    results = Parallel(n_jobs=workers)(
+        delayed(_score_fold)(steps, settings, scorer, X, y, train, test) for train, test in splits
     )
     scores, *others = np.moveaxis(np.array(results), -1, 0)
     _require_numbers(steps.param, settings, scores)

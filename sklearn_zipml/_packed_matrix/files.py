@@ -146,7 +146,9 @@ class PackedFiles:
         from .._sources.source import open_source
 
         check_parameters({"progress": ["boolean"]}, {"progress": progress}, "PackedMatrix.from_chunks")
-        fills = "mean" in (missing, getattr(quantizer, "missing", None))
+        check_missing("PackedMatrix.from_chunks", missing)
+        of_quantizer = getattr(quantizer, "missing", None)
+        fills = missing == "mean" or (isinstance(of_quantizer, str) and of_quantizer == "mean")
         reading = {"target": target, "columns": columns, "header": header, "delimiter": delimiter}
         source = open_source(source, y, sample_weight, **reading, transform=transform, missing=fills)
         scheme = None
@@ -154,7 +156,6 @@ class PackedFiles:
             kind = {"sample_bits": sample_bits, "sampling": sampling, "levels": levels, "n_draws": n_draws}
             kind["outliers"] = outliers
             scheme = Scheme.checked("PackedMatrix.from_chunks", **kind)
-            check_missing("PackedMatrix.from_chunks", missing)
         passes = 2 if quantizer is None and source.repeatable else 1
         with progress_bar(source, progress, passes, needed=True):
             return cls._of(pack_chunks(source, scheme, quantizer, random_state, n_jobs, missing == "mean"))

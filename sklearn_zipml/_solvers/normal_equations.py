@@ -124,7 +124,8 @@ class Solution:
         if noise.any():
             models, d = fitted.models, len(noise)
             if fitted.rows <= d + 1:
-                loss = models**2 @ noise
+                with np.errstate(over="ignore", invalid="ignore"):  # `part_of` looks at them
+                    loss = models**2 @ noise
             else:
                 matrix, lift = fitted.matrix, fitted.taken.lift
                 whole = d <= DENSE_COLUMNS or lift.size

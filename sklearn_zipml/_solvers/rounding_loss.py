@@ -51,6 +51,7 @@ class FittedMoments:
     lift: np.ndarray
     rows: float
 
+    @np.errstate(over="ignore", invalid="ignore")  # `part_of` looks at what is beyond floats
     def loss(self, models, squares):
         """Estimated loss in squared units of the targets, float64 (targets,), not negative.
 
@@ -200,10 +201,14 @@ def rounding_loss(quadratic, z, objective):
 
 
 def part_of(loss, variance, squares):
-    """A loss in parts of the variance of targets: none where these are constant, and no more than all of it."""
+    """A loss in parts of the variance of targets: none where these are constant, and no more than all of it.
+
+    Of targets whose squares are beyond floats nothing is known, which counts as all, as long as anything was rounded.
+    """
     known = variance > CONSTANT * squares
     with np.errstate(over="ignore", invalid="ignore"):
         part = np.divide(loss, variance, out=np.zeros(len(loss)), where=known)
+    part[(loss != 0) & ~np.isfinite(squares)] = 1.0
     return np.nan_to_num(part, nan=1.0).clip(0, 1)
 
 

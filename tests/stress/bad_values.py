@@ -109,6 +109,11 @@ def masked(good):
     return out
 
 
+def wide(good):
+    """Two dimensions, of numbers that sparse matrices can hold."""
+    return np.atleast_2d(good).astype(np.float32 if good.dtype == np.float16 else good.dtype, copy=False)
+
+
 def times(unit):
     return lambda good: np.asarray(np.abs(np.nan_to_num(good.astype(float)))).astype(np.int64).astype(unit)
 
@@ -149,8 +154,8 @@ ARRAYS = [
     ("masked", masked),
     ("array of a subclass", lambda good: np.array(good).view(Rows)),
     ("frame of a subclass", lambda good: Frame(np.atleast_2d(good.T).T)),
-    ("sparse rows", lambda good: sparse.csr_array(np.atleast_2d(good))),
-    ("sparse entries", lambda good: sparse.coo_matrix(np.atleast_2d(good))),
+    ("sparse rows", lambda good: sparse.csr_array(wide(good))),
+    ("sparse entries", lambda good: sparse.coo_matrix(wide(good))),
     ("frame", frame),
     ("frame of duplicate names", duplicate_names),
     ("frame with text", lambda good: frame(good, f0="a")),
