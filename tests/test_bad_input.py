@@ -145,3 +145,11 @@ def test_loss_of_targets_whose_squares_are_beyond_floats(rows, bits):
     model = ZipMLRegressor(bits, random_state=0).partial_fit(X[:rows], Y[:rows] * 1e300)
     assert np.isfinite(model.coef_).all()
     assert model.rounding_loss_ == (0 if bits is None else 1)
+
+
+def test_names_of_files_that_cannot_be_seen():
+    """A name is shown as Python writes it."""
+    with pytest.raises(FileNotFoundError, match=r"'\\x00'"):
+        PackedMatrix.from_chunks(X, y="\0")
+    with pytest.raises(FileNotFoundError, match=r"'none\\n\.csv'"):
+        PackedMatrix.from_chunks("none\n.csv")

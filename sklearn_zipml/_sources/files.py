@@ -52,7 +52,7 @@ def _expanded(path):
         return [File(path, path.parent)]
     plain = [part for part in path.parts if not re.search(r"[*?[]", part)]
     if len(plain) == len(path.parts):
-        raise FileNotFoundError(f"No such file or folder: {path}")
+        raise FileNotFoundError(f"No such file or folder: {str(path)!r}")
     found = sorted(Path(name) for name in glob(str(path), recursive=True))
     if not found:
         raise FileNotFoundError(f"No file matches {path}")

@@ -19,7 +19,7 @@ def vector_of(path):
     """
     path = Path(path)
     if not path.is_file():
-        raise FileNotFoundError(f"No such file: {path}")
+        raise FileNotFoundError(f"No such file: {str(path)!r}")
     format = format_of(path)
     if format == "npy":
         return np.load(path, mmap_mode="r", allow_pickle=False)
