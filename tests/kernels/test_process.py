@@ -87,11 +87,11 @@ def test_a_child_that_is_forked_amid_a_fit(several_blas_threads):
 
 def test_concurrent_fits_leave_blas_as_it_was(several_blas_threads):
     """Their limits overlap in any way."""
-    X = np.random.default_rng(0).standard_normal((3000, 300), dtype=np.float32)
+    X = np.random.default_rng(0).standard_normal((1000, 60), dtype=np.float32)
     packed = PackedMatrix.from_chunks(X, X[:, 0], random_state=0)
 
     def fit(seed):
-        for _ in range(3):
+        for _ in range(5):
             ZipMLRegressor(4, solver="saga", n_jobs=2, random_state=seed, max_iter=2, tol=0).fit(packed)
 
     threads = [threading.Thread(target=fit, args=(seed,)) for seed in range(4)]

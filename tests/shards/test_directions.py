@@ -1,5 +1,7 @@
 """Steep directions of rounds: exact along them, found where there are some, and never done far from the minimum."""
 
+from functools import cache
+
 import numpy as np
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
@@ -161,20 +163,25 @@ def test_least_squares_of_packed_parts(bits):
     assert error.max() < 1e-2
 
 
+@cache
+def sorted_classes(n_classes, factors, d, seed):
+    """Rows sorted by label, labels, the minimum of LogisticRegression with C=.1, and the rows that it is of."""
+    rng = np.random.default_rng(seed)
+    X = with_factors(3000, d, factors, seed)
+    scores = 2 * X @ rng.standard_normal((d, n_classes)) / np.sqrt(d)
+    y = (scores + rng.gumbel(size=scores.shape)).argmax(axis=1)
+    order = np.argsort(y, kind="stable")
+    return X[order], y[order], *least(X[order], y[order], None, 0.1)
+
+
 @pytest.mark.parametrize(("bits", "most", "share"), [(8, 50, 1 / 4), (4, 150, 1 / 8)])
 @pytest.mark.parametrize(("n_classes", "factors", "d"), [(2, 1, 1000), (3, 2, 200)])
 def test_classes(n_classes, factors, d, bits, most, share):
     """The minimum of LogisticRegression in float64, of sorted labels, in rounds of which there were hundreds before."""
     rounds = []
     for seed in range(3 if d < 1000 else 1):  # now and then a set takes twice as many
-        rng = np.random.default_rng(seed)
-        X = with_factors(3000, d, factors, seed)
-        scores = 2 * X @ rng.standard_normal((d, n_classes)) / np.sqrt(d)
-        y = (scores + rng.gumbel(size=scores.shape)).argmax(axis=1)
-        order = np.argsort(y, kind="stable")
-        X, y = X[order], y[order]
+        X, y, lowest, decoded_rows = sorted_classes(n_classes, factors, d, seed)
         found = fitted(X, y, None, NEAREST, 4, C=0.1, tol=1e-4, bits=bits)
-        lowest, decoded_rows = least(X, y, None, 0.1)
         reached = objective(found.coef, found.intercept, decoded_rows, y, None, 0.1)
         assert found.result.converged and reached <= lowest * (1 + 2e-4)
         assert d < 1000 or found.bytes_sent <= share * found.float32_bytes
