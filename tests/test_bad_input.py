@@ -4,13 +4,21 @@ from itertools import islice
 
 import joblib
 import numpy as np
+import pandas as pd
 import pytest
 from bad_calls import calls, public_parameters
 from bad_input import all_cases, label, watched
 from bad_values import SCALARS
 from scipy import sparse
 
-from sklearn_zipml import DoubleSamplingQuantizer, PackedMatrix, ZipMLLSSVC, ZipMLRegressor, recommend_bits
+from sklearn_zipml import (
+    DoubleSamplingQuantizer,
+    LevelsDisplay,
+    PackedMatrix,
+    ZipMLLSSVC,
+    ZipMLRegressor,
+    recommend_bits,
+)
 
 CASES, PARTS = 400, 8
 
@@ -68,7 +76,7 @@ def test_integers_beyond_floats():
         ZipMLRegressor().fit(huge, Y)
 
 
-@pytest.mark.parametrize("cv", [[4], b"4", [], [([0.5], [1])], [([0, 99], [1])]])
+@pytest.mark.parametrize("cv", [[4], b"4", [], [([0.5], [1])], [([0, 99], [1])], sparse.coo_matrix(np.eye(3))])
 def test_folds_that_are_none(cv):
     from sklearn_zipml import ZipMLRegressorCV
 
@@ -153,3 +161,19 @@ def test_names_of_files_that_cannot_be_seen():
         PackedMatrix.from_chunks(X, y="\0")
     with pytest.raises(FileNotFoundError, match=r"'none\\n\.csv'"):
         PackedMatrix.from_chunks("none\n.csv")
+
+
+def test_objects_of_other_kinds_than_asked_for():
+    """What has the method but is no estimator, what can be copied but not set, and what has no order."""
+    with pytest.raises(TypeError, match=r"(?s)transform=.* is no estimator"):
+        PackedMatrix.from_chunks(X, transform=pd.DataFrame({"a": [1.0]}))
+    for other in ([], {}, ZipMLRegressor()):
+        with pytest.raises(TypeError, match=r"estimator=.* must be a DoubleSamplingQuantizer"):
+            LevelsDisplay.from_estimator(other, X)
+    with pytest.raises(ValueError, match="y holds None"):
+        recommend_bits(X, [[None] * 3] * 40, bits=[2], cv=2)
+
+
+def test_values_of_codes_beyond_floats():
+    with pytest.raises(ValueError, match=r"(?s)values=.* must be real numbers"):
+        PackedMatrix.from_codes(np.zeros((3, 1), int), values=np.array([0, 10**400], dtype=object))

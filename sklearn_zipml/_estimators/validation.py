@@ -123,14 +123,17 @@ def _refuse_objects(y, name, kinds, remedy):
 
 def splitter_of(cv, y, classifier):
     """scikit-learn's splitter of what `cv` is given; folds that are listed are looked at."""
+    if classifier and y is not None:
+        check_labels(y)  # which scikit-learn would sort
     if isinstance(cv, Iterable) and (isinstance(cv, bytes) or not hasattr(cv, "split")):
-        cv, rows = list(cv), np.arange(len(y))
-        if not cv:
-            raise ValueError(f"cv={cv!r} makes no folds.")
+        rows = np.arange(len(y))
         try:
+            cv = list(cv)
             lists = [rows[part].ndim == 1 for train, test in cv for part in (train, test)]
         except (TypeError, ValueError, IndexError) as error:
             raise ValueError(f"cv={cv!r} must hold pairs of the rows of training and test: {error}.") from None
+        if not cv:
+            raise ValueError(f"cv={cv!r} makes no folds.")
         if not all(lists):
             raise ValueError(f"cv={cv!r} must hold pairs of lists of rows, those of training and test.")
     return check_cv(cv, y, classifier=classifier)

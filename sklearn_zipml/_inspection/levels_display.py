@@ -125,7 +125,8 @@ class LevelsDisplay:
             raise ValueError(
                 f"X is a PackedMatrix, whose levels are given ({X.levels}); pass the rows that it was made from."
             )
-        estimator = clone(estimator)
+        if not isinstance(estimator, DoubleSamplingQuantizer):
+            raise TypeError(f"estimator={estimator!r} must be a DoubleSamplingQuantizer.")
         fitted = {kind: clone(estimator).set_params(levels=kind).fit(X) for kind in KINDS}
         quantizer = fitted["optimal"]
         names = list(quantizer.get_feature_names_out())

@@ -141,7 +141,7 @@ def _numbers(given, name):
         if np.ma.is_masked(given) or np.iscomplexobj(given):
             raise TypeError("they are masked or complex")
         return np.asarray(given, dtype=np.float64)
-    except (TypeError, ValueError) as error:
+    except (TypeError, ValueError, OverflowError) as error:
         raise ValueError(f"{name}={given!r} of PackedMatrix.from_codes must be real numbers: {error}") from None
 
 

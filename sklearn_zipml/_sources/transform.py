@@ -19,7 +19,12 @@ def check_transformer(transform):
         raise TypeError(
             f"transform={transform!r} must be a fitted transformer of scikit-learn, with a method `transform`."
         )
-    check_is_fitted(transform)
+    try:
+        check_is_fitted(transform)
+    except TypeError:
+        raise TypeError(
+            f"transform={transform!r} is no estimator: give a fitted transformer of scikit-learn."
+        ) from None
 
 
 def transformed(transform, X):

@@ -17,9 +17,9 @@ def vector_of(path):
     ValueError
         For a file of another kind.
     """
-    path = Path(path)
+    given, path = path, Path(path)
     if not path.is_file():
-        raise FileNotFoundError(f"No such file: {str(path)!r}")
+        raise FileNotFoundError(f"No such file: {str(given)!r}")
     format = format_of(path)
     if format == "npy":
         return np.load(path, mmap_mode="r", allow_pickle=False)

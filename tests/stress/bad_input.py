@@ -140,9 +140,9 @@ def names_it(error, bad):
 
 def wrong_with(error, bad):
     """What is wrong with an error, or None."""
-    if any(parameter == "scoring" and name.startswith("<") for parameter, name, _ in bad):
+    if any(parameter in ("scoring", "source") and name.startswith("<") for parameter, name, _ in bad):
         return None  # a function that the caller gives, which fails
-    if isinstance(error, OSError) and {"path", "source"} & {parameter for parameter, *_ in bad}:
+    if isinstance(error, OSError) and {"path", "source", "y", "sample_weight"} & {parameter for parameter, *_ in bad}:
         return None if str(error) else "an OSError that says nothing"
     about_rows = bool({"key", "indices"} & {parameter for parameter, *_ in bad})
     allowed = (TypeError, ValueError, OSError, *([IndexError] if about_rows else []))
