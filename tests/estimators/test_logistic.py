@@ -1,6 +1,7 @@
 """ZipMLLogisticRegression beside LogisticRegression in float64: optimum, probabilities, what rounding costs."""
 
 import pickle
+import warnings
 
 import numpy as np
 import pytest
@@ -105,17 +106,27 @@ def test_rare_class_far_columns_collinear():
 @pytest.mark.parametrize("n_classes", [2, 3])
 @pytest.mark.parametrize("bits", [None, 2])
 def test_separable(n_classes, bits):
-    """No penalty holds it back: finite, right, and told of; of packed rows there is a minimum all the same."""
+    """No penalty holds it back: finite, right, and told of; of packed rows there is a minimum all the same.
+
+    But not of three classes, the outer two of which 2 bits keep apart: there every step moves margins by as much and
+    gains a factor e less, down to rounding, and that of BLAS decides whether the last one is told of.
+    """
     X = np.random.default_rng(0).normal(size=(200, 3))
     y = np.digitize(X[:, 0], [-0.5, 0.5][: n_classes - 1])
     X[:, 0] += 5 * y
+    lowest = np.inf
     for C in (1e6, np.inf):
         model = ZipMLLogisticRegression(bits, C=C, max_iter=5, random_state=0)
         if C == np.inf and bits is None:
             with pytest.warns(ConvergenceWarning, match="max_iter"):
                 model.fit(X, y)
         else:
-            model.set_params(max_iter=200).fit(X, y)
+            with warnings.catch_warnings():
+                if C == np.inf and n_classes == 3:
+                    warnings.simplefilter("ignore", ConvergenceWarning)
+                model.set_params(max_iter=200).fit(X, y)
+            assert model.loss_curve_[-1] < lowest * (1 + 1e-6)  # without a penalty there is less to minimise
+            lowest = model.loss_curve_[-1]
         assert np.isfinite(model.coef_).all()
         assert log_loss(y, model.predict_proba(X)) < 0.2
 
