@@ -12,7 +12,7 @@
 #endif
 #endif
 
-#if ZML_HAS_X86
+#if ZML_HAS_AVX512
 /* __builtin_cpu_supports also asks XCR0, that is whether the operating system saves the registers. */
 static int runs_avx512(void) {
 #ifdef ZML_EMULATED_AVX512
@@ -43,8 +43,10 @@ const zml_kernels *zml_available_kernels(int index) {
   int count = 0;
 #if ZML_HAS_X86
   __builtin_cpu_init();
+#if ZML_HAS_AVX512
   if (runs_avx512())
     found[count++] = &zml_avx512;
+#endif
   if (__builtin_cpu_supports("avx2"))
     found[count++] = &zml_avx2;
 #endif

@@ -4,7 +4,7 @@
  * (rows l and 32 + l) and of its odd ones (rows 16 + l and 48 + l). */
 #include "format/compiler.h"
 
-#if ZML_HAS_X86
+#if ZML_HAS_AVX512
 #include <immintrin.h>
 #include <stddef.h>
 #include <stdint.h>

@@ -4,7 +4,7 @@
  * vpdpbusd, four bytes at a time and without saturation in between. */
 #include "format/compiler.h"
 
-#if ZML_HAS_X86
+#if ZML_HAS_AVX512
 #include <immintrin.h>
 
 #if defined(__clang__)

@@ -2,7 +2,7 @@
  * in between. Positions that act as vectors lose 128, which makes them signed. */
 #include "format/compiler.h"
 
-#if ZML_HAS_X86
+#if ZML_HAS_AVX512
 #if defined(__clang__)
 #define ZML_TARGET __attribute__((target("avx512f,avx512bw,avx512vl,avx512vnni,avx512vbmi")))
 #else
