@@ -51,7 +51,7 @@ _VALUES = [
     10**30, -(10**30), 0.5, 4.0, -0.5, 1.5, 1e308, 1e-308, -1e-300, float("nan"), float("inf"), -float("inf"), 1j,
     int, len, [], [4], [None], ["a"], [[1.0]], (4,), {}, {"a": 1}, {0: -1.0}, {0: float("nan")}, {1, 2}, range(3),
     slice(2), Ellipsis, NotImplemented, np.float32("nan"), np.float64("inf"), np.int64(-1), np.uint8(255),
-    np.bool_(True), np.datetime64("NaT"), np.timedelta64(1, "s"), Fraction(1, 3), Decimal("NaN"), Decimal(4),
+    np.bool_(True), np.datetime64("NaT", "s"), np.timedelta64(1, "s"), Fraction(1, 3), Decimal("NaN"), Decimal(4),
     np.ma.masked, pd.NA, pd.NaT,
 ]  # fmt: skip
 OF_NONE = {"Opaque()", "1j", "zero-dimensional complex", "sparse matrix"}
@@ -142,7 +142,7 @@ ARRAYS = [
     ("complex", lambda good: np.nan_to_num(good.astype(float)) + 1j),
     ("times", times("M8[s]")),
     ("durations", times("m8[s]")),
-    ("NaT", lambda good: np.full(good.shape, np.datetime64("NaT"), "M8[s]")),
+    ("NaT", lambda good: np.full(good.shape, np.datetime64("NaT", "s"), "M8[s]")),
     ("structured", lambda good: np.zeros(len(good), [("a", "f8"), ("b", "i4")])),
     ("boolean", lambda good: np.array(good) > 0),
     ("half precision", lambda good: good.astype(np.float16)),
