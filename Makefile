@@ -2,7 +2,7 @@ PYTHON ?= python
 C_FILES = $(shell find sklearn_zipml/csrc tests/stress/c -name '*.[ch]')
 
 .DEFAULT_GOAL := help
-.PHONY: help install build test stress sanitize lint format doc bench ci clean
+.PHONY: help install build test stress sanitize coverage lint format doc bench ci clean
 
 help:  ## list the targets
 	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 10
@@ -22,6 +22,9 @@ stress:  ## what takes long or attacks: every script of tests/stress at its defa
 
 sanitize:  ## tests of compiled code with the address and undefined behaviour sanitizers, a few minutes
 	PYTHON=$(PYTHON) tests/stress/sanitize address
+
+coverage:  ## lines of Python and Cython that the tests reach, with a traced build and Python 3.11, half an hour
+	PYTHON=$(PYTHON) tests/stress/coverage
 
 lint:  ## check style; changes nothing
 	ruff check .

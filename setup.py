@@ -42,6 +42,11 @@ CYTHON_DIRECTIVES = {
     "cdivision": True,
     "initializedcheck": False,  # nor freethreading_compatible: no free-threaded Python has run the tests yet
 }
+# Lines of Cython call the tracer that coverage sets: tests/stress/coverage builds with them.
+TRACING = []
+if os.environ.get("SKLEARN_ZIPML_TRACE"):
+    CYTHON_DIRECTIVES["linetrace"] = True
+    TRACING += [("CYTHON_TRACE_NOGIL", "1")]
 
 # Instruction sets are chosen at run time, so no -march; float updates must not be contracted into
 # fused multiply-adds, or the coefficients would depend on the machine. Debug information, which Python asks for,
@@ -58,7 +63,7 @@ else:
     if sanitizers := os.environ.get("SKLEARN_ZIPML_SANITIZE"):
         LINK_ARGS += [f"-fsanitize={sanitizers}"]
         COMPILE_ARGS += [*LINK_ARGS, "-fno-sanitize-recover=all", "-g1", "-O1", "-fno-omit-frame-pointer"]
-        CROSSING_ARGS, ENCODING_ARGS = [], []
+        CROSSING_ARGS, ENCODING_ARGS = ["-O0"], []
 
 
 def extension(name, *c_sources):
@@ -68,6 +73,7 @@ def extension(name, *c_sources):
         [f"sklearn_zipml/_kernels/{name}.pyx", *c_sources],
         depends=HEADERS,
         include_dirs=[CSRC],
+        define_macros=TRACING,
         extra_compile_args=COMPILE_ARGS,
         extra_link_args=LINK_ARGS,
     )
@@ -122,7 +128,7 @@ class BuildChanged(build_ext):
         programs = [getattr(compiler, name, None) for name in ("compiler_so", "linker_so", "cc", "linker")]
         cython = (Cython.__version__, SHARED, CYTHON_DIRECTIVES)
         arguments = (COMPILE_ARGS, CROSSING_ARGS, ENCODING_ARGS, LINK_ARGS)
-        text = repr((cython, programs, arguments, self.debug, self.define, compiler.include_dirs))
+        text = repr((cython, TRACING, programs, arguments, self.debug, self.define, compiler.include_dirs))
         path = Path(self.build_temp, "flags.txt")
         if not path.exists() or path.read_text(encoding="utf-8") != text:
             path.parent.mkdir(parents=True, exist_ok=True)
