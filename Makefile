@@ -23,8 +23,9 @@ stress:  ## what takes long or attacks: every script of tests/stress at its defa
 sanitize:  ## tests of compiled code with the address and undefined behaviour sanitizers, a few minutes
 	PYTHON=$(PYTHON) tests/stress/sanitize address
 
-coverage:  ## lines of Python and Cython that the tests reach, with a traced build and Python 3.11, half an hour
-	PYTHON=$(PYTHON) tests/stress/coverage
+coverage:  ## lines of Python and Cython that tests reach, with a traced build and Python 3.11, half an hour and more
+	PYTHON=$(PYTHON) tests/stress/coverage python
+	PYTHON=$(PYTHON) tests/stress/coverage cython
 
 lint:  ## check style; changes nothing
 	ruff check .
