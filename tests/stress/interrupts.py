@@ -42,7 +42,7 @@ def works(rows, folder, seed):
     packed = PackedMatrix.from_chunks(X, y, sample_bits=8, random_state=0)
     packed.save(path)
     mapped = PackedMatrix.load(path)
-    quantizer, fresh = DoubleSamplingQuantizer(4, **kind), DoubleSamplingQuantizer(2, **kind)
+    quantizer, fresh = DoubleSamplingQuantizer(4, **kind).fit(X), DoubleSamplingQuantizer(2, **kind)
     model = ZipMLRegressor(4, **kind)
     linear = {
         "fit": (ZipMLRegressor(4, **kind), X, y),
