@@ -1,14 +1,17 @@
 """Whole default fits against Ridge and RidgeClassifier, shape by shape, in one run.
 
-python benchmarks/shapes.py [--repeats 2] [--only TEXT] [--seconds 3] [--cpu]
+python benchmarks/shapes.py [--repeats 2] [--only TEXT] [--seconds 3] [--cpu] [--stages]
 
 Both sides take float32 arrays and the same threads, in turns, and the best time of each counts; --seconds is how long a
 shape is repeated at least. Unset OPENBLAS_CORETYPE and OPENBLAS_L2_SIZE, with which NumPy's BLAS runs the kernels of
 another processor. Scores are of the training rows: of Ridge, and at 4 bits.
+--stages tells instead where the time of our fit goes, beside that of reading the samples once.
 """
 
 import argparse
+import cProfile
 import os
+import pstats
 import time
 
 import numpy as np
@@ -132,6 +135,44 @@ def shown(row):
     )
 
 
+# name: functions (file, function) in which all of a stage happens
+STAGES = {
+    "checks": [("validation.py", "check_training_rows"), ("guard.py", "_validate_params")],
+    "ranges": [("levels.py", "ranges")],
+    "levels": [("levels.py", "place_levels")],
+    "codes": [("encoder.py", "encode")],
+    "targets": [("standardized_targets.py", "standardized_targets")],
+    "solver": [("solver.py", "solve")],
+    "rounding loss": [("rounding_loss.py", "rounding_loss")],
+}
+
+
+def stages(name, data, repeats):
+    """Where the time of a fit goes: milliseconds of its stages, of the fastest of some fits, in one line."""
+    X, y = data()
+    ours = ZipMLLSSVC(random_state=0) if "classes" in name else ZipMLRegressor(alpha=ALPHA, random_state=0)
+    ours.fit(X, y)
+    fastest, found = np.inf, {}
+    for _ in range(repeats):
+        profile = cProfile.Profile()
+        start = time.perf_counter()
+        profile.runcall(ours.fit, X, y)
+        took = time.perf_counter() - start
+        if took < fastest:
+            fastest, found = took, pstats.Stats(profile).stats
+    spent = {}
+    for stage, functions in STAGES.items():
+        spent[stage] = sum(
+            cumulative
+            for (file, _, function), (_, _, _, cumulative, _) in found.items()
+            if (os.path.basename(file), function) in functions and "sklearn_zipml" in file
+        )
+    spent["rest"] = fastest - sum(spent.values())
+    (largest,) = best_of([X.max], 3, 0, time.perf_counter)
+    parts = ", ".join(f"{stage} {1e3 * seconds:.3g}" for stage, seconds in spent.items())
+    return f"{name}: fit {1e3 * fastest:.4g} ms ({ours.solver_}), X.max() {1e3 * largest:.3g}; {parts}"
+
+
 def rates(options, clock):
     """Print how fast second moments and a whole fit are beside what NumPy does with the same numbers."""
     X, y = gaussian(80_000, 1000)
@@ -152,16 +193,19 @@ def main():
     parser.add_argument("--seconds", type=float, default=3)
     parser.add_argument("--only", default="", help="shapes whose name has this in it")
     parser.add_argument("--cpu", action="store_true", help="processor time, where others use the machine")
+    parser.add_argument("--stages", action="store_true", help="where the time goes, without peers")
     options = parser.parse_args()
     clock = time.process_time if options.cpu else time.perf_counter
     print(
         f"BLAS kernels: {blas_kernels()}, {os.cpu_count()} processors, {'processor' if options.cpu else 'elapsed'} time"
     )
     for name, (data, least) in SHAPES.items():
-        if options.only in name:
+        if options.only in name and options.stages:
+            print(stages(name, data, options.repeats), flush=True)
+        elif options.only in name:
             row = compare(name, data, options.repeats, options.seconds, clock)
             print(f"{shown(row)}  (goal {least:g})", flush=True)
-    if options.only in "rates":
+    if options.only in "rates" and not options.stages:
         rates(options, clock)
 
 
