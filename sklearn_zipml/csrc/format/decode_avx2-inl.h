@@ -29,6 +29,19 @@ ZML_TARGET_INLINE Table table_of(const uint8_t *table, size_t group, int width) 
   return t;
 }
 
+/* Levels of codes of 4 bits, the column varying fastest. */
+ZML_TARGET_INLINE __m256i levels_of_4_bits(Table table, __m256i codes) {
+  /* a byte permute gives 0 where the index is negative: only even columns look into tables of even ones, and so on, and
+   * words are of the first two columns or the last two in turn */
+  const __m256i even = _mm256_or_si256(codes, _mm256_set1_epi16((short)0x8000));
+  const __m256i odd = _mm256_or_si256(codes, _mm256_set1_epi16(0x0080));
+  const __m256i a =
+      _mm256_blend_epi16(_mm256_shuffle_epi8(table.part[0], even), _mm256_shuffle_epi8(table.part[2], even), 0xaa);
+  const __m256i b =
+      _mm256_blend_epi16(_mm256_shuffle_epi8(table.part[1], odd), _mm256_shuffle_epi8(table.part[3], odd), 0xaa);
+  return _mm256_or_si256(a, b);
+}
+
 /* Levels of 8 rows (half 0 or 1 of a plane), the column varying fastest. */
 ZML_TARGET_INLINE __m256i levels_of(const uint8_t *tile, size_t group, int plane, int half, Table table, int width) {
   const uint8_t *line = tile + ZML_LINE * zml_line_of(group, plane, width) + 32 * half;
@@ -39,12 +52,7 @@ ZML_TARGET_INLINE __m256i levels_of(const uint8_t *tile, size_t group, int plane
   const __m256i codes = _mm256_and_si256(_mm256_srl_epi16(bytes, shift), _mm256_set1_epi8((1 << width) - 1));
   if (width <= 2) /* column << width selects the column's part of the table */
     return _mm256_shuffle_epi8(table.part[0], _mm256_or_si256(codes, _mm256_set1_epi32(0x03020100 << width)));
-  /* a byte permute gives 0 where the index is negative: each column looks into its own table only */
-  const __m256i a = _mm256_shuffle_epi8(table.part[0], _mm256_or_si256(codes, _mm256_set1_epi32((int)0x80808000)));
-  const __m256i b = _mm256_shuffle_epi8(table.part[1], _mm256_or_si256(codes, _mm256_set1_epi32((int)0x80800080)));
-  const __m256i c = _mm256_shuffle_epi8(table.part[2], _mm256_or_si256(codes, _mm256_set1_epi32((int)0x80008080)));
-  const __m256i d = _mm256_shuffle_epi8(table.part[3], _mm256_or_si256(codes, _mm256_set1_epi32(0x00808080)));
-  return _mm256_or_si256(_mm256_or_si256(a, b), _mm256_or_si256(c, d));
+  return levels_of_4_bits(table, codes);
 }
 
 #endif
