@@ -167,14 +167,14 @@ def dithers(X, grid, seed):
 
 
 def encode_dithered(X, grid, seed):
-    """Codes of 2 bits and grid positions of the rows of X, int64, outliers as what their codes stand for."""
+    """Codes of 2 bits and grid positions of the rows of X, int64, outliers as what their codes stand for.
+
+    Of the four neighbouring positions of a state one has the number of the dither, by which it is stored.
+    """
     states, _ = encode(X, grid, "compensated", seed)
-    dither, spread = dithers(X, grid, seed), grid.spread.astype(np.int64)
-    has_dither, column = spread > 0, np.arange(X.shape[1])
-    # one dither after the other goes to the next code, the lowest first
-    codes = np.where(has_dither, sum(dither <= states - 1 - 4 * k for k in range(3)), states)
-    levels = grid.levels.astype(np.int64)[column, np.where(has_dither, 4 * codes, codes)]
-    return codes, levels + spread * dither
+    dither = dithers(X, grid, seed)
+    places = next_of(states, dither, 4)
+    return decoded(X, grid, np.where(grid.positions.any(axis=1), places // 4, states), places)
 
 
 def encode_in_turns(X, grid, seed):
@@ -183,23 +183,26 @@ def encode_in_turns(X, grid, seed):
     The lowest bit of a draw, which does not decide where values go, says which of two neighbouring positions is taken.
     """
     states, _ = encode(X, grid, "compensated", seed)
-    keys, column = row_keys(coordinates(X, grid), mix(seed, 2)), np.arange(X.shape[1])
-    has_dither, dither = grid.spread > 0, row_draws(keys, X.shape[1], 0) & 1
-    codes = np.where(has_dither & (states % 2 != dither), states + 1, states)
-    return codes, np.where(has_dither, places_in_turns(grid)[column, codes % 16], grid.levels[column, states % 15])
+    keys = row_keys(coordinates(X, grid), mix(seed, 2))
+    places = next_of(states, row_draws(keys, X.shape[1], 0) & 1, 2)
+    return decoded(X, grid, np.where(grid.positions.any(axis=1), places, states), places)
 
 
-def places_in_turns(grid):
-    """Positions of the 16 codes, int64 (columns, 16): rungs are the means of neighbours."""
-    places = [np.zeros(len(grid.spread), dtype=np.int64), grid.spread.astype(np.int64)]
-    for rung in grid.levels.astype(np.int64).T[1:]:
-        places.append(2 * rung + grid.spread - places[-1])
-    return np.stack(places, axis=1)
+def next_of(states, dither, count):
+    """The first number from a state on that is the dither modulo `count`."""
+    return states + (dither - states) % count
+
+
+def decoded(X, grid, codes, places):
+    """Codes and positions: those of places where a column has dither, else levels."""
+    has_dither, column = grid.positions.any(axis=1), np.arange(X.shape[1])
+    own = grid.positions.astype(np.int64)[column, places % 16]
+    return codes, np.where(has_dither, own, grid.levels[column, codes % grid.levels.shape[1]])
 
 
 def first_rung(grid):
-    """What the first rung is above the lowest position, in steps."""
-    return grid.spread * ((grid.scheme.n_dithers - 1) / 2)
+    """What the first rung, the mean of the first positions, is above the lowest one, in steps."""
+    return grid.positions[:, : grid.scheme.n_dithers].mean(axis=1)
 
 
 def outliers_dithered(X, grid, seed):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
@@ -19,7 +18,6 @@ if TYPE_CHECKING:
 
 KINDS = ("optimal", "uniform")
 COLORS = ("C0", "C1", "C2")
-DITHERS = np.arange(4) - 1.5  # in parts of their distance
 STRIP, GAP = 0.08, 0.04  # height of a row of levels and the room below it, in parts of the highest bar
 
 
@@ -36,18 +34,16 @@ class LevelsDisplay:
         are kept apart as they are (``outliers="auto"``), and drawn as dots in the row of levels.
     name : str, default="Value"
         Name of the column.
-    spreads : dict of float, or None, default=None
-        By kind, what the four dithers of a level are apart (``sampling="dithered"`` at 2 bits): rows have it 3/2 and
-        1/2 of that below or above. Such a level is drawn as four marks, and rounding costs what the ladder does.
-    in_turns : collection of str, default=()
-        Kinds whose levels are those of two dithers in turn (``sampling="dithered"`` at 3 bits): a row has every other
-        one of the 16, and what is rounded to are the means of neighbours.
+    dithers : dict of int, or None, default=None
+        By kind, how many dithers the levels are of in turn, if it is more than one (``sampling="dithered"``): a row has
+        every fourth of the 16 at 2 bits, or every other one at 3, and what is rounded to are the means of as many
+        neighbours.
 
     Attributes
     ----------
     variances_ : dict of float
         By kind, the mean variance of stochastic rounding, (hi - a) (a - lo) between the levels lo <= a <= hi, as a part
-        of the variance of the column (ZipML, arXiv:1611.05402, section 2); with known dither that of its ladder.
+        of the variance of the column (ZipML, arXiv:1611.05402, section 2); with known dither that of its states.
     ax_ : matplotlib Axes
         Axes.
     figure_ : matplotlib Figure
@@ -77,12 +73,11 @@ class LevelsDisplay:
         values: ArrayLike,
         levels: dict,
         name: str = "Value",
-        spreads: dict | None = None,
-        in_turns: Collection[str] = (),
+        dithers: dict | None = None,
     ) -> None:
         self.values = np.asarray(values, dtype=float)
         self.levels = {kind: np.asarray(places, dtype=float) for kind, places in levels.items()}
-        self.name, self.spreads, self.in_turns = name, dict(spreads or {}), frozenset(in_turns)
+        self.name, self.dithers = name, dict(dithers or {})
 
     @classmethod
     def from_estimator(
@@ -135,9 +130,8 @@ class LevelsDisplay:
             raise ValueError(f"column={column!r} is not a column of X, which has {len(names)}: {names[:5]}.")
         values = np.asarray(quantizer.transform(X))[:, j]
         codes = {kind: other.__zipml_packing__()[0].codes_of(j) for kind, other in fitted.items()}
-        levels, spreads = ({kind: own[k] for kind, own in codes.items()} for k in (0, 1))
-        in_turns = [kind for kind, own in codes.items() if own[2]]
-        return cls(values=values, levels=levels, name=names[j], spreads=spreads, in_turns=in_turns).plot(**plot_kw)
+        levels, dithers = ({kind: own[k] for kind, own in codes.items()} for k in (0, 1))
+        return cls(values=values, levels=levels, name=names[j], dithers=dithers).plot(**plot_kw)
 
     @classmethod
     def from_values(
@@ -236,15 +230,13 @@ class LevelsDisplay:
         from matplotlib.collections import LineCollection
 
         places, color = self.levels[kind], COLORS[row % len(COLORS)]
-        spread = self.spreads.get(kind, 0.0)
-        stored = stored_values(places, spread, kind in self.in_turns)
+        stored = stored_values(places, self.dithers.get(kind, 1))
         self.variances_[kind], rungs = rounding_variance(self.values, stored), stored.mean(axis=1)
-        outside = self.values[(self.values < rungs[0]) | (self.values > rungs[-1])]
+        slack = 1e-9 * np.ptp(rungs)  # rungs are means, rounded
+        outside = self.values[(self.values < rungs[0] - slack) | (self.values > rungs[-1] + slack)]
         label = f"{kind}: rounding adds {percent(self.variances_[kind])} of the variance"
         label += f", {len(outside)} kept apart" if len(outside) else ""
         mark = style(LineCollection, {"color": color, "linewidth": 2, "label": label}, level_kw)
-        if spread:
-            places = np.sort((places[:, np.newaxis] + spread * DITHERS).reshape(-1))
         low = 1 + GAP + row * (STRIP + GAP)
         self.lines_[kind] = self.ax_.vlines(places, low * top, (low + STRIP) * top, **mark)
         if len(outside):
@@ -260,19 +252,12 @@ def percent(part):
     return f"{100 * part:.0f}%" if part >= 0.1 else f"{100 * part:.2g}%"
 
 
-def stored_values(levels, spread=0.0, in_turns=False):
-    """What values are rounded to, float64 (states, dithers): one state after the other by what their dithers store.
+def stored_values(levels, n_dithers=1):
+    """What values are rounded to, float64 (states, dithers): as many neighbours as there are dithers.
 
-    Without dither a level is one. With dithers a spread apart a single dither goes on to the next level from state to
-    state; of levels of two dithers in turn neighbours are one (doc/user_guide/mathematics, Known dither).
+    Without dither a state is a level (doc/user_guide/mathematics, Known dither).
     """
-    levels = np.asarray(levels)
-    if in_turns:
-        return np.stack([levels[:-1], levels[1:]], axis=1)
-    if not spread:
-        return levels[:, np.newaxis]
-    states = np.arange(4 * (len(levels) - 1) + 1)[:, np.newaxis]
-    return levels[(states + 3 - np.arange(4)) // 4] + spread * DITHERS
+    return np.lib.stride_tricks.sliding_window_view(np.asarray(levels), n_dithers)
 
 
 def rounding_variance(values, stored):

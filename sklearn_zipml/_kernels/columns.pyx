@@ -4,7 +4,7 @@ import numpy as np
 
 from sklearn_zipml._kernels.active cimport active_kernels
 from sklearn_zipml._kernels.checks cimport real, require, require_rows, require_strides
-from sklearn_zipml._kernels.encoding cimport zml_column_sample, zml_encoding
+from sklearn_zipml._kernels.encoding cimport ZML_MAX_CODES, zml_column_sample, zml_encoding
 from sklearn_zipml._kernels.tiles cimport ZML_PARITY_RUNGS, ZML_RUNGS, int64_t, uint8_t, uint16_t
 from sklearn_zipml._kernels.workers cimport poll_in_time
 
@@ -41,8 +41,8 @@ def column_levels(const real[:, :] samples, const double[::1] low, const double[
     Returns levels (columns, n_levels), how many of them are used, top grid positions, standard deviations in grid
     steps (infinite where the column is stored without loss), and the range that levels reach to, (columns, 2): low
     and high, or less where, WITH_OUTLIERS, a few values are better kept apart. If DITHERED, codes may have known
-    dither: there are 13 levels, 15 of n_levels = 8, rungs where that pays, and last what the first code's dithers are
-    apart, uint8 (columns,), 0 elsewhere.
+    dither: there are 13 levels, 15 of n_levels = 8, rungs where that pays, and last the positions that codes
+    and dithers stand for, from the lowest one on, uint8 (columns, 16), 0 elsewhere.
     `how` is a sum of these and of OF_POSITIONS, for values that are positions of another grid.
     """
     cdef bint with_outliers = how & WITH_OUTLIERS, dithered = how & DITHERED
@@ -54,8 +54,8 @@ def column_levels(const real[:, :] samples, const double[::1] low, const double[
     require(not dithered or (n_levels in (4, 8) and stride == 1), "no dither of so many levels")
     require(m <= 1 or samples.strides[1] == sizeof(real), "values of a column are not contiguous")
     cdef int room = n_levels if not dithered else ZML_PARITY_RUNGS if n_levels == 8 else ZML_RUNGS
-    levels, spread = np.zeros((d, room), dtype=np.uint8), np.zeros(d, dtype=np.uint8)
-    cdef uint8_t[::1] spread_view = spread
+    levels, positions = np.zeros((d, room), dtype=np.uint8), np.zeros((d, ZML_MAX_CODES), dtype=np.uint8)
+    cdef uint8_t[:, ::1] positions_view = positions
     used = np.ones(d, dtype=np.uint16)
     top = np.zeros(d, dtype=np.uint8)
     deviation = np.full(d, np.inf)
@@ -74,7 +74,7 @@ def column_levels(const real[:, :] samples, const double[::1] low, const double[
     cdef zml_column_sample sample
     cdef const zml_encoding *encoding = <const zml_encoding *> active_kernels().encoding
     sample.values, sample.n, sample.spare = &column[0], m, &spare[0] if with_outliers else NULL
-    sample.spread, sample.are_positions = NULL, how & OF_POSITIONS
+    sample.positions, sample.are_positions = NULL, how & OF_POSITIONS
     with nogil:
         for j in range(d):
             if not low[j] < high[j]:
@@ -85,7 +85,7 @@ def column_levels(const real[:, :] samples, const double[::1] low, const double[
                 column[i] = values[i]
             sample.low, sample.high = low[j], high[j]
             if dithered:
-                sample.spread = &spread_view[j]
+                sample.positions = &positions_view[j, 0]
             count = encoding.column_levels(&sample, n_levels, max_steps, stride, chosen, &top_j, &deviation_view[j],
                                            bounds)
             reach_view[j, 0], reach_view[j, 1] = bounds[0], bounds[1]
@@ -93,7 +93,7 @@ def column_levels(const real[:, :] samples, const double[::1] low, const double[
                 levels_view[j, k] = chosen[k if k < count else count - 1]
             used_view[j] = count
             top_view[j] = top_j
-    return (levels, used, top, deviation, reach, spread) if dithered else (levels, used, top, deviation, reach)
+    return (levels, used, top, deviation, reach, positions) if dithered else (levels, used, top, deviation, reach)
 
 
 def gather_columns(const real[:, :] block, const int64_t[::1] rows, real[:, :] out, size_t first):

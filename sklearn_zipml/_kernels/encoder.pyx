@@ -113,10 +113,10 @@ cdef class Encoder:
     seed : int, 64 bits
     n_draws : int, draws that a code holds: more than one for "double" only
     watched : bool (columns,) or None, columns whose values beyond the first and last level are kept apart
-    dither : (spread, multiplier, positions), of width DITHERED, or of 3 bits in 4, see format/dither.h; or None
-        spread : uint8 (columns,), what the first code's dithers are apart; levels are rungs where it is not 0
+    dither : (first_rung, multiplier, positions), of width DITHERED, or of 3 bits in 4, see format/dither.h; or None
+        first_rung : uint8 (columns,), position of the first level; levels are rungs where it is not 0
         multiplier : uint16 (columns,), odd, or None with 3 bits
-        positions : uint8 (columns, 16), grid position of code c with dither t at 4 t + c, or with 3 bits of the codes
+        positions : uint8 (columns, 16), grid position of code c with dither t at 4 c + t, or with 3 bits of the codes
     """
 
     cdef uint8_t[::1] watched, top
@@ -124,7 +124,7 @@ cdef class Encoder:
     cdef double[:, ::1] places
     cdef zml_outlier_map outlier_map
     cdef uint8_t[:, ::1] few, gaps, interval, positions, below, gap
-    cdef uint8_t[::1] spread
+    cdef uint8_t[::1] first_rung
     cdef uint16_t[::1] multiplier
     cdef uint32_t[:, ::1] multipliers, draw_keys
     cdef double[:, ::1] affine
@@ -168,7 +168,7 @@ cdef class Encoder:
         book.levels, book.gaps, book.positions = &self.few[0, 0], &self.gaps[0, 0], &self.positions[0, 0]
         book.interval, book.below, book.gap = &self.interval[0, 0], &self.below[0, 0], &self.gap[0, 0]
 
-        book.multiplier, book.spread = NULL, NULL
+        book.multiplier, book.first_rung = NULL, NULL
         has_multipliers = dither is not None and dither[1] is not None
         require(has_multipliers == (width == ZML_DITHERED) and (dither is None or has_multipliers or width == 4),
                 "dither of other codes")
@@ -178,14 +178,14 @@ cdef class Encoder:
 
     cdef take_dither(self, dither):
         cdef size_t d = self.n_columns, padded = zml_padded_columns(d)
-        spread, multiplier, positions = dither
+        first_rung, multiplier, positions = dither
         multiplier = np.ones(d, dtype=np.uint16) if multiplier is None else multiplier
-        require(len(spread) == d and len(multiplier) == d and np.shape(positions) == (d, ZML_MAX_CODES)
+        require(len(first_rung) == d and len(multiplier) == d and np.shape(positions) == (d, ZML_MAX_CODES)
                 and self.book.sampling == ZML_COMPENSATED, "dither of other columns, or of several draws")
-        self.spread, self.multiplier = np.zeros(padded, dtype=np.uint8), np.ones(padded, dtype=np.uint16)
-        np.asarray(self.spread)[:d], np.asarray(self.multiplier)[:d] = spread, multiplier
+        self.first_rung, self.multiplier = np.zeros(padded, dtype=np.uint8), np.ones(padded, dtype=np.uint16)
+        np.asarray(self.first_rung)[:d], np.asarray(self.multiplier)[:d] = first_rung, multiplier
         np.asarray(self.positions)[:d] = positions
-        self.book.multiplier, self.book.spread = &self.multiplier[0], &self.spread[0]
+        self.book.multiplier, self.book.first_rung = &self.multiplier[0], &self.first_rung[0]
 
     cdef watch(self, watched, levels, n_levels, top, offset, scale):
         """Prepare to look for values beyond the levels."""
@@ -202,7 +202,7 @@ cdef class Encoder:
         cdef zml_outlier_map *map = &self.outlier_map
         map.offset, map.inverse, map.top, map.used = &self.places[0, 0], &self.places[1, 0], &self.top[0], &self.used[0]
         map.seed, map.width = zml_mix64(self.book.seed ^ <uint64_t> 0x6f75746c69657273), self.width
-        map.dithered = &self.book if self.book.spread != NULL else NULL
+        map.dithered = &self.book if self.book.first_rung != NULL else NULL
         map.n_blocks = (zml_padded_columns(d) + ZML_OUTLIER_COLUMNS - 1) // ZML_OUTLIER_COLUMNS
 
     def workspace(self):

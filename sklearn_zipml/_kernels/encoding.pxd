@@ -32,7 +32,7 @@ cdef extern from "encoding/encode.h" nogil:
         const uint8_t *below
         const uint8_t *gap
         const uint16_t *multiplier
-        const uint8_t *spread
+        const uint8_t *first_rung
         const uint8_t *watched
     ctypedef struct zml_affine_f32:
         const float *offset
@@ -68,7 +68,7 @@ cdef extern from "encoding/encode.h" nogil:
         double low
         double high
         double *spare
-        uint8_t *spread
+        uint8_t *positions
         int are_positions
     ctypedef int zml_column_levels(const zml_column_sample *sample, int n_levels, int max_steps, int stride,
                                    uint8_t *levels, int *top, double *deviation, double *range)

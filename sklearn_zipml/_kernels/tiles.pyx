@@ -29,8 +29,7 @@ cdef enum:
     COUNTED_TILES = 64
 
 TILE_ROWS, LINE, FLOAT_WIDTH, DITHERED = ZML_TILE_ROWS, ZML_LINE, ZML_FLOAT_WIDTH, ZML_DITHERED
-DITHER_TABLE, SEED_BYTES, RUNGS = ZML_DITHER_TABLE, ZML_SEED_BYTES, ZML_RUNGS
-PARITY_RUNGS = ZML_PARITY_RUNGS
+DITHER_TABLE, SEED_BYTES = ZML_DITHER_TABLE, ZML_SEED_BYTES
 OUTLIER_COLUMNS = ZML_OUTLIER_COLUMNS
 
 
@@ -56,8 +55,8 @@ cdef class Tiles:
     Parameters
     ----------
     codes : uint8 array (tiles, bytes of a tile)
-    table : uint8 array, decode table [column][code], empty for widths 8 and 32; of DITHERED [column] its levels by
-        code, offsets by dither and multiplier, see csrc/format/dither.h
+    table : uint8 array, decode table [column][code], empty for widths 8 and 32; of DITHERED [column] its 16
+        positions and its multiplier, see csrc/format/dither.h
     n_rows, n_columns : int
     width : {1, 2, DITHERED, 4, 8, 32}, bits of a code, or DITHERED: 2 with known dither; 32 means float32 values
     outliers : Outliers or None, values that are no more than near to what their codes stand for

@@ -62,7 +62,7 @@ class IntegerCodes:
         steps = np.where(constant, 1.0, grid.step * self.stride)
         on_levels = np.minimum(whole, self.top[:, None]) * self.stride
         self._are_integers = bool(
-            (grid.spread is None or not grid.spread.any())
+            not grid.has_dither.any()
             and (steps == 1).all()
             and (self.low == np.rint(self.low)).all()
             and (grid.levels == on_levels).all()

@@ -134,7 +134,7 @@ def place_levels(sample, low, high, dtype, scheme, column_names=None, n_jobs=Non
     dtype is that of the rows that will be encoded. Every value of integers that are no more than the levels is one.
     """
     dtype, whole = np.dtype(dtype), (low, high)
-    chosen, used, top, deviation, (low, high), *spread = _placed(sample, low, high, dtype, scheme, n_jobs, absent)
+    chosen, used, top, deviation, (low, high), *positions = _placed(sample, low, high, dtype, scheme, n_jobs, absent)
     span, watched = high - low, (low > whole[0]) | (high < whole[1])
     constant = span == 0
     used[constant], top[constant] = 1, 0
@@ -151,28 +151,29 @@ def place_levels(sample, low, high, dtype, scheme, column_names=None, n_jobs=Non
     block = np.float32 if narrow else np.float64
     grid = Grid(scheme, low, step, chosen, used, block, watched=watched if watched.any() else None)
     grid = grid if absent is None else with_means(grid, absent)
-    return with_dither(grid, *spread).settled()
+    return with_dither(grid, *positions).settled()
 
 
-def with_dither(grid, spread=None):
-    """A Grid with known dither, what the first code's dithers are apart being given where there is any."""
+def with_dither(grid, positions=None):
+    """A Grid with known dither, positions being given where there is any."""
     if not grid.scheme.has_dither:
         return grid
-    return replace(grid, spread=spread, multiplier=dither.multipliers(len(spread)) if grid.scheme.is_dithered else None)
+    multiplier = dither.multipliers(len(positions)) if grid.scheme.is_dithered else None
+    return replace(grid, positions=positions, multiplier=multiplier)
 
 
 def _placed(sample, low, high, dtype, scheme, n_jobs, absent):
     """Levels, how many are in use, highest positions, deviations in steps, and the range that the levels reach to.
 
-    With known dither levels are as many as rungs, and what offsets are apart comes last.
+    With known dither levels are as many as rungs, and what codes and dithers stand for comes last.
     """
     whole, count = integers.fits(low, high, dtype, scheme), scheme.n_levels
     if scheme.has_dither:
         count = dither.RUNGS if scheme.is_dithered else stored_dither.RUNGS
     if whole.all():
         chosen, *ends = integers.levels(low, high, scheme)
-        apart = (np.zeros(len(low), dtype=np.uint8),) if scheme.has_dither else ()
-        return _padded(chosen, count), *ends, np.full(len(low), np.inf), (low, high), *apart
+        positions = (np.zeros((len(low), dither.N_POSITIONS), dtype=np.uint8),) if scheme.has_dither else ()
+        return _padded(chosen, count), *ends, np.full(len(low), np.inf), (low, high), *positions
     place = _uniform if scheme.has_uniform_levels else _optimal
     if absent is None or not absent.count.any():
         found = place(sample, low, high, scheme.n_levels, scheme, n_jobs)
@@ -189,13 +190,13 @@ def _placed(sample, low, high, dtype, scheme, n_jobs, absent):
             all_columns[some] = own
         if scheme.has_dither:
             found[-1][some] = 0
-    chosen, used, top, deviation, reach, *apart = found
+    chosen, used, top, deviation, reach, *positions = found
     levels, used[whole], top[whole] = integers.levels(low[whole], high[whole], scheme)
     chosen[whole], deviation[whole] = _padded(levels, count), np.inf
-    if apart:
-        apart[0][whole] = 0
+    if positions:
+        positions[0][whole] = 0
     reach = np.where(whole, low, reach[:, 0]), np.where(whole, high, reach[:, 1])
-    return chosen, used, top, deviation, reach, *apart
+    return chosen, used, top, deviation, reach, *positions
 
 
 def _padded(levels, count):

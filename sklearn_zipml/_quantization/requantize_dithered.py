@@ -56,13 +56,13 @@ class DitheredRequantizing:
         kinds = (np.flatnonzero(~apart), scheme.keeps_outliers), (np.flatnonzero(apart), False)
         found = [self._placed(some, low[some], high[some], scheme, watching) for some, watching in kinds]
         back = np.argsort(np.concatenate([some for some, _ in kinds]))
-        levels, used, top, _, reach, spread = (np.concatenate(a)[back] for a in zip(*found, strict=True))
+        levels, used, top, _, reach, positions = (np.concatenate(a)[back] for a in zip(*found, strict=True))
         constant = low == high
         used[constant], top[constant] = 1, 0
         step = np.where(constant, 1.0, (reach[:, 1] - reach[:, 0]) / np.maximum(top, 1))
         watched = apart | (reach[:, 0] > low) | (reach[:, 1] < high)
         grid = Grid(scheme, reach[:, 0], step, levels, used, np.float32, watched=watched if watched.any() else None)
-        return with_dither(grid, spread).settled()
+        return with_dither(grid, positions).settled()
 
     def _placed(self, columns, low, high, scheme, with_outliers):
         """What `search_levels` finds for an array of columns, of their ranges."""
@@ -113,9 +113,8 @@ def code_chances(grid, coordinates):
     above = np.minimum(state + 1, last[:, None])
     low, high = (np.take_along_axis(levels, index, axis=1) for index in (state, above))
     share = np.clip((coordinates - low) / np.where(high > low, high - low, 1), 0, 1)[:, :, None]
-    spread = np.zeros(len(levels), dtype=np.uint8) if grid.spread is None else grid.spread
     of_state = [_codes_of_states(grid.scheme, has_dither) for has_dither in (False, True)]
-    codes = np.where((spread > 0)[:, None, None], of_state[1], of_state[0])
+    codes = np.where(grid.has_dither[:, None, None], of_state[1], of_state[0])
     column = np.arange(len(levels))[:, None]
     return (1 - share) * codes[column, state] + share * codes[column, above]
 

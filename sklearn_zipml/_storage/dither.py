@@ -1,14 +1,14 @@
-"""Codes with known dither, see csrc/format/dither.h: their decode table, and what it says.
+"""Codes of 2 bits with known dither, see csrc/format/dither.h: their decode table, and what it says.
 
-The table of a column is 10 bytes: the positions of its 4 codes with dither 0, the offsets of its 4 dithers, a multiple
-of `spread` each, and its multiplier, 16 bits. Columns that dither does not pay for have no offsets.
+The table of a column is 18 bytes: 16 positions, that of code c with dither t at 4 c + t, and its multiplier, 16 bits.
+A column that dither does not pay for has one position for each code. Rungs, means of four neighbours, are whole steps.
 """
 
 import numpy as np
 
-from .._kernels.tiles import RUNGS
-
-N_CODES, N_DITHERS = 4, 4
+N_CODES, N_DITHERS, N_POSITIONS = 4, 4, 16
+RUNGS = N_POSITIONS - N_DITHERS + 1
+LADDER_TABLE = 10  # bytes that a column had, see `of_ladder`
 _HALF = 1 << 14  # as many odd numbers below 2**15
 
 
@@ -23,60 +23,69 @@ def multipliers(n_columns):
     return (2 * (x ^ x >> 7) + 1).astype(np.uint16)
 
 
-def table_of(rungs, spread, multiplier):
-    """The decode table, uint8 (columns, 10), of rungs (columns, 13), or levels where the spread is 0."""
-    dithered = spread > 0
-    levels = np.where(dithered[:, None], rungs[:, ::N_DITHERS], rungs[:, :N_CODES])
-    offsets = spread[:, None].astype(np.uint8) * np.arange(N_DITHERS, dtype=np.uint8)
+def table_of(positions, multiplier):
+    """The decode table, uint8 (columns, 18), of positions (columns, 16)."""
     halves = np.ascontiguousarray(multiplier, dtype="<u2").view(np.uint8).reshape(-1, 2)
-    return np.concatenate([levels, offsets, halves], axis=1).astype(np.uint8)
+    return np.concatenate([positions, halves], axis=1).astype(np.uint8)
+
+
+def by_code(values):
+    """Positions, (columns, 16), that are values of every code, (columns, 4), whatever the dither."""
+    return np.repeat(values[:, :N_CODES], N_DITHERS, axis=1)
 
 
 def table_by_code(values):
-    """The decode table of values of every code, uint8 (columns, 4), whatever the dither."""
-    fixed = np.array([0, 0, 0, 0, 1, 0], dtype=np.uint8)
-    return np.concatenate([values, np.broadcast_to(fixed, (len(values), len(fixed)))], axis=1)
-
-
-def parts_of_table(table):
-    """Levels uint8 (columns, 4), spread uint8 (columns,) and multipliers uint16 (columns,) of a decode table."""
-    halves = np.ascontiguousarray(table[:, 8:10]).view("<u2").reshape(-1)
-    return table[:, :N_CODES], table[:, N_CODES + 1], halves.astype(np.uint16)
-
-
-def rungs_of(table):
-    """Rungs, or levels, uint8 (columns, 13), of a decode table; unused ones repeat the last."""
-    levels, spread, _ = parts_of_table(table)
-    wide = levels.astype(np.int64)
-    steps = np.diff(wide, axis=1)[:, :, None] * np.arange(N_DITHERS) // N_DITHERS
-    rungs = np.concatenate([(wide[:, :-1, None] + steps).reshape(len(table), RUNGS - 1), wide[:, -1:]], axis=1)
-    plain = np.concatenate([wide, np.repeat(wide[:, -1:], RUNGS - N_CODES, axis=1)], axis=1)
-    return np.where(spread[:, None] > 0, rungs, plain).astype(np.uint8)
+    """The decode table of such positions."""
+    return table_of(by_code(values), np.ones(len(values)))
 
 
 def positions_of(table):
-    """Positions of code c of dither t at 4 t + c, uint8 (columns, 16)."""
-    return (table[:, N_CODES : 2 * N_CODES, None] + table[:, None, :N_CODES]).reshape(len(table), -1)
+    """Position of code c of dither t at 4 c + t, uint8 (columns, 16)."""
+    return table[:, :N_POSITIONS]
+
+
+def multipliers_of(table):
+    """Multipliers uint16 (columns,) of a decode table."""
+    return np.ascontiguousarray(table[:, N_POSITIONS:]).view("<u2").reshape(-1).astype(np.uint16)
+
+
+def have_dither(positions):
+    """Whether columns of positions (columns, 16) have dither: the first code then stands for several."""
+    return (positions[:, 1:N_DITHERS] != positions[:, :1]).any(axis=1)
+
+
+def rungs_of(positions, n_dithers):
+    """Means of so many neighbouring positions, above the first of them, uint8 (columns, 17 - n_dithers)."""
+    windows = np.lib.stride_tricks.sliding_window_view(positions.astype(np.int64), n_dithers, axis=1)
+    rungs = windows.sum(axis=2) // n_dithers
+    return (rungs - rungs[:, :1]).astype(np.uint8)
 
 
 def mean_positions(table):
     """Mean position of every code over the dithers, rounded, uint8 (columns, 4)."""
-    return table[:, :N_CODES] + (table[:, N_CODES + 1] // 2 * 3)[:, None]
+    return np.rint(positions_of(table).reshape(-1, N_CODES, N_DITHERS).mean(axis=2)).astype(np.uint8)
+
+
+def of_ladder(table):
+    """The decode table of one as files had it up to format 9, where a code was a level and a dither an offset from it.
+
+    A column had 10 bytes: positions of the 4 codes with dither 0, offsets of the 4 dithers, and its multiplier.
+    """
+    positions = (table[:, :N_CODES, None] + table[:, None, N_CODES : 2 * N_CODES]).reshape(len(table), N_POSITIONS)
+    return np.ascontiguousarray(np.concatenate([positions, table[:, 2 * N_CODES :]], axis=1))
 
 
 def is_table(table):
-    """Whether an array (columns, 10) is a decode table of columns."""
-    levels, spread, multiplier = parts_of_table(table)
-    gaps, wide = np.diff(levels.astype(np.int64), axis=1), spread.astype(np.int64)
-    offsets = (table[:, N_CODES : 2 * N_CODES] == wide[:, None] * np.arange(N_DITHERS)).all()
-    highest = (levels[:, -1] + wide * (N_DITHERS - 1)).max(initial=0)
-    rungs = ((gaps % N_DITHERS == 0) | (spread == 0)[:, None]).all()
+    """Whether an array (columns, 18) is a decode table of columns."""
+    positions = positions_of(table).astype(np.int64)
+    has_dither = have_dither(positions)
+    own, plain = positions[has_dither], positions[~has_dither]
+    rises = positions[:, N_DITHERS:] - positions[:, :-N_DITHERS]
     return bool(
-        offsets
-        and rungs
-        and highest <= 255
-        and (gaps >= 0).all()
-        and (spread % 2 == 0).all()
-        and (multiplier % 2 == 1).all()
-        and (levels[:, 0] == 0)[spread > 0].all()
+        (rises >= 0).all()
+        and (rises[has_dither] % N_DITHERS == 0).all()
+        and (own[:, :N_DITHERS].sum(axis=1) % N_DITHERS == 0).all()
+        and (own.min(axis=1, initial=255) == 0).all()
+        and (plain == by_code(plain[:, ::N_DITHERS])).all()
+        and (multipliers_of(table) % 2 == 1).all()
     )

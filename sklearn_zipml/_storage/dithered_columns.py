@@ -60,15 +60,14 @@ def _have_same_seeds(one, other):
 
 
 def _beside(packed, dithered):
-    """Codes without dither, with the seeds of others and offsets of none."""
+    """Codes without dither, with the seeds of others and one position each."""
     n, d = packed.shape
     scheme = replace(packed.scheme, sampling="dithered")
     codes = aligned_tiles(n, d, scheme.format)
     own = packed.codes[:, : codes.shape[1] - kernels.SEED_BYTES]
     codes[:, : own.shape[1]] = own
     copy_seeds(dithered.samples, codes)
-    levels, none = packed.table[:d], np.zeros(d, dtype=np.uint8)
-    table = frozen(padded_table(dither.table_of(levels, none, np.ones(d, dtype=np.uint16)), scheme))
+    table = frozen(padded_table(dither.table_by_code(packed.table[:d]), scheme))
     samples = Samples(codes, table, packed.shape, scheme.format, packed.samples.outliers)
     return replace(packed, scheme=scheme, samples=samples, table=table)
 
@@ -126,9 +125,9 @@ def _noise(packed, rank, n_codes):
     """E[error² | code] of codes that are numbers of positions, (columns, codes): a mean over those of one position."""
     hits = packed.tiles.counts() + 1e-9  # a mean of what never occurs is one, too
     noise = packed.noise.astype(np.float64)
-    repeats = rank.shape[1] // noise.shape[1]
+    dithers = rank.shape[1] // noise.shape[1]
     total, weight = np.zeros((len(rank), n_codes)), np.zeros((len(rank), n_codes))
     column = np.broadcast_to(np.arange(len(rank))[:, None], rank.shape)
-    np.add.at(weight, (column, rank), np.tile(hits, repeats))
-    np.add.at(total, (column, rank), np.tile(hits * noise, repeats))
+    np.add.at(weight, (column, rank), np.repeat(hits, dithers, axis=1))
+    np.add.at(total, (column, rank), np.repeat(hits * noise, dithers, axis=1))
     return (total / np.where(weight > 0, weight, 1)).astype(np.float16)

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from .._kernels import tiles as kernels
-from .file_writer import ALIGNMENT, HEADER, MAGIC, MOST_METADATA, PIECE, VERSION
+from .file_writer import ALIGNMENT, HEADER, LADDERS, MAGIC, MOST_METADATA, PIECE, VERSION
 from .mapped_file import MappedFile
 from .outliers import ARRAYS as OUTLIER_ARRAYS
 from .packed_rows import PackedRows
@@ -38,9 +38,10 @@ def load(path, mmap=True, verify=None):
 
 
 def _read(file, mmap, verify):
-    metadata, end = _read_metadata(file, os.fstat(file.fileno()).st_size)
+    metadata, end, version = _read_metadata(file, os.fstat(file.fileno()).st_size)
     kind = _checked_kind(metadata)
-    spans = _check_sections(metadata["sections"], _expected_sections(kind, metadata["sections"]), end)
+    expected = _expected_sections(kind, metadata["sections"], version)
+    spans = _check_sections(metadata["sections"], expected, end)
     parts = {}
     for name, span in spans.items():
         mapped = mmap and name in LARGE
@@ -64,7 +65,7 @@ def is_packed_file(path):
 
 
 def _read_metadata(file, size):
-    """The metadata as a dict, and where the sections end."""
+    """The metadata as a dict, where the sections end, and the version."""
     header = file.read(HEADER.size)
     if not header.startswith(MAGIC):
         raise _Damaged("it does not begin like one")
@@ -91,7 +92,7 @@ def _read_metadata(file, size):
     keys = {"shape", "dtype", "sample_bits", "sampling", "levels", "row_parts", "sections"}
     if not isinstance(metadata, dict) or not keys <= set(metadata) or not isinstance(metadata["sections"], dict):
         raise _Damaged("its metadata are incomplete")
-    return metadata, offset
+    return metadata, offset, version
 
 
 def _count(value, least=0):
@@ -109,9 +110,9 @@ def _checked_kind(metadata):
     return kind
 
 
-def _expected_sections(kind, sections):
+def _expected_sections(kind, sections, version):
     """The dtype and shape that every section has to have; None where the file may choose."""
-    arrays = array_kinds(kind).items()
+    arrays = array_kinds(kind, of_ladder=version <= LADDERS).items()
     expected = {name: (np.dtype(dtype).newbyteorder("<").str, shape) for name, (dtype, shape) in arrays}
     if "row_list" in sections:
         first_rows = kind["row_seed"][0][0]

@@ -15,11 +15,11 @@ from .paths import temporary_name, writable
 from .targets import BY_ROW
 
 MAGIC = b"\x93ZIPML\r\n"
-VERSION = 9
+VERSION = 10
 # what older readers know: files of at most two draws of a value, those without a list of rows, those that miss nothing,
-# those without outliers, those without weights, those without known dither, those
-# in which none were joined, those whose codes of 3 bits have no dither
-TWO_DRAWS, NO_LIST, NO_MISSING, NO_OUTLIERS, NO_WEIGHTS, NO_DITHER, NONE_JOINED, NO_PARITY = range(1, 9)
+# those without outliers, those without weights, those without known dither, those in which none were joined, those
+# whose codes of 3 bits have no dither, and those whose codes of 2 bits have none (until then these had a ladder)
+TWO_DRAWS, NO_LIST, NO_MISSING, NO_OUTLIERS, NO_WEIGHTS, NO_DITHER, NONE_JOINED, NO_PARITY, LADDERS = range(1, 10)
 # magic, version, CRC of the metadata, bytes of the file, offset and bytes of the metadata, reserved, CRC of the header
 HEADER = struct.Struct("<8sIIQQQ20xI")
 ALIGNMENT = 64
@@ -105,7 +105,8 @@ def _version(parts):
         NO_DITHER: parts["sample_weight"] is not None,
         NONE_JOINED: parts["sampling"] == "dithered",
         NO_PARITY: parts["sampling"] == "joined",
-        VERSION: parts["sampling"] == "dithered" and parts["sample_bits"] == 3,
+        LADDERS: parts["sampling"] == "dithered" and parts["sample_bits"] == 3,
+        VERSION: parts["sampling"] == "dithered" and parts["sample_bits"] == 2 and parts["levels"] == "optimal",
     }
     return max([TWO_DRAWS, *(version for version, is_needed in needed.items() if is_needed)])
 

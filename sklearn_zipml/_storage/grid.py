@@ -28,7 +28,8 @@ class Grid:
     dtype : block type whose arithmetic is safe for this range
     missing : float64 (columns,), what missing values are replaced by, or None where there must be none
     watched : bool (columns,), whose values beyond the levels are kept apart; or None for no column
-    spread : uint8 (columns,), steps that the first code's dithers are apart, 0 without; or None where none are known
+    positions : uint8 (columns, 16), what codes with known dither stand for, from the lowest one on, 0 of columns that
+        have none; or None where no column has
     multiplier : uint16 (columns,), what dithers are made with; or None, also where codes have theirs
     """
 
@@ -40,7 +41,7 @@ class Grid:
     dtype: type
     missing: np.ndarray | None = None
     watched: np.ndarray | None = None
-    spread: np.ndarray | None = None
+    positions: np.ndarray | None = None
     multiplier: np.ndarray | None = None
 
     def watching_all(self):
@@ -49,23 +50,18 @@ class Grid:
 
     def settled(self):
         """The same without known dither, and the room that seeds take, where no column has it."""
-        if not self.scheme.has_dither or self.spread.any():
+        if not self.scheme.has_dither or self.positions.any():
             return self
         scheme = self.scheme.undithered
         levels = np.ascontiguousarray(self.levels[:, : scheme.n_levels])
-        return replace(self, scheme=scheme, levels=levels, spread=None, multiplier=None)
+        return replace(self, scheme=scheme, levels=levels, positions=None, multiplier=None)
 
     def codes_of(self, column):
-        """What codes of a column stand for and what its dithers are apart, in units of X; whether these take turns.
-
-        With seeds it is the mean over the dithers; dithers that codes have take every other one.
-        """
-        levels, spread = self.levels[column, : self.used[column]], 0 if self.spread is None else self.spread[column]
-        offset, step = self.offset[column], self.step[column]
-        if spread and self.scheme.stores_dither:
-            return self.decoded_offset[column] + step * self.decode_table[column], 0.0, True
-        levels = levels[:: dither.N_DITHERS] if spread else levels
-        return offset + step * levels, float(step * spread), False
+        """What codes of a column stand for, in units of X, and how many dithers take them in turn."""
+        offset, step = self.decoded_offset[column], self.step[column]
+        if self.positions is not None and self.positions[column].any():
+            return offset + step * self.positions[column], self.scheme.n_dithers
+        return offset + step * self.levels[column, : self.used[column]], 1
 
     @property
     def top(self):
@@ -93,25 +89,31 @@ class Grid:
         if not self.scheme.has_dither:
             return None
         table = self.decode_table[: len(self.levels)]
-        return self.spread, self.multiplier, dither.positions_of(table) if self.scheme.is_dithered else table
+        return self.first_rung, self.multiplier, dither.positions_of(table) if self.scheme.is_dithered else table
 
     @property
     def decoded_offset(self):
         """What position 0 of a code stands for: with known dither it is below the first rung."""
-        return self.offset if self.spread is None else self.offset - self._first_rung * self.step
+        return self.offset if self.positions is None else self.offset - self.first_rung * self.step
 
     @property
-    def _first_rung(self):
-        """Position of the first rung, the mean of what the first code stands for, above the lowest of these."""
-        return self.spread * ((self.scheme.n_dithers - 1) / 2)
+    def first_rung(self):
+        """Position of the first rung, the mean of as many as there are dithers, uint8 (columns,); 0 without dither."""
+        n_dithers = self.scheme.n_dithers
+        return (self.positions[:, :n_dithers].sum(axis=1, dtype=np.int64) // n_dithers).astype(np.uint8)
+
+    @property
+    def has_dither(self):
+        """Whether each column has it, bool (columns,)."""
+        return self.positions.any(axis=1) if self.scheme.has_dither else np.zeros(len(self.used), dtype=bool)
 
     @property
     def codes_used(self):
         """Number of codes in use."""
-        if self.spread is None:
+        if self.positions is None:
             return self.used
         codes = dither.N_CODES if self.scheme.is_dithered else stored_dither.N_CODES
-        return np.where(self.spread > 0, codes, self.used).astype(np.uint16)
+        return np.where(self.has_dither, codes, self.used).astype(np.uint16)
 
     @property
     def code_levels(self):
@@ -124,12 +126,12 @@ class Grid:
         """Grid position of every code, uint8 (padded columns, codes); codes of a byte are positions themselves."""
         d = len(self.levels)
         if self.scheme.is_dithered:
-            own = dither.table_of(self.levels, self.spread, self.multiplier)
-            return padded_table(own, self.scheme)
+            positions = np.where(self.has_dither[:, None], self.positions, dither.by_code(self.levels))
+            return padded_table(dither.table_of(positions, self.multiplier), self.scheme)
         table = np.zeros((kernels.padded_columns(d), self.scheme.table_codes), dtype=np.uint8)
         table[:d] = code_positions(self.levels, self.scheme.n_draws, table.shape[1])
         if self.scheme.stores_dither:
-            table[:d] = stored_dither.table_of(self.levels, self.spread, table[:d])
+            table[:d] = np.where(self.has_dither[:, None], self.positions, table[:d])
         return table
 
     @property
@@ -165,22 +167,26 @@ def grid_of(packed):
     scheme = packed.scheme
     if scheme.is_dithered:
         table = packed.table[: packed.shape[1]]
-        _, spread, multiplier = dither.parts_of_table(table)
-        used = np.where(spread > 0, dither.RUNGS, packed.used).astype(np.uint16)
-        offset = packed.offset + spread * 1.5 * packed.step
-        rungs = dither.rungs_of(table)
-        return Grid(scheme, offset, packed.step, rungs, used, np.float64, spread=spread, multiplier=multiplier)
+        positions = dither.positions_of(table)
+        plain = positions[:, np.minimum(np.arange(dither.RUNGS), dither.N_CODES - 1) * dither.N_DITHERS]
+        grid = Grid(scheme, packed.offset, packed.step, plain, packed.used, np.float64)
+        return _with_rungs(grid, positions, dither.have_dither(positions), dither.multipliers_of(table))
     levels = np.zeros((packed.shape[1], scheme.n_positions), dtype=np.uint8)
     for row, own in zip(levels, column_levels(packed), strict=True):
         row[: len(own)] = own
         row[len(own) :] = own[-1]
     grid = Grid(scheme, packed.offset, packed.step, levels, packed.used, np.float64)
-    return _with_rungs(grid) if scheme.stores_dither else grid
+    if not scheme.stores_dither:
+        return grid
+    plain = replace(grid, levels=levels[:, : stored_dither.RUNGS])
+    return _with_rungs(plain, levels, packed.used > stored_dither.N_LEVELS)
 
 
-def _with_rungs(grid):
-    """The Grid of columns of 3 bits whose levels are the positions of their codes, offsets those of the lowest."""
-    rungs, spread = stored_dither.rungs_of(grid.levels, grid.used)
-    used = np.where(spread > 0, stored_dither.RUNGS, grid.used).astype(np.uint16)
-    made = replace(grid, levels=rungs, used=used, spread=spread)
-    return replace(made, offset=grid.offset + made._first_rung * grid.step)
+def _with_rungs(grid, positions, has_dither, multiplier=None):
+    """The Grid of positions (columns, 16), in place of one of levels without dither; offsets are of the lowest."""
+    rungs = dither.rungs_of(positions, grid.scheme.n_dithers)
+    levels = np.where(has_dither[:, None], rungs, grid.levels)
+    used = np.where(has_dither, rungs.shape[1], grid.used).astype(np.uint16)
+    own = np.where(has_dither[:, None], positions, np.uint8(0))
+    made = replace(grid, levels=levels, used=used, positions=own, multiplier=multiplier)
+    return replace(made, offset=grid.offset + made.first_rung * grid.step)

@@ -41,7 +41,9 @@ def checked_parts(parts):
     InvalidParts
     """
     kind = checked_kind(parts)
-    expected = array_kinds(kind)
+    table = parts.get("table")
+    is_ladder = isinstance(table, np.ndarray) and table.ndim == 2 and table.shape[1] == dither.LADDER_TABLE
+    expected = array_kinds(kind, of_ladder=is_ladder)
     unknown = sorted(set(map(str, parts)) - {*KIND, *ALONG, *expected})
     if unknown:
         raise InvalidParts(f"it has parts that no PackedMatrix has: {', '.join(unknown)}")
@@ -53,6 +55,8 @@ def checked_parts(parts):
         "feature_names": _feature_names(parts.get("feature_names"), kind["shape"][1]),
         "missing_count": _missing_count(parts.get("missing_count"), kind["shape"]),
     } | _outliers(parts, kind)
+    if is_ladder and scheme_of(kind).is_dithered:
+        arrays["table"] = dither.of_ladder(arrays["table"])
     _check_values(kind, arrays, along["outlier_starts"] is not None)
     return kind | arrays | along
 
@@ -86,14 +90,15 @@ def checked_kind(parts):
     }
 
 
-def array_kinds(kind):
-    """The dtype and shape of every array that a container of a checked kind has."""
+def array_kinds(kind, of_ladder=False):
+    """The dtype and shape of every array that a container of a checked kind has, or had with `dither.of_ladder`."""
     n, d = kind["shape"]
     scheme = scheme_of(kind)
     padded = kernels.tile_columns(d, scheme.format)
+    table_codes = dither.LADDER_TABLE if of_ladder and scheme.is_dithered else scheme.table_codes
     return {
         "codes": ("u1", (-(-n // kernels.TILE_ROWS), padded * kernels.TILE_ROWS * scheme.width // 8)),
-        "table": ("u1", (padded, scheme.table_codes)),
+        "table": ("u1", (padded, table_codes)),
         "grid_levels": ("u1", (d, scheme.n_levels if scheme.stores_levels else 0)),
         "used": ("u2", (d,)),
         "offset": ("f8", (d,)),

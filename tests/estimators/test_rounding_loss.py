@@ -49,7 +49,7 @@ def losses(kind, n, d, noise, **settings):
 @pytest.mark.parametrize(
     ("kind", "n", "d", "noise", "settings"),
     [
-        ("Gaussian", 4000, 20, 0.1, {"sample_bits": 2}),
+        ("Gaussian", 2000, 20, 0.1, {"sample_bits": 2}),
         ("Gaussian", 4000, 100, 0.1, {"sample_bits": 2}),
         ("Gaussian", 4000, 100, 0.1, {"sample_bits": 3, "sampling": "compensated"}),
         ("Gaussian", 2000, 200, 0.1, {"sample_bits": 3}),
@@ -63,7 +63,7 @@ def losses(kind, n, d, noise, **settings):
         ("Gaussian", 4000, 100, 0.1, {"sample_bits": 2, "sampling": "naive"}),
         ("Gaussian", 4000, 100, 0.1, {"sample_bits": 3, "sampling": "double"}),
         ("lognormal", 4000, 50, 0.1, {"sample_bits": 2}),
-        ("correlated", 4000, 20, 0.1, {"sample_bits": 2}),
+        ("correlated", 2000, 20, 0.1, {"sample_bits": 2}),
         ("one-hot", 4000, 50, 0.1, {"sample_bits": 2}),
     ],
 )
@@ -161,14 +161,14 @@ def test_copies():
 
 def test_warning_names_loss_and_widths():
     """Once, at the caller's line, with a width that keeps what it promises."""
-    X, y, X_test, y_test = data("Gaussian", 3000, 100)
+    X, y, X_test, y_test = data("Gaussian", 2400, 100)
     with pytest.warns(RoundingWarning) as caught:
         model = ZipMLRegressor(2, random_state=0).fit(X, y)
     assert len(caught) == 1 and caught[0].filename == __file__
     text = str(caught[0].message)
     assert f"ZipMLRegressor: rounding X to 2 bits is estimated to cost {model.rounding_loss_:.2g} of R² on new" in text
     assert text.endswith("3 bits would cost about 0.003. Set sample_bits=3, of the quantizer if X comes packed.")
-    full = Ridge(alpha=3000 * ALPHA).fit(X, y).score(X_test, y_test)
+    full = Ridge(alpha=2400 * ALPHA).fit(X, y).score(X_test, y_test)
     assert full - ZipMLRegressor(3, random_state=0).fit(X, y).score(X_test, y_test) < 0.01
     with pytest.warns(RoundingWarning, match=r"ZipMLLSSVC: rounding X to 1 bit is .* of target 2 on new rows"):
         ZipMLLSSVC(1, random_state=0).fit(X, np.digitize(y, [-2.5, -0.1]))
@@ -180,17 +180,17 @@ def test_warning_where_no_width_is_enough():
     assert text.endswith("0.5 of R² on new rows (rounding_loss_). Train on more rows, or set sample_bits=None.")
     for sampling in ("dithered", "joined"):  # which 3 bits have, too, and 4 do not
         scheme = Scheme(2, sampling, "optimal", 1)
-        assert "3 bits would cost about 0.004" in message("ZipMLRegressor", scheme, 0.02)
-        assert "4 bits would cost about 0.004" in message("ZipMLRegressor", scheme, 0.06)
+        assert "3 bits would cost about 0.005" in message("ZipMLRegressor", scheme, 0.02)
+        assert "4 bits would cost about 0.005" in message("ZipMLRegressor", scheme, 0.06)
     plain = Scheme.of(2, "compensated", "optimal")  # nor have 3 bits then
     assert "3 bits would cost about 0.007" in message("ZipMLRegressor", plain, 0.04)
-    assert "3 bits would" in message("ZipMLRegressor", Scheme.of(1, "compensated", "optimal"), 0.2)
+    assert "3 bits would" in message("ZipMLRegressor", Scheme.of(1, "compensated", "optimal"), 0.25)
 
 
 @WARNED
 def test_no_warning():
     """With the default, of small losses, of few noisy rows, of samplings that are biased on purpose, and in chunks."""
-    X, y, *_ = data("Gaussian", 3000, 100)
+    X, y, *_ = data("Gaussian", 2400, 100)
     ZipMLRegressor(random_state=0).fit(X, y)
     assert 0 < ZipMLRegressor(3, random_state=0).fit(X, y).rounding_loss_ < 0.01
     noise = np.random.default_rng(0).standard_normal(100)

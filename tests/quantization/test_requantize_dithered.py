@@ -53,7 +53,7 @@ def test_twin(kernel, bits, fewer, outliers, monkeypatch):
     np.testing.assert_array_equal(made.tiles.positions(0, made.tiles.n_tiles), expected)
     np.testing.assert_allclose(made.mean, expected.mean(axis=0), rtol=1e-6, atol=1e-6)
     np.testing.assert_array_equal(made.order.rows(), rows_of(packed).order.rows())
-    assert made.scheme.has_dither and made.sample_bits == fewer and grid.spread.any()
+    assert made.scheme.has_dither and made.sample_bits == fewer and grid.has_dither.any()
 
 
 @pytest.mark.parametrize("fewer", [2, 3])
@@ -73,9 +73,9 @@ def test_same_in_all_ways(fewer):
     assert_same_parts(taken.requantize(fewer, random_state=0), copied.requantize(fewer, random_state=0))
 
 
-@pytest.mark.parametrize(("bits", "fewer", "most"), [(4, 2, 1.1), (8, 2, 1.04), (6, 3, 1.1), (8, 3, 1.06)])
+@pytest.mark.parametrize(("bits", "fewer", "most"), [(4, 2, 1.1), (8, 2, 1.02), (6, 3, 1.1), (8, 3, 1.03)])
 def test_as_good_as_at_once(bits, fewer, most):
-    """The variance is that of rounding at once, and that of the wide codes."""
+    """The variance is that of rounding at once, and that of the wide codes: of 6000 rows it is known to 4 %."""
     X = np.random.default_rng(0).standard_normal((6000, 12))
     X[:, 6:] = np.random.default_rng(1).standard_t(5, (6000, 6))
     packed = pack(X, Scheme.of(bits, "dithered", "optimal", outliers="auto"), 0)
@@ -84,7 +84,7 @@ def test_as_good_as_at_once(bits, fewer, most):
         pack(X, Scheme.of(fewer, "dithered", "optimal", outliers="auto"), 0),
     )
     ratio = narrow.rounding_variance / (direct.rounding_variance + packed.rounding_variance)
-    assert (ratio < most).all()
+    assert ratio.mean() < most and (ratio < most + 0.12).all()
     assert rows_of(narrow).samples.outliers is not None or bits == 4
 
 

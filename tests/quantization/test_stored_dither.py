@@ -50,14 +50,14 @@ def test_twin(force, shape, dtype, outliers):
     np.testing.assert_array_equal(codes_of(packed), codes)
     expected = expected + reference.outliers_dithered(X, grid, 5)
     np.testing.assert_array_equal(positions(packed), expected)
-    decoded = expected * grid.step + (grid.offset - 0.5 * grid.spread * grid.step)
+    decoded = expected * grid.step + (grid.offset - reference.first_rung(grid) * grid.step)
     np.testing.assert_array_equal(np.asarray(packed, dtype=np.float64), decoded)
     np.testing.assert_allclose(own.mean, expected.mean(axis=0), rtol=1e-6, atol=1e-6)
     np.testing.assert_allclose(own.deviation, expected.std(axis=0), rtol=1e-5, atol=1e-3)
-    assert grid.spread.any() and own.scheme.stores_dither
+    assert grid.has_dither.any() and own.scheme.stores_dither
     if outliers == "auto":
         t = np.clip((X.astype(np.float64) - grid.offset) / grid.step, -32700, 32700)
-        error = np.where(grid.used > 1, expected - 0.5 * grid.spread - t, 0)
+        error = np.where(grid.used > 1, expected - reference.first_rung(grid) - t, 0)
         np.testing.assert_allclose(own.rounding_variance, (error**2).mean(axis=0), rtol=0.02, atol=1e-3)
 
 
@@ -74,7 +74,7 @@ def test_kernels_store_the_same(force, n):
 def chances(x, grid):
     """Mean and variance of the position, less that of the first rung, of coordinates of columns that have dither."""
     mean, variance = np.empty(x.shape), np.empty(x.shape)
-    places = reference.places_in_turns(grid) - 0.5 * grid.spread[:, None]
+    places = grid.positions - reference.first_rung(grid)[:, None]
     for j in range(x.shape[1]):
         rungs = grid.levels[j].astype(float)
         pairs = np.stack([places[j, :-1], places[j, 1:]])
@@ -91,11 +91,11 @@ def test_unbiased_with_the_variance_of_the_states():
     """Means over seeds are values (Bernstein), their squared errors those of the states (normal), at 1e-6 together."""
     draws, X = 400, np.random.default_rng(2).standard_normal((60, 8))
     grid = grid_of(X, "none", 3)
-    assert grid.spread.all()
+    assert grid.has_dither.all()
     x = reference.coordinates(X, grid) / reference.FRACTION
     mean, variance = chances(x, grid)
     np.testing.assert_allclose(mean, x, atol=1e-9)
-    found = np.stack([positions(pack_on_grid(X, grid, seed)) for seed in range(draws)]) - 0.5 * grid.spread
+    found = np.stack([positions(pack_on_grid(X, grid, seed)) for seed in range(draws)]) - reference.first_rung(grid)
     rate, largest = np.log(2 * X.size / ERROR_RATE), 255
     bound = np.sqrt(2 * draws * variance * rate) + largest * rate / 3
     assert (np.abs((found - x).sum(axis=0)) <= bound + draws * largest / 65536).all()

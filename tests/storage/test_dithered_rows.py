@@ -77,17 +77,21 @@ def test_chunks_and_files(tmp_path, bits):
     assert abs((error.sum(axis=0) / np.sqrt(77 * whole.rounding_variance + 1e-12)).max()) < 6
 
 
-@pytest.mark.parametrize("change", ["multiplier", "offset", "level", "too high", "not a rung"])
+@pytest.mark.parametrize(
+    "change", ["multiplier", "not a rung", "lowest not 0", "first rung", "less than before", "two of a plain code"]
+)
 def test_damaged_tables(change):
     """What no packing makes is refused, for kernels and statistics do not expect it."""
     parts = rows_of(pack(rows(300, 6), scheme(), 0)).parts()
     table = np.array(parts["table"])
+    assert len(set(table[0, :4])) > 1 and (table[2, :16] == np.repeat(table[2, :16:4], 4)).all()
     place, value = {
-        "multiplier": ((0, 8), table[0, 8] & 254),
-        "offset": ((0, 5), table[0, 5] + 1),
-        "level": ((0, 1), table[0, 2] + 4),
-        "too high": ((0, 3), 252),
-        "not a rung": ((0, 1), table[0, 1] + 1),
+        "multiplier": ((0, 16), table[0, 16] & 254),
+        "not a rung": ((0, 9), table[0, 9] + 1),
+        "lowest not 0": ((0, slice(16)), table[0, :16] + 4),
+        "first rung": ((0, slice(1, 16, 4)), table[0, 1:16:4] + 1),
+        "less than before": ((0, 5), table[0, 1] - 4),
+        "two of a plain code": ((2, 6), table[2, 6] + 4),
     }[change]
     PackedMatrix(**parts)
     table[place] = value

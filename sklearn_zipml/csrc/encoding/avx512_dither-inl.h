@@ -37,10 +37,10 @@ typedef struct {
 } DitherWords;
 
 ZML_TARGET_INLINE DitherWords dither_words(const zml_codebook *book, size_t j, int has_seeds) {
-  DitherWords of = {.has_seeds = has_seeds, .rungs = has_seeds && book->spread[j]};
+  DitherWords of = {.has_seeds = has_seeds, .rungs = has_seeds && book->first_rung[j]};
   of.positions = four_times(book->positions + ZML_MAX_CODES * j);
   of.multiplier = _mm512_set1_epi16(has_seeds ? (short)book->multiplier[j] : 0);
-  of.base = _mm512_set1_epi16((short)((has_seeds ? 3 : 1) * book->spread[j] / 2));
+  of.base = _mm512_set1_epi16((short)book->first_rung[j]);
   return of;
 }
 
@@ -59,7 +59,7 @@ ZML_TARGET_INLINE __m512i codes_of_dither(const DitherWords *of, const Keys *key
   const __m512i dither = bytes_of_words(words, with), three = kept(0x03030303);
   const __m512i raised = _mm512_sub_epi8(_mm512_add_epi8(state, three), dither);
   const __m512i code = of->rungs ? _mm512_and_si512(_mm512_srli_epi16(raised, 2), three) : state;
-  *at = _mm512_add_epi8(_mm512_slli_epi16(dither, 2), code); /* bytes up to 15 */
+  *at = _mm512_add_epi8(_mm512_slli_epi16(code, 2), dither); /* bytes up to 15 */
   return code;
 }
 

@@ -80,7 +80,7 @@ ZML_TARGET static double about_noise_of(const Histogram *h, int n_levels) {
  * would be too many steps away. */
 ZML_TARGET static int without_outliers(const zml_column_sample *sample, const Histogram *whole, int n_levels,
                                        Histogram *bulk) {
-  const double share = sample->spread && n_levels == 8 ? ZML_PARITY_SHARE : ZML_OUTLIER_SHARE;
+  const double share = sample->positions && n_levels == 8 ? ZML_PARITY_SHARE : ZML_OUTLIER_SHARE;
   const double few = floor((double)sample->n * share);
   double low = sample->low, high = sample->high;
   if (few < 1)

@@ -9,7 +9,7 @@ ZML_TARGET_INLINE void codes_of_states(const Batch *batch, size_t tile, size_t j
                                        uint8_t *position) {
   const zml_codebook *book = batch->book;
   const uint16_t *seeds = batch->keys[tile].word[3], multiplier = book->multiplier[j];
-  const int rungs = book->spread[j] ? 1 : 4; /* a code takes, in quarters */
+  const int rungs = book->first_rung[j] ? 1 : 4; /* a code takes, in quarters */
   ZML_ALIGNED uint8_t at[ZML_TILE_ROWS], dither[ZML_TILE_ROWS];
   uint16_t wide[ZML_TILE_ROWS];
   for (int i = 0; i < ZML_TILE_ROWS; i++)
@@ -19,7 +19,7 @@ ZML_TARGET_INLINE void codes_of_states(const Batch *batch, size_t tile, size_t j
   for (int i = 0; i < ZML_TILE_ROWS; i++)
     code[i] = (uint8_t)((uint8_t)(rungs * state[i] + 3 - dither[i]) >> 2);
   for (int i = 0; i < ZML_TILE_ROWS; i++)
-    at[i] = (uint8_t)(4 * dither[i] + code[i]);
+    at[i] = (uint8_t)zml_place_of(code[i], dither[i]);
   lookup_16(book->positions + ZML_MAX_CODES * j, at, position);
 }
 
@@ -49,7 +49,7 @@ ZML_TARGET_INLINE void add_dithered(const Batch *batch, size_t j, size_t count, 
 ZML_TARGET static void round_dithered_column(const Batch *batch, size_t j, uint8_t (*codes)[ZML_TILE_ROWS]) {
   const zml_codebook *book = batch->book;
   zml_lanes *lanes = batch->work->lanes + j;
-  const int32_t base = 3 * book->spread[j] / 2;
+  const int32_t base = book->first_rung[j];
   for (size_t tile = 0; tile < batch->n_tiles; tile++) {
     ZML_ALIGNED uint8_t rung[ZML_TILE_ROWS], code[ZML_TILE_ROWS], position[ZML_TILE_ROWS];
     uint16_t bits[ZML_TILE_ROWS];
@@ -81,7 +81,7 @@ ZML_TARGET static void dithered_column(const Batch *batch, int width, size_t j, 
   const int is_own = j < batch->book->n_columns;
   if (is_own && width == ZML_DITHERED)
     round_dithered_column(batch, j, codes);
-  else if (is_own && batch->book->spread[j])
+  else if (is_own && batch->book->first_rung[j])
     round_parity_column(batch, j, codes);
   else if (is_own || width != ZML_DITHERED)
     round_column(batch, j, codes);

@@ -111,7 +111,7 @@ ZML_TARGET_INLINE void encode_columns(const Batch *batch, int width, size_t n_ro
       if (j < batch->book->n_columns)
         for (size_t k = 0; k < batch->ahead_bytes; k += ZML_LINE)
           ZML_PREFETCH_FAR(batch->ahead + (ptrdiff_t)j * batch->ahead_stride + k);
-      if (batch->book->spread)
+      if (batch->book->first_rung)
         dithered_column(batch, width, j, columns, codes[c]);
       else
         round_column(batch, j, codes[c]);

@@ -84,22 +84,19 @@ typedef struct {
 static EndCode end_code(const zml_outlier_map *map, size_t j, int above, uint64_t content) {
   const zml_codebook *book = map->dithered;
   const int32_t top = map->top[j];
-  if (!book || !book->spread[j])
+  if (!book || !book->first_rung[j])
     return (EndCode){above ? top : 0, 0, 0, above ? map->used[j] - 1u : 0};
   const uint64_t key = zml_mix64(content ^ zml_mix64(book->seed));
-  const uint8_t *positions = book->positions + j * ZML_MAX_CODES;
+  const int32_t base = book->first_rung[j];
   unsigned code = above ? 3 : 0, place;
-  int32_t base;
   if (book->width == ZML_DITHERED) {
-    place = 4 * zml_dither((uint16_t)(key >> 48), book->multiplier[j]) + code;
-    base = 3 * book->spread[j] / 2;
+    place = zml_place_of(code, zml_dither((uint16_t)(key >> 48), book->multiplier[j]));
   } else {
     const uint16_t bits =
         zml_row_draw((uint16_t)key, (uint16_t)(key >> 16), (uint16_t)(key >> 32), book->draw_keys[0][j]);
     place = code = zml_parity_code(above ? ZML_PARITY_RUNGS - 1 : 0, bits);
-    base = book->spread[j] / 2;
   }
-  const int32_t position = positions[place] - base;
+  const int32_t position = book->positions[j * ZML_MAX_CODES + place] - base;
   return (EndCode){position, base, 128 * (position - (above ? top : 0)), code};
 }
 

@@ -26,10 +26,9 @@ typedef struct {
   const uint32_t *multipliers[2], *draw_keys[2];
   const uint8_t *levels, *gaps, *interval, *positions;
   const uint8_t *below, *gap;
-  /* Known dither, see dither.h, of ZML_DITHERED and of 4 bits; else NULL. Levels are rungs where spread, from what a
-   * dither of the first code stands for to what the next one does, is not 0. With ZML_DITHERED positions are those of
-   * 4 * dither + code. */
-  const uint8_t *spread;
+  /* Known dither, see dither.h, of ZML_DITHERED and of 4 bits; else NULL. Levels are rungs where first_rung, the
+   * first one's position, is not 0. With ZML_DITHERED positions are those of zml_place_of. */
+  const uint8_t *first_rung;
   const uint16_t *multiplier; /* of ZML_DITHERED */
   const uint8_t *watched;     /* of columns whose values may lie beyond the last level, its position; else 0 */
 } zml_codebook;
@@ -153,17 +152,17 @@ typedef int zml_optimal_levels(const double *position, const double *count, cons
  * most max_steps * stride steps. stride 2 keeps to even grid positions, so that midpoints of levels are positions too.
  * Returns the number of levels written; top is the grid position of `high`; deviation the standard deviation in steps
  * (infinite where the column is a lattice and nothing is lost); range, low and high, what the levels reach to: with
- * room to find out, less than all where a few outliers are better kept apart. With `spread` codes may have known
- * dither: where that pays the levels are 13 rungs, of 8 levels 15, and spread is what the dithers' offsets are apart;
- * else 0. Values that are positions of another grid are a lattice all the same: then only one of which every step is a
- * level counts.
+ * room to find out, less than all where a few outliers are better kept apart. With `positions`, 16, codes may have
+ * known dither: where that pays the levels are 13 rungs, of 8 levels 15, and positions those that codes and dithers
+ * stand for, from the lowest one on; else 0. Values that are positions of another grid are a lattice all the same: then
+ * only one of which every step is a level counts.
  */
 typedef struct {
   const double *values;
   size_t n;
   double low, high;
   double *spare; /* room for as many values; NULL if levels have to reach to low and high */
-  uint8_t *spread;
+  uint8_t *positions;
   int are_positions;
 } zml_column_sample;
 typedef int zml_column_levels(const zml_column_sample *sample, int n_levels, int max_steps, int stride, uint8_t *levels,

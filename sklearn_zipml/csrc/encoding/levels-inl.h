@@ -3,22 +3,20 @@
 #include "encoding/optimal-inl.h"
 #include "encoding/histogram-inl.h"
 #include "encoding/bulk-inl.h"
-#include "encoding/ladder-inl.h"
-#include "encoding/parity_levels-inl.h"
+#include "encoding/positions-inl.h"
 
 /* Rungs of known dither in place of 4 or 8 levels, of which so many are used and leave a summed variance; returns how
  * many, 0 where dither does not pay. */
 ZML_TARGET static int rungs_of(const zml_column_sample *sample, const Histogram *h, int n_levels, int used,
                                uint8_t *levels, int *top) {
-  const double noise = noise_of(h, levels, used);
-  const int is_parity = n_levels == PARITY_CODES / 2;
-  *sample->spread = 0;
-  if (!sample->n || (is_parity && used < n_levels))
+  memset(sample->positions, 0, POSITIONS);
+  if (!sample->n || used < n_levels)
     return 0;
-  *sample->spread = (uint8_t)(is_parity ? parity_of(sample, h, noise, levels)
-                                        : ladder_of(h, sample->values, sample->n, noise, levels));
-  *top = !*sample->spread ? *top : is_parity ? PARITY_STEPS : LADDER_STEPS;
-  return !*sample->spread ? 0 : is_parity ? ZML_PARITY_RUNGS : ZML_RUNGS;
+  const double noise = noise_of(h, levels, used);
+  const int found = n_levels == POSITIONS / 2 ? rungs_of_dithers(sample, h, noise, 2, levels)
+                                              : rungs_of_dithers(sample, h, noise, 4, levels);
+  *top = found ? levels[found - 1] : *top;
+  return found;
 }
 
 ZML_TARGET static int column_levels(const zml_column_sample *sample, int n_levels, int max_steps, int stride,
@@ -37,7 +35,7 @@ ZML_TARGET static int column_levels(const zml_column_sample *sample, int n_level
   /* a lattice loses nothing */
   *deviation = lattice ? INFINITY : bulk_deviation(h->count, h->sum, h->square, steps + 1);
   *top = steps * stride;
-  const int rungs = sample->spread ? rungs_of(sample, h, n_levels, used, levels, top) : 0;
+  const int rungs = sample->positions ? rungs_of(sample, h, n_levels, used, levels, top) : 0;
   if (rungs)
     return rungs;
   for (int k = 0; k < used; k++)

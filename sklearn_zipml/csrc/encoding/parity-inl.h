@@ -16,7 +16,7 @@ ZML_TARGET_INLINE void add_parity(const Batch *batch, size_t tile, size_t j, uin
 ZML_TARGET static void round_parity_column(const Batch *batch, size_t j, uint8_t (*codes)[ZML_TILE_ROWS]) {
   const zml_codebook *book = batch->book;
   zml_lanes *lanes = batch->work->lanes + j;
-  const int32_t base = book->spread[j] / 2;
+  const int32_t base = book->first_rung[j];
   for (size_t tile = 0; tile < batch->n_tiles; tile++) {
     ZML_ALIGNED uint8_t rung[ZML_TILE_ROWS], code[ZML_TILE_ROWS], position[ZML_TILE_ROWS];
     uint16_t bits[ZML_TILE_ROWS];

@@ -4,11 +4,12 @@
  *
  * Every row has a seed s of 16 bits, the codes of the last ZML_SEED_COLUMNS columns of its tile, and every column an
  * odd multiplier m. The dither t = (s m modulo 2^16) / 2^14, 0 to 3, is uniform over the seeds. Code c of dither t
- * stands for position level[c] + offset[t]. As a value rises, the dithers flip from code c to c + 1 one after the
- * other, the lowest offset first.
+ * stands for position 4 c + t of the column's 16, which ascend but for those of older files. As a value rises, the
+ * dithers flip from code c to c + 1 one after the other, the lowest first: state s, 0 to 12, is one of the positions s
+ * to s + 3 for each of them, and its rung is their mean.
  *
- * The decode table of a group of 4 columns: levels [column][code], offsets [column][dither], multipliers [column], 16
- * bits each; ZML_DITHER_TABLE bytes a column.
+ * The decode table of a group of 4 columns: positions [column][16], multipliers [column], 16 bits each;
+ * ZML_DITHER_TABLE bytes a column.
  *
  * Codes of 3 bits, which live in 4, have room for their dither: the lowest bit of a code, so that the others are those
  * that tell of the value. A code is the number of one of 16 positions of its column, in ascending order, as it is
@@ -21,8 +22,7 @@
 
 #include "format/tile.h"
 
-/* Bytes of the table of a group, and of the seeds of a tile, its last ones; rungs of a ladder of 4 levels, see
- * encoding/ladder-inl.h. */
+/* Bytes of the table of a group, and of the seeds of a tile, its last ones; rungs of a column. */
 enum {
   ZML_GROUP_TABLE = ZML_GROUP_COLUMNS * ZML_DITHER_TABLE,
   ZML_SEED_BYTES = 2 * ZML_LINE,
@@ -31,6 +31,9 @@ enum {
 };
 
 static inline unsigned zml_dither(uint32_t seed, uint16_t multiplier) { return (uint16_t)(seed * multiplier) >> 14; }
+
+/* Which of a column's positions a code of 2 bits and its dither stand for. */
+static inline unsigned zml_place_of(unsigned code, unsigned dither) { return 4 * code + dither; }
 
 /* The code of 3 bits and dither of a state, the dither being the lowest of some bits. */
 static inline unsigned zml_parity_code(unsigned state, unsigned bits) { return state + ((state ^ bits) & 1); }
@@ -60,14 +63,14 @@ static inline void zml_row_seeds(const uint8_t *codes, int first, int last, uint
 
 static inline uint16_t zml_multiplier_of(const uint8_t *group_table, size_t c) {
   uint16_t multiplier;
-  memcpy(&multiplier, group_table + 8 * ZML_GROUP_COLUMNS + 2 * c, sizeof multiplier);
+  memcpy(&multiplier, group_table + 16 * ZML_GROUP_COLUMNS + 2 * c, sizeof multiplier);
   return multiplier;
 }
 
 /* The position of a code in a column of a group with this table. */
 static inline uint8_t zml_dithered_position(const uint8_t *group_table, size_t c, unsigned code, uint32_t seed) {
   const unsigned t = zml_dither(seed, zml_multiplier_of(group_table, c));
-  return (uint8_t)(group_table[4 * c + code] + group_table[4 * ZML_GROUP_COLUMNS + 4 * c + t]);
+  return group_table[16 * c + zml_place_of(code, t)];
 }
 
 /* Positions of a column group, [row][column of the group]. */

@@ -44,7 +44,7 @@ static inline size_t zml_noise_codes(int width) { return width >= 8 ? 0 : (size_
 
 /* Bytes a decode table has for each column: a position for each code. Bytes hold grid positions themselves and need
  * none; for known dither see dither.h. */
-enum { ZML_DITHER_TABLE = 10 };
+enum { ZML_DITHER_TABLE = 18 };
 static inline size_t zml_table_codes(int width) {
   return width == ZML_DITHERED ? (size_t)ZML_DITHER_TABLE : zml_noise_codes(width);
 }

@@ -15,13 +15,6 @@ ZML_TARGET_INLINE uint8x16_t dithers_of(const uint16x8_t *seeds, uint16_t multip
   return vcombine_u8(vmovn_u16(lower), vmovn_u16(upper));
 }
 
-/* Four bytes as a table. */
-ZML_TARGET_INLINE uint8x16_t four_of_table(const uint8_t *bytes) {
-  uint32_t four;
-  memcpy(&four, bytes, sizeof four);
-  return vreinterpretq_u8_u32(vdupq_n_u32(four));
-}
-
 ZML_TARGET static void widen(const uint8_t *tile, const uint8_t *table, size_t columns, int first, int last,
                              const uint32_t *seeds, uint8_t *out) {
   for (int plane = first; plane < last; plane++) {
@@ -34,9 +27,8 @@ ZML_TARGET static void widen(const uint8_t *tile, const uint8_t *table, size_t c
       uint8x16x4_t values = vld4q_u8(tile + ZML_LINE * group);
       for (size_t c = 0; c < ZML_GROUP_COLUMNS; c++) {
         const uint8x16_t codes = vandq_u8(vshlq_u8(values.val[c], shift), vdupq_n_u8(3));
-        const uint8x16_t levels = vqtbl1q_u8(four_of_table(of_group + 4 * c), codes);
         const uint8x16_t dithers = dithers_of(own, zml_multiplier_of(of_group, c));
-        values.val[c] = vaddq_u8(levels, vqtbl1q_u8(four_of_table(of_group + 4 * ZML_GROUP_COLUMNS + 4 * c), dithers));
+        values.val[c] = vqtbl1q_u8(vld1q_u8(of_group + 16 * c), vsliq_n_u8(dithers, codes, 2)); /* 4 codes + dithers */
       }
       vst4q_u8(out + ZML_LINE * (4 * group + (size_t)plane), values);
     }

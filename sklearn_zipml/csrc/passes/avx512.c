@@ -14,7 +14,7 @@
 #endif
 #include "encoding/encode.h"
 #include "format/decode_avx512-inl.h"
-#include "format/widen_avx2-inl.h"
+#include "format/widen_avx512-inl.h"
 #include "passes/vector-inl.h"
 #include "products/matmul.h"
 

@@ -38,7 +38,7 @@ static void expect_same(const char *name, const char *what, int detail, const vo
 }
 
 static void check_tiles(const zml_kernels *kernels, int width, int n_digits, int first, int last) {
-  static uint8_t tile[COLUMNS * 64], table[COLUMNS * 16];
+  static uint8_t tile[COLUMNS * 64], table[COLUMNS * ZML_DITHER_TABLE];
   static int8_t model[2 * COLUMNS], residual[2 * 64];
   static int32_t found[2][2 * COLUMNS], dots[2][2 * 64];
   fill(tile, sizeof tile);
@@ -48,8 +48,6 @@ static void check_tiles(const zml_kernels *kernels, int width, int n_digits, int
   memset(dots, 0, sizeof dots);
   memset(found, 0, sizeof found);
   const zml_kernels *both[2] = {kernels, &zml_portable};
-  for (size_t k = 0; width == ZML_DITHERED && k < sizeof table; k++)
-    table[k] &= 127; /* a level and an offset are below 256 together */
   const zml_samples x = {tile, table, COLUMNS, first, last, tile, tile + sizeof tile - 2 * ZML_LINE};
   const zml_digits vector = {model, COLUMNS, n_digits};
   for (int k = 0; k < 2; k++) {
@@ -146,7 +144,7 @@ enum { ROWS = 150, PADDED = (COLUMNS + 15) / 16 * 16 };
 
 static void check_encoder(const zml_kernels *kernels, zml_sampling sampling, int width, int dithered) {
   static uint8_t interval[PADDED * 256], below[PADDED * 256], gap[PADDED * 256], levels[PADDED * 16], gaps[PADDED * 16];
-  static uint8_t spread[PADDED];
+  static uint8_t first_rung[PADDED];
   static uint32_t multipliers[2][PADDED / 2], draw_keys[2][PADDED], coordinates[ZML_BLOCK_TILES * PADDED / 2 * 64];
   static float values[ROWS * COLUMNS], offset[PADDED], scale[PADDED], top[PADDED];
   static zml_lanes lanes[2][PADDED];
@@ -163,7 +161,7 @@ static void check_encoder(const zml_kernels *kernels, zml_sampling sampling, int
     offset[j] = -1;
     scale[j] = j < COLUMNS ? 120.0f * ZML_GRID_FRACTION : 0;
     top[j] = j < COLUMNS ? (dithered ? 224.0f : 240.0f) * ZML_GRID_FRACTION : 0;
-    spread[j] = j < COLUMNS && j % 5 ? 16 : 0;
+    first_rung[j] = j < COLUMNS && j % 5 ? 8 : 0;
     for (int k = 0; k < 256; k++) {
       interval[j * 256 + k] = (uint8_t)(k / 16 < 14 - dithered ? k / 16 : 14 - dithered);
       /* levels of pairs are an even number of steps apart */
@@ -186,7 +184,7 @@ static void check_encoder(const zml_kernels *kernels, zml_sampling sampling, int
                              .gaps = gaps,
                              .interval = interval,
                              .positions = levels,
-                             .spread = dithered ? spread : NULL,
+                             .first_rung = dithered ? first_rung : NULL,
                              .below = below,
                              .gap = gap};
   const zml_affine_f32 affine = {offset, scale, top};
@@ -276,7 +274,7 @@ static void check_levels(const zml_kernels *kernels) {
     values[i] = drawn[i] * drawn[i] * drawn[i];
   for (int n_levels = 4; n_levels <= 8; n_levels += 4)
     for (int way = 0; way < 4; way++) {
-      uint8_t levels[2][256] = {{0}}, spread[2] = {0};
+      uint8_t levels[2][256] = {{0}}, positions[2][16] = {{0}};
       int found[2][2];
       double told[2][3];
       for (int k = 0; k < 2; k++) {
@@ -285,14 +283,14 @@ static void check_levels(const zml_kernels *kernels) {
                                           .low = -1,
                                           .high = 1,
                                           .spare = way & 1 ? spare : NULL,
-                                          .spread = way & 2 ? &spread[k] : NULL};
+                                          .positions = way & 2 ? positions[k] : NULL};
         found[k][0] =
             both[k]->encoding->column_levels(&sample, n_levels, 255, 1, levels[k], &found[k][1], &told[k][2], told[k]);
       }
       expect_same(kernels->name, "levels of few", n_levels, levels[0], levels[1], sizeof levels[0]);
       expect_same(kernels->name, "numbers of few", n_levels, found[0], found[1], sizeof found[0]);
       expect_same(kernels->name, "ranges of few", n_levels, told[0], told[1], sizeof told[0]);
-      expect_same(kernels->name, "spreads of few", n_levels, &spread[0], &spread[1], 1);
+      expect_same(kernels->name, "positions of few", n_levels, positions[0], positions[1], sizeof positions[0]);
     }
 }
 

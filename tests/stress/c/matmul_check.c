@@ -37,13 +37,11 @@ static void expect(int right, const char *name, const char *what, int width, siz
 /* Grid positions [row][column] by the definition of the format; 255 and 0 are frequent. */
 static void make_tiles(zml_tiled *x, uint8_t *positions) {
   const size_t bytes = zml_tile_bytes(x->padded, x->width);
-  uint8_t *codes = room(TILES * bytes), *table = room(x->padded * 16), group[64 * 4];
+  uint8_t *codes = room(TILES * bytes), *table = room(x->padded * ZML_DITHER_TABLE), group[64 * 4];
   fill(codes, TILES * bytes);
-  fill(table, x->padded * 16);
-  for (size_t k = 0; k < x->padded * 16; k += 3)
+  fill(table, x->padded * ZML_DITHER_TABLE);
+  for (size_t k = 0; k < x->padded * ZML_DITHER_TABLE; k += 3)
     table[k] = table[k] & 1 ? 255 : 0;
-  for (size_t k = 0; x->width == ZML_DITHERED && k < x->padded * 16; k++)
-    table[k] &= 127; /* a level and an offset are below 256 together */
   for (size_t t = 0; t < TILES; t++)
     for (size_t g = 0; g < x->padded / 4; g++) {
       if (x->width == ZML_DITHERED) {
