@@ -186,6 +186,17 @@ def test_positions_are_nearly_the_best(draw, outliers):
     assert best <= 1.001 * own <= 1.03 * best
 
 
+@pytest.mark.parametrize(("n", "most"), [(143, 0), (144, 1), (500, 3), (2000, 8), (8192, 28)])
+def test_outliers_of_few_rows(n, most):
+    """One in 310 and two more are apart, and no more than one in 144; without dither it is one in 288."""
+    X = np.random.default_rng(0).standard_t(2, (n, 5))
+    for own, expected in ((scheme(), most), (Scheme.of(2, "compensated", "optimal", outliers="auto"), n // 288)):
+        outliers = rows_of(pack(X, own, 0)).samples.outliers
+        columns = np.zeros(0, dtype=int) if outliers is None else outliers.decoded()[1]
+        # a value that is the end of a range may be one, for rounding
+        assert np.median(np.bincount(columns, minlength=5)) == expected
+
+
 def test_other_widths_are_as_compensated():
     X = rows(300, 10)
     for bits in (1, 4, 8):

@@ -76,12 +76,22 @@ ZML_TARGET static double about_noise_of(const Histogram *h, int n_levels) {
   return noise_of(h, levels, used);
 }
 
+/* How many outliers there may be. */
+ZML_TARGET_INLINE double most_outliers(const zml_column_sample *sample, int n_levels) {
+  const double n = (double)sample->n;
+  if (!sample->positions)
+    return floor(n * ZML_OUTLIER_SHARE);
+  if (n_levels == 8)
+    return floor(n * ZML_PARITY_SHARE);
+  const double many = n * ZML_MANY_ROWS_SHARE + 2, few = n * ZML_FEW_ROWS_SHARE;
+  return floor(many < few ? many : few);
+}
+
 /* Whether it pays to leave outliers apart; then `bulk` is the histogram of a range that does, not so small that they
  * would be too many steps away. */
 ZML_TARGET static int without_outliers(const zml_column_sample *sample, const Histogram *whole, int n_levels,
                                        Histogram *bulk) {
-  const double share = sample->positions && n_levels == 8 ? ZML_PARITY_SHARE : ZML_OUTLIER_SHARE;
-  const double few = floor((double)sample->n * share);
+  const double few = most_outliers(sample, n_levels);
   double low = sample->low, high = sample->high;
   if (few < 1)
     return 0;
