@@ -68,10 +68,10 @@ class DoubleSamplingQuantizer(
         up from it (ZipML, section 2), so there are ``(2**sample_bits - 1) // n_draws + 1`` levels: fewer than with two
         draws, and less noise between them. More than two are for studies, and cannot be requantized.
     outliers : {"auto", "none"}, default="auto"
-        "auto" lets levels leave out a column's outliers, at most 1 in 256 values, where that takes 15 % off a rounding
-        variance that matters: levels are denser then. Outliers are kept apart, at 32 bits each, rounded without bias to
-        the column's grid, continued. For one compensated draw and ``levels="optimal"``, in columns that miss no
-        values and are no lattices. "none" makes levels reach all values.
+        "auto" lets levels leave out a column's outliers, at most 1 in 256 values (1 in 144 where rows are few), where
+        that takes 15 % off a rounding variance that matters: levels are denser then. Outliers are kept apart, at 32
+        bits each, rounded without bias to the column's grid, continued. For one compensated draw and
+        ``levels="optimal"``, in columns that miss no values and are no lattices. "none" makes levels reach all values.
     missing : {"error", "mean"}, default="error"
         What NaN is. "mean": a missing value, which takes a level of its own where the mean of the column is, to half of
         1/254 of the range, and so adds nothing to the second moments about it; ``transform`` replaces it likewise, and

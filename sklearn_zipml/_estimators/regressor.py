@@ -58,9 +58,9 @@ class ZipMLRegressor(ScoreOfOwnTarget, RegressorMixin, ZipMLModel):
     sampling : {"auto", "compensated", "dithered", "double", "naive", "nearest"}, default="auto"
         How a value becomes a code. "double": two independent draws packed as one code, the paper's unbiased double
         sampling. "compensated": one draw, and the known bias of the second moments is subtracted; also unbiased, and
-        with twice the levels at the same bits. "dithered": the same, and about half the rounding variance at 2 bits, or
-        3/5 at 3, for a part of the rounding is known when codes are decoded. "auto": "dithered" there with optimal
-        levels, "compensated" else, and for ``resample``. "naive": one draw, biased. "nearest": to nearest.
+        with twice the levels at the same bits. "dithered": the same, with less than half the rounding variance at 2
+        bits, or 3/5 at 3, for a part of the rounding is known when codes are decoded. "auto": "dithered" there with
+        optimal levels, "compensated" else, and for ``resample``. "naive": one draw, biased. "nearest": to nearest.
     levels : {"optimal", "uniform"}, default="optimal"
         Levels of each column: placed to minimise the rounding variance, or evenly spaced over the range.
     n_draws : int from 2 to 255, default=2

@@ -8,7 +8,7 @@ from .._warnings import RoundingWarning, warn
 WARNED = 0.01
 MOST_BITS = 8
 # The part of the variance of rounding that known dither leaves, about, by bits that have it (doc/internals.rst).
-DITHER_LEAVES = {2: 0.56, 3: 0.61}
+DITHER_LEAVES = {2: 0.45, 3: 0.61}
 
 
 def number_of_one(losses, is_one):
