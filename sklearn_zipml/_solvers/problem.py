@@ -13,10 +13,10 @@ from scipy.sparse.linalg import LinearOperator, eigsh
 
 from .._kernels import passes
 from .._kernels import tiles as kernels
-from .._kernels.dither import as_bytes
 from .._kernels.matmul import MOST_WEIGHT
 from .._kernels.outliers import bases
 from .._kernels.threads import THREAD_TILES, in_threads, run_team
+from .._storage.dither import positions_of
 from .._storage.finite import listed
 from .._storage.statistics import weighted
 from .._warnings import warn
@@ -208,8 +208,7 @@ class Problem:
 
     def largest_norm(self):
         """Largest weighted squared norm of a scaled row; with fewer than 8 bits, squares may be rounded to 1/255."""
-        by_table = self.tiles.width < 8 and not self.matrix.scheme.is_dithered
-        norms = self._norms_by_table() if by_table else self._norms
+        norms = self._norms_by_table() if self.tiles.width < 8 else self._norms
         more = self._norms_of_outliers()
 
         def largest(first, last):
@@ -230,9 +229,6 @@ class Problem:
         return float(self.diagonal.sum())
 
     def _norms(self, first, last):
-        if self.tiles.format == kernels.DITHERED:
-            tiles = as_bytes(self.tiles, first, last)
-            return passes.row_norms(tiles, self.padded(self.centre), self.padded(self.unit), 0, tiles.n_tiles)
         return passes.row_norms(self.tiles, self.padded(self.centre), self.padded(self.unit), first, last)
 
     def _norms_of_outliers(self):
@@ -246,13 +242,13 @@ class Problem:
 
     def _norms_by_table(self):
         """Squared norms as products with a matrix that has the same codes for the squares of values."""
-        table = self.matrix.table
-        square = np.zeros(table.shape)
-        square[: self.d] = (table[: self.d] - self.centre[:, None]) ** 2
+        table = self.matrix.table.copy()
+        positions = positions_of(table[: self.d]) if self.matrix.scheme.is_dithered else table[: self.d]
+        square = (positions - self.centre[:, None]) ** 2
         largest = square.max(axis=1, keepdims=True, initial=0)
-        share = np.divide(255 * square, largest, out=np.zeros(table.shape), where=largest > 0)
-        codes = np.rint(share).astype(np.uint8).reshape(-1)
-        squares = kernels.Tiles(self.matrix.codes, codes, self.n, self.d, self.tiles.width)
+        share = np.divide(255 * square, largest, out=np.zeros(square.shape), where=largest > 0)
+        positions[:] = np.rint(share)  # a view of the table, which has the multipliers of known dither besides
+        squares = kernels.Tiles(self.matrix.codes, table.reshape(-1), self.n, self.d, self.tiles.format)
         z = self.unit**2 * largest[: self.d, 0] / 255
 
         return lambda first, last: passes.products(squares, z, first, last, 1)
