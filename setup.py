@@ -12,8 +12,10 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import cache
 from glob import glob
 from pathlib import Path
+from threading import Lock
 
 import Cython
+from Cython.Build import Dependencies
 from setuptools import Extension, setup
 from setuptools.command.build_ext import build_ext
 from setuptools.command.sdist import sdist
@@ -103,7 +105,13 @@ class BuildChanged(build_ext):
         flags = self._flags()
         for module in self.extensions:
             module.depends = [*module.depends, str(flags)]
-        compile_all = self.compiler.compile
+        compile_all, translate, translating = self.compiler.compile, Dependencies.cythonize, Lock()
+
+        def translate_one(*modules, **options):
+            """Translate while others compile: two translations at a time have left functions out of SHARED."""
+            with translating:
+                return translate(*modules, **options)
+
         with ThreadPoolExecutor(jobs) as pool:
 
             def compile_changed(sources, **settings):
@@ -119,8 +127,11 @@ class BuildChanged(build_ext):
                 list(pool.map(compile_one, changed))
                 return objects
 
-            self.compiler.compile = compile_changed
-            super().build_extensions()
+            self.compiler.compile, Dependencies.cythonize = compile_changed, translate_one
+            try:
+                super().build_extensions()
+            finally:
+                Dependencies.cythonize = translate
 
     def _flags(self):
         """A file that changes when compilers or options do; then everything is made anew."""
