@@ -322,7 +322,7 @@ class DoubleSamplingQuantizer(
         >>> quantizer = DoubleSamplingQuantizer(2, random_state=0)
         >>> packed = quantizer.fit_transform(X)
         >>> np.unique(quantizer.inverse_transform(packed)[:, 0]).size
-        16
+        15
         """
         check_is_fitted(self)
         return np.asarray(check_samples(self, X, reset=False, allow_nan=self._fills()))

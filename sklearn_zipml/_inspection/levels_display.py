@@ -175,7 +175,7 @@ class LevelsDisplay:
         >>> from sklearn_zipml import LevelsDisplay
         >>> display = LevelsDisplay.from_values(np.random.default_rng(0).normal(size=1000), 2)
         >>> len(display.levels["optimal"])
-        4
+        16
         """
         values = np.asarray(values)
         if values.ndim != 1:

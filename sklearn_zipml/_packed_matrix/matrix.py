@@ -149,7 +149,7 @@ class PackedMatrix(PackedFiles, PackedCodes, PackedJoins, PackedBeside):
         >>> X = np.random.default_rng(0).normal(size=(1000, 152))
         >>> packed = DoubleSamplingQuantizer(sample_bits=8, random_state=0).fit_transform(X)
         >>> X.nbytes // packed.nbytes, X.nbytes // packed.requantize(2, random_state=0).nbytes
-        (7, 24)
+        (7, 23)
         """
         return self._rows.nbytes
 
