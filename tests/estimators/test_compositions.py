@@ -338,8 +338,8 @@ def test_no_leakage(bits, head, labels):
             assert_array_equal(result[-1].intercept_, alone[-1].intercept_)
         if head:
             low, high = X[train].min(axis=0), X[train].max(axis=0)
-            if bits == 2:  # known dither reaches beyond the ends, by 3/2 of at most 20/192 of the range
-                low, high = low - 0.16 * (high - low), high + 0.16 * (high - low)
+            if bits == 2:  # positions reach beyond the end rungs, which are 128 of the 255 steps apart
+                low, high = low - (high - low), high + (high - low)
             assert all(
                 levels[0] >= least - 1e-9 and levels[-1] <= most + 1e-9
                 for levels, least, most in zip(results[1][0].levels_, low, high, strict=True)
