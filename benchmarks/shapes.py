@@ -10,6 +10,7 @@ another processor. Scores are of the training rows: of Ridge, and at 4 bits.
 
 import argparse
 import cProfile
+import inspect
 import os
 import pstats
 import time
@@ -20,7 +21,13 @@ from sklearn.linear_model import Ridge, RidgeClassifier
 from threadpoolctl import threadpool_info
 
 from sklearn_zipml import DoubleSamplingQuantizer, ZipMLLSSVC, ZipMLRegressor
+from sklearn_zipml._estimators.standardized_targets import standardized_targets
+from sklearn_zipml._estimators.validation import check_training_rows
+from sklearn_zipml._quantization.encoder import RowEncoder
+from sklearn_zipml._quantization.levels import block_ranges, place_levels
 from sklearn_zipml._solvers.gram import second_moments
+from sklearn_zipml._solvers.rounding_loss import rounding_loss
+from sklearn_zipml._solvers.solver import objective_of, solve
 from sklearn_zipml._storage.packed_rows import rows_of
 
 ALPHA = 1e-4
@@ -100,14 +107,20 @@ def best_of(calls, repeats, seconds, clock):
     return best
 
 
+def model_of(name, n):
+    """Our estimator for a shape of n rows, with the penalty of its peer."""
+    if "classes" in name:
+        return ZipMLLSSVC(C=1 / (2 * ALPHA * n), random_state=0)
+    return ZipMLRegressor(alpha=ALPHA, random_state=0)
+
+
 def compare(name, data, repeats, seconds, clock):
     """A row of the table."""
     X, y = data()
+    ours = model_of(name, len(X))
     if "classes" in name:
-        ours = ZipMLLSSVC(C=1 / (2 * ALPHA * len(X)), random_state=0)
         peers = {"auto": RidgeClassifier(alpha=ALPHA * len(X))}
     else:
-        ours = ZipMLRegressor(alpha=ALPHA, random_state=0)
         peers = {solver: Ridge(alpha=ALPHA * len(X), solver=solver) for solver in ("auto", "lsqr")}
     score = ours.fit(X, y).score(X, y)
     scores = {solver: peer.fit(X, y).score(X, y) for solver, peer in peers.items()}
@@ -135,22 +148,23 @@ def shown(row):
     )
 
 
-# name: functions (file, function) in which all of a stage happens
+# name: the function in which all of a stage happens
 STAGES = {
-    "checks": [("validation.py", "check_training_rows"), ("guard.py", "_validate_params")],
-    "ranges": [("levels.py", "ranges")],
-    "levels": [("levels.py", "place_levels")],
-    "codes": [("encoder.py", "encode")],
-    "targets": [("standardized_targets.py", "standardized_targets")],
-    "solver": [("solver.py", "solve")],
-    "rounding loss": [("rounding_loss.py", "rounding_loss")],
+    "checks": check_training_rows,
+    "ranges": block_ranges,
+    "levels": place_levels,
+    "codes": RowEncoder.encode,
+    "targets": standardized_targets,
+    "problem": objective_of,
+    "solver": solve,
+    "rounding loss": rounding_loss,
 }
 
 
 def stages(name, data, repeats):
     """Where the time of a fit goes: milliseconds of its stages, of the fastest of some fits, in one line."""
     X, y = data()
-    ours = ZipMLLSSVC(random_state=0) if "classes" in name else ZipMLRegressor(alpha=ALPHA, random_state=0)
+    ours = model_of(name, len(X))
     ours.fit(X, y)
     fastest, found = np.inf, {}
     for _ in range(repeats):
@@ -161,12 +175,10 @@ def stages(name, data, repeats):
         if took < fastest:
             fastest, found = took, pstats.Stats(profile).stats
     spent = {}
-    for stage, functions in STAGES.items():
-        spent[stage] = sum(
-            cumulative
-            for (file, _, function), (_, _, _, cumulative, _) in found.items()
-            if (os.path.basename(file), function) in functions and "sklearn_zipml" in file
-        )
+    for stage, function in STAGES.items():
+        code = inspect.unwrap(function).__code__
+        timed = found.get((code.co_filename, code.co_firstlineno, code.co_name))
+        spent[stage] = timed[3] if timed else 0.0
     spent["rest"] = fastest - sum(spent.values())
     (largest,) = best_of([X.max], 3, 0, time.perf_counter)
     parts = ", ".join(f"{stage} {1e3 * seconds:.3g}" for stage, seconds in spent.items())
