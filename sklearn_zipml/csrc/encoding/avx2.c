@@ -36,6 +36,11 @@ ZML_TARGET_INLINE void intervals_of(const uint8_t *levels, const uint8_t *interv
   }
 }
 
+ZML_TARGET_INLINE uint64_t sum_of_four(__m256i numbers) {
+  const __m128i two = _mm_add_epi64(_mm256_castsi256_si128(numbers), _mm256_extracti128_si256(numbers, 1));
+  return (uint64_t)_mm_cvtsi128_si64(two) + (uint64_t)_mm_extract_epi64(two, 1);
+}
+
 #define add_hits add_hits
 ZML_TARGET_INLINE void add_hits(const uint8_t (*codes)[ZML_TILE_ROWS], size_t n_tiles, int end, uint64_t *to) {
   for (int k = 0; k < end; k++) {
@@ -45,9 +50,7 @@ ZML_TARGET_INLINE void add_hits(const uint8_t (*codes)[ZML_TILE_ROWS], size_t n_
         const __m256i code = _mm256_loadu_si256((const __m256i *)codes[tile] + half);
         hits = _mm256_sub_epi8(hits, _mm256_cmpeq_epi8(code, _mm256_set1_epi8((char)k)));
       }
-    const __m256i sums = _mm256_sad_epu8(hits, _mm256_setzero_si256());
-    const __m128i two = _mm_add_epi64(_mm256_castsi256_si128(sums), _mm256_extracti128_si256(sums, 1));
-    to[k] += (uint64_t)_mm_cvtsi128_si64(two) + (uint64_t)_mm_extract_epi64(two, 1);
+    to[k] += sum_of_four(_mm256_sad_epu8(hits, _mm256_setzero_si256()));
   }
 }
 
@@ -60,8 +63,7 @@ ZML_TARGET_INLINE uint64_t sum_of_squares(const int16_t *error) {
     const __m256i x = _mm256_loadu_si256((const __m256i *)error + k), pairs = _mm256_madd_epi16(x, x);
     sums = _mm256_add_epi64(sums, _mm256_add_epi64(_mm256_and_si256(pairs, low), _mm256_srli_epi64(pairs, 32)));
   }
-  const __m128i two = _mm_add_epi64(_mm256_castsi256_si128(sums), _mm256_extracti128_si256(sums, 1));
-  return (uint64_t)_mm_cvtsi128_si64(two) + (uint64_t)_mm_extract_epi64(two, 1);
+  return sum_of_four(sums);
 }
 
 /* Past the caches, as in avx512_round-inl.h. */

@@ -6,6 +6,7 @@
  *
  *   lookup_256, lookup_16, transpose       below: bytes out of tables, squares of words
  *   KEY_PLACE, CODE_PLACE                  keys-inl.h: where a row's key and code stand
+ *   intervals_of, add_hits, sum_of_squares rounding-inl.h: where cells are, counts of codes, sums of errors
  *   round_column_as                        rounding-inl.h: all of a column's rounding (with KEY_PLACE, CODE_PLACE)
  *   round_dithered_column                  dither-inl.h: the same of 2 bits with known dither
  *   round_parity_column                    parity-inl.h: of 3 bits
