@@ -95,7 +95,7 @@ def check_labels(y, name="y"):
     """Refuse labels that cannot be told apart or sorted."""
     _refuse_objects(y, name, (str, bytes, Real, np.generic), "labels are strings, numbers or booleans")
     labels = np.asarray(y)
-    if labels.dtype.kind == "O" and len({_kind_of_label(label) for label in labels.ravel()}) > 1:
+    if labels.dtype.kind == "O" and len({_kind_of_labels(own) for own in set(map(type, labels.ravel()))}) > 1:
         raise ValueError(f"{name} mixes labels of kinds that have no order: give all as strings, or all as numbers.")
 
 
@@ -108,9 +108,9 @@ def sorted_labels(labels, name):
     return labels
 
 
-def _kind_of_label(label):
-    """What labels have to have in common to be sorted."""
-    return next((kind for kind in (str, bytes) if isinstance(label, kind)), Real)
+def _kind_of_labels(own):
+    """What labels of a type have to have in common with others to be sorted."""
+    return next((kind for kind in (str, bytes) if issubclass(own, kind)), Real)
 
 
 def _refuse_objects(y, name, kinds, remedy):
