@@ -110,7 +110,8 @@ ZML_TARGET_INLINE void transpose(const uint32_t *from, size_t stride, uint32_t *
       transpose_eight(from + i * stride + j, stride, to + j * to_stride + i, to_stride);
 }
 
-#define LEVEL_VECTOR 32
+#include "encoding/parts.h"
+#include "encoding/avx2_levels-inl.h"
 #include "encoding/encode-inl.h"
 
 const zml_encoding zml_encoding_avx2 = {ZML_ENCODING};

@@ -14,7 +14,7 @@
  *   store_line (and lines_stored)          below: a whole line of a row to memory
  *   DEFINE_COORDINATES                     coordinates-inl.h: values to coordinates, the content of rows
  *   range_f32_of_rows                      range-inl.h: smallest and largest values
- *   best_before, or LEVEL_VECTOR bytes     optimal-inl.h: a step of the search for levels
+ *   best_before                            optimal-inl.h: a step of the search for levels
  *   swap_bytes, requantize_column, join_planes requantize-inl.h: codes to fewer codes
  *   count_group                            tiles-inl.h: how often each code occurs
  *   take_words                             take-inl.h: words of some rows

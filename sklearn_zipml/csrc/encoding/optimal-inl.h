@@ -16,42 +16,6 @@ ZML_TARGET_INLINE void begin(Layer *layer, int n_positions) {
 
 /* The first cheapest level before each of the positions q..q + 7, among first..last and below it; returns that of q. */
 #ifndef best_before
-#ifdef LEVEL_VECTOR /* its bytes */
-typedef double Doubles __attribute__((vector_size(LEVEL_VECTOR)));
-typedef int64_t Masks __attribute__((vector_size(LEVEL_VECTOR)));
-
-ZML_TARGET_INLINE Doubles doubles_at(const double *values) {
-  Doubles found;
-  memcpy(&found, values, sizeof found);
-  return found;
-}
-
-ZML_TARGET_INLINE int best_before(const Layer *layer, int q, int first, int last) {
-  enum { LANES_AT_ONCE = LEVEL_VECTOR / sizeof(double) };
-  for (int lane = 0; lane < LEVEL_LANES; lane += LANES_AT_ONCE) {
-    const Doubles at = doubles_at(layer->position + q + lane), sum = doubles_at(layer->sum + q + lane);
-    const Doubles slope = sum - at * doubles_at(layer->count + q + lane);
-    Doubles index, number, best;
-    for (int l = 0; l < (int)LANES_AT_ONCE; l++) {
-      index[l] = q + lane + l;
-      number[l] = first;
-      best[l] = INFINITY;
-    }
-    for (int p = first; p <= last; p++) {
-      const Doubles candidate = layer->fixed[p] + layer->position[p] * slope + at * layer->tilt[p];
-      const Doubles here = (double)p - (Doubles){0};
-      const Masks better = (candidate < best) & (here < index);
-      best = (Doubles)(((Masks)candidate & better) | ((Masks)best & ~better));
-      number = (Doubles)(((Masks)here & better) | ((Masks)number & ~better));
-    }
-    best = best + at * sum - doubles_at(layer->square + q + lane);
-    memcpy(layer->cost + q + lane, &best, sizeof best);
-    for (int l = 0; l < (int)LANES_AT_ONCE; l++)
-      layer->choice[q + lane + l] = (uint8_t)number[l];
-  }
-  return layer->choice[q];
-}
-#else
 ZML_TARGET_INLINE int best_before(const Layer *layer, int q, int first, int last) {
   for (int l = q; l < q + LEVEL_LANES; l++) {
     const double at = layer->position[l], sum = layer->sum[l], slope = sum - at * layer->count[l];
@@ -67,7 +31,6 @@ ZML_TARGET_INLINE int best_before(const Layer *layer, int q, int first, int last
   }
   return layer->choice[q];
 }
-#endif
 #endif
 
 /* Level number `level` at the positions end - 7..end, those below `first` without meaning, whose choices are not below
