@@ -14,7 +14,6 @@ from scipy.sparse.linalg import LinearOperator, eigsh
 from .._kernels import passes
 from .._kernels import tiles as kernels
 from .._kernels.matmul import MOST_WEIGHT
-from .._kernels.outliers import bases
 from .._kernels.threads import THREAD_TILES, in_threads, run_team
 from .._storage.dither import positions_of
 from .._storage.finite import listed
@@ -237,7 +236,7 @@ class Problem:
         if outliers is None:
             return None
         slots, columns, differences = outliers.decoded()
-        about, differences = bases(self.tiles) - self.centre[columns], differences.astype(np.float64)
+        about, differences = self.matrix.outlier_bases - self.centre[columns], differences.astype(np.float64)
         return np.bincount(slots, self.unit[columns] ** 2 * differences * (2 * about + differences), self.n_slots)
 
     def _norms_by_table(self):

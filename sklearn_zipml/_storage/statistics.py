@@ -9,7 +9,6 @@ import numpy as np
 from .._kernels import passes
 from .._kernels import tiles as kernels
 from .._kernels.dither import as_bytes
-from .._kernels.outliers import bases
 from .._kernels.threads import THREAD_TILES, in_threads
 from .._underflow import underflow_is_zero
 
@@ -182,7 +181,7 @@ def _with_outliers(packed, mean, square, weights, total):
         return mean, np.sqrt(square)
     slots, columns, differences = outliers.decoded()
     shares = np.ones(len(slots)) if weights is None else np.asarray(weights, dtype=np.float64)[slots]
-    about, differences = bases(packed.tiles) - mean[columns], differences.astype(np.float64)
+    about, differences = packed.outlier_bases - mean[columns], differences.astype(np.float64)
     moved = np.bincount(columns, shares * differences, len(mean)) / total
     more = np.bincount(columns, shares * differences * (2 * about + differences), len(mean)) / total
     return mean + moved, np.sqrt(np.maximum(0, square + more - moved**2))

@@ -78,6 +78,33 @@ def test_estimate_of_the_decrement(power, least):
     assert gain_of_conjugate_gradients(hessian.dot, np.zeros(200), np.ones(200)) == 0
 
 
+@pytest.mark.parametrize("bits", [4, 8])
+@pytest.mark.parametrize("kind", ["correlated", "rare"])
+def test_gap_of_a_sample_is_none_too_small(bits, kind, monkeypatch):
+    """A quarter of the rows may say that little is left only if so it is; else more rows are asked."""
+    monkeypatch.setattr("sklearn_zipml._solvers.problem.DENSE_FLOPS", 0)
+    monkeypatch.setattr("sklearn_zipml._solvers.objective.GAP_ROWS", 4096)
+    few = []
+    sampled = Quadratic._sampled_gap
+    monkeypatch.setattr(Quadratic, "_sampled_gap", lambda self, *args: few.append(args[2]) or sampled(self, *args))
+    for seed in range(5):
+        rng = np.random.default_rng(seed)
+        X = rng.normal(size=(4096, 20)) @ (np.linalg.qr(rng.normal(size=(20, 20)))[0] * np.arange(1.0, 21.0) ** -0.5)
+        if kind == "rare":
+            X = np.column_stack([X, rng.uniform(size=(4096, 5)) < 0.004])
+        problem = Problem(pack(X, Scheme.of(bits, "compensated", "optimal"), seed), None, True)
+        targets = problem.matrix.order.to_slots(rng.normal(size=(1, 4096)), problem.n_slots, np.float32)
+        quadratic = Quadratic(problem, targets, 1e-3, None)
+        gradient = 1e-3 * rng.normal(size=(1, problem.d)) / problem.unit
+        slope = quadratic.scaled_slope(np.zeros_like(gradient), gradient)
+        exact = (slope @ np.linalg.solve(quadratic.matrix(), slope.T) / 2).item()
+        for enough in (0.5, 0.95, 1.5, 10, 100):
+            found = quadratic.gap(np.zeros_like(gradient), gradient, [enough * exact])
+            assert found >= 0.93 * min(1, enough) * exact
+            assert (found <= enough * exact) == (enough > 1)
+        assert few[-1] < problem.n_tiles  # where a hundred times as much is allowed, the few are enough
+
+
 def test_large_l1_leaves_nothing():
     """Whatever its size, the coefficients are exact zeros."""
     for l1 in (10.0, 1e300):
