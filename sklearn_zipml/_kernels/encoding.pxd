@@ -60,6 +60,10 @@ cdef extern from "encoding/encode.h" nogil:
                                size_t n_columns, float *low, float *high)
     ctypedef int zml_range_f64(const double *block, ptrdiff_t row_stride, ptrdiff_t column_stride, size_t n_rows,
                                size_t n_columns, double *low, double *high)
+    ctypedef void zml_range_u8(const uint8_t *block, ptrdiff_t row_stride, size_t n_rows, size_t n_columns,
+                               uint8_t sign, uint8_t *low, uint8_t *high)
+    ctypedef void zml_range_u16(const uint16_t *block, ptrdiff_t row_stride, size_t n_rows, size_t n_columns,
+                                uint16_t sign, uint16_t *low, uint16_t *high)
     ctypedef int zml_optimal_levels(const double *position, const double *count, const double *sum,
                                     const double *square, int n_positions, int n_levels, uint8_t *chosen)
     ctypedef struct zml_column_sample:
@@ -130,6 +134,10 @@ cdef extern from "encoding/encode.h" nogil:
         const uint8_t *block, ptrdiff_t row_stride, size_t n_rows, const zml_integers *map, uint8_t **rows)
     ctypedef void zml_encode_u16(
         const uint16_t *block, ptrdiff_t row_stride, size_t n_rows, const zml_integers *map, uint8_t **rows)
+    enum:
+        ZML_FIELD_COLUMNS
+    ctypedef void zml_fields_of_u8(const uint8_t *row, const zml_integers *map, uint8_t *to)
+    ctypedef void zml_fields_of_u16(const uint16_t *row, const zml_integers *map, uint8_t *to)
     ctypedef void zml_encode_fields(const uint8_t *block, ptrdiff_t row_stride, size_t n_rows, size_t n_columns,
                                     int width, int high_first, uint8_t **rows)
     ctypedef void zml_widen_f16(const uint16_t *values, size_t n, uint32_t *to)
@@ -146,6 +154,8 @@ cdef extern from "encoding/encode.h" nogil:
     ctypedef struct zml_encoding:
         zml_range_f32 *range_f32
         zml_range_f64 *range_f64
+        zml_range_u8 *range_u8
+        zml_range_u16 *range_u16
         zml_optimal_levels *optimal_levels
         zml_column_levels *column_levels
         zml_gather_f32 *gather_f32
@@ -162,6 +172,8 @@ cdef extern from "encoding/encode.h" nogil:
         zml_encode_u8 *encode_u8
         zml_encode_u8 *encode_pairs
         zml_encode_u16 *encode_u16
+        zml_fields_of_u8 *fields_of_u8
+        zml_fields_of_u16 *fields_of_u16
         zml_encode_fields *encode_fields
         zml_widen_f16 *widen_f16
         zml_count_tiles *count_tiles

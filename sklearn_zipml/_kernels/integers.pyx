@@ -106,6 +106,24 @@ def encode_fields(const uint8_t[:, :] block, size_t n_columns, int width, bint h
             first += count
 
 
+def range_of_integers(const integer[:, :] block, integer sign, integer[::1] low, integer[::1] high):
+    """Lower `low` and raise `high` to the range of a block's columns, all with the bits of `sign` turned around.
+
+    The elements of a row have to be contiguous.
+    """
+    cdef size_t n = block.shape[0], d = block.shape[1]
+    cdef ptrdiff_t stride = block.strides[0] // <ptrdiff_t> sizeof(integer)
+    cdef const zml_encoding *encoding = <const zml_encoding *> active_kernels().encoding
+    require(<size_t> low.shape[0] == d and <size_t> high.shape[0] == d, "ranges are of other columns")
+    require(n <= 1 or d <= 1 or block.strides[1] == sizeof(integer), "rows of a block are not contiguous")
+    if n and d:
+        with nogil:
+            if integer is uint8_t:
+                encoding.range_u8(&block[0, 0], stride, n, d, sign, &low[0], &high[0])
+            else:
+                encoding.range_u16(&block[0, 0], stride, n, d, sign, &low[0], &high[0])
+
+
 def widen_halves(const uint16_t[::1] halves, uint32_t[::1] out):
     """The bits of float16 to those of float32."""
     cdef const zml_encoding *encoding = <const zml_encoding *> active_kernels().encoding

@@ -13,6 +13,7 @@ from .._storage.row_order import RowOrder
 from .._storage.statistics import of_encoded
 from .._storage.tiles import aligned_tiles, turn_rows
 from .._underflow import underflow_is_zero
+from .gathered import can_be_gathered
 from .integers import IntegerCodes
 from .levels import find_grid
 from .row_sample import sample_size, sampled_rows
@@ -60,8 +61,11 @@ def pack_on_grid(X, grid, seed, *, rows=None, n_jobs=None, is_unseen=False):
         collision_probability = duplicates.of_keys(keys)
     order = RowOrder(n, Stream.ROW_ORDER.of(seed))
     codes = aligned_tiles(n, d, grid.scheme.format)
-    encoder.encode(X, codes, order.slots, rows=rows)
-    turn_rows(codes, d, grid.scheme.format, n_jobs)
+    if rows is None and encoder.rounds_nothing_of(X.dtype) and can_be_gathered(X):
+        encoder.gather(X, codes, order)
+    else:
+        encoder.encode(X, codes, order.slots, rows=rows)
+        turn_rows(codes, d, grid.scheme.format, n_jobs)
     statistics = of_encoded(encoder.moments, (n, encoder.n_integers), collision_probability, grid, codes)
     along = {"missing_count": encoder.n_missing} | parts_of_found(encoder.found, len(codes), d)
     return PackedRows.of_grid(grid, codes, statistics, (n, d), decoded_dtype(X.dtype), order.seed, **along)
@@ -141,6 +145,11 @@ class RowEncoder:
             self.found.append(found)
             if self.missing is not None:
                 self.n_missing += missing
+
+    def gather(self, X, tiles, order):
+        """Make tiles of rows of which nothing is rounded, in a RowOrder; see `gathered.can_be_gathered`."""
+        self.integers.gather(X, tiles, order)
+        self.n_integers += len(X)
 
     def equality_keys(self, X, rows):
         """What keys the draws of the rows of an index array, uint64: the same of rows that it cannot tell apart."""

@@ -1,4 +1,4 @@
-"""Rows of fields in memory, made into tiles one after another: each is written once, and nothing else."""
+"""Rows of codes in memory, made into tiles one after another: each is written once, and nothing else."""
 
 from .._kernels import gathered as kernels
 from .._kernels.mapped import mapping_of
@@ -13,17 +13,25 @@ def can_be_gathered(X):
 
     Of a mapped file they are read as they come.
     """
-    return mapping_of(X) is None and (X.shape[1] <= 1 or X.strides[1] == X.itemsize)
+    return X.dtype.isnative and mapping_of(X) is None and (X.shape[1] <= 1 or X.strides[1] == X.itemsize)
+
+
+def fill_tiles(fill, tiles, order, n_jobs):
+    """fill(first, last, rows) for runs of tiles, with the rows of a RowOrder that they get, in threads."""
+
+    def fill_some(first, last):
+        for start in range(first, last, TILES_AT_ONCE):
+            poll()
+            stop = min(last, start + TILES_AT_ONCE)
+            fill(start, stop, order.rows(start * TILE_ROWS, stop * TILE_ROWS))
+
+    in_threads(fill_some, len(tiles), THREAD_TILES, n_jobs)
 
 
 def gather_fields(codes, width, tiles, order, n_jobs):
     """Make tiles of Codes that are fields of `width` bits, rows in a RowOrder."""
 
-    def fill(first, last):
-        for start in range(first, last, TILES_AT_ONCE):
-            poll()
-            stop = min(last, start + TILES_AT_ONCE)
-            rows = order.rows(start * TILE_ROWS, stop * TILE_ROWS)
-            kernels.tiles_of_fields(codes.array, rows, codes.n_columns, width, codes.high_first, tiles[start:stop])
+    def fill(first, last, rows):
+        kernels.tiles_of_fields(codes.array, rows, codes.n_columns, width, codes.high_first, tiles[first:last])
 
-    in_threads(fill, len(tiles), THREAD_TILES, n_jobs)
+    fill_tiles(fill, tiles, order, n_jobs)

@@ -2,9 +2,11 @@
 
 import numpy as np
 
+from .._kernels import gathered as gathered_kernels
 from .._kernels import integers as kernels
 from .._kernels.threads import poll
 from .._storage.blocks import BLOCK_BYTES, block_rows, is_narrow, over_rows
+from .gathered import fill_tiles
 
 MOST_EXACT = 1 << 53  # of a float64
 RANGE_ROWS = BLOCK_BYTES >> 4  # bytes of a block, which is gone through twice in the cache
@@ -15,21 +17,36 @@ def ranges(X, rows=None, n_jobs=None):
 
     A part has been read when all its columns reach from one end of their type to the other.
     """
-    ends = (False, True) if X.dtype.kind == "b" else (np.iinfo(X.dtype).min, np.iinfo(X.dtype).max)
+    unsigned, sign = _unsigned(X.dtype)
+    ends = (0, 1) if X.dtype.kind == "b" else (0, np.iinfo(unsigned).max)
     size = max(1, RANGE_ROWS // max(1, X.shape[1] * X.itemsize))
 
     def of_rows(first, last):
-        low, high = np.full(X.shape[1], np.inf), np.full(X.shape[1], -np.inf)
+        low, high = np.full(X.shape[1], np.iinfo(unsigned).max, unsigned), np.zeros(X.shape[1], unsigned)
         for start in range(first, last, size):
             some = slice(start, min(last, start + size))
             poll()
             block = X[some] if rows is None else X[rows[some]]
-            low, high = np.minimum(low, block.min(axis=0)), np.maximum(high, block.max(axis=0))
+            kernels.range_of_integers(_bits(block, unsigned), sign, low, high)
             if (low == ends[0]).all() and (high == ends[1]).all():
                 break
-        return low, high
+        if first >= last:
+            return np.full(X.shape[1], np.inf), np.full(X.shape[1], -np.inf)
+        return low.astype(np.float64) - sign, high.astype(np.float64) - sign
 
     return over_rows(of_rows, X, rows, X.dtype, n_jobs)
+
+
+def _unsigned(dtype):
+    """The unsigned integers of the same size, and the number that the lowest integer with a sign is there."""
+    return np.dtype(f"u{dtype.itemsize}"), 1 << (8 * dtype.itemsize - 1) if dtype.kind == "i" else 0
+
+
+def _bits(block, unsigned):
+    """A block with contiguous rows as unsigned integers of the same bits."""
+    has_rows = block.dtype.isnative and (block.shape[1] <= 1 or block.strides[1] == block.itemsize)
+    block = block if has_rows else np.ascontiguousarray(block, dtype=block.dtype.newbyteorder("="))
+    return block.view(unsigned)
 
 
 def fits(low, high, dtype, scheme):
@@ -77,23 +94,29 @@ class IntegerCodes:
 
     def encode(self, X, codes, slots, first, rows=None):
         """Pack rows of an array that `takes` knows; see `RowEncoder.encode`. Values outside go to the ends."""
-        low, top, is_signed = self._in(X.dtype)
-        unsigned = np.dtype(f"u{X.itemsize}")
+        columns, unsigned = self._columns(X.dtype), _unsigned(X.dtype)[0]
 
         def encode(begin, end):
             for start in range(begin, end, size):
                 some = slice(start, min(end, start + size))
                 poll()
                 block = X[some] if rows is None else X[rows[some]]
-                block = np.ascontiguousarray(block).view(unsigned)
                 places = slots(np.arange(first + some.start, first + some.stop))
-                kernels.encode_integers(block, (low, top, self.stride, is_signed), self.width, codes, places)
+                kernels.encode_integers(_bits(block, unsigned), columns, self.width, codes, places)
 
         size = block_rows(X.shape[1], X.dtype)
         over_rows(encode, X, rows, X.dtype, self.n_jobs)
 
-    def _in(self, dtype):
-        """Lowest integers and ranges as the kernel wants them, and whether there is a sign."""
-        unsigned, is_signed = np.dtype(f"u{dtype.itemsize}"), dtype.kind == "i"
-        sign = 1 << (8 * dtype.itemsize - 1) if is_signed else 0
-        return (self.low + sign).astype(unsigned), self.top.astype(unsigned), is_signed
+    def gather(self, X, tiles, order):
+        """Make tiles of the rows of an array that `takes` knows and `can_be_gathered`, in a RowOrder."""
+        columns, bits = self._columns(X.dtype), X.view(_unsigned(X.dtype)[0])
+
+        def fill(first, last, rows):
+            gathered_kernels.tiles_of_integers(bits, rows, columns, self.width, tiles[first:last])
+
+        fill_tiles(fill, tiles, order, self.n_jobs)
+
+    def _columns(self, dtype):
+        """Lowest integers, ranges and stride as the kernel wants them, and whether there is a sign."""
+        unsigned, sign = _unsigned(dtype)
+        return (self.low + sign).astype(unsigned), self.top.astype(unsigned), self.stride, sign > 0

@@ -1,4 +1,4 @@
-"""Tiles of fields that are fetched row by row, and the order of rows, are the same with all kernels."""
+"""Tiles of codes that are fetched row by row, their ranges, and the order of rows, are the same with all kernels."""
 
 import numpy as np
 import pytest
@@ -31,6 +31,51 @@ def test_tiles_of_fields(name, high_first, width, n, d):
             gathered.tiles_of_fields(source, rows, d, width, high_first, tiles)
         np.testing.assert_array_equal(tiles, expected)
         assert (memory[:start] == 255).all() and (memory[start + expected.size :] == 255).all()
+
+
+@pytest.mark.parametrize("name", available_kernels())
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
+@pytest.mark.parametrize("width", [1, 2, 4, 8])
+@pytest.mark.parametrize(("n", "d"), [(1, 1), (63, 7), (64, 16), (65, 129), (129, 512), (200, 517), (70, 1043)])
+def test_tiles_of_integers(name, dtype, width, n, d):
+    """Those that packed rows become, with signs and without; integers outside of what there are codes for included."""
+    rng = np.random.default_rng(n * d)
+    source = rng.integers(0, np.iinfo(dtype).max + 1, size=(n + 9, d + 3), dtype=dtype)[:, 2:-1]
+    rows = rng.permutation(len(source))[:n]
+    for is_signed in (False, True):
+        top = rng.integers(0, 1 << width, size=d).astype(dtype)
+        low = rng.integers(0, np.iinfo(dtype).max + 1, size=d).astype(dtype) // 2
+        columns = low, top, 1, is_signed
+        expected = aligned_tiles(n, d, width)
+        with kernels("portable"):
+            integers.encode_integers(source[rows], columns, width, expected, np.arange(n))
+            turn_rows(expected, d, width, 1)
+        tiles = np.full_like(expected, 255)
+        with kernels(name):
+            gathered.tiles_of_integers(source, rows, columns, width, tiles)
+        np.testing.assert_array_equal(tiles, expected)
+
+
+@pytest.mark.parametrize("name", available_kernels())
+@pytest.mark.parametrize("dtype", ["uint8", "int8", "uint16", "int16"])
+@pytest.mark.parametrize(("n", "d"), [(1, 1), (2, 33), (7, 100), (4, 31)])
+def test_ranges_of_integers(name, dtype, n, d):
+    """NumPy's, of rows that are apart; nothing is asked of none."""
+    info, rng = np.iinfo(dtype), np.random.default_rng(n * d)
+    X = rng.integers(info.min, info.max + 1, size=(2 * n, d + 2)).astype(dtype)[::2, 1:-1]
+    unsigned, sign = np.dtype(dtype.lstrip("u").replace("int", "uint")), -info.min
+    low, high = np.full(d, np.iinfo(unsigned).max, unsigned), np.zeros(d, unsigned)
+    with kernels(name):
+        integers.range_of_integers(X[:0].view(unsigned), sign, low, high)
+        assert (low == np.iinfo(unsigned).max).all() and not high.any()
+        integers.range_of_integers(X.view(unsigned), sign, low, high)
+    np.testing.assert_array_equal(low.astype(int) - sign, X.min(axis=0))
+    np.testing.assert_array_equal(high.astype(int) - sign, X.max(axis=0))
+    with pytest.raises(ValueError, match="other columns"):
+        integers.range_of_integers(X.view(unsigned), sign, low[1:], high)
+    if d > 1:
+        with pytest.raises(ValueError, match="not contiguous"):
+            integers.range_of_integers(np.repeat(X, 2, axis=1)[:, ::2].view(unsigned), sign, low, high)
 
 
 def test_rows_end_where_memory_does():
@@ -67,6 +112,28 @@ def test_what_is_refused(arguments, message):
     }
     with pytest.raises((ValueError, IndexError), match=message):
         gathered.tiles_of_fields(*(given | arguments).values())
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"rows": np.array([0, 5])}, "rows"),
+        ({"width": 3}, "no such codes"),
+        ({"columns": (np.zeros(5, dtype=np.uint8), np.ones(5, dtype=np.uint8), 1, False)}, "another number"),
+        ({"tiles": aligned_tiles(65, 6, 2)}, "no room"),
+        ({"source": np.zeros((5, 12), dtype=np.uint8)[:, ::2]}, "not contiguous"),
+    ],
+)
+def test_integers_that_are_refused(arguments, message):
+    given = {
+        "source": np.zeros((5, 6), dtype=np.uint8),
+        "rows": np.array([0, 4]),
+        "columns": (np.zeros(6, dtype=np.uint8), np.ones(6, dtype=np.uint8), 1, False),
+        "width": 2,
+        "tiles": aligned_tiles(2, 6, 2),
+    }
+    with pytest.raises((ValueError, IndexError), match=message):
+        gathered.tiles_of_integers(*(given | arguments).values())
 
 
 @pytest.mark.parametrize("name", available_kernels())

@@ -113,6 +113,23 @@ def test_any_way_in(dtype, bits, tmp_path):
     )
 
 
+@pytest.mark.parametrize("bits", [1, 2, 4, 8])
+@pytest.mark.parametrize("dtype", ["int8", "uint16"])
+def test_rows_gathered_and_in_turn(dtype, bits, tmp_path):
+    """Rows in memory are fetched in the order of slots, others written to theirs: the same tiles."""
+    X = integers(dtype, (1 << bits) - 1, n=N + 5)
+    np.save(tmp_path / "x.npy", X)
+    whole = pack(X, Scheme.of(bits, "compensated", "optimal"), 0)
+    swapped = X.astype(np.dtype(dtype).newbyteorder(">" if np.little_endian else "<"))
+    for other in (
+        np.load(tmp_path / "x.npy", mmap_mode="r"),
+        np.asfortranarray(X),
+        swapped,
+        np.repeat(X, 2, axis=0)[::2],
+    ):
+        assert_same_parts(pack(other, Scheme.of(bits, "compensated", "optimal"), 0), whole)
+
+
 def test_frames_of_several_kinds():
     """Booleans beside integers, and integers that may be missing, stay narrow."""
     frame = pd.DataFrame(

@@ -111,6 +111,7 @@ ZML_TARGET_INLINE void transpose(const uint32_t *from, size_t stride, uint32_t *
 }
 
 #include "encoding/parts.h"
+#include "encoding/avx2_fields-inl.h"
 #include "encoding/avx2_levels-inl.h"
 #include "encoding/encode-inl.h"
 

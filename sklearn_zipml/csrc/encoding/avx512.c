@@ -138,6 +138,7 @@ ZML_TARGET_INLINE void transpose(const uint32_t *from, size_t stride, uint32_t *
 #include "encoding/avx512_range-inl.h"
 #include "encoding/avx512_round-inl.h"
 #include "encoding/avx512_dither-inl.h"
+#include "encoding/avx2_fields-inl.h"
 #include "encoding/avx512_levels-inl.h"
 #include "encoding/avx512_requantize-inl.h"
 #include "encoding/avx512_take-inl.h"

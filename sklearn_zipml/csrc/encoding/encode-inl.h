@@ -18,6 +18,7 @@
  *   swap_bytes, requantize_column, join_planes requantize-inl.h: codes to fewer codes
  *   count_group                            tiles-inl.h: how often each code occurs
  *   take_words                             take-inl.h: words of some rows
+ *   join_fields                            integers-inl.h: codes to fields
  *   tile_of_fields_as                      fields-inl.h: a tile of rows of fields */
 #include "encoding/parts.h"
 
@@ -222,10 +223,11 @@ DEFINE_ENCODE(f64, double)
 
 /* A table of these functions. */
 #define ZML_ENCODING                                                                                                   \
-  .range_f32 = range_f32, .range_f64 = range_f64, .optimal_levels = optimal_levels, .column_levels = column_levels,    \
-  .gather_f32 = gather_f32, .gather_f64 = gather_f64, .encode_f32 = encode_f32, .encode_f64 = encode_f64,              \
-  .find_ends = find_ends, .contents_f32 = contents_f32, .contents_f64 = contents_f64, .requantize = requantize,        \
-  .tile_of_rows = tile_of_rows, .rows_of_tile = rows_of_tile, .take_rows = take_rows, .take_columns = take_columns,    \
-  .encode_u8 = encode_u8, .encode_pairs = encode_pairs, .encode_u16 = encode_u16, .encode_fields = encode_fields,      \
-  .widen_f16 = widen_f16, .count_tiles = count_tiles, .sum_bytes = sum_bytes, .tile_of_fields = tile_of_fields,        \
-  .permute = permute, .permute_back = permute_back
+  .range_f32 = range_f32, .range_f64 = range_f64, .range_u8 = range_u8, .range_u16 = range_u16,                        \
+  .optimal_levels = optimal_levels, .column_levels = column_levels, .gather_f32 = gather_f32,                          \
+  .gather_f64 = gather_f64, .encode_f32 = encode_f32, .encode_f64 = encode_f64, .find_ends = find_ends,                \
+  .contents_f32 = contents_f32, .contents_f64 = contents_f64, .requantize = requantize, .tile_of_rows = tile_of_rows,  \
+  .rows_of_tile = rows_of_tile, .take_rows = take_rows, .take_columns = take_columns, .encode_u8 = encode_u8,          \
+  .encode_pairs = encode_pairs, .encode_u16 = encode_u16, .fields_of_u8 = fields_of_u8,                                \
+  .fields_of_u16 = fields_of_u16, .encode_fields = encode_fields, .widen_f16 = widen_f16, .count_tiles = count_tiles,  \
+  .sum_bytes = sum_bytes, .tile_of_fields = tile_of_fields, .permute = permute, .permute_back = permute_back

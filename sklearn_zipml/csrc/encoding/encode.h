@@ -88,6 +88,12 @@ typedef int zml_range_f32(const float *block, ptrdiff_t row_stride, ptrdiff_t co
 typedef int zml_range_f64(const double *block, ptrdiff_t row_stride, ptrdiff_t column_stride, size_t n_rows,
                           size_t n_columns, double *low, double *high);
 
+/* The same of integers whose rows are contiguous, as unsigned ones with the bits of `sign` turned around. */
+typedef void zml_range_u8(const uint8_t *block, ptrdiff_t row_stride, size_t n_rows, size_t n_columns, uint8_t sign,
+                          uint8_t *low, uint8_t *high);
+typedef void zml_range_u16(const uint16_t *block, ptrdiff_t row_stride, size_t n_rows, size_t n_columns, uint16_t sign,
+                           uint16_t *low, uint16_t *high);
+
 /* out[column * stride + k] = the value of row rows[k] of such a block. */
 typedef void zml_gather_f32(const float *block, ptrdiff_t row_stride, ptrdiff_t column_stride, size_t n_columns,
                             const int64_t *rows, size_t n_rows, float *out, size_t stride);
@@ -136,6 +142,12 @@ typedef void zml_encode_u8(const uint8_t *block, ptrdiff_t row_stride, size_t n_
                            uint8_t *const *rows);
 typedef void zml_encode_u16(const uint16_t *block, ptrdiff_t row_stride, size_t n_rows, const zml_integers *map,
                             uint8_t *const *rows);
+
+/* Codes of a row of integers as fields of the width, or bytes, the first column's in the lowest bits of a byte: a
+ * multiple of ZML_FIELD_COLUMNS of them, zero behind the last column. */
+enum { ZML_FIELD_COLUMNS = 128 };
+typedef void zml_fields_of_u8(const uint8_t *row, const zml_integers *map, uint8_t *to);
+typedef void zml_fields_of_u16(const uint16_t *row, const zml_integers *map, uint8_t *to);
 typedef void zml_encode_fields(const uint8_t *block, ptrdiff_t row_stride, size_t n_rows, size_t n_columns, int width,
                                int high_first, uint8_t *const *rows);
 
@@ -236,6 +248,8 @@ typedef void zml_permute_back(uint64_t n, uint64_t seed, const int64_t *image, s
 typedef struct zml_encoding {
   zml_range_f32 *range_f32;
   zml_range_f64 *range_f64;
+  zml_range_u8 *range_u8;
+  zml_range_u16 *range_u16;
   zml_optimal_levels *optimal_levels;
   zml_column_levels *column_levels;
   zml_gather_f32 *gather_f32;
@@ -252,6 +266,8 @@ typedef struct zml_encoding {
   zml_take_columns *take_columns;
   zml_encode_u8 *encode_u8, *encode_pairs;
   zml_encode_u16 *encode_u16;
+  zml_fields_of_u8 *fields_of_u8;
+  zml_fields_of_u16 *fields_of_u16;
   zml_encode_fields *encode_fields;
   zml_widen_f16 *widen_f16;
   zml_count_tiles *count_tiles;

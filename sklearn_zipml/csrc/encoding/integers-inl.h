@@ -33,6 +33,22 @@ ZML_TARGET_INLINE void store_codes(uint32_t *codes, int width, size_t n_words, i
     zml_join_word((const uint8_t *)(codes + whole), to + 4 * whole);
 }
 
+/* Codes, a byte each, to fields, the first one's in the lowest bits of a byte; n is a multiple of ZML_FIELD_COLUMNS. */
+#ifndef join_fields
+ZML_TARGET_INLINE void join_fields(const uint8_t *codes, size_t n, int width, uint8_t *to) {
+  const uint64_t pairs = 0x0001000100010001u * (((uint64_t)1 << 2 * width) - 1);
+  const uint64_t fours = 0x0000000100000001u * (((uint64_t)1 << 4 * width) - 1);
+  for (size_t k = 0; k < n; k += 8, to += width) {
+    uint64_t x;
+    memcpy(&x, codes + k, sizeof x);
+    x = (x | x >> (8 - width)) & pairs;
+    x = (x | x >> 2 * (8 - width)) & fours;
+    x |= x >> 4 * (8 - width);
+    memcpy(to, &x, (size_t)width);
+  }
+}
+#endif
+
 ZML_TARGET_INLINE size_t words_of(size_t n_columns, int width, int *half) {
   const size_t bytes = zml_row_bytes(zml_padded_columns(n_columns), width);
   *half = bytes % 4 != 0;
@@ -79,6 +95,31 @@ ZML_TARGET_INLINE size_t words_of(size_t n_columns, int width, int *half) {
       }                                                                                                                \
     }                                                                                                                  \
   }
+/* A row of integers as fields, the first column's in the lowest bits. PICK made its integers codes. */
+#define DEFINE_FIELDS_OF_INTEGERS(name, integer, strip)                                                                \
+  ZML_TARGET static void name(const integer *row, const zml_integers *map, uint8_t *to) {                              \
+    for (size_t first = 0; first < map->n_columns; first += STRIP_COLUMNS) {                                           \
+      ZML_ALIGNED uint8_t codes[STRIP_COLUMNS];                                                                        \
+      const size_t left = map->n_columns - first, n = left < STRIP_COLUMNS ? left : STRIP_COLUMNS;                     \
+      strip(row + first, map, first, n, codes);                                                                        \
+      const size_t whole = (n + ZML_FIELD_COLUMNS - 1) / ZML_FIELD_COLUMNS * ZML_FIELD_COLUMNS;                        \
+      memset(codes + n, 0, whole - n);                                                                                 \
+      uint8_t *place = to + first * (size_t)map->width / 8;                                                            \
+      switch (map->width) { /* a constant of each */                                                                   \
+      case 1:                                                                                                          \
+        join_fields(codes, whole, 1, place);                                                                           \
+        break;                                                                                                         \
+      case 2:                                                                                                          \
+        join_fields(codes, whole, 2, place);                                                                           \
+        break;                                                                                                         \
+      case 4:                                                                                                          \
+        join_fields(codes, whole, 4, place);                                                                           \
+        break;                                                                                                         \
+      default:                                                                                                         \
+        memcpy(place, codes, whole);                                                                                   \
+      }                                                                                                                \
+    }                                                                                                                  \
+  }
 #define ITSELF(x) (x)
 #define PAIR_0(x) ((x) & 3)
 #define PAIR_1(x) ((x) >> 2 & 3)
@@ -86,6 +127,8 @@ ZML_TARGET_INLINE size_t words_of(size_t n_columns, int width, int *half) {
 #define PAIR_3(x) ((x) >> 6)
 DEFINE_ENCODE_INTEGERS(encode_u8, uint8_t, ITSELF)
 DEFINE_ENCODE_INTEGERS(encode_u16, uint16_t, ITSELF)
+DEFINE_FIELDS_OF_INTEGERS(fields_of_u8, uint8_t, encode_u8_strip)
+DEFINE_FIELDS_OF_INTEGERS(fields_of_u16, uint16_t, encode_u16_strip)
 DEFINE_ENCODE_INTEGERS(encode_pair_0, uint8_t, PAIR_0)
 DEFINE_ENCODE_INTEGERS(encode_pair_1, uint8_t, PAIR_1)
 DEFINE_ENCODE_INTEGERS(encode_pair_2, uint8_t, PAIR_2)
@@ -96,6 +139,26 @@ ZML_TARGET static void encode_pairs(const uint8_t *block, ptrdiff_t row_stride, 
   zml_encode_u8 *const encode[4] = {encode_pair_0, encode_pair_1, encode_pair_2, encode_pair_3};
   encode[map->pair](block, row_stride, n_rows, map, rows);
 }
+
+/* Four rows at a time, for every one would read and write the ranges; behind the last one comes the first again. */
+#define DEFINE_RANGE_OF_INTEGERS(name, integer)                                                                        \
+  ZML_TARGET static void name(const integer *block, ptrdiff_t stride, size_t n_rows, size_t n_columns, integer sign,   \
+                              integer *restrict low, integer *restrict high) {                                         \
+    for (size_t i = 0; i < n_rows; i += 4) {                                                                           \
+      const integer *a = block + (ptrdiff_t)i * stride, *b = i + 1 < n_rows ? a + stride : a;                          \
+      const integer *c = i + 2 < n_rows ? b + stride : a, *d = i + 3 < n_rows ? c + stride : a;                        \
+      for (size_t j = 0; j < n_columns; j++) {                                                                         \
+        const integer p = a[j] ^ sign, q = b[j] ^ sign, r = c[j] ^ sign, s = d[j] ^ sign;                              \
+        const integer least_p = p < q ? p : q, least_r = r < s ? r : s, most_p = p > q ? p : q,                        \
+                      most_r = r > s ? r : s;                                                                          \
+        const integer least = least_p < least_r ? least_p : least_r, most = most_p > most_r ? most_p : most_r;         \
+        low[j] = least < low[j] ? least : low[j];                                                                      \
+        high[j] = most > high[j] ? most : high[j];                                                                     \
+      }                                                                                                                \
+    }                                                                                                                  \
+  }
+DEFINE_RANGE_OF_INTEGERS(range_u8, uint8_t)
+DEFINE_RANGE_OF_INTEGERS(range_u16, uint16_t)
 
 /* Exchanges the bits of a mask with those `distance` above them. */
 ZML_TARGET_INLINE uint32_t swap_bits(uint32_t x, int distance, uint32_t mask) {
