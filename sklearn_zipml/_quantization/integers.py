@@ -13,28 +13,37 @@ RANGE_ROWS = BLOCK_BYTES >> 4  # bytes of a block, which is gone through twice i
 
 
 def ranges(X, rows=None, n_jobs=None):
-    """Ranges of parts of the rows of an array of narrow integers, (low, high) pairs of float64.
+    """Ranges of parts of the rows of an array of integers, (low, high) pairs of float64.
 
     A part has been read when all its columns reach from one end of their type to the other.
     """
-    unsigned, sign = _unsigned(X.dtype)
-    ends = (0, 1) if X.dtype.kind == "b" else (0, np.iinfo(unsigned).max)
+    ends = (0, 1) if X.dtype.kind == "b" else (np.iinfo(X.dtype).min, np.iinfo(X.dtype).max)
     size = max(1, RANGE_ROWS // max(1, X.shape[1] * X.itemsize))
+    range_of = _range_of_narrow if is_narrow(X.dtype) else _range_of_wide
 
     def of_rows(first, last):
-        low, high = np.full(X.shape[1], np.iinfo(unsigned).max, unsigned), np.zeros(X.shape[1], unsigned)
+        low, high = np.full(X.shape[1], np.inf), np.full(X.shape[1], -np.inf)
         for start in range(first, last, size):
             some = slice(start, min(last, start + size))
             poll()
-            block = X[some] if rows is None else X[rows[some]]
-            kernels.range_of_integers(_bits(block, unsigned), sign, low, high)
+            least, most = range_of(X[some] if rows is None else X[rows[some]])
+            low, high = np.minimum(low, least), np.maximum(high, most)
             if (low == ends[0]).all() and (high == ends[1]).all():
                 break
-        if first >= last:
-            return np.full(X.shape[1], np.inf), np.full(X.shape[1], -np.inf)
-        return low.astype(np.float64) - sign, high.astype(np.float64) - sign
+        return low, high
 
     return over_rows(of_rows, X, rows, X.dtype, n_jobs)
+
+
+def _range_of_wide(block):
+    return block.min(axis=0), block.max(axis=0)
+
+
+def _range_of_narrow(block):
+    unsigned, sign = _unsigned(block.dtype)
+    low, high = np.full(block.shape[1], np.iinfo(unsigned).max, unsigned), np.zeros(block.shape[1], unsigned)
+    kernels.range_of_integers(_bits(block, unsigned), sign, low, high)
+    return low.astype(np.int64) - sign, high.astype(np.int64) - sign
 
 
 def _unsigned(dtype):

@@ -101,8 +101,11 @@ class Problem:
     def centre_exactly(self):
         """Take the means of unweighted packed columns anew: what the matrix holds of them are float32."""
         if self.is_centred and self.tiles.width < kernels.FLOAT_WIDTH and not len(self.weights):
-            self._dense = None
-            self.centre = np.where(self.unit > 0, self.exact_mean(), self.centre)
+            centre = np.where(self.unit > 0, self.exact_mean(), self.centre)
+            if self._dense is not None:  # about the mean they are least, by the square of its distance
+                moved = self.unit * (centre - self.centre)
+                self._dense = self._dense - np.outer(moved, moved)
+            self.centre = centre
 
     def exact_mean(self):
         """Weighted mean grid positions to float64, (n_features,)."""
