@@ -53,7 +53,7 @@ tall: PackedMatrix = PackedMatrix.vstack([again, again])
 some, taken = again[10:20], again.take([1, 2], axis=0)
 told = again.dtype, again.device, again.ndim, again.size, again.sample_bits, again.sampling, again.levels, again.n_draws
 memory: int = again.nbytes
-variance: np.ndarray = again.rounding_variance
+variance: NDArray[np.float64] = again.rounding_variance
 beside = again.target, again.sample_weight, again.missing_count, again.feature_names
 
 # Estimators

@@ -223,6 +223,8 @@ def _chunks_of_all(items, pick):
             item = _Tables(open_files(files_of(item), pick))
         elif isinstance(item, list):
             item = np.asarray(item)
+        if issparse(item):
+            raise TypeError("A chunk is sparse; it has to be dense. Try X.toarray().")
         if not (isinstance(item, _Tables) or is_arrow(item) or is_frame(item) or _is_array(item)):
             raise TypeError(
                 f"A chunk is of type {type(item).__name__}: chunks are arrays of shape (rows, columns), data frames, "

@@ -11,8 +11,8 @@ from distributed import Future
 
 
 def is_frame(X):
-    """Whether X is a Dask data frame or series."""
-    return is_dask_collection(X) and hasattr(X, "map_partitions") and hasattr(X, "divisions")
+    """Whether X is a Dask data frame or series; a Delayed has every attribute."""
+    return is_dask_collection(X) and not isinstance(X, Delayed) and hasattr(X, "to_delayed") and hasattr(X, "divisions")
 
 
 def partitions(X, y, sample_weight):

@@ -47,10 +47,8 @@ def assert_same(model, local, rtol=1e-6):
     ("parts", "n_classes", "settings"),
     [
         (1, 2, {}),
-        (2, 3, {"sample_bits": 2}),
-        (5, 2, {"fit_intercept": False}),
-        (5, 3, {"class_weight": {"a": 3.0}}),
-        (16, 2, {"class_weight": "balanced"}),
+        (5, 3, {"sample_bits": 2, "class_weight": {"a": 3.0}}),
+        (12, 2, {"fit_intercept": False, "class_weight": "balanced"}),
     ],
 )
 def test_any_partitions_are_the_local_fit(client, parts, n_classes, settings):
@@ -186,7 +184,7 @@ def test_many_columns(client):
 
 
 @pytest.mark.parametrize(
-    ("bits", "parts", "n_classes", "settings"), [(8, 1, 3, {}), (4, 5, 2, {"class_weight": "balanced"}), (8, 16, 3, {})]
+    ("bits", "parts", "n_classes", "settings"), [(8, 1, 3, {}), (4, 6, 2, {"class_weight": "balanced"})]
 )
 def test_rounds_are_nearly_the_local_fit(client, bits, parts, n_classes, settings):
     """With weights, a label or two in a partition, and partitions of no rows; messages of few bits."""
@@ -281,15 +279,15 @@ def test_an_interrupt_in_rounds(client):
     packed.release()
 
 
-@pytest.mark.parametrize("solver", ["newton", "rounds"])
-def test_two_fits_at_once(client, solver):
+@pytest.mark.parametrize(("solver", "tol"), [("newton", 1e-6), ("rounds", 1e-3)])
+def test_two_fits_at_once(client, solver, tol):
     """On one client, of the same shards and of different models."""
     X, y, _ = labelled(2, 1000)
     packed = DaskPackedMatrix.pack(*array_in(4, X, y), client=client, random_state=0)
     found = {}
 
     def fit(C):
-        found[C] = DaskZipMLLogisticRegression(**{**EXACT, "C": C}, solver=solver).fit(packed)
+        found[C] = DaskZipMLLogisticRegression(**{**EXACT, "C": C, "tol": tol}, solver=solver).fit(packed)
 
     threads = [threading.Thread(target=fit, args=(C,)) for C in (0.01, 10.0)]
     for thread in threads:

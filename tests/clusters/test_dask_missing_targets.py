@@ -36,9 +36,11 @@ def assert_same(one, other):
     assert_array_equal(one.intercept_, other.intercept_)
 
 
-@pytest.mark.parametrize("is_weighted", [False, True])
-@pytest.mark.parametrize(("parts", "settings"), [(1, {}), (2, {"sample_bits": 2}), (7, {"fit_intercept": False})])
-def test_any_partitions_are_the_local_fit(client, parts, settings, is_weighted):
+@pytest.mark.parametrize(
+    ("parts", "is_weighted", "settings"),
+    [(1, True, {}), (2, False, {"sample_bits": 2}), (7, True, {"fit_intercept": False}), (5, False, {})],
+)
+def test_any_partitions_are_the_local_fit(client, parts, is_weighted, settings):
     """To the bit, in the order of a target too, which puts the rows without it into partitions of their own."""
     X, Y, weights = with_holes()
     order = np.argsort(Y[:, 2], kind="stable")

@@ -8,7 +8,6 @@ import numpy as np
 import pandas as pd
 import polars as pl
 import pytest
-import scipy
 from numpy.testing import assert_allclose, assert_array_equal
 from sklearn import __version__, config_context
 from sklearn.base import ClassifierMixin, clone
@@ -17,7 +16,6 @@ from sklearn.metrics import get_scorer
 from sklearn.model_selection import GridSearchCV, KFold, cross_validate
 from sklearn.pipeline import make_pipeline
 from sklearn.utils import get_tags
-from sklearn.utils.fixes import parse_version
 
 from sklearn_zipml import DoubleSamplingQuantizer, PackedMatrix, ZipMLLogisticRegression, ZipMLLSSVC, ZipMLRegressor
 from sklearn_zipml._estimators import doc_link
@@ -242,7 +240,6 @@ print("done")
 """
 
 
-@pytest.mark.skipif(parse_version(scipy.__version__) < parse_version("1.14"), reason="scikit-learn asks for SciPy 1.14")
 def test_array_api():
     """Under array_api_dispatch packed rows stay packed, and what is not NumPy is refused with the way out."""
     result = subprocess.run(

@@ -281,15 +281,20 @@ def test_from_chunks_on_the_levels_of_a_quantizer():
 # Pipelines
 
 
-@pytest.mark.parametrize("output", ["default", "pandas", "polars"])
-@pytest.mark.parametrize("kind", [np.asarray, pd.DataFrame, pl.from_pandas])
-@pytest.mark.parametrize("model", MODELS)
+KINDS = {"default": np.asarray, "pandas": pd.DataFrame, "polars": pl.from_pandas}
+
+
+# names come through the quantizer and scikit-learn, whatever the model: one meets all kinds of input and output
+@pytest.mark.parametrize(
+    ("model", "kind", "output"),
+    [(model, a, b) for model in MODELS for a in KINDS for b in KINDS if a == b or isinstance(model, ZipMLRegressor)],
+)
 def test_pipelines_warn_of_nothing(model, kind, output):
     """Packed in fit and passed on in predict, the rows have the same names or none."""
     if OLD and output == "polars":
         pytest.skip("scikit-learn before 1.9 does not read these names")
     X, y = data(model)
-    X = kind(X)
+    X = KINDS[kind](X)
     pipelines = [
         make_pipeline(DoubleSamplingQuantizer(random_state=0), clone(model)),
         make_pipeline(DoubleSamplingQuantizer(quantize_unseen=True, random_state=0), clone(model)),

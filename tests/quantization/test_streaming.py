@@ -5,6 +5,7 @@ import pytest
 import reference
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from numpy.testing import assert_allclose, assert_array_equal
 from packing import assert_same_parts
 
 from sklearn_zipml import DoubleSamplingQuantizer, PackedMatrix, ZipMLRegressor
@@ -272,3 +273,24 @@ def test_rows_of_known_number_stay_where_they_are():
     place = store.append(10_001).ctypes.data
     tiles = store.into_tiles(3)
     assert tiles.ctypes.data == place
+
+
+@pytest.mark.parametrize("bits", [2, 4, 8])
+def test_integers_that_are_codes_among_rows_that_are_rounded(bits):
+    """Chunks of integers stand on their levels; with others beside them all is as if they had come as floats."""
+    rng = np.random.default_rng(0)
+    whole = rng.integers(0, 1 << bits, size=(300, 5))
+    whole[:2] = [[0], [(1 << bits) - 1]]
+    rounded = rng.uniform(0, (1 << bits) - 1, size=(200, 5))
+    quantizer = DoubleSamplingQuantizer(bits, levels="uniform", outliers="none", random_state=0).fit(
+        whole.astype(float)
+    )
+    found, expected = (
+        PackedMatrix.from_chunks([chunk, rounded], quantizer=quantizer, random_state=1)
+        for chunk in (whole.astype(np.int16), whole.astype(float))
+    )
+    assert_array_equal(np.asarray(found), np.asarray(expected))
+    assert_allclose(found.rounding_variance, expected.rounding_variance, rtol=1e-6)
+    assert found.rounding_variance.min() > 0
+    for name in ("mean", "deviation"):
+        assert_allclose(getattr(rows_of(found), name), getattr(rows_of(expected), name), rtol=2e-3)

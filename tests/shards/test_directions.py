@@ -129,7 +129,7 @@ def descended(X, Y, ridge, parts, bits, seed):
 def test_rounds_are_done_only_near_the_minimum(bits):
     """Over quadratics with steep directions, outputs and parts: within twice `tol` of it, or not done; most are."""
     done = found = 0
-    for seed in range(30):
+    for seed in range(15):
         rng = np.random.default_rng(seed)
         d, outputs, parts = int(rng.integers(50, 250)), int(rng.integers(1, 4)), int(rng.integers(1, 5))
         X = with_factors(int(rng.integers(2, 6)) * d, d, int(rng.integers(1, 5)), seed)
@@ -143,8 +143,8 @@ def test_rounds_are_done_only_near_the_minimum(bits):
         lowest, away = 0.5 - (best * right).sum(axis=1) / 2, rounds.model - best
         assert not rounds.is_done or np.all(((away @ matrix) * away).sum(axis=1) / 2 <= 2e-4 * lowest), seed
         done, found = done + rounds.is_done, found + len(rounds.directions)
-    assert done >= 28
-    assert found >= 30
+    assert done >= 14
+    assert found >= 15
 
 
 @pytest.mark.parametrize("bits", [4, 8])

@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 import polars as pl
 import pytest
+from scipy.sparse import csr_array
 
 from sklearn_zipml import PackedMatrix
 from sklearn_zipml._sources import source as source_module
@@ -257,6 +258,9 @@ def test_without_pyarrow(tmp_path, frame, monkeypatch):
         ([np.array([["a"]])], ValueError, "dtype"),
         ([np.ones((2, 2), dtype=complex)], ValueError, "dtype"),
         ([(np.ones((3, 2)), np.ones(2))], ValueError, "3 rows and a target of 2"),
+        (lambda: 3, TypeError, "gave int; a callable has to return an iterable of chunks"),
+        ([(np.ones((3, 2)), csr_array(np.ones((3, 1))))], TypeError, "y is sparse; it has to be dense"),
+        ([csr_array(np.ones((3, 2)))], TypeError, "A chunk is sparse; it has to be dense"),
     ],
 )
 def test_data_that_cannot_be_chunked(data, error, message):

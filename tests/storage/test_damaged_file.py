@@ -117,6 +117,7 @@ HOSTILE = [
     ("row_parts", [[200, -1]]),
     ("row_parts", [[200, 2**64]]),
     ("row_parts", [[2**63, 0], [200 - 2**63, 0]]),
+    ("shape", [0, 8]),
     ("row_parts", [200, 0]),
     ("sections", {}),
     ("sections", []),
