@@ -9,20 +9,21 @@ from sklearn_zipml._kernels.active cimport (
 from sklearn_zipml._kernels.tiles cimport ZML_LINE, ZML_TILE_ROWS, int8_t, int32_t, uint8_t, uint64_t
 
 
-cdef zml_samples samples_of(const uint8_t[::1] tile, const uint8_t[::1] table, size_t columns, int first, int last):
-    cdef zml_samples x
+cdef void take_samples(zml_samples *x, const uint8_t[::1] tile, const uint8_t[::1] table, size_t columns, int first,
+                       int last):
+    # through a pointer: a traced build shows its tracer what functions return, and takes bytes in it for a string
     x.tile, x.table, x.columns = &tile[0], &table[0] if table.shape[0] else NULL, columns
     x.first, x.last, x.ahead = first, last, &tile[0]
     x.seeds = &tile[tile.shape[0] - 2 * ZML_LINE] if tile.shape[0] >= 2 * ZML_LINE else NULL
-    return x
 
 
 def dot(str name, int width, const uint8_t[::1] tile, const uint8_t[::1] table, const int8_t[:, ::1] digits, int first,
         int last):
     """Products of rows with a vector of digits, int32 (digits, 64)."""
     cdef const zml_kernels *kernels = kernels_named(name)
-    cdef zml_samples x = samples_of(tile, table, digits.shape[1], first, last)
+    cdef zml_samples x
     cdef zml_digits vector
+    take_samples(&x, tile, table, digits.shape[1], first, last)
     out = np.zeros((digits.shape[0], ZML_TILE_ROWS), dtype=np.int32)
     cdef int32_t[:, ::1] view = out
     vector.digits, vector.stride = <int8_t *> &digits[0, 0], digits.shape[1]  # which are only read
@@ -35,7 +36,8 @@ def gradient(str name, int width, const uint8_t[::1] tile, const uint8_t[::1] ta
              int first, int last, size_t columns):
     """Sums over rows, with digits (digits, 64) of row weights, int32 (digits, columns)."""
     cdef const zml_kernels *kernels = kernels_named(name)
-    cdef zml_samples x = samples_of(tile, table, columns, first, last)
+    cdef zml_samples x
+    take_samples(&x, tile, table, columns, first, last)
     out = np.zeros((digits.shape[0], columns), dtype=np.int32)
     cdef int32_t[:, ::1] view = out
     kernels.gradient[width](&x, &digits[0, 0], <int> digits.shape[0], &view[0, 0], columns)
