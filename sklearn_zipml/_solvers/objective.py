@@ -237,8 +237,9 @@ class Quadratic:
         Half the Newton decrement g' H^-1 g / 2, g being the subgradient of least magnitude in every component (the
         gradient, without an l1 penalty): the objective lies above its quadratic model there. Exact where the
         second-moment matrix is cheap, or `dense` asks for it, else an estimate by conjugate gradients on a sample of
-        the rows; they end early where it is plain that a target gains less than `enough`, or more. `gradient` is that
-        of the mean loss at z, (targets, columns).
+        the rows; they end early where it is plain that a target gains less than `enough`, or more. Where a quarter of
+        the sample tells that, the gap is a bound of three times what it says. `gradient` is that of the mean loss at z,
+        (targets, columns).
         """
         problem = self.problem
         gradients = self.subgradients(z, gradient)

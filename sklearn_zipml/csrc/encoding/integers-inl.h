@@ -95,7 +95,8 @@ ZML_TARGET_INLINE size_t words_of(size_t n_columns, int width, int *half) {
       }                                                                                                                \
     }                                                                                                                  \
   }
-/* A row of integers as fields, the first column's in the lowest bits. PICK made its integers codes. */
+
+/* A row of integers as fields, the first column's in the lowest bits; `strip` makes codes of some of its columns. */
 #define DEFINE_FIELDS_OF_INTEGERS(name, integer, strip)                                                                \
   ZML_TARGET static void name(const integer *row, const zml_integers *map, uint8_t *to) {                              \
     for (size_t first = 0; first < map->n_columns; first += STRIP_COLUMNS) {                                           \
