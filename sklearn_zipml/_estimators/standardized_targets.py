@@ -50,7 +50,7 @@ def standardized_targets(matrix, targets, weights, *, centred, n_slots, n_jobs):
 
         def fill(begin, end, rows=rows, some=some):
             for start in range(begin, end, step):
-                own = np.divide(targets[rows[start : min(end, start + step)]], size, dtype=np.float64)
+                own = np.divide(targets.take(rows[start : min(end, start + step)], axis=0), size, dtype=np.float64)
                 own -= mean
                 own /= divisor
                 some[:, start : start + len(own)] = own.T

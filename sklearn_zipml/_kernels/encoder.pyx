@@ -160,7 +160,8 @@ cdef class Encoder:
         cdef zml_codebook *book = &self.book
         book.n_columns, book.sampling, book.width, book.seed = d, sampling, width, seed
         book.n_draws = n_draws
-        book.every_position = width == 8 and n_draws == 1 and np.array_equal(n_levels, np.asarray(top) + 1)
+        every_level = np.array_equal(n_levels, np.asarray(top, dtype=np.int64) + 1)
+        book.every_position = width == 8 and n_draws == 1 and every_level
         if n_draws > 2:
             book.sampling = ZML_DRAWS
         for k in range(2):

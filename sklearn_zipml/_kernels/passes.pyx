@@ -141,6 +141,7 @@ cdef class TileSum:
     cdef bint packed
     cdef int8_t[2][TILE] digits
     cdef float[TILE] values
+    cdef double[TILE] kept  # what the weights were rounded to
     cdef int32_t[2][BLOCK] sums
     cdef double[BLOCK] float_sums
     cdef float scale, total
@@ -163,23 +164,20 @@ cdef class TileSum:
         if self.packed:
             products.products, products.weights, products.count, products.end = padded, NULL, rows, TILE
             self.scale = self.kernels.sgd_rows(&products, none, &self.digits[0][0], &self.total)
+            total = self.scale
+            for i in range(TILE):
+                self.kept[i] = total * (256 * <int32_t> self.digits[0][i] + self.digits[1][i])
             return isfinite(self.scale)
         for i in range(TILE):
             self.values[i] = <float> padded[i]
+            self.kept[i] = self.values[i]
             total += self.values[i]
         self.total = <float> total
         return isfinite(total)
 
-    cdef double kept(self, int i) noexcept nogil:
-        """What row i's weight was rounded to."""
-        if not self.packed:
-            return self.values[i]
-        return <double> self.scale * (256 * <int32_t> self.digits[0][i] + self.digits[1][i])
-
     cdef void add(self, Tiles tiles, size_t t, double *out) noexcept nogil:
         """Add the sums of all columns, not centred."""
         cdef size_t j, column
-        cdef double[TILE] kept
         cdef zml_samples x
         cdef int i
         column, x.first, x.last, x.ahead = 0, 0, 4, NULL
@@ -198,9 +196,7 @@ cdef class TileSum:
                     out[column + j] += self.float_sums[j]
             column += BLOCK
         if tiles.apart.starts != NULL:
-            for i in range(TILE):
-                kept[i] = self.kept(i)
-            zml_add_outlier_row_sums(&tiles.apart, t, kept, out)
+            zml_add_outlier_row_sums(&tiles.apart, t, self.kept, out)
 
 
 def products(Tiles tiles, const double[::1] z, size_t first, size_t last, int limbs=2):
@@ -271,7 +267,7 @@ def row_sums(Tiles tiles, const double[::1] weights, size_t first, size_t last, 
             for _limb in range(limbs):
                 sums.load(rest, rows)
                 for i in range(rows):
-                    rest[i] -= sums.kept(i)
+                    rest[i] -= sums.kept[i]
                 sums.add(tiles, t, &view[0])
     return out
 
@@ -394,6 +390,6 @@ cdef class Move:
                     for _limb in range(limbs):
                         tile_sum.load(values, count)
                         for i in range(count):
-                            values[i] -= tile_sum.kept(i)
+                            values[i] -= tile_sum.kept[i]
                         tile_sum.add(tiles, t, &sums[part, 0])
                         totals[part] += tile_sum.total

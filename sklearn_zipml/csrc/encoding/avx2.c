@@ -9,30 +9,17 @@
 
 #define ZML_TARGET __attribute__((target("avx2")))
 
+/* A table of 16 bytes in both halves. */
+ZML_TARGET_INLINE __m256i twice(const uint8_t *table) {
+  return _mm256_broadcastsi128_si256(_mm_loadu_si128((const __m128i *)table));
+}
+
 #define lookup_16 lookup_16
 ZML_TARGET_INLINE void lookup_16(const uint8_t *table, const uint8_t *index, uint8_t *found) {
-  const __m256i levels = _mm256_broadcastsi128_si256(_mm_loadu_si128((const __m128i *)table));
+  const __m256i levels = twice(table);
   for (int half = 0; half < 2; half++) {
     const __m256i i = _mm256_loadu_si256((const __m256i *)index + half);
     _mm256_storeu_si256((__m256i *)found + half, _mm256_shuffle_epi8(levels, i));
-  }
-}
-
-/* By halves: of levels in order, the last one that is not above; from the last level on it is the last interval. */
-#define intervals_of intervals_of
-ZML_TARGET_INLINE void intervals_of(const uint8_t *levels, const uint8_t *interval, const uint8_t *cell,
-                                    uint8_t *index) {
-  const __m256i level = _mm256_broadcastsi128_si256(_mm_loadu_si128((const __m128i *)levels));
-  const __m256i last = _mm256_set1_epi8((char)interval[255]);
-  for (int half = 0; half < 2; half++) {
-    const __m256i x = _mm256_loadu_si256((const __m256i *)cell + half);
-    __m256i at = _mm256_setzero_si256();
-    for (char step = 8; step; step /= 2) {
-      const __m256i next = _mm256_add_epi8(at, _mm256_set1_epi8(step));
-      const __m256i reached = _mm256_cmpeq_epi8(_mm256_max_epu8(x, _mm256_shuffle_epi8(level, next)), x);
-      at = _mm256_blendv_epi8(at, next, reached);
-    }
-    _mm256_storeu_si256((__m256i *)index + half, _mm256_min_epu8(at, last));
   }
 }
 
@@ -41,16 +28,29 @@ ZML_TARGET_INLINE uint64_t sum_of_four(__m256i numbers) {
   return (uint64_t)_mm_cvtsi128_si64(two) + (uint64_t)_mm_extract_epi64(two, 1);
 }
 
+/* Rows that have a code, in four sums. */
+ZML_TARGET_INLINE __m256i rows_with(const uint8_t (*codes)[ZML_TILE_ROWS], size_t n_tiles, int code) {
+  const __m256i own = _mm256_set1_epi8((char)code);
+  __m256i hits = _mm256_setzero_si256(); /* in bytes, fewer than 256 */
+  for (size_t tile = 0; tile < n_tiles; tile++) {
+    const __m256i *of = (const __m256i *)codes[tile];
+    hits = _mm256_sub_epi8(hits, _mm256_cmpeq_epi8(_mm256_loadu_si256(of), own));
+    hits = _mm256_sub_epi8(hits, _mm256_cmpeq_epi8(_mm256_loadu_si256(of + 1), own));
+  }
+  return _mm256_sad_epu8(hits, _mm256_setzero_si256());
+}
+
+ZML_TARGET_INLINE __m256i sums_of_pairs(__m256i a, __m256i b) {
+  return _mm256_add_epi64(_mm256_unpacklo_epi64(a, b), _mm256_unpackhi_epi64(a, b));
+}
+
 #define add_hits add_hits
 ZML_TARGET_INLINE void add_hits(const uint8_t (*codes)[ZML_TILE_ROWS], size_t n_tiles, int end, uint64_t *to) {
-  for (int k = 0; k < end; k++) {
-    __m256i hits = _mm256_setzero_si256(); /* in bytes, fewer than 256 */
-    for (size_t tile = 0; tile < n_tiles; tile++)
-      for (int half = 0; half < 2; half++) {
-        const __m256i code = _mm256_loadu_si256((const __m256i *)codes[tile] + half);
-        hits = _mm256_sub_epi8(hits, _mm256_cmpeq_epi8(code, _mm256_set1_epi8((char)k)));
-      }
-    to[k] += sum_of_four(_mm256_sad_epu8(hits, _mm256_setzero_si256()));
+  for (int k = 0; k < end; k += 4) { /* no code is beyond the end */
+    const __m256i a = sums_of_pairs(rows_with(codes, n_tiles, k), rows_with(codes, n_tiles, k + 1));
+    const __m256i b = sums_of_pairs(rows_with(codes, n_tiles, k + 2), rows_with(codes, n_tiles, k + 3));
+    const __m256i sums = _mm256_add_epi64(_mm256_permute2x128_si256(a, b, 0x20), _mm256_permute2x128_si256(a, b, 0x31));
+    _mm256_storeu_si256((__m256i *)(to + k), _mm256_add_epi64(_mm256_loadu_si256((const __m256i *)(to + k)), sums));
   }
 }
 
@@ -80,27 +80,33 @@ ZML_TARGET_INLINE void store_line(uint8_t *to, const uint32_t *words) {
 
 ZML_TARGET_INLINE void lines_stored(void) { _mm_sfence(); }
 
-/* 8 x 8 words. */
-ZML_TARGET_INLINE void transpose_eight(const uint32_t *from, size_t stride, uint32_t *to, size_t to_stride) {
-  __m256i a[8], b[8];
-  for (int i = 0; i < 8; i++)
-    a[i] = _mm256_loadu_si256((const __m256i *)(from + (size_t)i * stride));
+/* 8 x 8 words: afterwards register k holds words k of all. */
+ZML_TARGET_INLINE void transpose_registers(__m256i *a) {
+  __m256i b[8];
   for (int i = 0; i < 8; i += 2) {
     b[i] = _mm256_unpacklo_epi32(a[i], a[i + 1]);
     b[i + 1] = _mm256_unpackhi_epi32(a[i], a[i + 1]);
   }
+  __m256i c[8];
   for (int i = 0; i < 8; i += 4) { /* now register i + k holds columns k and k + 4 of rows i..i+3 */
-    a[i] = _mm256_unpacklo_epi64(b[i], b[i + 2]);
-    a[i + 1] = _mm256_unpackhi_epi64(b[i], b[i + 2]);
-    a[i + 2] = _mm256_unpacklo_epi64(b[i + 1], b[i + 3]);
-    a[i + 3] = _mm256_unpackhi_epi64(b[i + 1], b[i + 3]);
+    c[i] = _mm256_unpacklo_epi64(b[i], b[i + 2]);
+    c[i + 1] = _mm256_unpackhi_epi64(b[i], b[i + 2]);
+    c[i + 2] = _mm256_unpacklo_epi64(b[i + 1], b[i + 3]);
+    c[i + 3] = _mm256_unpackhi_epi64(b[i + 1], b[i + 3]);
   }
   for (int k = 0; k < 4; k++) {
-    const __m256i low = _mm256_permute2x128_si256(a[k], a[4 + k], 0x20);
-    const __m256i high = _mm256_permute2x128_si256(a[k], a[4 + k], 0x31);
-    _mm256_storeu_si256((__m256i *)(to + (size_t)k * to_stride), low);
-    _mm256_storeu_si256((__m256i *)(to + (size_t)(k + 4) * to_stride), high);
+    a[k] = _mm256_permute2x128_si256(c[k], c[4 + k], 0x20);
+    a[k + 4] = _mm256_permute2x128_si256(c[k], c[4 + k], 0x31);
   }
+}
+
+ZML_TARGET_INLINE void transpose_eight(const uint32_t *from, size_t stride, uint32_t *to, size_t to_stride) {
+  __m256i a[8];
+  for (int i = 0; i < 8; i++)
+    a[i] = _mm256_loadu_si256((const __m256i *)(from + (size_t)i * stride));
+  transpose_registers(a);
+  for (int i = 0; i < 8; i++)
+    _mm256_storeu_si256((__m256i *)(to + (size_t)i * to_stride), a[i]);
 }
 
 #define transpose transpose
@@ -113,6 +119,10 @@ ZML_TARGET_INLINE void transpose(const uint32_t *from, size_t stride, uint32_t *
 #include "encoding/parts.h"
 #include "encoding/avx2_fields-inl.h"
 #include "encoding/avx2_levels-inl.h"
+#include "encoding/avx2_coordinates-inl.h"
+#include "encoding/avx2_round-inl.h"
+#include "encoding/avx2_dither-inl.h"
+#include "encoding/avx2_words-inl.h"
 #include "encoding/encode-inl.h"
 
 const zml_encoding zml_encoding_avx2 = {ZML_ENCODING};

@@ -6,7 +6,7 @@
  *
  *   lookup_256, lookup_16, transpose       below: bytes out of tables, squares of words
  *   KEY_PLACE, CODE_PLACE                  keys-inl.h: where a row's key and code stand
- *   intervals_of, add_hits, sum_of_squares rounding-inl.h: where cells are, counts of codes, sums of errors
+ *   add_hits, sum_of_squares               rounding-inl.h: counts of codes, sums of errors
  *   round_column_as                        rounding-inl.h: all of a column's rounding (with KEY_PLACE, CODE_PLACE)
  *   round_dithered_column                  dither-inl.h: the same of 2 bits with known dither
  *   round_parity_column                    parity-inl.h: of 3 bits
@@ -16,6 +16,7 @@
  *   range_f32_of_rows                      range-inl.h: smallest and largest values
  *   best_before                            optimal-inl.h: a step of the search for levels
  *   swap_bytes, requantize_column, join_planes requantize-inl.h: codes to fewer codes
+ *   find_hits                              outliers-inl.h: values at the ends of ranges
  *   count_group                            tiles-inl.h: how often each code occurs
  *   take_words                             take-inl.h: words of some rows
  *   join_fields                            integers-inl.h: codes to fields
@@ -91,7 +92,8 @@ ZML_TARGET_INLINE void store_words(const uint32_t (*words)[BLOCK_ROWS], size_t f
       if (whole == WORDS)
         store_line(rows[start + i] + 4 * first, by_row[i]);
       else
-        memcpy(rows[start + i] + 4 * first, by_row[i], 4 * whole);
+        for (size_t k = 0; k < whole; k++) /* a call takes longer */
+          memcpy(rows[start + i] + 4 * (first + k), &by_row[i][k], 4);
       if (half)
         zml_join_word((const uint8_t *)&by_row[i][whole], rows[start + i] + 4 * (first + whole));
     }

@@ -1,12 +1,6 @@
 /* Finds the values that lie beyond the range of their column's levels; part of encode-inl.h. Their coordinates are
  * those of the ends of the range, which few other values have, and are looked through while they are in the cache. */
 
-/* Words of a tile's rows hold the coordinates of a pair of columns; halves are looked at in the order of memory. */
-enum { HALVES = 2 * ZML_TILE_ROWS };
-typedef struct {
-  ZML_ALIGNED uint16_t least[WORDS * 2], size[WORDS * 2];
-} Ends;
-
 ZML_TARGET_INLINE Ends ends_of_pair(const uint8_t *top) {
   uint32_t least = 0, size = 0;
   for (int k = 0; k < 2; k++) {
@@ -21,9 +15,11 @@ ZML_TARGET_INLINE Ends ends_of_pair(const uint8_t *top) {
   return ends;
 }
 
-/* hits[half]: whether a coordinate is at an end. */
-ZML_TARGET_INLINE int find_hits(const uint32_t *words, const Ends *ends, uint8_t *hits) {
+#ifndef find_hits
+/* Bits of halves that are at an end, and whether any is. */
+ZML_TARGET_INLINE int find_hits(const uint32_t *words, const Ends *ends, uint64_t hits[2]) {
   ZML_ALIGNED uint16_t halves[HALVES], at_end[HALVES];
+  ZML_ALIGNED uint8_t bytes[HALVES];
   uint16_t any[2 * WORDS] = {0};
   memcpy(halves, words, sizeof halves);
 #pragma GCC unroll 16
@@ -38,10 +34,17 @@ ZML_TARGET_INLINE int find_hits(const uint32_t *words, const Ends *ends, uint8_t
 #pragma GCC unroll 16
   for (size_t k = 0; k < sizeof any / 8; k++)
     all |= found[k];
-  for (size_t k = 0; all && k < HALVES; k++)
-    hits[k] = (uint8_t)at_end[k];
-  return all != 0;
+  if (!all)
+    return 0;
+  for (size_t k = 0; k < HALVES; k++)
+    bytes[k] = (uint8_t)at_end[k];
+  hits[0] = hits[1] = 0;
+  for (size_t k = 0; k < HALVES; k += 8)
+    for (size_t l = 0; l < 8; l++)
+      hits[k / 64] |= (uint64_t)bytes[k + l] << (k + l) % 64;
+  return 1;
 }
+#endif
 
 ZML_TARGET static size_t find_ends(const zml_codebook *book, const zml_workspace *work, size_t n_rows, size_t *pair,
                                    uint64_t *found, size_t room) {
@@ -52,22 +55,16 @@ ZML_TARGET static size_t find_ends(const zml_codebook *book, const zml_workspace
       continue;
     const Ends ends = ends_of_pair(book->watched + 2 * *pair);
     for (size_t first = 0; first < n_rows; first += ZML_TILE_ROWS) {
-      ZML_ALIGNED uint8_t hits[HALVES];
+      uint64_t hits[2];
       const uint32_t *words = work->coordinates + (first / ZML_TILE_ROWS * pairs + *pair) * ZML_TILE_ROWS;
       if (!find_hits(words, &ends, hits))
         continue;
-      for (size_t k = 0; k < HALVES; k += 8) {
-        uint64_t eight;
-        memcpy(&eight, hits + k, sizeof eight);
-        for (size_t l = k; eight && l < k + 8; l += 2) /* both halves of a word */
-          for (size_t c = 0; c < 2; c++) {
-            const size_t row = first + l / 2;
-            const uint16_t half = (uint16_t)(words[l / 2] >> 16 * c);
-            const int at_end = book->watched[2 * *pair + c] && (half == 0 || half >= book->watched[2 * *pair + c] << 8);
-            found[n] = (2 * *pair + c) << 8 | row;
-            n += at_end && row < n_rows;
-          }
-      }
+      for (size_t part = 0; part < 2; part++)
+        for (uint64_t left = hits[part]; left; left &= left - 1) {
+          const size_t half = 64 * part + ZML_LOWEST_BIT(left), row = first + half / 2;
+          found[n] = (2 * *pair + half % 2) << 8 | row;
+          n += row < n_rows;
+        }
     }
   }
   return n;

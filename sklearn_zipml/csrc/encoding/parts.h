@@ -97,6 +97,13 @@ typedef struct {
   Keys keys[ZML_BLOCK_TILES];
 } Batch;
 
+/* Outliers: words of a tile's rows hold the coordinates of a pair of columns; halves are looked at in the order of
+ * memory. Those at an end are not among the `size` + 1 from `least` on. */
+enum { HALVES = 2 * ZML_TILE_ROWS };
+typedef struct {
+  ZML_ALIGNED uint16_t least[WORDS * 2], size[WORDS * 2];
+} Ends;
+
 /* The bits of a row's last byte that are fields. */
 ZML_TARGET_INLINE uint8_t mask_of_last(size_t n_columns, int width, int high_first) {
   const int free = (int)(8 - n_columns * (size_t)width % 8) % 8;

@@ -20,20 +20,11 @@ ZML_TARGET_INLINE void goes_up(const uint16_t *bits, const uint16_t *above, cons
     up[i] = share[i] < above[i];
 }
 
-#ifndef intervals_of
-/* Which interval of up to 16 levels each cell is in; `interval` says so of all of them. */
-ZML_TARGET_INLINE void intervals_of(const uint8_t *levels, const uint8_t *interval, const uint8_t *cell,
-                                    uint8_t *index) {
-  (void)levels;
-  lookup_256(interval, cell, index);
-}
-#endif
-
 /* The level below each coordinate and the gap above it, of one column; `few` levels are up to 16 and have numbers. */
 ZML_TARGET_INLINE void levels_below(const zml_codebook *book, size_t j, int few, const uint8_t *cell, uint8_t *index,
                                     uint8_t *below, uint8_t *gap) {
   if (few) {
-    intervals_of(book->levels + ZML_MAX_CODES * j, book->interval + 256 * j, cell, index);
+    lookup_256(book->interval + 256 * j, cell, index);
     lookup_16(book->levels + ZML_MAX_CODES * j, index, below);
     lookup_16(book->gaps + ZML_MAX_CODES * j, index, gap);
   } else {

@@ -8,13 +8,28 @@
 #define ZML_PREFETCH(address) __builtin_prefetch(address)
 #define ZML_PREFETCH_FAR(address) __builtin_prefetch(address, 0, 2) /* into the second-level cache */
 #define ZML_PREFETCH_TO_WRITE(address) __builtin_prefetch(address, 1)
+#define ZML_LOWEST_BIT(x) ((unsigned)__builtin_ctzll(x)) /* number of the lowest one of 64 bits that are not all 0 */
 #elif defined(_MSC_VER)
+#include <intrin.h>
+static __forceinline unsigned zml_lowest_bit(unsigned long long x) {
+  unsigned long at;
+  _BitScanForward64(&at, x);
+  return at;
+}
+#define ZML_LOWEST_BIT(x) zml_lowest_bit(x)
 #define ZML_INLINE static __forceinline
 #define ZML_APART static __declspec(noinline)
 #define ZML_PREFETCH(address) ((void)(address))
 #define ZML_PREFETCH_FAR(address) ((void)(address))
 #define ZML_PREFETCH_TO_WRITE(address) ((void)(address))
 #else
+static inline unsigned zml_lowest_bit(unsigned long long x) {
+  unsigned at = 0;
+  while (!(x >> at & 1))
+    at++;
+  return at;
+}
+#define ZML_LOWEST_BIT(x) zml_lowest_bit(x)
 #define ZML_INLINE static inline
 #define ZML_APART static
 #define ZML_PREFETCH(address) ((void)(address))
