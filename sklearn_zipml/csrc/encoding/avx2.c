@@ -80,20 +80,22 @@ ZML_TARGET_INLINE void store_line(uint8_t *to, const uint32_t *words) {
 
 ZML_TARGET_INLINE void lines_stored(void) { _mm_sfence(); }
 
-/* 8 x 8 words: afterwards register k holds words k of all. */
+/* 8 x 8 words: afterwards register k holds words k of all. Loops unroll, or compilers keep registers in memory. */
 ZML_TARGET_INLINE void transpose_registers(__m256i *a) {
-  __m256i b[8];
+  __m256i b[8], c[8];
+#pragma GCC unroll 4
   for (int i = 0; i < 8; i += 2) {
     b[i] = _mm256_unpacklo_epi32(a[i], a[i + 1]);
     b[i + 1] = _mm256_unpackhi_epi32(a[i], a[i + 1]);
   }
-  __m256i c[8];
+#pragma GCC unroll 2
   for (int i = 0; i < 8; i += 4) { /* now register i + k holds columns k and k + 4 of rows i..i+3 */
     c[i] = _mm256_unpacklo_epi64(b[i], b[i + 2]);
     c[i + 1] = _mm256_unpackhi_epi64(b[i], b[i + 2]);
     c[i + 2] = _mm256_unpacklo_epi64(b[i + 1], b[i + 3]);
     c[i + 3] = _mm256_unpackhi_epi64(b[i + 1], b[i + 3]);
   }
+#pragma GCC unroll 4
   for (int k = 0; k < 4; k++) {
     a[k] = _mm256_permute2x128_si256(c[k], c[4 + k], 0x20);
     a[k + 4] = _mm256_permute2x128_si256(c[k], c[4 + k], 0x31);
@@ -102,9 +104,11 @@ ZML_TARGET_INLINE void transpose_registers(__m256i *a) {
 
 ZML_TARGET_INLINE void transpose_eight(const uint32_t *from, size_t stride, uint32_t *to, size_t to_stride) {
   __m256i a[8];
+#pragma GCC unroll 8
   for (int i = 0; i < 8; i++)
     a[i] = _mm256_loadu_si256((const __m256i *)(from + (size_t)i * stride));
   transpose_registers(a);
+#pragma GCC unroll 8
   for (int i = 0; i < 8; i++)
     _mm256_storeu_si256((__m256i *)(to + (size_t)i * to_stride), a[i]);
 }
