@@ -83,9 +83,9 @@ ZML_TARGET static void dithered_column(const Batch *batch, int width, size_t j, 
     round_dithered_column(batch, j, codes);
   else if (is_own && batch->book->first_rung[j])
     round_parity_column(batch, j, codes);
-  else if (is_own || width != ZML_DITHERED)
+  else if (is_own)
     round_column(batch, j, codes);
-  else if (j + ZML_SEED_COLUMNS >= columns)
+  else if (width == ZML_DITHERED && j + ZML_SEED_COLUMNS >= columns)
     seed_column(batch, j + ZML_SEED_COLUMNS - columns, codes);
   else
     memset(codes, 0, batch->n_tiles * sizeof *codes);

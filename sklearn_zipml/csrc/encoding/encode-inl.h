@@ -108,6 +108,9 @@ ZML_TARGET_INLINE void encode_columns(const Batch *batch, int width, size_t n_ro
   ZML_ALIGNED Codes codes;
   size_t filled = 0;
   memset(words, 0, sizeof words);
+  if (groups <= fields * WORDS / 2) /* short rows share lines, which have to be read first */
+    for (size_t i = 0; i < n_rows; i++)
+      ZML_PREFETCH_TO_WRITE(rows[i]);
   for (size_t group = 0; group < groups; group += fields) {
     const size_t count = groups - group < fields ? groups - group : fields;
     for (size_t c = 0; c < count * ZML_GROUP_COLUMNS; c++) {
@@ -117,8 +120,10 @@ ZML_TARGET_INLINE void encode_columns(const Batch *batch, int width, size_t n_ro
           ZML_PREFETCH_FAR(batch->ahead + (ptrdiff_t)j * batch->ahead_stride + k);
       if (batch->book->first_rung)
         dithered_column(batch, width, j, columns, codes[c]);
-      else
+      else if (j < batch->book->n_columns)
         round_column(batch, j, codes[c]);
+      else
+        memset(codes[c], 0, batch->n_tiles * sizeof *codes[c]);
     }
     for (size_t tile = 0; tile < batch->n_tiles; tile++)
       join_codes((const uint8_t (*)[ZML_BLOCK_TILES][ZML_TILE_ROWS])codes, tile, count, bits,
