@@ -179,7 +179,6 @@ cdef class TileSum:
         """Add the sums of all columns, not centred."""
         cdef size_t j, column
         cdef zml_samples x
-        cdef int i
         column, x.first, x.last, x.ahead = 0, 0, 4, NULL
         x.seeds = zml_seeds_of(tiles.tile(t), tiles.padded, tiles.format)
         while column < self.n:

@@ -201,7 +201,7 @@ static void check_encoder(const zml_kernels *kernels, zml_sampling sampling, int
   const zml_kernels *both[2] = {kernels, &zml_portable};
   uint64_t totals[2][4] = {{0}};
   for (int k = 0; k < 2; k++) {
-    const zml_workspace work = {coordinates, lanes[k], tallies[k]};
+    const zml_workspace work = {coordinates, lanes[k], tallies[k], NULL};
     uint8_t *row[ROWS];
     for (size_t i = 0; i < ROWS; i++)
       row[i] = rows[k] + i * size;
