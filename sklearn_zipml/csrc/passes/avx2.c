@@ -15,7 +15,7 @@
 
 /* A tile is taken in blocks of columns that stay in the first-level cache while its planes go by, one after the other.
  */
-enum { BLOCK_GROUPS = 128 };
+enum { BLOCK_GROUPS = 128, AHEAD_BYTES = 4096 };
 
 /* Four signed bytes as 16-bit numbers, in every quarter. */
 ZML_TARGET_INLINE __m256i four_of(const int8_t *bytes) {
@@ -43,6 +43,7 @@ ZML_TARGET_INLINE void add_rows(const __m256i *sum, int32_t *out) {
 ZML_TARGET_INLINE void dot(const zml_samples *x, const int8_t *digits, size_t stride, int32_t *out, int width,
                            int n_digits) {
   const size_t groups = x->columns / ZML_GROUP_COLUMNS;
+  const int whole = x->last - x->first == ZML_TILE_ROWS / ZML_PLANE_ROWS;
   for (int k = 0; k < n_digits; k++)
     memset(out + k * ZML_TILE_ROWS + x->first * ZML_PLANE_ROWS, 0,
            sizeof *out * (size_t)((x->last - x->first) * ZML_PLANE_ROWS));
@@ -53,6 +54,8 @@ ZML_TARGET_INLINE void dot(const zml_samples *x, const int8_t *digits, size_t st
       for (int k = 0; k < 4; k++)
         high[k] = low[k] = _mm256_setzero_si256();
       for (size_t group = start; group < stop; group++) {
+        if (whole && plane == 0)
+          fetch_lines(x->tile + AHEAD_BYTES, group, 32 * width);
         const Table levels = table_of(x->table, group, width);
         const __m256i m = four_of(digits + group * ZML_GROUP_COLUMNS);
         const __m256i m2 = n_digits > 1 ? four_of(digits + stride + group * ZML_GROUP_COLUMNS) : m;
