@@ -385,18 +385,9 @@ def rows_to_tiles(uint8_t[:, ::1] rows, size_t n_columns, int width):
 
 def aligned_zeros(size_t n):
     """Zeroed bytes that start on a 64-byte line."""
-    return on_line(np.zeros(n + LINE, dtype=np.uint8))
-
-
-def aligned_empty(size_t n):
-    """Bytes that start on a 64-byte line, whatever they hold."""
-    return on_line(np.empty(n + LINE, dtype=np.uint8))
-
-
-def on_line(raw):
-    """All bytes but LINE, from the first one on that starts a 64-byte line."""
+    raw = np.zeros(n + LINE, dtype=np.uint8)
     start = -raw.ctypes.data % LINE
-    return raw[start : start + len(raw) - LINE]
+    return raw[start : start + n]
 
 
 def on_lines(values):

@@ -46,6 +46,8 @@ class Codes:
     @classmethod
     def checked(cls, codes, bits, bitorder, n_features):
         """Those of the arguments of `PackedMatrix.from_codes`."""
+        if np.ma.is_masked(codes):
+            raise ValueError("codes has masked values: fill them with an integer, and name it missing_code.")
         array = codes if isinstance(codes, np.ndarray) else np.asarray(codes)
         if array.ndim != 2 or array.dtype.kind not in "biu":
             raise ValueError(
