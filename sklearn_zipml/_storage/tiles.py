@@ -1,5 +1,7 @@
 """The memory of packed tiles."""
 
+import numpy as np
+
 from .._kernels import tiles as kernels
 from .._kernels.threads import THREAD_TILES, in_threads
 
@@ -10,8 +12,11 @@ def aligned_tiles(n_rows, n_columns, width, *, zeroed=True):
     Memory that the process has used before is zeroed by one thread, which costs as much as to fill it by two.
     """
     n_tiles, size = -(-n_rows // kernels.TILE_ROWS), kernels.tile_bytes(n_columns, width)
-    allocate = kernels.aligned_zeros if zeroed else kernels.aligned_empty
-    return allocate(n_tiles * size).reshape(n_tiles, size)
+    if zeroed:
+        return kernels.aligned_zeros(n_tiles * size).reshape(n_tiles, size)
+    raw = np.empty(n_tiles * size + kernels.LINE, dtype=np.uint8)
+    start = -raw.ctypes.data % kernels.LINE
+    return raw[start : start + n_tiles * size].reshape(n_tiles, size)
 
 
 def turn_rows(tiles, n_columns, width, n_jobs):

@@ -56,7 +56,8 @@ ZML_TARGET_INLINE void words_of_planes(__m256i *p, int width, int high_first, __
   to[3] = _mm256_unpackhi_epi16(high_pairs, high_rest);
 }
 
-/* What is fetched while other bytes are turned: of 64 rows, a few at a time, the lines that bytes first..last are in. */
+/* What is fetched while other bytes are turned: of 64 rows, a few at a time, the lines that bytes first..last are in.
+ */
 typedef struct {
   const uint8_t *const *rows;
   size_t first, last, row;
@@ -96,8 +97,10 @@ ZML_TARGET_INLINE void half_lines(const uint8_t *const *rows, size_t start, int 
   }
 #pragma GCC unroll 4
   for (int k = 0; k < 4; k++) {
-    const __m256i a = _mm256_unpacklo_epi32(words[0][k], words[1][k]), b = _mm256_unpackhi_epi32(words[0][k], words[1][k]);
-    const __m256i c = _mm256_unpacklo_epi32(words[2][k], words[3][k]), d = _mm256_unpackhi_epi32(words[2][k], words[3][k]);
+    const __m256i a = _mm256_unpacklo_epi32(words[0][k], words[1][k]),
+                  b = _mm256_unpackhi_epi32(words[0][k], words[1][k]);
+    const __m256i c = _mm256_unpacklo_epi32(words[2][k], words[3][k]),
+                  d = _mm256_unpackhi_epi32(words[2][k], words[3][k]);
     __m256i *to = lines + (width == 4 ? k / 2 * 8 + k % 2 : 4 * k);
     const int step = width == 4 ? 2 : 1;
     to[0] = _mm256_unpacklo_epi64(a, c);
@@ -132,7 +135,8 @@ ZML_TARGET_INLINE void tile_of_fields_as(const uint8_t *const *rows, const uint8
     const uint8_t *const *from = rows;
     size_t byte = start;
     if (start % ZML_LINE == 0) {
-      const size_t steps = n_lines - start < ZML_LINE ? 8 * ((n_lines - start + LINES_AT_ONCE - 1) / LINES_AT_ONCE) : 32;
+      const size_t steps =
+          n_lines - start < ZML_LINE ? 8 * ((n_lines - start + LINES_AT_ONCE - 1) / LINES_AT_ONCE) : 32;
       ahead = after_line(rows, next, start, n_bytes);
       count = (ZML_TILE_ROWS + steps - 1) / steps;
     }

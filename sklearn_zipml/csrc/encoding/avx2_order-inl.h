@@ -1,9 +1,10 @@
-/* The rounds of the permutation of rows in AVX2, which has no products of 64 bits: a third of their steps is not needed,
- * for the last of them is asked for its upper half only. Part of avx2.c. */
+/* The rounds of the permutation of rows in AVX2, which has no products of 64 bits: a third of their steps is not
+ * needed, for the last of them is asked for its upper half only. Part of avx2.c. */
 
 /* The lower 64 bits of products with a constant. */
 ZML_TARGET_INLINE __m256i times(__m256i x, uint64_t by) {
-  const __m256i low = _mm256_set1_epi64x((long long)(by & 0xffffffffu)), high = _mm256_set1_epi64x((long long)(by >> 32));
+  const __m256i low = _mm256_set1_epi64x((long long)(by & 0xffffffffu)),
+                high = _mm256_set1_epi64x((long long)(by >> 32));
   const __m256i crossed = _mm256_add_epi64(_mm256_mul_epu32(_mm256_srli_epi64(x, 32), low), _mm256_mul_epu32(x, high));
   return _mm256_add_epi64(_mm256_mul_epu32(x, low), _mm256_slli_epi64(crossed, 32));
 }
