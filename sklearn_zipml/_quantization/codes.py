@@ -46,6 +46,8 @@ class Codes:
     @classmethod
     def checked(cls, codes, bits, bitorder, n_features):
         """Those of the arguments of `PackedMatrix.from_codes`."""
+        if np.ma.is_masked(codes):
+            raise ValueError("codes has masked values: fill them with an integer, and name it missing_code.")
         array = codes if isinstance(codes, np.ndarray) else np.asarray(codes)
         if array.ndim != 2 or array.dtype.kind not in "biu":
             raise ValueError(
@@ -247,12 +249,14 @@ def pack_codes(codes, places_of, sample_bits, seed, *, missing_code=None, n_jobs
         sample_bits = next((bits for bits in (1, 2, 4) if needed <= 1 << bits), 8)
     scheme = Scheme.of(sample_bits, "compensated", "optimal")
     grid, order = places.grid(scheme), RowOrder(n, Stream.ROW_ORDER.of(seed))
-    tiles, missing = aligned_tiles(n, d, scheme.format), None
+    missing = None
     if absent is not None:
         grid, missing = with_missing(grid, absent, places)
     of_code = _columns(codes, places, grid, missing_code)
     are_fields = codes.bits == scheme.width and places.table is None and absent is None
-    if are_fields and can_be_gathered(codes.array):
+    gathers = are_fields and can_be_gathered(codes.array)
+    tiles = aligned_tiles(n, d, scheme.format, zeroed=not gathers)
+    if gathers:
         gather_fields(codes, codes.bits, tiles, order, n_jobs)
     else:
         _write_in_turn(codes, None if are_fields else of_code, scheme.width, missing, tiles, order, n_jobs)

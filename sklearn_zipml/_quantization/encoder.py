@@ -60,8 +60,9 @@ def pack_on_grid(X, grid, seed, *, rows=None, n_jobs=None, is_unseen=False):
         keys = encoder.equality_keys(X, sample if rows is None else rows[sample])
         collision_probability = duplicates.of_keys(keys)
     order = RowOrder(n, Stream.ROW_ORDER.of(seed))
-    codes = aligned_tiles(n, d, grid.scheme.format)
-    if rows is None and encoder.rounds_nothing_of(X.dtype) and can_be_gathered(X):
+    gathers = rows is None and encoder.rounds_nothing_of(X.dtype) and can_be_gathered(X)
+    codes = aligned_tiles(n, d, grid.scheme.format, zeroed=not gathers)
+    if gathers:
         encoder.gather(X, codes, order)
     else:
         encoder.encode(X, codes, order.slots, rows=rows)

@@ -199,6 +199,7 @@ def test_missing_fields():
     [
         ({"codes": np.zeros((3, 2))}, "codes has dtype float64"),
         ({"codes": np.zeros(3, int)}, "two-dimensional"),
+        ({"codes": np.ma.masked_equal([[0], [1]], 1)}, "codes has masked values"),
         ({"codes": np.zeros((0, 2), int)}, "at least one row"),
         ({"codes": np.zeros((3, 2), int), "n_features": 3}, "n_features=3 but codes has 2"),
         ({"codes": np.zeros((3, 2), np.uint8), "bits": 3}, "Got 3 instead"),

@@ -127,6 +127,8 @@ ZML_TARGET_INLINE void transpose(const uint32_t *from, size_t stride, uint32_t *
 #include "encoding/avx2_round-inl.h"
 #include "encoding/avx2_dither-inl.h"
 #include "encoding/avx2_words-inl.h"
+#include "encoding/avx2_lines-inl.h"
+#include "encoding/avx2_order-inl.h"
 #include "encoding/encode-inl.h"
 
 const zml_encoding zml_encoding_avx2 = {ZML_ENCODING};

@@ -1,4 +1,4 @@
-/* Codes to fields in AVX2; part of avx2.c and of avx512.c. */
+/* Codes to fields in AVX2, and the ends of rows of fields; part of avx2.c and of avx512.c. */
 
 /* Fields of pairs of codes, and of pairs of these, by sums of products with powers of two. */
 #define join_fields join_fields
@@ -28,4 +28,17 @@ ZML_TARGET_INLINE void join_fields(const uint8_t *codes, size_t n, int width, ui
     }
     _mm256_storeu_si256((__m256i *)to, x[0]);
   }
+}
+
+/* 16 bytes of each row from `start` on, those behind the last of `n_bytes` zero, and of that one what `mask` has. */
+ZML_TARGET ZML_APART void copy_ends(const uint8_t *const *rows, size_t start, size_t n_bytes, uint8_t mask,
+                                    uint8_t (*to)[16]) {
+  memset(to, 0, 16 * ZML_TILE_ROWS);
+  for (size_t i = 0; i < ZML_TILE_ROWS; i++)
+    if (rows[i] && start < n_bytes) {
+      const size_t count = n_bytes - start < 16 ? n_bytes - start : 16;
+      memcpy(to[i], rows[i] + start, count);
+      if (start + count == n_bytes)
+        to[i][count - 1] &= mask;
+    }
 }

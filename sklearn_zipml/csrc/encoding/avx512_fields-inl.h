@@ -40,19 +40,6 @@ ZML_TARGET_INLINE __m512i planes_to_fields(__m512i x, int width, int high_first)
   return choose(half, _mm512_srli_epi32(x, 4), _mm512_slli_epi32(x, 4));
 }
 
-/* 16 bytes of each row from `start` on, those behind the last of `n_bytes` zero, and of that one what `mask` has. */
-ZML_TARGET ZML_APART void copy_ends(const uint8_t *const *rows, size_t start, size_t n_bytes, uint8_t mask,
-                                    uint8_t (*to)[16]) {
-  memset(to, 0, 16 * ZML_TILE_ROWS);
-  for (size_t i = 0; i < ZML_TILE_ROWS; i++)
-    if (rows[i] && start < n_bytes) {
-      const size_t count = n_bytes - start < 16 ? n_bytes - start : 16;
-      memcpy(to[i], rows[i] + start, count);
-      if (start + count == n_bytes)
-        to[i][count - 1] &= mask;
-    }
-}
-
 ZML_TARGET_INLINE __m512i four_rows(const uint8_t *a, const uint8_t *b, const uint8_t *c, const uint8_t *d) {
   __m512i x = _mm512_castsi128_si512(_mm_loadu_si128((const __m128i *)a));
   x = _mm512_inserti32x4(x, _mm_loadu_si128((const __m128i *)b), 1);

@@ -1,11 +1,6 @@
 /* The permutation of rows, many points at a time: each waits for its own products otherwise. Part of encode-inl.h. */
 
-enum { ORDER_LANES = 32 };
-
-typedef struct {
-  ZML_ALIGNED uint64_t left[ORDER_LANES], right[ORDER_LANES];
-} Points;
-
+#ifndef walk_points
 ZML_TARGET_INLINE void walk_points(Points *p, uint64_t seed, uint64_t side) {
   for (int round = 0; round < ZML_ROUNDS; round++)
     for (int k = 0; k < ORDER_LANES; k++) {
@@ -24,6 +19,23 @@ ZML_TARGET_INLINE void walk_points_back(Points *p, uint64_t seed, uint64_t side)
       p->left[k] = mixed;
     }
 }
+#endif
+
+/* Points from (left, right) on. */
+ZML_TARGET_INLINE void place_points(Points *p, uint64_t left, uint64_t right, uint64_t side) {
+  if (side < ORDER_LANES) {
+    for (int k = 0; k < ORDER_LANES; k++) {
+      p->left[k] = left + (right + (uint64_t)k) / side;
+      p->right[k] = (right + (uint64_t)k) % side;
+    }
+    return;
+  }
+  for (int k = 0; k < ORDER_LANES; k++) { /* one row of the grid ends among them, at most */
+    const uint64_t x = right + (uint64_t)k, is_next = x >= side;
+    p->left[k] = left + is_next;
+    p->right[k] = x - (side & (0 - is_next));
+  }
+}
 
 ZML_TARGET static void permute(uint64_t n, uint64_t seed, uint64_t first, size_t count, int64_t *image) {
   const uint64_t side = zml_grid_side(n);
@@ -31,12 +43,10 @@ ZML_TARGET static void permute(uint64_t n, uint64_t seed, uint64_t first, size_t
   for (size_t start = 0; start < count; start += ORDER_LANES) {
     const size_t length = count - start < ORDER_LANES ? count - start : ORDER_LANES;
     Points p;
-    for (int k = 0; k < ORDER_LANES; k++) {
-      p.left[k] = left;
-      p.right[k] = right;
-      right = right + 1 == side ? 0 : right + 1;
-      left += right == 0;
-    }
+    place_points(&p, left, right, side);
+    right += ORDER_LANES;
+    for (; right >= side; right -= side)
+      left++;
     walk_points(&p, seed, side);
     for (size_t k = 0; k < length; k++) {
       const uint64_t x = p.left[k] * side + p.right[k];

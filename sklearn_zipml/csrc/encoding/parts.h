@@ -110,6 +110,13 @@ ZML_TARGET_INLINE uint8_t mask_of_last(size_t n_columns, int width, int high_fir
   return (uint8_t)(high_first ? 255 << free : 255 >> free);
 }
 
+/* Rows on the grid that the permutation of rows is on. */
+enum { ORDER_LANES = 32 };
+
+typedef struct {
+  ZML_ALIGNED uint64_t left[ORDER_LANES], right[ORDER_LANES];
+} Points;
+
 /* Coordinates of a tile's pairs of columns. */
 ZML_TARGET_INLINE uint32_t *pairs_of(const Batch *batch, size_t tile) {
   return batch->work->coordinates + tile * zml_padded_columns(batch->book->n_columns) / 2 * ZML_TILE_ROWS;
