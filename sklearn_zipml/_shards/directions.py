@@ -14,7 +14,7 @@ from functools import cached_property
 import numpy as np
 
 from .._kernels.row_order import mix, rows_below
-from .messages import decoded, encoded, rounding_error, shares_of, with_shares
+from .messages import decoded, encoded, rounding_error, shares_bytes, shares_of, with_shares
 
 STEEP = 1.3  # curvature of a direction that is told, in parts of the root of the number of columns
 CERTAIN = 3.0  # times the error of what shows it
@@ -59,11 +59,11 @@ class Directions:
         """These and more."""
         return Directions(np.concatenate([self.rows, rows]))
 
-    def encoded(self, vectors, bits, seed):
+    def encoded(self, vectors, bits, seed, beside=0):
         """The message of vectors, of whose error nothing is along the directions; see `messages.encoded`."""
         if not len(self):
-            return encoded(vectors, bits, seed)
-        message = encoded(self.across(vectors), bits, seed)
+            return encoded(vectors, bits, seed, beside)
+        message = encoded(self.across(vectors), bits, seed, beside + shares_bytes(len(vectors), len(self)))
         return with_shares(message, (vectors - decoded(message)) @ self._shares)
 
     def decoded(self, message):
@@ -119,7 +119,7 @@ class Told:
 
     Attributes
     ----------
-    bends : float64 (new directions, directions), products of these by its share of the Hessian
+    bends : float32 (new directions, directions), products of these by its share of the Hessian
     sketch : bytes, message of gradients that probes make, see `probes`
     """
 
@@ -147,7 +147,8 @@ def tell(directions, known, product, rounding):
         return None
     bent = product(np.concatenate([fresh, probes(directions, known)]))
     beside = directions.across(bent[len(fresh) :])
-    return Told(bent[: len(fresh)] @ directions.rows.T, encoded(beside, rounding[0], mix(rounding[1], SKETCH)))
+    bends = (bent[: len(fresh)] @ directions.rows.T).astype(np.float32)
+    return Told(bends, encoded(beside, rounding[0], mix(rounding[1], SKETCH)))
 
 
 def probes(directions, known):

@@ -163,10 +163,12 @@ class Rounds:
     def receive(self, messages, losses, told=()):
         """The answers of all parts: their messages, their shares of the mean loss, and Told of new directions."""
         self._count(messages, len(messages))
+        beside = sum(one.nbytes for one in losses)
+        self.bytes_sent, self.float32_bytes = self.bytes_sent + beside, self.float32_bytes + beside
         if len(told):
             self._learn(told)
         self.told = self.told + sum(map(self.vectors_of, messages))
-        self.objective.append(sum(losses) + self._penalties(self.known))
+        self.objective.append(sum(one.astype(np.float64) for one in losses) + self._penalties(self.known))
         self.n_rounds += 1
         self.n_looks += 1
         error = np.sqrt(sum(rounding_error(message) ** 2 for message in messages))
@@ -210,7 +212,7 @@ class Rounds:
         self.metric = Metric.of(self.directions, self.bends)
         self._found(*sketched([one.sketch for one in told], self.directions, total - new))
         self.bytes_sent += sum(one.nbytes for one in told)
-        self.float32_bytes += len(told) * (bends.nbytes // 2 + float32_bytes(new + 1, self.directions.rows.shape[1]))
+        self.float32_bytes += len(told) * (bends.nbytes + float32_bytes(new + 1, self.directions.rows.shape[1]))
 
     @property
     def _may_look(self):

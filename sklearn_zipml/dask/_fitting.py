@@ -5,6 +5,7 @@ from functools import partial
 
 import numpy as np
 
+from .._kernels.row_order import mix
 from .._shards import gradient, moments
 from .._shards.frame import coefficients, frame_of
 from .._shards.rounds import Rounds
@@ -101,12 +102,14 @@ def _in_rounds(engine, sites, common, task):
     """The model out and the gradient back, in few bits, until nothing is to be gained."""
     settings, code = task.settings, task.code
     look = partial(gradient.survey, code=code, has_weights=task.has_weights)
-    surveys = engine.results([engine.submit(look, site) for site in sites])
+    surveys = engine.results([engine.submit(look, site, seed=mix(task.seeds[1], k)) for k, site in enumerate(sites)])
     seen = _tasks.join(surveys)
     frame, ridge, compensated = frame_of(seen, common, task.penalty(seen.weight), settings.fit_intercept)
     bits = settings.model_bits, settings.gradient_bits
     rounds = Rounds(ridge, compensated, len(frame.target_mean), len(sites), bits, task.seeds[1], settings.tol)
-    told = sum(found.nbytes for found in surveys)
+    framing = len(sites) * frame.nbytes
+    sent = framing + sum(found.nbytes for found in surveys)
+    in_float32 = framing + sum(found.float32_nbytes for found in surveys)
     held = engine.submit(_same, frame)
     answers = [None] * len(sites)
     while rounds.n_rounds < settings.max_iter and not rounds.is_done:
@@ -116,8 +119,8 @@ def _in_rounds(engine, sites, common, task):
     scale = np.where(np.isfinite(frame.target_scale), frame.target_scale, 0.0)
     losses = [float(objective @ scale**2) for objective in rounds.objective]
     gap = None if rounds.is_done else rounds.gap / np.maximum(rounds.objective[-1], np.finfo(float).tiny)
-    sent = told + rounds.bytes_sent, told + rounds.float32_bytes
-    return Fitted(coef, intercept, seen.weight, "rounds", rounds.n_rounds, *sent, losses, gap)
+    sent, in_float32 = sent + rounds.bytes_sent, in_float32 + rounds.float32_bytes
+    return Fitted(coef, intercept, seen.weight, "rounds", rounds.n_rounds, sent, in_float32, losses, gap)
 
 
 def _round(engine, sites, given, before, rounds):
@@ -127,11 +130,9 @@ def _round(engine, sites, given, before, rounds):
         engine.submit(gradient.answer, site, code, frame, one, move, rounding)
         for site, one, rounding in zip(sites, before, map(rounds.rounding, range(len(sites))), strict=True)
     ]
-    messages = [engine.submit(_tasks.message_of, answer) for answer in answers]
-    told = engine.results(messages)
-    more = [found for *_, found in told if found is not None]
-    rounds.receive([message for message, *_ in told], [losses for _, losses, _ in told], more)
-    engine.release([*messages, *(one for one in before if one is not None)])
+    replies = [engine.submit(gradient.reply, answer) for answer in answers]
+    rounds.receive(*gradient.replied(engine.results(replies), len(rounds.known)))
+    engine.release([*replies, *(one for one in before if one is not None)])
     return answers
 
 

@@ -129,8 +129,3 @@ def save(shard, path):
 def load(path):
     """The Shard of a file."""
     return load_shard(path)
-
-
-def message_of(answer):
-    """The message of an Answer, its losses, and what it tells of directions."""
-    return answer.message, answer.losses, answer.more
