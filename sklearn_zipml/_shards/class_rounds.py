@@ -171,17 +171,15 @@ def begin(part, frame, rounding):
     """The Where at the first model, which is nothing but intercepts."""
     model = np.zeros((frame.n_outputs, len(part.frame.unit) + 1))
     model[:, -1] = frame.intercepts
-    told = np.zeros((1, model.size)), Directions.none(model.size), 0
+    told = np.zeros((1, model.size)), Directions.none(model.size)
     return _anchored(part, frame, None, model, told, rounding)
 
 
 @underflow_is_zero
 def anchored(part, frame, before, move, length, rounding):
     """The Where at an anchor that a Move leads to from another Where, or at a part of the way there."""
-    directions, more = _moved(before, move)
-    model = before.model + length * (before.move + more)
-    known = len(before.directions)
-    return _anchored(part, frame, before.stand, model, (before.told, directions, known), rounding)
+    model = before.model + length * (before.move + _moved(before, move)[1])
+    return _anchored(part, frame, before.stand, model, (before.told, before.directions), rounding)
 
 
 @underflow_is_zero
@@ -198,14 +196,15 @@ def begin_rows(part, frame, before, shape, rounding):
 @underflow_is_zero
 def bent(part, frame, before, move, rounding):
     """The Where after one more Move from the same anchor."""
-    directions, more = _moved(before, move)
+    directions, more, candidates = _moved(before, move)
     move = before.move + more
     product = _bent(part, frame, before.stand, move)
     slope = before.slope + product
     told, message = _tell(slope, before.told, directions, rounding)
     rise = (before.slope * move).sum() + (move * product).sum() / 2
     losses = np.array([before.losses[0] + rise, 0.0]) if before.stand else np.array([rise, 0.0])
-    more = tell(directions, len(before.directions), _curvature(part, frame, before.stand, move.shape), rounding)
+    bending = _curvature(part, frame, before.stand, move.shape)
+    more = tell(directions, len(before.directions), candidates, bending, rounding)
     return Where(before.model, before.stand, before.slope, move, told, directions, message, losses, more)
 
 
@@ -234,12 +233,18 @@ def replied(replies):
 
 
 def _moved(before, move):
-    """The Directions after a Move, and its vectors, float64 like the model of a Where."""
-    directions, shape = before.directions, before.model.shape
+    """The Directions after a Move, its vectors, float64 like the model of a Where, and its candidates or None."""
+    directions, shape, candidates = before.directions, before.model.shape, None
     is_whole = before.told.size == before.model.size and len(before.told) == 1
+
+    def levelled(message):
+        rows = decoded(message)
+        return level(rows.reshape(-1, *shape)).reshape(rows.shape) if is_whole else rows
+
     if move.directions is not None:
-        rows = decoded(move.directions)
-        directions = directions.joined(level(rows.reshape(-1, *shape)).reshape(rows.shape) if is_whole else rows)
+        directions = directions.joined(levelled(move.directions))
+    if move.candidates is not None:
+        candidates = levelled(move.candidates)
     found = np.zeros(shape)
     for message in move.messages:
         vectors = directions.decoded(message)
@@ -247,7 +252,7 @@ def _moved(before, move):
             found += level(vectors.reshape(shape))
         else:
             found[:, :-1] += vectors
-    return directions, found
+    return directions, found, candidates
 
 
 def _tell(slope, told, directions, rounding):
@@ -265,10 +270,9 @@ def _anchored(part, frame, last, model, before, rounding):
     if last is not None:
         pairs = zip(stand.margins, last.margins, strict=True)
         reach = max(float(np.abs(new - old).max(initial=0)) for new, old in pairs)
-    told, message = _tell(slope, *before[:2], rounding)
-    more = tell(*before[1:], _curvature(part, frame, stand, model.shape), rounding)
+    told, message = _tell(slope, *before, rounding)
     losses = np.array([found.loss[0] / size, reach])
-    return Where(model, stand, slope, np.zeros_like(model), told, before[1], message, losses, more)
+    return Where(model, stand, slope, np.zeros_like(model), told, before[1], message, losses)
 
 
 def _free(frame, slope):

@@ -115,40 +115,42 @@ class Metric:
 
 @dataclass(frozen=True, eq=False)
 class Told:
-    """What a part tells when it has been told new directions.
+    """What a part tells of directions.
 
     Attributes
     ----------
-    bends : float32 (new directions, directions), products of these by its share of the Hessian
-    sketch : bytes, message of gradients that probes make, see `probes`
+    bends : float32 (new directions, directions) or None, products of new ones by its share of the Hessian
+    sketch : bytes or None, message of gradients that candidates make, and probes, see `sketched`
     """
 
-    bends: np.ndarray
-    sketch: bytes
+    bends: np.ndarray | None
+    sketch: bytes | None
 
     @property
     def nbytes(self):
         """What it takes to send it."""
-        return self.bends.nbytes + len(self.sketch)
+        return (0 if self.bends is None else self.bends.nbytes) + (0 if self.sketch is None else len(self.sketch))
 
 
-def tell(directions, known, product, rounding):
-    """The Told of a part; None where no directions are new.
+def tell(directions, known, candidates, product, rounding):
+    """The Told of a part; None where there is nothing new.
 
     Parameters
     ----------
     directions : Directions
     known : int, how many of them are not new
+    candidates : float64 (candidates, numbers) or None
     product : callable(float64 (some, numbers)) -> the gradients that such moves make
     rounding : (bits, seed)
     """
-    fresh = directions.rows[known:]
-    if not len(fresh):
-        return None
-    bent = product(np.concatenate([fresh, probes(directions, known)]))
-    beside = directions.across(bent[len(fresh) :])
-    bends = (bent[: len(fresh)] @ directions.rows.T).astype(np.float32)
-    return Told(bends, encoded(beside, rounding[0], mix(rounding[1], SKETCH)))
+    fresh, bends, sketch = directions.rows[known:], None, None
+    if len(fresh):
+        bends = (product(fresh) @ directions.rows.T).astype(np.float32)
+    if candidates is not None:
+        basis = directions.joined(candidates)
+        moves = np.concatenate([candidates, probes(basis, len(directions))])
+        sketch = basis.encoded(product(moves), rounding[0], mix(rounding[1], SKETCH))
+    return None if bends is None and sketch is None else Told(bends, sketch)
 
 
 def probes(directions, known):
@@ -159,10 +161,15 @@ def probes(directions, known):
     return directions.across((2.0 * bits.reshape(new + 1, count) - 1) / np.sqrt(count))
 
 
-def sketched(messages, directions, known):
-    """(moves, changes, error) of probes, as the sketches of all parts tell them."""
-    error = np.sqrt(sum(rounding_error(message) ** 2 for message in messages))
-    return probes(directions, known), sum(map(decoded, messages)), error
+def sketched(messages, directions, candidates):
+    """(moves, changes, errors) of candidates and probes, as the sketches of all parts tell them.
+
+    They are exact along candidates, so that a candidate's change is surer the nearer it is to an eigenvector.
+    """
+    basis = directions.joined(candidates)
+    errors = np.sqrt(sum(rounding_error(message) ** 2 for message in messages))
+    moves = np.concatenate([candidates, probes(basis, len(directions))])
+    return moves, sum(map(basis.decoded, messages)), errors
 
 
 def steep(moves, changes, errors, known):

@@ -145,7 +145,8 @@ def answer(shards, code, frame, before, move, rounding):
     def product(vectors):
         return sum(_gradient(shard, code, frame, vectors, with_targets=False)[0] for shard in shards)
 
-    more = tell(directions, len(before.directions), product, rounding)
+    candidates = None if move.candidates is None else decoded(move.candidates)
+    more = tell(directions, len(before.directions), candidates, product, rounding)
     model = sum(map(directions.decoded, move.messages), before.model)
     shares, losses = zip(*(_gradient(shard, code, frame, model) for shard in shards), strict=True)
     losses = sum(losses).astype(np.float32)

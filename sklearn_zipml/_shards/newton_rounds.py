@@ -44,7 +44,7 @@ class NewtonStep(Rounds):
             self.told, self.step = before.told, before.step
             self.curvature = before.curvature
             self.know(before.directions, before.bends)
-            self._fresh = before._fresh
+            self._fresh, self._found = before._fresh, before._found
 
     def levelled(self, vectors):
         """See Rounds: a move of all classes changes nothing."""

@@ -42,10 +42,12 @@ class Move(NamedTuple):
     ----------
     directions : bytes or None, a message of more Directions, in which the others are
     messages : list of bytes, whose vectors add up to the move
+    candidates : bytes or None, a message of what may be directions
     """
 
     directions: bytes | None
     messages: list
+    candidates: bytes | None = None
 
 
 @dataclass
@@ -107,6 +109,7 @@ class Rounds:
         self.is_blurred = self.is_fine = False
         self.directions, self.metric = Directions.none(len(ridge)), Metric.flat(len(ridge))
         self._fresh, self.bends = self.directions.rows, np.zeros((0, 0))
+        self._found, self._candidates = self._fresh, None  # not told yet, and as the parts have them
 
     @property
     def penalty(self):
@@ -117,7 +120,7 @@ class Rounds:
         """The Move for all parts; without messages if they are to look again where the model stands."""
         told = self._tell_directions()
         if self.targets is None or self.is_blurred:
-            return Move(told, [])
+            return Move(told, [], self._tell_candidates())
         aim = np.stack([self._aim(*there) for there in zip(self.targets, self._is_at_rest, strict=True)])
         messages = []
         for k in range(MOVE_MESSAGES if self.is_fine else 1):
@@ -125,7 +128,17 @@ class Rounds:
             messages.append(self.directions.encoded(aim - self.known, self.bits[0], seed))
             self.known = self.known + self.vectors_of(messages[-1])
         self._count(messages * self.n_sites, self.n_sites)
-        return Move(told, messages)
+        return Move(told, messages, self._tell_candidates())
+
+    def _tell_candidates(self):
+        """The message of candidates that the parts have not been told, or None."""
+        if not len(self._found):
+            return None
+        message = encoded(self._found, self.bits[0], mix(self.seed, DIRECTIONS + ~self.n_rounds & _ALL))
+        self._candidates, self._found = self.levelled(decoded(message)), self._found[:0]
+        self._count([message] * self.n_sites, 0)
+        self.float32_bytes += self.n_sites * float32_bytes(*self._candidates.shape)
+        return message
 
     def _tell_directions(self):
         """The message of directions that the parts have not been told, or None."""
@@ -195,24 +208,38 @@ class Rounds:
 
     def _look_for_directions(self):
         """See whether moves have shown steep ones."""
+        if len(self._found) or len(self._fresh) or self._candidates is not None:
+            return
         most = max(1, MOST_SEEN // len(self.targets))
         seen = [one for target in self.targets for one in target.seen[-most:]][:MOST_SEEN]
         if seen:
-            self._found(*(np.stack(part) for part in zip(*seen, strict=True)))
+            self._found = self._steep(*(np.stack(part) for part in zip(*seen, strict=True)))
 
-    def _found(self, moves, changes, errors):
-        known = np.concatenate([self.directions.rows, self._fresh])
-        self._fresh = np.concatenate([self._fresh, self.levelled(steep(moves, changes, errors, known))])
+    def _steep(self, moves, changes, errors):
+        return self.levelled(steep(moves, changes, errors, self.directions.rows))
 
     def _learn(self, told):
-        """Take what all parts tell of the curvature along new directions, and of others."""
-        bends = sum(one.bends for one in told)
-        new, total = bends.shape
-        self.bends = np.block([[self.bends, bends[:, : total - new].T], [bends]])
-        self.metric = Metric.of(self.directions, self.bends)
-        self._found(*sketched([one.sketch for one in told], self.directions, total - new))
+        """Take what all parts tell of the curvature along new directions, and of candidates.
+
+        What moves show is rough. The Hessian's products with candidates are better ones, and show others, too: where
+        there are more, they are the next candidates, or else directions.
+        """
+        if told[0].bends is not None:
+            bends = sum(one.bends.astype(np.float64) for one in told)
+            new, total = bends.shape
+            self.bends = np.block([[self.bends, bends[:, : total - new].T], [bends]])
+            self.metric = Metric.of(self.directions, self.bends)
+            self.float32_bytes += len(told) * 4 * bends.size
+        if told[0].sketch is not None:
+            moves, changes, errors = sketched([one.sketch for one in told], self.directions, self._candidates)
+            found = self._steep(moves, changes, errors)
+            if len(found) > len(self._candidates):
+                self._found = found
+            else:
+                self._fresh = found
+            self._candidates = None
+            self.float32_bytes += len(told) * float32_bytes(*moves.shape)
         self.bytes_sent += sum(one.nbytes for one in told)
-        self.float32_bytes += len(told) * (bends.nbytes + float32_bytes(new + 1, self.directions.rows.shape[1]))
 
     @property
     def _may_look(self):
