@@ -8,7 +8,7 @@ import numpy as np
 from .._solvers.compensation import noisy_columns, tau_of
 from .._solvers.problem import SMALLEST
 
-MOST_COMPENSATED = 0.8  # of the rounding variance, where the smallest curvature of the rows is not looked for
+MOST_COMPENSATED = 0.8  # of the rounding variance, before the smallest curvature of the rows is known
 
 
 @dataclass(frozen=True)
@@ -47,6 +47,24 @@ class Scaling(NamedTuple):
     about: np.ndarray
     ridge: np.ndarray
     unit: np.ndarray
+
+
+@dataclass(frozen=True)
+class Noise:
+    """What is known of rounding, for how much of its variance is taken off.
+
+    Attributes
+    ----------
+    variance : float64 (numbers of a model,), in the exchanged coordinates
+    ratio : float, R of `compensation.compensation`
+    """
+
+    variance: np.ndarray
+    ratio: float
+
+    def tau(self, smallest):
+        """The part to be taken off by the diagonal rule, smallest being the smallest ratio of curvature to variance."""
+        return tau_of(self.ratio, lambda: smallest)
 
 
 @dataclass(frozen=True)
@@ -111,12 +129,15 @@ def frame_of(seen, common, alpha, fit_intercept):
     -------
     Frame
     ridge, compensated : float64 (numbers of a model,), see `Rounds`
+    noise : Noise
     """
     statistics = common.mean, common.deviation, common.rounding_variance
     plain = scaling(common.grid, *statistics, alpha, 0.0, fit_intercept)
     noise = common.rounding_variance if seen.noise is None else seen.noise.means(common.rounding_variance)
     noise = np.where(plain.unit > 0, noise, 0.0)
-    tau = _tau(seen, common.grid, noise, plain.about)
+    ratio = _ratio(seen, common.grid, noise, plain.about)
+    # the smallest curvature that the rule asks for is not known yet: as if there were nothing but noise
+    tau = min(MOST_COMPENSATED, tau_of(ratio, lambda: (1 - np.sqrt(ratio)) ** 2)) if noise.any() else 0.0
     target_mean = seen.targets[0] / seen.weight if fit_intercept else np.zeros(seen.targets.shape[1])
     spread = np.sqrt(np.maximum(seen.targets[1] / seen.weight - target_mean**2, 0))
     scale = np.where(spread <= 1e-12 * np.abs(target_mean), np.inf, spread)
@@ -126,21 +147,16 @@ def frame_of(seen, common, alpha, fit_intercept):
     with np.errstate(over="ignore", invalid="ignore"):
         ridge = np.where(unit > 0, plain.ridge * unit**2, 0.0)
     beside = np.zeros(int(has_level))
-    return frame, np.append(ridge, beside), np.append(tau * noise * unit**2, beside)
+    noise = Noise(np.append(noise * unit**2, beside), ratio)
+    return frame, np.append(ridge, beside), tau * noise.variance, noise
 
 
-def _tau(seen, grid, noise, about):
-    """The part of the rounding variance that is subtracted: the diagonal rule of `compensation`.
-
-    The smallest curvature that it asks for is taken to be that of nothing but noise.
-    """
+def _ratio(seen, grid, noise, about):
+    """R of `compensation.compensation`."""
     noisy = noisy_columns(np.divide(noise, about**2, out=np.zeros(len(noise)), where=about > 0))
-    if not noise.any():
-        return 0.0
     count, effective = int(noisy.sum()), seen.weight**2 / seen.squared_weight
     spread = 1.0 if seen.tilt[1] == 0 else max(1.0, seen.tilt[0] / seen.tilt[1] / count**2)
-    ratio = count * spread * (1 / effective + (1 - 1 / effective) * grid.collision_probability)
-    return min(MOST_COMPENSATED, tau_of(ratio, lambda: (1 - np.sqrt(ratio)) ** 2))
+    return count * spread * (1 / effective + (1 - 1 / effective) * grid.collision_probability)
 
 
 def coefficients(model, frame, common, dtype):

@@ -23,6 +23,7 @@ WINDOW = 3  # rounds whose gains tell what is still to be gained
 LEAST_CURVATURE = 1e-3  # of the largest in the plane of the moves: below, there is only rounding
 FEWEST_SEEN = 4  # directions that the smallest curvature is looked for among, or all columns
 MOST_SEEN = 32  # moves that are kept for that
+FEWEST_SHOWN = 8  # of them, that it is believed by for what is taken off
 SURE = 5  # standard deviations of a curvature's error, above which it is one
 STEP_CHANGE = 4.0
 CLEAR = 0.2  # of the gradient that may be rounding errors; above, the parts look again
@@ -32,6 +33,8 @@ FINE_BITS, MOVE_MESSAGES = 8, 2  # moves of fewer bits may need a second message
 SHORT = 0.2
 _ALL = (1 << 64) - 1
 DIRECTIONS, DIRECTION_BITS = 1 << 62, 6  # the number of the message that tells some, and its bits
+NEAR = 100.0  # times the tolerance, within which the last rounds gained, for the smallest curvature to be believed
+SURELY, MORE = 0.9, 1.02  # of that curvature; and times as much to take off, that is worth more rounds
 MOST_INDEFINITE = 4  # moves without curvature, after which less is compensated
 
 
@@ -86,6 +89,7 @@ class Rounds:
     bits : (model_bits, gradient_bits)
     seed : int, 64 bits
     tol : float, part of the objective that its minimum may still lie below
+    noise : Noise or None, by which more is taken off where moves show that there is curvature enough
 
     Attributes
     ----------
@@ -98,8 +102,8 @@ class Rounds:
 
     linear, step = 0.0, 1.0
 
-    def __init__(self, ridge, compensated, n_outputs, n_sites, bits, seed, tol):
-        self.ridge, self.compensated = ridge, compensated
+    def __init__(self, ridge, compensated, n_outputs, n_sites, bits, seed, tol, noise=None):
+        self.noise, self.ridge, self.compensated = noise, ridge, compensated
         self.n_sites, self.bits, self.seed, self.tol = n_sites, bits, seed, tol
         shape = n_outputs, len(ridge)
         self.known, self.told = np.zeros(shape), np.zeros(shape)  # model and gradient as the parts know them
@@ -199,21 +203,69 @@ class Rounds:
         self.is_blurred = self._may_look and any(plan.is_helped for plan in plans)
         if self.is_blurred:
             return
-        self.n_looks = 0
+        self.n_looks, self.is_fine = 0, False
         for (target, *found, rests), plan, objective in zip(there, plans, self._lowest, strict=True):
             if not rests:
                 self._follow(target, plan, *found)
                 target.gap = self._gap(target, self.tol * objective)
         self._look_for_directions()
+        if self.noise is not None and self._is_near:
+            self._compensate_more()
 
     def _look_for_directions(self):
         """See whether moves have shown steep ones."""
-        if len(self._found) or len(self._fresh) or self._candidates is not None:
-            return
+        is_looking = len(self._found) or len(self._fresh) or self._candidates is not None
+        if not is_looking and (seen := self._seen()):
+            self._found = self._steep(*seen)
+
+    def _seen(self):
+        """Moves of all targets that showed curvature, changes and errors, stacked; None without any."""
         most = max(1, MOST_SEEN // len(self.targets))
         seen = [one for target in self.targets for one in target.seen[-most:]][:MOST_SEEN]
-        if seen:
-            self._found = self._steep(*(np.stack(part) for part in zip(*seen, strict=True)))
+        return [np.stack(part) for part in zip(*seen, strict=True)] if seen else None
+
+    @property
+    def _is_near(self):
+        """Whether every target has about arrived."""
+        pairs = zip(self.targets, self._lowest, strict=True)
+        return all(
+            len(target.gains) >= WINDOW and sum(target.gains[-WINDOW:]) <= NEAR * self.tol * objective
+            for target, objective in pairs
+        )
+
+    def _compensate_more(self):
+        """Take off what the smallest curvature allows that moves have shown, in units of the rounding variance; once.
+
+        That is a Ritz value, from above; where it was too much, a curvature that is negative will tell.
+        """
+        noise, seen = self.noise, self._seen()
+        smallest = None if seen is None else self._smallest_ratio(*seen, noise.variance)
+        if smallest is None:
+            return
+        self.noise = None
+        compensated = noise.tau(SURELY * smallest) * noise.variance
+        if compensated.sum() > MORE * self.compensated.sum():
+            self.compensated = compensated
+            for target in self.targets:
+                target.gains, target.gap = [], np.inf
+
+    def _smallest_ratio(self, moves, changes, errors, variance):
+        """The smallest ratio of curvature to variance that moves show, of the most that show it for sure, or None."""
+        order, found = np.argsort(errors), None
+        bends = changes + self.ridge * moves
+        for count in range(min(FEWEST_SHOWN, len(self.ridge)), len(moves) + 1):
+            some = order[:count]
+            values, vectors = np.linalg.eigh((moves[some] * variance) @ moves[some].T)
+            kept = values > LEAST_CURVATURE * values[-1]
+            basis = (vectors[:, kept] / np.sqrt(values[kept])).T
+            matrix = basis @ (moves[some] @ bends[some].T) @ basis.T
+            ratios, shares = np.linalg.eigh((matrix + matrix.T) / 2)
+            shares = shares[:, 0] @ basis
+            error = np.linalg.norm(shares @ moves[some]) * np.linalg.norm(shares * errors[some]) / np.sqrt(len(variance))
+            if error > (1 - SURELY) * ratios[0]:
+                break
+            found = ratios[0]
+        return found
 
     def _steep(self, moves, changes, errors):
         return self.levelled(steep(moves, changes, errors, self.directions.rows))
@@ -240,6 +292,10 @@ class Rounds:
             self._candidates = None
             self.float32_bytes += len(told) * float32_bytes(*moves.shape)
         self.bytes_sent += sum(one.nbytes for one in told)
+
+    @property
+    def _has_few_bits(self):
+        return self.bits[0] < FINE_BITS
 
     @property
     def _may_look(self):
@@ -356,7 +412,7 @@ class Rounds:
     def _follow(self, target, plan, model, slope, error):
         """Go where a plan leads."""
         # what rounding leaves of a move can bend more than the move itself
-        self.is_fine |= self.bits[0] < FINE_BITS and (plan.is_lost or plan.length < SHORT)
+        self.is_fine |= self._has_few_bits and (plan.is_lost or plan.length < SHORT)
         if plan.is_lost:
             target.point, target.slope, target.error = model, slope, error
             target.gains = []

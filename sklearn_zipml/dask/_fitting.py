@@ -104,9 +104,9 @@ def _in_rounds(engine, sites, common, task):
     look = partial(gradient.survey, code=code, has_weights=task.has_weights)
     surveys = engine.results([engine.submit(look, site, seed=mix(task.seeds[1], k)) for k, site in enumerate(sites)])
     seen = _tasks.join(surveys)
-    frame, ridge, compensated = frame_of(seen, common, task.penalty(seen.weight), settings.fit_intercept)
+    frame, ridge, compensated, noise = frame_of(seen, common, task.penalty(seen.weight), settings.fit_intercept)
     bits = settings.model_bits, settings.gradient_bits
-    rounds = Rounds(ridge, compensated, len(frame.target_mean), len(sites), bits, task.seeds[1], settings.tol)
+    rounds = Rounds(ridge, compensated, len(frame.target_mean), len(sites), bits, task.seeds[1], settings.tol, noise)
     framing = len(sites) * frame.nbytes
     sent = framing + sum(found.nbytes for found in surveys)
     in_float32 = framing + sum(found.float32_nbytes for found in surveys)
