@@ -129,7 +129,7 @@ def frame_of(seen, common, alpha, fit_intercept):
     -------
     Frame
     ridge, compensated : float64 (numbers of a model,), see `Rounds`
-    noise : Noise
+    noise : Noise, or None where no more can be taken off than is
     """
     statistics = common.mean, common.deviation, common.rounding_variance
     plain = scaling(common.grid, *statistics, alpha, 0.0, fit_intercept)
@@ -147,8 +147,9 @@ def frame_of(seen, common, alpha, fit_intercept):
     with np.errstate(over="ignore", invalid="ignore"):
         ridge = np.where(unit > 0, plain.ridge * unit**2, 0.0)
     beside = np.zeros(int(has_level))
-    noise = Noise(np.append(noise * unit**2, beside), ratio)
-    return frame, np.append(ridge, beside), tau * noise.variance, noise
+    variance = np.append(noise * unit**2, beside)
+    more = Noise(variance, ratio) if variance.any() and tau < tau_of(ratio, lambda: np.inf) else None
+    return frame, np.append(ridge, beside), tau * variance, more
 
 
 def _ratio(seen, grid, noise, about):

@@ -17,13 +17,12 @@ import numpy as np
 from .._kernels.row_order import mix
 from .directions import Directions, Metric, sketched, steep
 from .messages import decoded, encoded, float32_bytes, rounding_error
+from .plane import Plan, lowest
+from .ritz import SURELY, least_curvature, smallest_ratio
 
 MEMORY = 4  # moves that the lowest point is looked for among
 WINDOW = 3  # rounds whose gains tell what is still to be gained
-LEAST_CURVATURE = 1e-3  # of the largest in the plane of the moves: below, there is only rounding
-FEWEST_SEEN = 4  # directions that the smallest curvature is looked for among, or all columns
 MOST_SEEN = 32  # moves that are kept for that
-FEWEST_SHOWN = 8  # of them, that it is believed by for what is taken off
 SURE = 5  # standard deviations of a curvature's error, above which it is one
 STEP_CHANGE = 4.0
 CLEAR = 0.2  # of the gradient that may be rounding errors; above, the parts look again
@@ -33,8 +32,8 @@ FINE_BITS, MOVE_MESSAGES = 8, 2  # moves of fewer bits may need a second message
 SHORT = 0.2
 _ALL = (1 << 64) - 1
 DIRECTIONS, DIRECTION_BITS = 1 << 62, 6  # the number of the message that tells some, and its bits
+MORE = 1.02  # times as much to take off that is worth more rounds
 NEAR = 100.0  # times the tolerance, within which the last rounds gained, for the smallest curvature to be believed
-SURELY, MORE = 0.9, 1.02  # of that curvature; and times as much to take off, that is worth more rounds
 MOST_INDEFINITE = 4  # moves without curvature, after which less is compensated
 
 
@@ -199,7 +198,7 @@ class Rounds:
             return
         slopes = self.told + self.linear
         there = list(zip(self.targets, self.known, slopes, error, self._is_at_rest, strict=True))
-        plans = [_Plan() if rests else self._plan(*one) for *one, rests in there]
+        plans = [Plan() if rests else self._plan(*one) for *one, rests in there]
         self.is_blurred = self._may_look and any(plan.is_helped for plan in plans)
         if self.is_blurred:
             return
@@ -239,7 +238,7 @@ class Rounds:
         That is a Ritz value, from above; where it was too much, a curvature that is negative will tell.
         """
         noise, seen = self.noise, self._seen()
-        smallest = None if seen is None else self._smallest_ratio(*seen, noise.variance)
+        smallest = None if seen is None else smallest_ratio(*seen, self.ridge, noise.variance)
         if smallest is None:
             return
         self.noise = None
@@ -248,24 +247,6 @@ class Rounds:
             self.compensated = compensated
             for target in self.targets:
                 target.gains, target.gap = [], np.inf
-
-    def _smallest_ratio(self, moves, changes, errors, variance):
-        """The smallest ratio of curvature to variance that moves show, of the most that show it for sure, or None."""
-        order, found = np.argsort(errors), None
-        bends = changes + self.ridge * moves
-        for count in range(min(FEWEST_SHOWN, len(self.ridge)), len(moves) + 1):
-            some = order[:count]
-            values, vectors = np.linalg.eigh((moves[some] * variance) @ moves[some].T)
-            kept = values > LEAST_CURVATURE * values[-1]
-            basis = (vectors[:, kept] / np.sqrt(values[kept])).T
-            matrix = basis @ (moves[some] @ bends[some].T) @ basis.T
-            ratios, shares = np.linalg.eigh((matrix + matrix.T) / 2)
-            shares = shares[:, 0] @ basis
-            error = np.linalg.norm(shares @ moves[some]) * np.linalg.norm(shares * errors[some]) / np.sqrt(len(variance))
-            if error > (1 - SURELY) * ratios[0]:
-                break
-            found = ratios[0]
-        return found
 
     def _steep(self, moves, changes, errors):
         return self.levelled(steep(moves, changes, errors, self.directions.rows))
@@ -292,10 +273,6 @@ class Rounds:
             self._candidates = None
             self.float32_bytes += len(told) * float32_bytes(*moves.shape)
         self.bytes_sent += sum(one.nbytes for one in told)
-
-    @property
-    def _has_few_bits(self):
-        return self.bits[0] < FINE_BITS
 
     @property
     def _may_look(self):
@@ -342,21 +319,8 @@ class Rounds:
         return np.inf if curvature is None else max(gained, steepness / curvature)
 
     def _least_curvature(self, target):
-        """The smallest curvature that moves have shown, a Ritz value of the second moments; None if too few have.
-
-        It is that over the metric's.
-        """
-        if not target.seen:
-            return None
-        moves, changes, _ = (np.stack(part) for part in zip(*target.seen, strict=True))
-        values, vectors = np.linalg.eigh(moves @ self.metric.bent(moves).T)
-        kept = values > LEAST_CURVATURE * values[-1]
-        if kept.sum() < min(FEWEST_SEEN, len(target.point)):
-            return None
-        basis = (vectors[:, kept] / np.sqrt(values[kept])).T
-        matrix = basis @ (moves @ (changes + self.penalty * moves).T) @ basis.T
-        found = np.linalg.eigvalsh(matrix + matrix.T) / 2
-        return found[found > 0].min(initial=found[-1])
+        """See `ritz.least_curvature`."""
+        return least_curvature(target.seen, self.metric, self.penalty)
 
     def _penalties(self, model):
         return ((self.penalty * model / 2 + self.linear) * model).sum(axis=1)
@@ -381,15 +345,15 @@ class Rounds:
         return direction
 
     def _plan(self, target, model, slope, error):
-        """The _Plan for a target whose gradient is known at a model, but for an error."""
+        """The Plan for a target whose gradient is known at a model, but for an error."""
         move, change = model - target.point, slope - target.slope
         if not move.any():
-            return _Plan()
+            return Plan()
         bend = change + self.penalty * move
         curvature, error_of_change = move @ bend, np.hypot(error, target.error)
         noise = SURE * error_of_change * np.linalg.norm(move) / np.sqrt(len(move))
         if curvature <= noise:
-            found = _Plan(True, curvature < -noise, is_helped=error > HELPED * error_of_change)
+            found = Plan(True, curvature < -noise, is_helped=error > HELPED * error_of_change)
             if not found.is_indefinite and noise > 0:
                 found.length = -(move @ self._full_slope(target)) / noise  # or more
             return found
@@ -401,18 +365,18 @@ class Rounds:
 
     def _plan_among(self, target, pairs, length, error):
         moves, changes, errors = (np.stack(part) for part in zip(*pairs, strict=True))
-        shares, gain = _lowest(moves, changes + self.penalty * moves, self._full_slope(target))
+        shares, gain = lowest(moves, changes + self.penalty * moves, self._full_slope(target))
         point, slope = target.point + shares @ moves, target.slope + shares @ changes
         last = np.array([(1 - shares[-1]) * target.error, shares[-1] * error])
         error = np.linalg.norm(np.append(shares[:-1] * errors[:-1], last))
         is_blurred = error > CLEAR * np.sqrt(self.metric.square(slope + self.penalty * point))
         is_helped = is_blurred and abs(last[1]) > HELPED * error
-        return _Plan(False, False, pairs, (point, slope, error), is_blurred, is_helped, gain, length)
+        return Plan(False, False, pairs, (point, slope, error), is_blurred, is_helped, gain, length)
 
     def _follow(self, target, plan, model, slope, error):
         """Go where a plan leads."""
         # what rounding leaves of a move can bend more than the move itself
-        self.is_fine |= self._has_few_bits and (plan.is_lost or plan.length < SHORT)
+        self.is_fine |= self.bits[0] < FINE_BITS and (plan.is_lost or plan.length < SHORT)
         if plan.is_lost:
             target.point, target.slope, target.error = model, slope, error
             target.gains = []
@@ -431,39 +395,3 @@ class Rounds:
             size = np.linalg.norm(move)
             target.seen = [*target.seen, (move / size, change / size, error / size)][-MOST_SEEN:]
             target.step *= np.clip(plan.length, 1 / STEP_CHANGE, STEP_CHANGE)
-
-
-@dataclass
-class _Plan:
-    """Where to go from a target's point.
-
-    Attributes
-    ----------
-    is_lost : bool, whether the last move showed no curvature for sure
-    is_indefinite : bool, whether that is not by rounding errors, but for too much compensation
-    pairs : list, the target's moves with the last one; empty without a move
-    end : (point, slope, error), see _Target, where they lead
-    is_blurred : bool, whether too much of that may be rounding errors
-    is_helped : bool, whether the error of the last message has a part in that, or in being lost
-    gain, length : float, what the objective falls by, and how many times the last move should have been as long
-    """
-
-    is_lost: bool = False
-    is_indefinite: bool = False
-    pairs: list = field(default_factory=list)
-    end: tuple | None = None
-    is_blurred: bool = False
-    is_helped: bool = False
-    gain: float = 0.0
-    length: float = 1.0
-
-
-def _lowest(moves, bends, slope):
-    """Shares of moves that lead to the lowest point of their plane, and how far below it is."""
-    size = np.sqrt((moves * bends).sum(axis=1).clip(np.finfo(float).tiny))
-    moves, bends = moves / size[:, None], bends / size[:, None]
-    matrix = moves @ bends.T
-    values, vectors = np.linalg.eigh((matrix + matrix.T) / 2)
-    kept = values > LEAST_CURVATURE * values[-1]
-    along = vectors[:, kept].T @ (moves @ slope)
-    return -(vectors[:, kept] @ (along / values[kept])) / size, float((along**2 / values[kept]).sum() / 2)

@@ -109,7 +109,7 @@ def test_rounds_end_where_full_precision_does(bits, settings):
 
 @pytest.mark.parametrize("bits", [4, 8])
 def test_what_curvature_allows_is_taken_off(bits):
-    """One factor: the closed form in float64 with tau = 1 - 4 R, where nothing but noise would allow next to nothing."""
+    """One factor: the closed form in float64 with tau = 1 - 4 R, where nothing but noise would allow a bit."""
     rng = np.random.default_rng(0)
     X = 0.5 * rng.standard_normal((4000, 200)) + rng.standard_normal((4000, 1)) @ rng.standard_normal((1, 200))
     y = X @ rng.standard_normal(200) / 10 + 0.5 * rng.standard_normal(4000)
