@@ -7,7 +7,6 @@ import numpy as np
 from dask import array as da
 from dask import compute
 from dask.base import is_dask_collection
-from dask.delayed import Delayed
 from sklearn.base import BaseEstimator, clone
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils import check_random_state
@@ -23,7 +22,7 @@ from .._shards.messages import FEWEST_BITS, MOST_BITS
 from .._state import StableState
 from .._warnings import warn
 from . import _tasks
-from ._collections import is_frame
+from ._collections import is_frame, listed
 from ._engine import Engine, checked_client, task
 from ._fitting import Task, fit
 from ._packed import DaskPackedMatrix, target_report
@@ -181,8 +180,9 @@ class DaskZipMLModel(StableState, BaseEstimator):
         if is_frame(X):
             given = {"model": model, "method": method, "like": values[:0]}
             return X.map_partitions(_values_of_frame, **given, meta=_labelled(X._meta.iloc[:0], values[:0]))
-        if isinstance(X, (list, tuple)) and X and all(isinstance(chunk, Delayed) for chunk in X):
-            return [task(_values)(chunk, model, method, values[:0]) for chunk in X]
+        if (chunks := listed(X)) is not None:
+            found = [task(_values)(chunk, model, method, values[:0]) for chunk in chunks]
+            return found if isinstance(X, (list, tuple)) else found[0]
         if is_dask_collection(X):
             raise ValueError(f"X is a {type(X).__name__}; give a Dask array, a Dask data frame or delayed chunks.")
         return getattr(model, method)(X)
@@ -191,9 +191,15 @@ class DaskZipMLModel(StableState, BaseEstimator):
         """Predictions, targets and weights, computed."""
         check_is_fitted(self)
         found = self.predict(X), y, sample_weight
-        if not any(map(is_dask_collection, found)):
+        chunks = [listed(one) for one in found]
+        if not any(is_dask_collection(one) or own is not None for one, own in zip(found, chunks, strict=True)):
             return found
-        return compute(*found, scheduler=checked_client(self.client))
+        given = [one if own is None else own for one, own in zip(found, chunks, strict=True)]
+        computed = compute(*given, scheduler=checked_client(self.client))
+        return tuple(
+            one if own is None else np.concatenate([np.asarray(part) for part in one])
+            for one, own in zip(computed, chunks, strict=True)
+        )
 
 
 def _of_zeros(model):
