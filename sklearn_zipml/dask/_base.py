@@ -85,12 +85,12 @@ class DaskZipMLModel(StableState, BaseEstimator):
                 raise ValueError(
                     "X is a DaskPackedMatrix, which has targets and weights of its own: leave out y and sample_weight."
                 )
-            client, shards, common, has_weights = X.__zipml_shards__()
+            client, shards, common, has_weights, known = X.__zipml_shards__()
             refuse_narrow(self.sample_bits, X.sample_bits)
             with Engine(client) as engine:
-                targets = target_report(engine, shards, self._of_labels)
+                targets = target_report(engine, shards, self._of_labels, known)
                 self._check_known(targets)
-                return self._fit_shards(engine, shards, common, targets, seeds, has_weights, plain)
+                return self._fit_shards(engine, shards, (common, known), targets, seeds, has_weights, plain)
         if y is None:
             raise ValueError(f"{type(self).__name__} requires y to be passed, but the target y is None.")
         with Engine(self.client) as engine:
@@ -99,18 +99,19 @@ class DaskZipMLModel(StableState, BaseEstimator):
             packed = pack(engine, X, y, sample_weight, Packing(checks, scheme, seeds[0], self.quantizer))
             common, *_ = engine.result(engine.submit(_tasks.describe, packed.shards[0]))
             has_weights = sample_weight is not None
-            return self._fit_shards(engine, packed.shards, common, packed.targets, seeds, has_weights, plain)
+            return self._fit_shards(engine, packed.shards, (common, {}), packed.targets, seeds, has_weights, plain)
 
     def _check_known(self, targets):
         """Refuse labels that are missing in shards, of a TargetReport."""
         if targets.has_missing:
             raise ValueError("Input y contains NaN: leave out rows whose label is missing.")
 
-    def _fit_shards(self, engine, shards, common, targets, seeds, has_weights, plain):
-        """Fit the shards on the workers, and take over what was found."""
+    def _fit_shards(self, engine, shards, about, targets, seeds, has_weights, plain):
+        """Fit the shards on the workers, and take over what was found; about: their Description, and what is known."""
+        common, known = about
         code, attributes = self._code(targets, has_weights)
         has_weights = has_weights or code.of_labels is not None
-        todo = Task(code, self._penalty_in(code.unit), self, seeds, has_weights)
+        todo = Task(code, self._penalty_in(code.unit), self, seeds, has_weights, known)
         fitted = fit(engine, shards, common, todo)
         if fitted.gap is not None:
             warn(not_reached(self, fitted.gap), ConvergenceWarning)

@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 from functools import partial
 
 import numpy as np
+from dask.base import tokenize
 
 from .._kernels.row_order import mix
 from .._shards import gradient, moments
@@ -12,6 +13,7 @@ from .._shards.rounds import Rounds
 from .._solvers.normal_equations import MOST_COLUMNS
 from . import _tasks
 
+MOST_KEPT = 1 << 26  # bytes of second moments that are kept for the next fit of the same shards
 MOST_AT_ONCE = 4096  # columns whose second moments solver="auto" sends
 
 
@@ -26,6 +28,7 @@ class Task:
     settings : the Dask estimator
     seeds : (of packing, of rounding in rounds), 64 bits each
     has_weights : bool
+    known : dict, what other fits of the same shards have found out, and second moments that this one does
     """
 
     code: object
@@ -33,6 +36,7 @@ class Task:
     settings: object
     seeds: tuple
     has_weights: bool
+    known: dict
 
 
 @dataclass
@@ -76,30 +80,41 @@ def fit(engine, shards, common, task):
             "of the same rows by themselves."
         )
     in_one = chosen == "gram" or (chosen == "auto" and (has_missing or columns <= MOST_AT_ONCE))
-    sites = engine.sites(shards)
-    fitted = (_in_one_round if in_one else _in_rounds)(engine, sites, common, task)
+    fitted = (_in_one_round if in_one else _in_rounds)(engine, shards, common, task)
     if not (np.isfinite(fitted.coef).all() and np.isfinite(fitted.intercept).all()):
         raise ValueError("The coefficients exceed the range of float64: rescale X or y.")
     return fitted
 
 
-def _in_one_round(engine, sites, common, task):
+def _in_one_round(engine, shards, common, task):
     """From exact second moments, summed over the workers: what `partial_fit` makes of all rows, to the bit."""
-    found = partial(moments.moments, code=task.code, seed=task.seeds[0])
-    sums = [engine.submit(found, site) for site in sites]
-    future = engine.merged(sums, moments.merged)
-    equations = engine.result(future)
-    engine.release([*sums, future])
+    key, sent = tokenize(task.code), 0
+    equations = task.known.get(key)
+    if equations is None:
+        equations, n_sites = _summed(engine, shards, task)
+        sent = n_sites * equations.nbytes
+        if equations.nbytes <= MOST_KEPT:
+            task.known[key] = equations
     total = equations.total
     if not np.all(total):
         raise ValueError(f"Output {int(np.argmin(total))} of y has no value that is known: leave it out.")
     found = equations.minimum(task.penalty(total), task.settings.fit_intercept, common.dtype)
-    sent = len(sites) * equations.nbytes
     return Fitted(found.coef, found.intercept, total, "gram", 1, sent, sent // 2, [found.objective])
 
 
-def _in_rounds(engine, sites, common, task):
+def _summed(engine, shards, task):
+    """The NormalEquations of all rows, and how many there were to be joined."""
+    found = partial(moments.moments, code=task.code, seed=task.seeds[0])
+    sums = [engine.submit(found, site) for site in engine.sites(shards)]
+    future = engine.merged(sums, moments.merged)
+    equations = engine.result(future)
+    engine.release([*sums, future])
+    return equations, len(sums)
+
+
+def _in_rounds(engine, shards, common, task):
     """The model out and the gradient back, in few bits, until nothing is to be gained."""
+    sites = engine.sites(shards)
     settings, code = task.settings, task.code
     look = partial(gradient.survey, code=code, has_weights=task.has_weights)
     surveys = engine.results([engine.submit(look, site, seed=mix(task.seeds[1], k)) for k, site in enumerate(sites)])

@@ -170,8 +170,12 @@ def test_shards_are_packed_once(client, tmp_path):
     packed = DaskPackedMatrix.pack(dX, dy, dw, random_state=0)
     assert packed.shape == (np.count_nonzero(weights), 7)
     local = ZipMLRegressor(alpha=0.1, random_state=0).partial_fit(X, y, weights)
-    for _ in range(2):
-        assert same(DaskZipMLRegressor(alpha=0.1).fit(packed), local)
+    sent = []
+    for alpha in (0.1, 2.0, 0.1):
+        model = DaskZipMLRegressor(alpha=alpha).fit(packed)
+        assert same(model, ZipMLRegressor(alpha=alpha, random_state=0).partial_fit(X, y, weights))
+        sent.append(model.bytes_sent_)
+    assert sent[0] > 0 and sent[1:] == [0, 0]  # second moments are kept
     packed.save(tmp_path / "shards")
     with pytest.raises(ValueError, match="not empty"):
         packed.save(tmp_path / "shards")
