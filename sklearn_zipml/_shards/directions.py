@@ -17,6 +17,7 @@ from .._kernels.row_order import mix, rows_below
 from .messages import decoded, encoded, rounding_error, shares_bytes, shares_of, with_shares
 
 STEEP = 1.3  # curvature of a direction that is told, in parts of the root of the number of columns
+LIKELY = STEEP / 2  # the same of a candidate: what probes show of it is too little
 CERTAIN = 3.0  # times the error of what shows it
 NUMBERS = 48  # of a vector, for each direction at most
 LEAST_SHARE = 1e-3  # of the largest direction of moves
@@ -172,7 +173,7 @@ def sketched(messages, directions, candidates):
     return moves, sum(map(basis.decoded, messages)), errors
 
 
-def steep(moves, changes, errors, known):
+def steep(moves, changes, errors, known, least=STEEP):
     """Directions that moves show to be steep beside known ones, orthonormal, float64 (some, numbers).
 
     The curvature is that of Nystrom: of a move, its change, and the part of that along it.
@@ -182,6 +183,7 @@ def steep(moves, changes, errors, known):
     moves, changes : float64 (moves, numbers)
     errors : float64 (moves,), of the changes
     known : float64 (directions, numbers)
+    least : float, see STEEP
     """
     size = moves.shape[1]
     most = max(size // NUMBERS - len(known), 0)
@@ -195,5 +197,5 @@ def steep(moves, changes, errors, known):
     curvatures, left = np.linalg.eigh(mixing @ (changes @ changes.T) @ mixing.T)
     found = left.T[::-1] @ mixing
     curvatures = curvatures[::-1].clip(min=0)
-    kept = (curvatures > STEEP * np.sqrt(size)) & (np.sqrt(curvatures) > CERTAIN * np.sqrt(found**2 @ errors**2))
+    kept = (curvatures > least * np.sqrt(size)) & (np.sqrt(curvatures) > CERTAIN * np.sqrt(found**2 @ errors**2))
     return (found[kept][:most] @ changes) / np.sqrt(curvatures[kept][:most, None])

@@ -15,7 +15,7 @@ from typing import NamedTuple
 import numpy as np
 
 from .._kernels.row_order import mix
-from .directions import Directions, Metric, sketched, steep
+from .directions import LIKELY, Directions, Metric, sketched, steep
 from .messages import decoded, encoded, float32_bytes, rounding_error
 from .plane import Plan, lowest
 from .ritz import SURELY, least_curvature, smallest_ratio
@@ -248,8 +248,8 @@ class Rounds:
             for target in self.targets:
                 target.gains, target.gap = [], np.inf
 
-    def _steep(self, moves, changes, errors):
-        return self.levelled(steep(moves, changes, errors, self.directions.rows))
+    def _steep(self, *shown):
+        return self.levelled(steep(*shown[:3], self.directions.rows, *shown[3:]))
 
     def _learn(self, told):
         """Take what all parts tell of the curvature along new directions, and of candidates.
@@ -265,11 +265,11 @@ class Rounds:
             self.float32_bytes += len(told) * 4 * bends.size
         if told[0].sketch is not None:
             moves, changes, errors = sketched([one.sketch for one in told], self.directions, self._candidates)
-            found = self._steep(moves, changes, errors)
+            found = self._steep(moves, changes, errors, LIKELY)
             if len(found) > len(self._candidates):
                 self._found = found
             else:
-                self._fresh = found
+                self._fresh = self._steep(moves, changes, errors)
             self._candidates = None
             self.float32_bytes += len(told) * float32_bytes(*moves.shape)
         self.bytes_sent += sum(one.nbytes for one in told)
