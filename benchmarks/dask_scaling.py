@@ -130,37 +130,48 @@ def wire_bytes(thing):
     return sum(memoryview(frame).nbytes for frame in serialize_bytelist(to_serialize(thing)))
 
 
+QUALITY = (
+    # name, rows, columns, decay, factors, targets, whether there are weights
+    ("Gaussian", 12_000, 1000, 0.0, 0, 1, False),
+    ("decaying", 12_000, 1200, 1.0, 0, 1, False),
+    ("wide", 3000, 5000, 0.5, 0, 1, False),
+    ("one factor", 12_000, 1000, 0.0, 1, 1, False),
+    ("ten factors", 12_000, 1000, 0.0, 10, 1, False),
+    ("ten factors, weights", 12_000, 1000, 0.0, 10, 1, True),
+    ("two factors, weights, three targets", 12_000, 1000, 0.0, 2, 3, True),
+)
+
+
 def quality(_rows, _columns, _repeats):
     """R² of rounds below that of the local fit, and bytes against float32."""
     from sklearn_zipml._shards.messages import encoded
 
     rng = np.random.default_rng(0)
     with cluster(2) as client:
-        for name, n, d, decay, factors in (
-            ("Gaussian", 12_000, 1000, 0.0, 0),
-            ("decaying", 12_000, 1200, 1.0, 0),
-            ("wide", 3000, 5000, 0.5, 0),
-            ("one factor", 12_000, 1000, 0.0, 1),
-            ("ten factors", 12_000, 1000, 0.0, 10),
-        ):
+        for name, n, d, decay, factors, targets, weighted in QUALITY:
             X = rng.standard_normal((n, d)) * np.arange(1, d + 1) ** -decay
             if factors:
                 common = rng.standard_normal((n, factors)) @ rng.standard_normal((factors, d))
                 X = 0.5 * X + common / np.sqrt(factors)
-            y = X @ rng.standard_normal(d) / np.sqrt((X**2).sum(axis=1).mean()) + 0.5 * rng.standard_normal(n)
-            local = ZipMLRegressor(4, alpha=1e-3, random_state=0).fit(X, y).score(X, y)
-            pieces = [client.scatter([X[k::6], y[k::6]]) for k in range(6)]
-            dX, dy = [piece[0] for piece in pieces], [piece[1] for piece in pieces]
+            y = X @ rng.standard_normal((d, targets)) / np.sqrt((X**2).sum(axis=1).mean())
+            y = (y + 0.5 * rng.standard_normal(y.shape)).reshape((n, targets) if targets > 1 else n)
+            weights = rng.lognormal(size=n) if weighted else None
+            local = ZipMLRegressor(4, alpha=1e-3, random_state=0).fit(X, y, weights).score(X, y, weights)
+            arrays = [X, y] if weights is None else [X, y, weights]
+            pieces = [client.scatter([array[k::6] for array in arrays]) for k in range(6)]
+            dX, dy, *more = map(list, zip(*pieces, strict=True))
             for bits in (16, 8, 4):
                 settings = {"alpha": 1e-3, "solver": "rounds", "model_bits": bits, "gradient_bits": bits}
-                model = DaskZipMLRegressor(4, random_state=0, client=client, **settings).fit(dX, dy)
+                model = DaskZipMLRegressor(4, random_state=0, client=client, **settings)
+                model.fit(dX, dy, sample_weight=more[0] if more else None)
                 share = model.bytes_sent_ / model.float32_bytes_
-                message = encoded(rng.standard_normal((1, d)), bits, 0)
-                wire = wire_bytes(message) / wire_bytes(rng.standard_normal(d).astype(np.float32))
+                message = encoded(rng.standard_normal((1, d)), bits, 0) + bytes(4)
+                wire = wire_bytes(message) / wire_bytes(rng.standard_normal(d).astype(np.float32).tobytes() + bytes(4))
                 print(
                     f"{name:11} {n} x {d}, {bits:2} bits: "
-                    f"R² {local - model.score(X, y):+.5f} below local ({local:.4f}), "
-                    f"{model.n_iter_} rounds, bytes {share:.3f} of float32, of one message on the wire {wire:.3f}"
+                    f"R² {local - model.score(X, y, weights):+.5f} below local ({local:.4f}), "
+                    f"{model.n_iter_} rounds, bytes {share:.4f} of float32, of one message on the wire {wire:.3f}",
+                    flush=True,
                 )
 
 

@@ -17,7 +17,7 @@ from .._solvers.calibration import LOSS_OF_TAU, Calibration, rows_lost, spread_o
 from .._solvers.compensation import noisy_columns
 from .._solvers.rescaling import rescaled
 from . import class_rounds, class_sums
-from .messages import HEADER, decoded, encoded
+from .messages import decoded, encoded, float32_bytes
 from .rounds import Rounds
 
 MOST_ROUNDS, FORCING = 25, 0.02  # and gain of a round in parts of all before it, which ends the rounds
@@ -160,9 +160,10 @@ class Correction:
         while rounds.n_rounds < MOST_ROUNDS and not rounds.is_done and not _is_enough(rounds):
             roundings = self.sites.spread([rounds.rounding(k) for k in range(descent.n_sites)])
             states = self.sites.keep(function, descent.parts, descent.shared, *given, roundings)
-            told = self.sites.ask(class_rounds.message_of, states)
-            more = [found for *_, found in told if found is not None]
-            rounds.receive([message for message, *_ in told], [np.zeros(shape[0])] * len(told), more)
+            messages, losses, more = class_rounds.replied(self.sites.ask(class_rounds.reply, states))
+            beside = len(losses) * class_rounds.LOSSES.size  # which nobody needs
+            self.bytes_sent, self.float32_bytes = self.bytes_sent + beside, self.float32_bytes + beside
+            rounds.receive(messages, [], more)
             function, given = class_rounds.bent, (states, rounds.move())
         self.n_rounds += rounds.n_rounds
         self.bytes_sent += rounds.bytes_sent
@@ -195,21 +196,22 @@ class Correction:
         seed = mix(self.descent.seed, _SIZE - 1)
         seeds = self.sites.spread([mix(seed, k) for k in range(self.descent.n_sites)])
         told = self.sites.ask(shown, self.descent.parts, stands, seeds)
-        for message, numbers, weights in told:
-            beside = len(numbers) + len(weights)
-            self.bytes_sent += len(message) + beside
-            self.float32_bytes += HEADER.size + 4 * decoded(message).size + beside
-        margins = np.concatenate([decoded(message) for message, _, _ in told], axis=1)
-        numbers = np.concatenate([np.frombuffer(zlib.decompress(data), "<u2") for _, data, _ in told]).astype(np.intp)
-        weights = np.concatenate([np.frombuffer(data, "<f4") for _, _, data in told]).astype(np.float64)
+        for message, numbers, *weights in told:
+            for one in (message, *weights):
+                self.bytes_sent += len(one)
+                self.float32_bytes += float32_bytes(*decoded(one).shape)
+            self.bytes_sent, self.float32_bytes = self.bytes_sent + len(numbers), self.float32_bytes + len(numbers)
+        margins = np.concatenate([decoded(message) for message, *_ in told], axis=1)
+        numbers = np.concatenate([np.frombuffer(zlib.decompress(data), "<u2") for _, data, *_ in told]).astype(np.intp)
+        weights = np.concatenate([np.zeros(0), *(decoded(one)[0] for _, _, *found in told for one in found)])
         return softmax.Labels(numbers, len(margins), weights), margins
 
 
 def shown(part, stand, seed):
-    """Message of the margins of rows that stand for all, their class numbers and weights (or none), as bytes."""
+    """Messages of the margins of rows that stand for all, class numbers as bytes, and a message of weights, if any."""
     _, numbers, weights, margins = class_sums.shown(part, ROWS, stand)
-    data = zlib.compress(numbers.astype("<u2").tobytes()), weights.astype("<f4").tobytes()
-    return encoded(margins, MARGIN_BITS, seed), *data
+    data = encoded(margins, MARGIN_BITS, seed), zlib.compress(numbers.astype("<u2").tobytes())
+    return (*data, encoded(weights[None], MARGIN_BITS, mix(seed, 1))) if len(weights) else data
 
 
 def _size(calibration, coef):

@@ -5,8 +5,10 @@ the objective's second-order expansion about the anchor differs from all that it
 telling differences, so that nothing is told twice, whatever the classes of its rows.
 """
 
+import struct
 from dataclasses import dataclass
 from functools import reduce
+from operator import add
 
 import numpy as np
 
@@ -16,6 +18,9 @@ from . import class_rows, class_sums
 from .directions import Directions, Told, tell
 from .gradient import tilt
 from .messages import decoded, encoded
+from .weighted_noise import WeightedNoise
+
+LOSSES = struct.Struct("<df")  # of a Where
 
 
 @dataclass(frozen=True)
@@ -25,45 +30,44 @@ class RoundSurvey:
     Attributes
     ----------
     classes : ClassSurvey, without the columns
-    columns : float32 (3, columns) or None: means, deviations and rounding variance in grid steps; None without weights
+    noise : WeightedNoise or None
     tilt : float64 (2,)
     """
 
     classes: class_rows.ClassSurvey
-    columns: np.ndarray | None
+    noise: WeightedNoise | None
     tilt: np.ndarray
 
     @property
     def nbytes(self):
         """What it takes to send it."""
-        columns = 0 if self.columns is None else self.columns.nbytes
-        return 8 * self.classes.n_numbers + columns + self.tilt.nbytes
+        return self._n_beside + (0 if self.noise is None else self.noise.nbytes)
+
+    @property
+    def float32_nbytes(self):
+        """What that would take with float32 in its messages."""
+        return self._n_beside + (0 if self.noise is None else self.noise.float32_nbytes)
+
+    @property
+    def _n_beside(self):
+        return 8 * self.classes.n_numbers + self.tilt.nbytes
 
 
 @underflow_is_zero
-def survey(shards, code, has_weights):
-    """The RoundSurvey of some shards, whose targets a TargetCode makes numbers of classes."""
-    found = class_rows.survey(shards, code, has_weights, with_reach=False)
-    columns = None if found.columns is None else np.stack(statistics(found.columns, found.weight)).astype(np.float32)
-    return RoundSurvey(found.with_columns(None), columns, sum(tilt(shard.rows) for shard in shards))
-
-
-def statistics(columns, weight):
-    """Mean, deviation and rounding variance out of the sums of a ClassSurvey."""
-    mean, square, noise = columns / weight
-    return mean, np.sqrt(np.maximum(square - mean**2, 0)), noise
+def survey(shards, code, has_weights, seed):
+    """The RoundSurvey of some shards, whose targets a TargetCode makes numbers of classes; seed: of its message."""
+    found, noise = class_rows.survey(shards, code, has_weights, with_reach=False), None
+    if found.columns is not None:
+        plain = shards[0].rows.rounding_variance.astype(np.float64)
+        noise = WeightedNoise.of(found.weight, found.columns[2] / found.weight, plain, seed)
+    return RoundSurvey(found.with_columns(None), noise, sum(tilt(shard.rows) for shard in shards))
 
 
 def joined(surveys):
-    """ClassSurvey with the sums of columns, and tilt, of all parts."""
+    """ClassSurvey, WeightedNoise or None, and tilt, of all parts."""
     classes = reduce(lambda one, other: one.joined(other), (found.classes for found in surveys))
-    columns = None
-    if surveys[0].columns is not None:
-        columns = 0.0
-        for found in surveys:
-            mean, deviation, noise = found.columns.astype(np.float64)
-            columns = columns + found.classes.weight * np.stack([mean, deviation**2 + mean**2, noise])
-    return classes.with_columns(columns), sum(found.tilt for found in surveys)
+    noise = None if surveys[0].noise is None else reduce(add, (found.noise for found in surveys))
+    return classes, noise, sum(found.tilt for found in surveys)
 
 
 def scaling(grid, mean, deviation, ridge, is_centred):
@@ -99,7 +103,6 @@ class RoundFrame:
     ridge : float, see `scaling`
     curvature : float, that gradients and losses are divided by
     intercepts : float64 (outputs,), of the first model
-    statistics : float32 (2, columns) or None: means and deviations, where they are not those of the rows' packing
     """
 
     n_rows: int
@@ -110,17 +113,15 @@ class RoundFrame:
     ridge: float
     curvature: float
     intercepts: np.ndarray
-    statistics: np.ndarray | None
 
     @property
     def nbytes(self):
         """What it takes to send it."""
-        return 49 + self.intercepts.nbytes + (0 if self.statistics is None else self.statistics.nbytes)
+        return 49 + self.intercepts.nbytes
 
     def of_rows(self, rows):
-        """The ClassFrame for PackedRows."""
-        found = (rows.mean, rows.deviation) if self.statistics is None else self.statistics
-        mean, deviation = (one.astype(np.float64) for one in found)
+        """The ClassFrame for PackedRows, by statistics of all rows without weights: intercepts make good for that."""
+        mean, deviation = (one.astype(np.float64) for one in (rows.mean, rows.deviation))
         centre, _, size = scaling(rows, mean, deviation, self.ridge, self.is_centred)
         unit = np.divide(1.0, size, out=np.zeros(len(size)), where=(size > 0) & np.isfinite(size))
         return class_rows.ClassFrame(self.n_rows, self.n_outputs, centre, unit, self.scale, self.limbs)
@@ -170,17 +171,15 @@ def begin(part, frame, rounding):
     """The Where at the first model, which is nothing but intercepts."""
     model = np.zeros((frame.n_outputs, len(part.frame.unit) + 1))
     model[:, -1] = frame.intercepts
-    told = np.zeros((1, model.size)), Directions.none(model.size), 0
+    told = np.zeros((1, model.size)), Directions.none(model.size)
     return _anchored(part, frame, None, model, told, rounding)
 
 
 @underflow_is_zero
 def anchored(part, frame, before, move, length, rounding):
     """The Where at an anchor that a Move leads to from another Where, or at a part of the way there."""
-    directions, more = _moved(before, move)
-    model = before.model + length * (before.move + more)
-    known = len(before.directions)
-    return _anchored(part, frame, before.stand, model, (before.told, directions, known), rounding)
+    model = before.model + length * (before.move + _moved(before, move)[1])
+    return _anchored(part, frame, before.stand, model, (before.told, before.directions), rounding)
 
 
 @underflow_is_zero
@@ -191,20 +190,21 @@ def begin_rows(part, frame, before, shape, rounding):
     """
     zeros = np.zeros((frame.n_outputs, len(part.frame.unit) + 1))
     told, directions = np.zeros(shape), of_rows(before.directions, frame.n_outputs)
-    return Where(zeros, None, zeros, zeros, told, directions, encoded(told, *rounding), np.zeros(2))
+    return Where(zeros, None, zeros, zeros, told, directions, encoded(told, *rounding, LOSSES.size), np.zeros(2))
 
 
 @underflow_is_zero
 def bent(part, frame, before, move, rounding):
     """The Where after one more Move from the same anchor."""
-    directions, more = _moved(before, move)
+    directions, more, candidates = _moved(before, move)
     move = before.move + more
     product = _bent(part, frame, before.stand, move)
     slope = before.slope + product
     told, message = _tell(slope, before.told, directions, rounding)
     rise = (before.slope * move).sum() + (move * product).sum() / 2
     losses = np.array([before.losses[0] + rise, 0.0]) if before.stand else np.array([rise, 0.0])
-    more = tell(directions, len(before.directions), _curvature(part, frame, before.stand, move.shape), rounding)
+    bending = _curvature(part, frame, before.stand, move.shape)
+    more = tell(directions, len(before.directions), candidates, bending, rounding)
     return Where(before.model, before.stand, before.slope, move, told, directions, message, losses, more)
 
 
@@ -219,18 +219,32 @@ def level(vectors):
     return vectors if vectors.shape[-2] == 1 else vectors - vectors.mean(axis=-2, keepdims=True)
 
 
-def message_of(where):
-    """What is sent of it."""
-    return where.message, where.losses, where.more
+def reply(where):
+    """What is sent of it: as few things as there may be, for each has a header of the engine's."""
+    data = where.message + LOSSES.pack(*where.losses)
+    return data if where.more is None else (data, where.more)
+
+
+def replied(replies):
+    """Messages, losses and what is told of directions, lists, out of such replies of all parts."""
+    pairs = [one if isinstance(one, tuple) else (one, None) for one in replies]
+    losses = [np.array(LOSSES.unpack(data[-LOSSES.size :])) for data, _ in pairs]
+    return [data[: -LOSSES.size] for data, _ in pairs], losses, [more for _, more in pairs if more is not None]
 
 
 def _moved(before, move):
-    """The Directions after a Move, and its vectors, float64 like the model of a Where."""
-    directions, shape = before.directions, before.model.shape
+    """The Directions after a Move, its vectors, float64 like the model of a Where, and its candidates or None."""
+    directions, shape, candidates = before.directions, before.model.shape, None
     is_whole = before.told.size == before.model.size and len(before.told) == 1
+
+    def levelled(message):
+        rows = decoded(message)
+        return level(rows.reshape(-1, *shape)).reshape(rows.shape) if is_whole else rows
+
     if move.directions is not None:
-        rows = decoded(move.directions)
-        directions = directions.joined(level(rows.reshape(-1, *shape)).reshape(rows.shape) if is_whole else rows)
+        directions = directions.joined(levelled(move.directions))
+    if move.candidates is not None:
+        candidates = levelled(move.candidates)
     found = np.zeros(shape)
     for message in move.messages:
         vectors = directions.decoded(message)
@@ -238,13 +252,13 @@ def _moved(before, move):
             found += level(vectors.reshape(shape))
         else:
             found[:, :-1] += vectors
-    return directions, found
+    return directions, found, candidates
 
 
 def _tell(slope, told, directions, rounding):
     """All that has been told after this round, and the message."""
     slope = slope.reshape(told.shape) if slope.size == told.size else slope[:, :-1]
-    message = directions.encoded(slope - told, *rounding)
+    message = directions.encoded(slope - told, *rounding, LOSSES.size)
     return told + directions.decoded(message), message
 
 
@@ -256,10 +270,9 @@ def _anchored(part, frame, last, model, before, rounding):
     if last is not None:
         pairs = zip(stand.margins, last.margins, strict=True)
         reach = max(float(np.abs(new - old).max(initial=0)) for new, old in pairs)
-    told, message = _tell(slope, *before[:2], rounding)
-    more = tell(*before[1:], _curvature(part, frame, stand, model.shape), rounding)
+    told, message = _tell(slope, *before, rounding)
     losses = np.array([found.loss[0] / size, reach])
-    return Where(model, stand, slope, np.zeros_like(model), told, before[1], message, losses, more)
+    return Where(model, stand, slope, np.zeros_like(model), told, before[1], message, losses)
 
 
 def _free(frame, slope):

@@ -14,9 +14,10 @@ from functools import cached_property
 import numpy as np
 
 from .._kernels.row_order import mix, rows_below
-from .messages import decoded, encoded, rounding_error, shares_of, with_shares
+from .messages import decoded, encoded, rounding_error, shares_bytes, shares_of, with_shares
 
 STEEP = 1.3  # curvature of a direction that is told, in parts of the root of the number of columns
+LIKELY = STEEP / 2  # the same of a candidate: what probes show of it is too little
 CERTAIN = 3.0  # times the error of what shows it
 NUMBERS = 48  # of a vector, for each direction at most
 LEAST_SHARE = 1e-3  # of the largest direction of moves
@@ -59,11 +60,11 @@ class Directions:
         """These and more."""
         return Directions(np.concatenate([self.rows, rows]))
 
-    def encoded(self, vectors, bits, seed):
+    def encoded(self, vectors, bits, seed, beside=0):
         """The message of vectors, of whose error nothing is along the directions; see `messages.encoded`."""
         if not len(self):
-            return encoded(vectors, bits, seed)
-        message = encoded(self.across(vectors), bits, seed)
+            return encoded(vectors, bits, seed, beside)
+        message = encoded(self.across(vectors), bits, seed, beside + shares_bytes(len(vectors), len(self)))
         return with_shares(message, (vectors - decoded(message)) @ self._shares)
 
     def decoded(self, message):
@@ -115,39 +116,42 @@ class Metric:
 
 @dataclass(frozen=True, eq=False)
 class Told:
-    """What a part tells when it has been told new directions.
+    """What a part tells of directions.
 
     Attributes
     ----------
-    bends : float64 (new directions, directions), products of these by its share of the Hessian
-    sketch : bytes, message of gradients that probes make, see `probes`
+    bends : float32 (new directions, directions) or None, products of new ones by its share of the Hessian
+    sketch : bytes or None, message of gradients that candidates make, and probes, see `sketched`
     """
 
-    bends: np.ndarray
-    sketch: bytes
+    bends: np.ndarray | None
+    sketch: bytes | None
 
     @property
     def nbytes(self):
         """What it takes to send it."""
-        return self.bends.nbytes + len(self.sketch)
+        return (0 if self.bends is None else self.bends.nbytes) + (0 if self.sketch is None else len(self.sketch))
 
 
-def tell(directions, known, product, rounding):
-    """The Told of a part; None where no directions are new.
+def tell(directions, known, candidates, product, rounding):
+    """The Told of a part; None where there is nothing new.
 
     Parameters
     ----------
     directions : Directions
     known : int, how many of them are not new
+    candidates : float64 (candidates, numbers) or None
     product : callable(float64 (some, numbers)) -> the gradients that such moves make
     rounding : (bits, seed)
     """
-    fresh = directions.rows[known:]
-    if not len(fresh):
-        return None
-    bent = product(np.concatenate([fresh, probes(directions, known)]))
-    beside = directions.across(bent[len(fresh) :])
-    return Told(bent[: len(fresh)] @ directions.rows.T, encoded(beside, rounding[0], mix(rounding[1], SKETCH)))
+    fresh, bends, sketch = directions.rows[known:], None, None
+    if len(fresh):
+        bends = (product(fresh) @ directions.rows.T).astype(np.float32)
+    if candidates is not None:
+        basis = directions.joined(candidates)
+        moves = np.concatenate([candidates, probes(basis, len(directions))])
+        sketch = basis.encoded(product(moves), rounding[0], mix(rounding[1], SKETCH))
+    return None if bends is None and sketch is None else Told(bends, sketch)
 
 
 def probes(directions, known):
@@ -158,13 +162,18 @@ def probes(directions, known):
     return directions.across((2.0 * bits.reshape(new + 1, count) - 1) / np.sqrt(count))
 
 
-def sketched(messages, directions, known):
-    """(moves, changes, error) of probes, as the sketches of all parts tell them."""
-    error = np.sqrt(sum(rounding_error(message) ** 2 for message in messages))
-    return probes(directions, known), sum(map(decoded, messages)), error
+def sketched(messages, directions, candidates):
+    """(moves, changes, errors) of candidates and probes, as the sketches of all parts tell them.
+
+    They are exact along candidates, so that a candidate's change is surer the nearer it is to an eigenvector.
+    """
+    basis = directions.joined(candidates)
+    errors = np.sqrt(sum(rounding_error(message) ** 2 for message in messages))
+    moves = np.concatenate([candidates, probes(basis, len(directions))])
+    return moves, sum(map(basis.decoded, messages)), errors
 
 
-def steep(moves, changes, errors, known):
+def steep(moves, changes, errors, known, least=STEEP):
     """Directions that moves show to be steep beside known ones, orthonormal, float64 (some, numbers).
 
     The curvature is that of Nystrom: of a move, its change, and the part of that along it.
@@ -174,6 +183,7 @@ def steep(moves, changes, errors, known):
     moves, changes : float64 (moves, numbers)
     errors : float64 (moves,), of the changes
     known : float64 (directions, numbers)
+    least : float, see STEEP
     """
     size = moves.shape[1]
     most = max(size // NUMBERS - len(known), 0)
@@ -187,5 +197,5 @@ def steep(moves, changes, errors, known):
     curvatures, left = np.linalg.eigh(mixing @ (changes @ changes.T) @ mixing.T)
     found = left.T[::-1] @ mixing
     curvatures = curvatures[::-1].clip(min=0)
-    kept = (curvatures > STEEP * np.sqrt(size)) & (np.sqrt(curvatures) > CERTAIN * np.sqrt(found**2 @ errors**2))
+    kept = (curvatures > least * np.sqrt(size)) & (np.sqrt(curvatures) > CERTAIN * np.sqrt(found**2 @ errors**2))
     return (found[kept][:most] @ changes) / np.sqrt(curvatures[kept][:most, None])

@@ -1,6 +1,6 @@
 """What a part tells of its rows in rounds: a survey before the first, and its share of the gradient in each."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -12,6 +12,7 @@ from .._storage.statistics import code_noise, weighted
 from .._underflow import underflow_is_zero
 from .directions import Directions, Told, tell
 from .messages import decoded
+from .weighted_noise import WeightedNoise
 
 LIMBS = 3  # 16-bit parts of models and residuals: 46 bits
 SPAN_TILES = 256
@@ -26,8 +27,7 @@ class Survey:
     n_rows : int
     weight, squared_weight : float
     targets : float64 (2, outputs), of weight times target and times its square
-    columns : float64 (3, columns) or None: weight times grid position, its square, and rounding variance; None without
-        weights, for which the statistics of packing have them
+    noise : WeightedNoise or None, which without weights the statistics of packing have
     tilt : float64 (2,), of rows of a sample, squared sums of their noise in parts of the columns', and their number
     """
 
@@ -35,14 +35,22 @@ class Survey:
     weight: float
     squared_weight: float
     targets: np.ndarray
-    columns: np.ndarray | None
+    noise: WeightedNoise | None
     tilt: np.ndarray
 
     @property
     def nbytes(self):
         """What it takes to send it."""
-        columns = 0 if self.columns is None else self.columns.nbytes
-        return 24 + self.targets.nbytes + columns + self.tilt.nbytes
+        return self._n_beside + (0 if self.noise is None else self.noise.nbytes)
+
+    @property
+    def float32_nbytes(self):
+        """What that would take with float32 in its messages."""
+        return self._n_beside + (0 if self.noise is None else self.noise.float32_nbytes)
+
+    @property
+    def _n_beside(self):
+        return 24 + self.targets.nbytes + self.tilt.nbytes
 
     def joined(self, other):
         """That of the rows of both."""
@@ -51,22 +59,23 @@ class Survey:
 
 
 @underflow_is_zero
-def survey(shards, code, has_weights):
-    """The Survey of some parts, a sequence of Shard, whose targets are told by a TargetCode."""
-    found = None
+def survey(shards, code, has_weights, seed=0):
+    """The Survey of some parts, a sequence of Shard, whose targets are told by a TargetCode; seed: of its message."""
+    found, noise = None, 0.0
     for shard in shards:
         targets, weights = code(shard)
         rows, n = shard.rows, len(targets)
         weights = np.ones(n) if weights is None else weights
         total = float(weights.sum())
         sums = np.stack([weights @ targets, weights @ targets**2])
-        columns = None
         if has_weights:
             slots = rows.order.to_slots(weights, rows.tiles.n_tiles * kernels.TILE_ROWS, np.float64)
-            mean, deviation, noise = weighted(rows, slots)
-            columns = total * np.stack([mean, deviation**2 + mean**2, noise])
-        one = Survey(n, total, float(weights @ weights), sums, columns, tilt(rows))
+            noise = noise + total * weighted(rows, slots)[2]
+        one = Survey(n, total, float(weights @ weights), sums, None, tilt(rows))
         found = one if found is None else found.joined(one)
+    if has_weights:
+        plain = shards[0].rows.rounding_variance.astype(np.float64)
+        found = replace(found, noise=WeightedNoise.of(found.weight, noise / found.weight, plain, seed))
     return found
 
 
@@ -82,36 +91,17 @@ def tilt(rows):
     return np.array([(total**2).sum(), len(total)])
 
 
-@dataclass(frozen=True)
-class Frame:
-    """The coordinates that all parts compute in.
-
-    Attributes
-    ----------
-    centre : float64 (columns,), grid positions that are taken off
-    unit : float64 (columns,), model in grid steps of one in the exchanged coordinates
-    target_mean, target_scale : float64 (outputs,)
-    weight : float, of all rows
-    """
-
-    centre: np.ndarray
-    unit: np.ndarray
-    target_mean: np.ndarray
-    target_scale: np.ndarray
-    weight: float
-
-
 @dataclass(frozen=True, eq=False)
 class Answer:
     """Where a part stands after a round.
 
     Attributes
     ----------
-    model : float64 (outputs, columns), the sum of all moves
-    told : float64 (outputs, columns), the sum of all that it has told of its gradient
+    model : float64 (outputs, numbers), the sum of all moves
+    told : float64 (outputs, numbers), the sum of all that it has told of its gradient
     directions : Directions of messages
     message : bytes, what it tells now
-    losses : float64 (outputs,), its share of the mean loss, which is told as it is
+    losses : float32 (outputs,), its share of the mean loss
     more : Told or None, of new directions
     """
 
@@ -146,8 +136,8 @@ def answer(shards, code, frame, before, move, rounding):
     Answer
     """
     if before is None:
-        zeros = np.zeros((2, len(frame.target_mean), len(frame.centre)))
-        before = Answer(*zeros, Directions.none(len(frame.centre)), b"", np.zeros(0))
+        zeros = np.zeros((2, len(frame.target_mean), frame.size_of(shards[0].rows)))
+        before = Answer(*zeros, Directions.none(zeros.shape[2]), b"", np.zeros(0))
     directions, told = before.directions, before.told
     if move.directions is not None:
         directions = directions.joined(decoded(move.directions))
@@ -155,25 +145,44 @@ def answer(shards, code, frame, before, move, rounding):
     def product(vectors):
         return sum(_gradient(shard, code, frame, vectors, with_targets=False)[0] for shard in shards)
 
-    more = tell(directions, len(before.directions), product, rounding)
+    candidates = None if move.candidates is None else decoded(move.candidates)
+    more = tell(directions, len(before.directions), candidates, product, rounding)
     model = sum(map(directions.decoded, move.messages), before.model)
     shares, losses = zip(*(_gradient(shard, code, frame, model) for shard in shards), strict=True)
-    message = directions.encoded(sum(shares) - told, *rounding)
-    return Answer(model, told + directions.decoded(message), directions, message, sum(losses), more)
+    losses = sum(losses).astype(np.float32)
+    message = directions.encoded(sum(shares) - told, *rounding, beside=losses.nbytes)
+    return Answer(model, told + directions.decoded(message), directions, message, losses, more)
+
+
+def reply(answer):
+    """What is sent of an Answer: as few things as there may be, for each has a header of the engine's."""
+    data = answer.message + answer.losses.tobytes()
+    return data if answer.more is None else (data, answer.more)
+
+
+def replied(replies, n_outputs):
+    """Messages, losses and what is told of directions, lists, out of such replies of all parts."""
+    pairs = [one if isinstance(one, tuple) else (one, None) for one in replies]
+    size = 4 * n_outputs
+    losses = [np.frombuffer(data[-size:], np.float32) for data, _ in pairs]
+    return [data[:-size] for data, _ in pairs], losses, [more for _, more in pairs if more is not None]
 
 
 def _gradient(shard, code, frame, model, with_targets=True):
-    """The share of a part in the gradient of the mean loss, float64 (outputs, columns), and in that, (outputs,).
+    """The share of a part in the gradient of the mean loss, float64 like the model, and in that, (outputs,).
 
     Without targets it is that of targets of zero, for any number of models.
     """
     targets, weights = code(shard)
-    rows, tiles, z = shard.rows, shard.rows.tiles, model * frame.unit
+    rows, tiles, scaling = shard.rows, shard.rows.tiles, frame.scaling(shard.rows)
+    z = model[:, : tiles.n_columns] * scaling.unit
     n_slots, n = tiles.n_tiles * kernels.TILE_ROWS, len(targets)
     targets = (targets - frame.target_mean) / frame.target_scale if with_targets else np.zeros((n, len(z)))
     targets = rows.order.to_slots(targets.T, n_slots, np.float64)
     weights = rows.order.to_slots(np.ones(n) if weights is None else weights, n_slots, np.float64)
-    shift, out, losses = z @ frame.centre, np.zeros(z.shape), np.zeros(len(z))
+    shift, out, losses = z @ scaling.centre, np.zeros(model.shape), np.zeros(len(z))
+    if frame.has_level:
+        shift = shift - model[:, -1]
     for first in range(0, tiles.n_tiles, SPAN_TILES):
         last = min(tiles.n_tiles, first + SPAN_TILES)
         slots = slice(first * kernels.TILE_ROWS, last * kernels.TILE_ROWS)
@@ -181,8 +190,10 @@ def _gradient(shard, code, frame, model, with_targets=True):
         weighted = residuals * weights[slots]
         losses += np.einsum("ki,ki->k", weighted, residuals) / 2
         sums, totals = _sums(tiles, weighted, first, last)
-        out += sums - totals[:, None] * frame.centre
-    return out * (frame.unit / frame.weight), losses / frame.weight
+        out[:, : tiles.n_columns] += (sums - totals[:, None] * scaling.centre) * scaling.unit
+        if frame.has_level:
+            out[:, -1] += totals
+    return out / frame.weight, losses / frame.weight
 
 
 def _images(tiles, z, first, last):

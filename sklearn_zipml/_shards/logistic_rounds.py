@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from .._kernels.row_order import mix
 from .._solvers.logistic_objective import limbs_of
 from .._solvers.objective import MOST_RIDGE
 from .._solvers.options import PERFECT, Result
@@ -14,6 +15,7 @@ from .newton_rounds import Descent
 LEAST_CURVATURE = 1e-6
 # Coefficients, of all outputs, whose second moments a worker sends in less time than scheduling a round takes: 2 MB.
 SHORT = 512
+_SURVEY = 1 << 41  # number of the first message that tells of rounding variances
 
 
 def is_short(n_columns, n_classes):
@@ -23,9 +25,10 @@ def is_short(n_columns, n_classes):
 
 def fit_parts_in_rounds(sites, firsts, common, setting):
     """The FittedClasses of the shards of all sites, as `logistic.fit_parts` has it."""
-    surveys = sites.ask(class_rounds.survey, sites.shards, setting.code, setting.has_weights)
-    seen, tilt = class_rounds.joined(surveys)
-    objective, frame, ridge = _framed(seen, common, setting)
+    seeds = sites.spread([mix(setting.seed, _SURVEY + k) for k in range(len(sites.shards))])
+    surveys = sites.ask(class_rounds.survey, sites.shards, setting.code, setting.has_weights, seeds)
+    seen, noise, tilt = class_rounds.joined(surveys)
+    objective, frame, ridge = _framed(seen, noise, common, setting)
     shared = sites.share(frame)
     parts = sites.keep(class_rounds.part, sites.shards, firsts, setting.code, shared)
     descent = Descent(sites, parts, frame, shared, ridge, setting)
@@ -34,23 +37,19 @@ def fit_parts_in_rounds(sites, firsts, common, setting):
     correction = Correction(descent, objective, seen, tilt)
     model = centred(correction.model())
     coef, intercept = objective.coefficients(model, common.dtype)
-    told = sum(found.nbytes for found in surveys) + len(sites.shards) * frame.nbytes
-    sent, in_float32 = (
-        told + sum(getattr(one, name) for one in (descent, correction)) for name in ("bytes_sent", "float32_bytes")
-    )
+    framing = len(sites.shards) * frame.nbytes
+    sent = framing + descent.bytes_sent + correction.bytes_sent + sum(found.nbytes for found in surveys)
+    in_float32 = framing + descent.float32_bytes + correction.float32_bytes
+    in_float32 += sum(found.float32_nbytes for found in surveys)
     result = _result(descent, frame.curvature, seen.pass_bytes, setting)
     result.n_iter += correction.n_rounds
     return FittedClasses(coef, intercept, seen.weight, result, seen.sample_nbytes, sent, in_float32)
 
 
-def _framed(seen, common, setting):
+def _framed(seen, noise, common, setting):
     """The objective, the RoundFrame, and the penalty of the model as one vector, over the frame's curvature."""
-    statistics = common.mean, common.deviation, common.rounding_variance
-    told = None
-    if seen.columns is not None:
-        statistics = class_rounds.statistics(seen.columns, seen.weight)
-        told = np.stack(statistics[:2]).astype(np.float32)
-        statistics = (*told.astype(np.float64), statistics[2])
+    variance = common.rounding_variance if noise is None else noise.means(common.rounding_variance)
+    statistics = common.mean, common.deviation, variance
     shares, n_classes = seen.counts / seen.counts.sum(), len(seen.counts)
     labels = SharedLabels(n_classes if n_classes > 2 else 1, shares)
     p = shares if setting.fit_intercept else np.full(n_classes, 1 / n_classes)
@@ -67,7 +66,7 @@ def _framed(seen, common, setting):
     scale = seen.n_rows / seen.weight if seen.has_weights else None
     intercepts = objective.start()[:, -1]
     size = seen.n_rows, labels.n_outputs, setting.fit_intercept, scale, objective.limbs
-    frame = class_rounds.RoundFrame(*size, alpha / curvature, curvature, intercepts, told)
+    frame = class_rounds.RoundFrame(*size, alpha / curvature, curvature, intercepts)
     return objective, frame, np.tile(np.append(objective.ridge / curvature, 0.0), labels.n_outputs)
 
 

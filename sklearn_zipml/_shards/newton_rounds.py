@@ -44,7 +44,7 @@ class NewtonStep(Rounds):
             self.told, self.step = before.told, before.step
             self.curvature = before.curvature
             self.know(before.directions, before.bends)
-            self._fresh = before._fresh
+            self._fresh, self._found = before._fresh, before._found
 
     def levelled(self, vectors):
         """See Rounds: a move of all classes changes nothing."""
@@ -166,20 +166,19 @@ class Descent:
                 return
 
     def _asked(self, step, function, *given):
-        """States of the parts after a round, and what they tell, which the step has taken."""
+        """States of the parts after a round, and losses that they tell; the step has taken all."""
         roundings = self.sites.spread([step.rounding(k) for k in range(self.n_sites)])
         states = self.sites.keep(function, self.parts, self.shared, *given, roundings)
-        told = self.sites.ask(class_rounds.message_of, states)
-        more = [found for *_, found in told if found is not None]
-        step.receive([message for message, *_ in told], [losses[:1] for _, losses, _ in told], more)
+        messages, losses, more = class_rounds.replied(self.sites.ask(class_rounds.reply, states))
+        step.receive(messages, [one[:1] for one in losses], more)
         self.n_rounds += 1
         self.n_passes += 2
-        numbers = 8 * sum(losses.size for _, losses, _ in told)
-        self.bytes_sent, self.float32_bytes = self.bytes_sent + numbers, self.float32_bytes + numbers
-        return states, told
+        beside = self.n_sites * (class_rounds.LOSSES.size - 8)  # the loss itself is counted there
+        self.bytes_sent, self.float32_bytes = self.bytes_sent + beside, self.float32_bytes + beside
+        return states, losses
 
-    def _accept(self, step, model, states, told):
-        self.reach = max(losses[1] for _, losses, _ in told)
+    def _accept(self, step, model, states, losses):
+        self.reach = max(one[1] for one in losses)
         if self.reach <= NEAR_MARGINS:
             step.inherit(self.step.targets[0].seen)
         self.step, self.model, self.states = step, model, states

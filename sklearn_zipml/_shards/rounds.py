@@ -15,13 +15,13 @@ from typing import NamedTuple
 import numpy as np
 
 from .._kernels.row_order import mix
-from .directions import Directions, Metric, sketched, steep
+from .directions import LIKELY, Directions, Metric, sketched, steep
 from .messages import decoded, encoded, float32_bytes, rounding_error
+from .plane import Plan, lowest
+from .ritz import SURELY, least_curvature, smallest_ratio
 
 MEMORY = 4  # moves that the lowest point is looked for among
 WINDOW = 3  # rounds whose gains tell what is still to be gained
-LEAST_CURVATURE = 1e-3  # of the largest in the plane of the moves: below, there is only rounding
-FEWEST_SEEN = 4  # directions that the smallest curvature is looked for among, or all columns
 MOST_SEEN = 32  # moves that are kept for that
 SURE = 5  # standard deviations of a curvature's error, above which it is one
 STEP_CHANGE = 4.0
@@ -32,6 +32,8 @@ FINE_BITS, MOVE_MESSAGES = 8, 2  # moves of fewer bits may need a second message
 SHORT = 0.2
 _ALL = (1 << 64) - 1
 DIRECTIONS, DIRECTION_BITS = 1 << 62, 6  # the number of the message that tells some, and its bits
+MORE = 1.02  # times as much to take off that is worth more rounds
+NEAR = 100.0  # times the tolerance, within which the last rounds gained, for the smallest curvature to be believed
 MOST_INDEFINITE = 4  # moves without curvature, after which less is compensated
 
 
@@ -42,10 +44,12 @@ class Move(NamedTuple):
     ----------
     directions : bytes or None, a message of more Directions, in which the others are
     messages : list of bytes, whose vectors add up to the move
+    candidates : bytes or None, a message of what may be directions
     """
 
     directions: bytes | None
     messages: list
+    candidates: bytes | None = None
 
 
 @dataclass
@@ -84,6 +88,7 @@ class Rounds:
     bits : (model_bits, gradient_bits)
     seed : int, 64 bits
     tol : float, part of the objective that its minimum may still lie below
+    noise : Noise or None, by which more is taken off where moves show that there is curvature enough
 
     Attributes
     ----------
@@ -96,8 +101,8 @@ class Rounds:
 
     linear, step = 0.0, 1.0
 
-    def __init__(self, ridge, compensated, n_outputs, n_sites, bits, seed, tol):
-        self.ridge, self.compensated = ridge, compensated
+    def __init__(self, ridge, compensated, n_outputs, n_sites, bits, seed, tol, noise=None):
+        self.noise, self.ridge, self.compensated = noise, ridge, compensated
         self.n_sites, self.bits, self.seed, self.tol = n_sites, bits, seed, tol
         shape = n_outputs, len(ridge)
         self.known, self.told = np.zeros(shape), np.zeros(shape)  # model and gradient as the parts know them
@@ -107,6 +112,7 @@ class Rounds:
         self.is_blurred = self.is_fine = False
         self.directions, self.metric = Directions.none(len(ridge)), Metric.flat(len(ridge))
         self._fresh, self.bends = self.directions.rows, np.zeros((0, 0))
+        self._found, self._candidates = self._fresh, None  # not told yet, and as the parts have them
 
     @property
     def penalty(self):
@@ -117,7 +123,7 @@ class Rounds:
         """The Move for all parts; without messages if they are to look again where the model stands."""
         told = self._tell_directions()
         if self.targets is None or self.is_blurred:
-            return Move(told, [])
+            return Move(told, [], self._tell_candidates())
         aim = np.stack([self._aim(*there) for there in zip(self.targets, self._is_at_rest, strict=True)])
         messages = []
         for k in range(MOVE_MESSAGES if self.is_fine else 1):
@@ -125,7 +131,17 @@ class Rounds:
             messages.append(self.directions.encoded(aim - self.known, self.bits[0], seed))
             self.known = self.known + self.vectors_of(messages[-1])
         self._count(messages * self.n_sites, self.n_sites)
-        return Move(told, messages)
+        return Move(told, messages, self._tell_candidates())
+
+    def _tell_candidates(self):
+        """The message of candidates that the parts have not been told, or None."""
+        if not len(self._found):
+            return None
+        message = encoded(self._found, self.bits[0], mix(self.seed, DIRECTIONS + ~self.n_rounds & _ALL))
+        self._candidates, self._found = self.levelled(decoded(message)), self._found[:0]
+        self._count([message] * self.n_sites, 0)
+        self.float32_bytes += self.n_sites * float32_bytes(*self._candidates.shape)
+        return message
 
     def _tell_directions(self):
         """The message of directions that the parts have not been told, or None."""
@@ -163,10 +179,12 @@ class Rounds:
     def receive(self, messages, losses, told=()):
         """The answers of all parts: their messages, their shares of the mean loss, and Told of new directions."""
         self._count(messages, len(messages))
+        beside = sum(one.nbytes for one in losses)
+        self.bytes_sent, self.float32_bytes = self.bytes_sent + beside, self.float32_bytes + beside
         if len(told):
             self._learn(told)
         self.told = self.told + sum(map(self.vectors_of, messages))
-        self.objective.append(sum(losses) + self._penalties(self.known))
+        self.objective.append(sum(one.astype(np.float64) for one in losses) + self._penalties(self.known))
         self.n_rounds += 1
         self.n_looks += 1
         error = np.sqrt(sum(rounding_error(message) ** 2 for message in messages))
@@ -180,37 +198,81 @@ class Rounds:
             return
         slopes = self.told + self.linear
         there = list(zip(self.targets, self.known, slopes, error, self._is_at_rest, strict=True))
-        plans = [_Plan() if rests else self._plan(*one) for *one, rests in there]
+        plans = [Plan() if rests else self._plan(*one) for *one, rests in there]
         self.is_blurred = self._may_look and any(plan.is_helped for plan in plans)
         if self.is_blurred:
             return
-        self.n_looks = 0
+        self.n_looks, self.is_fine = 0, False
         for (target, *found, rests), plan, objective in zip(there, plans, self._lowest, strict=True):
             if not rests:
                 self._follow(target, plan, *found)
                 target.gap = self._gap(target, self.tol * objective)
         self._look_for_directions()
+        if self.noise is not None and self._is_near:
+            self._compensate_more()
 
     def _look_for_directions(self):
         """See whether moves have shown steep ones."""
+        is_looking = len(self._found) or len(self._fresh) or self._candidates is not None
+        if not is_looking and (seen := self._seen()):
+            self._found = self._steep(*seen)
+
+    def _seen(self):
+        """Moves of all targets that showed curvature, changes and errors, stacked; None without any."""
         most = max(1, MOST_SEEN // len(self.targets))
         seen = [one for target in self.targets for one in target.seen[-most:]][:MOST_SEEN]
-        if seen:
-            self._found(*(np.stack(part) for part in zip(*seen, strict=True)))
+        return [np.stack(part) for part in zip(*seen, strict=True)] if seen else None
 
-    def _found(self, moves, changes, errors):
-        known = np.concatenate([self.directions.rows, self._fresh])
-        self._fresh = np.concatenate([self._fresh, self.levelled(steep(moves, changes, errors, known))])
+    @property
+    def _is_near(self):
+        """Whether every target has about arrived."""
+        pairs = zip(self.targets, self._lowest, strict=True)
+        return all(
+            len(target.gains) >= WINDOW and sum(target.gains[-WINDOW:]) <= NEAR * self.tol * objective
+            for target, objective in pairs
+        )
+
+    def _compensate_more(self):
+        """Take off what the smallest curvature allows that moves have shown, in units of the rounding variance; once.
+
+        That is a Ritz value, from above; where it was too much, a curvature that is negative will tell.
+        """
+        noise, seen = self.noise, self._seen()
+        smallest = None if seen is None else smallest_ratio(*seen, self.ridge, noise.variance)
+        if smallest is None:
+            return
+        self.noise = None
+        compensated = noise.tau(SURELY * smallest) * noise.variance
+        if compensated.sum() > MORE * self.compensated.sum():
+            self.compensated = compensated
+            for target in self.targets:
+                target.gains, target.gap = [], np.inf
+
+    def _steep(self, *shown):
+        return self.levelled(steep(*shown[:3], self.directions.rows, *shown[3:]))
 
     def _learn(self, told):
-        """Take what all parts tell of the curvature along new directions, and of others."""
-        bends = sum(one.bends for one in told)
-        new, total = bends.shape
-        self.bends = np.block([[self.bends, bends[:, : total - new].T], [bends]])
-        self.metric = Metric.of(self.directions, self.bends)
-        self._found(*sketched([one.sketch for one in told], self.directions, total - new))
+        """Take what all parts tell of the curvature along new directions, and of candidates.
+
+        What moves show is rough. The Hessian's products with candidates are better ones, and show others, too: where
+        there are more, they are the next candidates, or else directions.
+        """
+        if told[0].bends is not None:
+            bends = sum(one.bends.astype(np.float64) for one in told)
+            new, total = bends.shape
+            self.bends = np.block([[self.bends, bends[:, : total - new].T], [bends]])
+            self.metric = Metric.of(self.directions, self.bends)
+            self.float32_bytes += len(told) * 4 * bends.size
+        if told[0].sketch is not None:
+            moves, changes, errors = sketched([one.sketch for one in told], self.directions, self._candidates)
+            found = self._steep(moves, changes, errors, LIKELY)
+            if len(found) > len(self._candidates):
+                self._found = found
+            else:
+                self._fresh = self._steep(moves, changes, errors)
+            self._candidates = None
+            self.float32_bytes += len(told) * float32_bytes(*moves.shape)
         self.bytes_sent += sum(one.nbytes for one in told)
-        self.float32_bytes += len(told) * (bends.nbytes // 2 + float32_bytes(new + 1, self.directions.rows.shape[1]))
 
     @property
     def _may_look(self):
@@ -257,21 +319,8 @@ class Rounds:
         return np.inf if curvature is None else max(gained, steepness / curvature)
 
     def _least_curvature(self, target):
-        """The smallest curvature that moves have shown, a Ritz value of the second moments; None if too few have.
-
-        It is that over the metric's.
-        """
-        if not target.seen:
-            return None
-        moves, changes, _ = (np.stack(part) for part in zip(*target.seen, strict=True))
-        values, vectors = np.linalg.eigh(moves @ self.metric.bent(moves).T)
-        kept = values > LEAST_CURVATURE * values[-1]
-        if kept.sum() < min(FEWEST_SEEN, len(target.point)):
-            return None
-        basis = (vectors[:, kept] / np.sqrt(values[kept])).T
-        matrix = basis @ (moves @ (changes + self.penalty * moves).T) @ basis.T
-        found = np.linalg.eigvalsh(matrix + matrix.T) / 2
-        return found[found > 0].min(initial=found[-1])
+        """See `ritz.least_curvature`."""
+        return least_curvature(target.seen, self.metric, self.penalty)
 
     def _penalties(self, model):
         return ((self.penalty * model / 2 + self.linear) * model).sum(axis=1)
@@ -296,15 +345,15 @@ class Rounds:
         return direction
 
     def _plan(self, target, model, slope, error):
-        """The _Plan for a target whose gradient is known at a model, but for an error."""
+        """The Plan for a target whose gradient is known at a model, but for an error."""
         move, change = model - target.point, slope - target.slope
         if not move.any():
-            return _Plan()
+            return Plan()
         bend = change + self.penalty * move
         curvature, error_of_change = move @ bend, np.hypot(error, target.error)
         noise = SURE * error_of_change * np.linalg.norm(move) / np.sqrt(len(move))
         if curvature <= noise:
-            found = _Plan(True, curvature < -noise, is_helped=error > HELPED * error_of_change)
+            found = Plan(True, curvature < -noise, is_helped=error > HELPED * error_of_change)
             if not found.is_indefinite and noise > 0:
                 found.length = -(move @ self._full_slope(target)) / noise  # or more
             return found
@@ -316,13 +365,13 @@ class Rounds:
 
     def _plan_among(self, target, pairs, length, error):
         moves, changes, errors = (np.stack(part) for part in zip(*pairs, strict=True))
-        shares, gain = _lowest(moves, changes + self.penalty * moves, self._full_slope(target))
+        shares, gain = lowest(moves, changes + self.penalty * moves, self._full_slope(target))
         point, slope = target.point + shares @ moves, target.slope + shares @ changes
         last = np.array([(1 - shares[-1]) * target.error, shares[-1] * error])
         error = np.linalg.norm(np.append(shares[:-1] * errors[:-1], last))
         is_blurred = error > CLEAR * np.sqrt(self.metric.square(slope + self.penalty * point))
         is_helped = is_blurred and abs(last[1]) > HELPED * error
-        return _Plan(False, False, pairs, (point, slope, error), is_blurred, is_helped, gain, length)
+        return Plan(False, False, pairs, (point, slope, error), is_blurred, is_helped, gain, length)
 
     def _follow(self, target, plan, model, slope, error):
         """Go where a plan leads."""
@@ -346,39 +395,3 @@ class Rounds:
             size = np.linalg.norm(move)
             target.seen = [*target.seen, (move / size, change / size, error / size)][-MOST_SEEN:]
             target.step *= np.clip(plan.length, 1 / STEP_CHANGE, STEP_CHANGE)
-
-
-@dataclass
-class _Plan:
-    """Where to go from a target's point.
-
-    Attributes
-    ----------
-    is_lost : bool, whether the last move showed no curvature for sure
-    is_indefinite : bool, whether that is not by rounding errors, but for too much compensation
-    pairs : list, the target's moves with the last one; empty without a move
-    end : (point, slope, error), see _Target, where they lead
-    is_blurred : bool, whether too much of that may be rounding errors
-    is_helped : bool, whether the error of the last message has a part in that, or in being lost
-    gain, length : float, what the objective falls by, and how many times the last move should have been as long
-    """
-
-    is_lost: bool = False
-    is_indefinite: bool = False
-    pairs: list = field(default_factory=list)
-    end: tuple | None = None
-    is_blurred: bool = False
-    is_helped: bool = False
-    gain: float = 0.0
-    length: float = 1.0
-
-
-def _lowest(moves, bends, slope):
-    """Shares of moves that lead to the lowest point of their plane, and how far below it is."""
-    size = np.sqrt((moves * bends).sum(axis=1).clip(np.finfo(float).tiny))
-    moves, bends = moves / size[:, None], bends / size[:, None]
-    matrix = moves @ bends.T
-    values, vectors = np.linalg.eigh((matrix + matrix.T) / 2)
-    kept = values > LEAST_CURVATURE * values[-1]
-    along = vectors[:, kept].T @ (moves @ slope)
-    return -(vectors[:, kept] @ (along / values[kept])) / size, float((along**2 / values[kept]).sum() / 2)

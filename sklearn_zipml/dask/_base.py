@@ -7,7 +7,6 @@ import numpy as np
 from dask import array as da
 from dask import compute
 from dask.base import is_dask_collection
-from dask.delayed import Delayed
 from sklearn.base import BaseEstimator, clone
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils import check_random_state
@@ -23,7 +22,7 @@ from .._shards.messages import FEWEST_BITS, MOST_BITS
 from .._state import StableState
 from .._warnings import warn
 from . import _tasks
-from ._collections import is_frame
+from ._collections import is_frame, listed
 from ._engine import Engine, checked_client, task
 from ._fitting import Task, fit
 from ._packed import DaskPackedMatrix, target_report
@@ -86,12 +85,12 @@ class DaskZipMLModel(StableState, BaseEstimator):
                 raise ValueError(
                     "X is a DaskPackedMatrix, which has targets and weights of its own: leave out y and sample_weight."
                 )
-            client, shards, common, has_weights = X.__zipml_shards__()
+            client, shards, common, has_weights, known = X.__zipml_shards__()
             refuse_narrow(self.sample_bits, X.sample_bits)
             with Engine(client) as engine:
-                targets = target_report(engine, shards, self._of_labels)
+                targets = target_report(engine, shards, self._of_labels, known)
                 self._check_known(targets)
-                return self._fit_shards(engine, shards, common, targets, seeds, has_weights, plain)
+                return self._fit_shards(engine, shards, (common, known), targets, seeds, has_weights, plain)
         if y is None:
             raise ValueError(f"{type(self).__name__} requires y to be passed, but the target y is None.")
         with Engine(self.client) as engine:
@@ -100,18 +99,19 @@ class DaskZipMLModel(StableState, BaseEstimator):
             packed = pack(engine, X, y, sample_weight, Packing(checks, scheme, seeds[0], self.quantizer))
             common, *_ = engine.result(engine.submit(_tasks.describe, packed.shards[0]))
             has_weights = sample_weight is not None
-            return self._fit_shards(engine, packed.shards, common, packed.targets, seeds, has_weights, plain)
+            return self._fit_shards(engine, packed.shards, (common, {}), packed.targets, seeds, has_weights, plain)
 
     def _check_known(self, targets):
         """Refuse labels that are missing in shards, of a TargetReport."""
         if targets.has_missing:
             raise ValueError("Input y contains NaN: leave out rows whose label is missing.")
 
-    def _fit_shards(self, engine, shards, common, targets, seeds, has_weights, plain):
-        """Fit the shards on the workers, and take over what was found."""
+    def _fit_shards(self, engine, shards, about, targets, seeds, has_weights, plain):
+        """Fit the shards on the workers, and take over what was found; about: their Description, and what is known."""
+        common, known = about
         code, attributes = self._code(targets, has_weights)
         has_weights = has_weights or code.of_labels is not None
-        todo = Task(code, self._penalty_in(code.unit), self, seeds, has_weights)
+        todo = Task(code, self._penalty_in(code.unit), self, seeds, has_weights, known)
         fitted = fit(engine, shards, common, todo)
         if fitted.gap is not None:
             warn(not_reached(self, fitted.gap), ConvergenceWarning)
@@ -181,8 +181,9 @@ class DaskZipMLModel(StableState, BaseEstimator):
         if is_frame(X):
             given = {"model": model, "method": method, "like": values[:0]}
             return X.map_partitions(_values_of_frame, **given, meta=_labelled(X._meta.iloc[:0], values[:0]))
-        if isinstance(X, (list, tuple)) and X and all(isinstance(chunk, Delayed) for chunk in X):
-            return [task(_values)(chunk, model, method, values[:0]) for chunk in X]
+        if (chunks := listed(X)) is not None:
+            found = [task(_values)(chunk, model, method, values[:0]) for chunk in chunks]
+            return found if isinstance(X, (list, tuple)) else found[0]
         if is_dask_collection(X):
             raise ValueError(f"X is a {type(X).__name__}; give a Dask array, a Dask data frame or delayed chunks.")
         return getattr(model, method)(X)
@@ -191,9 +192,15 @@ class DaskZipMLModel(StableState, BaseEstimator):
         """Predictions, targets and weights, computed."""
         check_is_fitted(self)
         found = self.predict(X), y, sample_weight
-        if not any(map(is_dask_collection, found)):
+        chunks = [listed(one) for one in found]
+        if not any(is_dask_collection(one) or own is not None for one, own in zip(found, chunks, strict=True)):
             return found
-        return compute(*found, scheduler=checked_client(self.client))
+        given = [one if own is None else own for one, own in zip(found, chunks, strict=True)]
+        computed = compute(*given, scheduler=checked_client(self.client))
+        return tuple(
+            one if own is None else np.concatenate([np.asarray(part) for part in one])
+            for one, own in zip(computed, chunks, strict=True)
+        )
 
 
 def _of_zeros(model):

@@ -60,17 +60,35 @@ def _chunks(name, collection, lengths):
     if isinstance(collection, da.Array):
         return _of_array(collection, lengths)
     if is_frame(collection):
-        return list(collection.to_delayed()), None
-    if isinstance(collection, (Delayed, Future)):
-        collection = [collection]
-    is_list = isinstance(collection, (list, tuple)) and len(collection) > 0
-    if is_list and all(isinstance(chunk, (Delayed, Future)) for chunk in collection):
-        return [delayed(chunk) if isinstance(chunk, Future) else chunk for chunk in collection], None
+        return _of_frame(collection), None
+    if (chunks := listed(collection)) is not None:
+        return chunks, None
     if is_dask_collection(collection):
         raise ValueError(
             f"{name} is a {type(collection).__name__}; give a Dask array, a Dask data frame or delayed chunks."
         )
     return _of_memory(name, collection, lengths)
+
+
+def listed(collection):
+    """Delayed chunks out of a list of these or of futures, or of one alone; None of anything else."""
+    if isinstance(collection, (Delayed, Future)):
+        collection = [collection]
+    if not isinstance(collection, (list, tuple)) or len(collection) == 0:
+        return None
+    if not all(isinstance(chunk, (Delayed, Future)) for chunk in collection):
+        return None
+    return [delayed(chunk) if isinstance(chunk, Future) else chunk for chunk in collection]
+
+
+def _of_frame(frame):
+    """Its own partitions.
+
+    Optimised, files are read several at once where few of their columns are asked for, so that the partitions of y do
+    not go with those of X. What `simplify` does is to leave out the other columns.
+    """
+    frame = frame.simplify() if hasattr(frame, "simplify") else frame
+    return list(frame.to_delayed(optimize_graph=False))
 
 
 def _of_array(array, lengths):

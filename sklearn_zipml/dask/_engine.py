@@ -45,9 +45,9 @@ class Engine:
         self._futures += futures
         return futures
 
-    def submit(self, function, *arguments):
-        """The future of function(*arguments), some of which may be futures, or lists of them."""
-        future = self.client.submit(function, *arguments, pure=False)
+    def submit(self, function, *arguments, **named):
+        """The future of function(*arguments, **named), some of which may be futures, or lists of them."""
+        future = self.client.submit(function, *arguments, **named, pure=False)
         self._futures.append(future)
         return future
 

@@ -4,13 +4,16 @@ from dataclasses import dataclass, field
 from functools import partial
 
 import numpy as np
+from dask.base import tokenize
 
+from .._kernels.row_order import mix
 from .._shards import gradient, moments
 from .._shards.frame import coefficients, frame_of
 from .._shards.rounds import Rounds
 from .._solvers.normal_equations import MOST_COLUMNS
 from . import _tasks
 
+MOST_KEPT = 1 << 26  # bytes of second moments that are kept for the next fit of the same shards
 MOST_AT_ONCE = 4096  # columns whose second moments solver="auto" sends
 
 
@@ -25,6 +28,7 @@ class Task:
     settings : the Dask estimator
     seeds : (of packing, of rounding in rounds), 64 bits each
     has_weights : bool
+    known : dict, what other fits of the same shards have found out, and second moments that this one does
     """
 
     code: object
@@ -32,6 +36,7 @@ class Task:
     settings: object
     seeds: tuple
     has_weights: bool
+    known: dict
 
 
 @dataclass
@@ -75,38 +80,51 @@ def fit(engine, shards, common, task):
             "of the same rows by themselves."
         )
     in_one = chosen == "gram" or (chosen == "auto" and (has_missing or columns <= MOST_AT_ONCE))
-    sites = engine.sites(shards)
-    fitted = (_in_one_round if in_one else _in_rounds)(engine, sites, common, task)
+    fitted = (_in_one_round if in_one else _in_rounds)(engine, shards, common, task)
     if not (np.isfinite(fitted.coef).all() and np.isfinite(fitted.intercept).all()):
         raise ValueError("The coefficients exceed the range of float64: rescale X or y.")
     return fitted
 
 
-def _in_one_round(engine, sites, common, task):
+def _in_one_round(engine, shards, common, task):
     """From exact second moments, summed over the workers: what `partial_fit` makes of all rows, to the bit."""
-    found = partial(moments.moments, code=task.code, seed=task.seeds[0])
-    sums = [engine.submit(found, site) for site in sites]
-    future = engine.merged(sums, moments.merged)
-    equations = engine.result(future)
-    engine.release([*sums, future])
+    key, sent = tokenize(task.code), 0
+    equations = task.known.get(key)
+    if equations is None:
+        equations, n_sites = _summed(engine, shards, task)
+        sent = n_sites * equations.nbytes
+        if equations.nbytes <= MOST_KEPT:
+            task.known[key] = equations
     total = equations.total
     if not np.all(total):
         raise ValueError(f"Output {int(np.argmin(total))} of y has no value that is known: leave it out.")
     found = equations.minimum(task.penalty(total), task.settings.fit_intercept, common.dtype)
-    sent = len(sites) * equations.nbytes
     return Fitted(found.coef, found.intercept, total, "gram", 1, sent, sent // 2, [found.objective])
 
 
-def _in_rounds(engine, sites, common, task):
+def _summed(engine, shards, task):
+    """The NormalEquations of all rows, and how many there were to be joined."""
+    found = partial(moments.moments, code=task.code, seed=task.seeds[0])
+    sums = [engine.submit(found, site) for site in engine.sites(shards)]
+    future = engine.merged(sums, moments.merged)
+    equations = engine.result(future)
+    engine.release([*sums, future])
+    return equations, len(sums)
+
+
+def _in_rounds(engine, shards, common, task):
     """The model out and the gradient back, in few bits, until nothing is to be gained."""
+    sites = engine.sites(shards)
     settings, code = task.settings, task.code
     look = partial(gradient.survey, code=code, has_weights=task.has_weights)
-    surveys = engine.results([engine.submit(look, site) for site in sites])
+    surveys = engine.results([engine.submit(look, site, seed=mix(task.seeds[1], k)) for k, site in enumerate(sites)])
     seen = _tasks.join(surveys)
-    frame, ridge, compensated = frame_of(seen, common, task.penalty(seen.weight), settings.fit_intercept)
+    frame, ridge, compensated, noise = frame_of(seen, common, task.penalty(seen.weight), settings.fit_intercept)
     bits = settings.model_bits, settings.gradient_bits
-    rounds = Rounds(ridge, compensated, len(frame.target_mean), len(sites), bits, task.seeds[1], settings.tol)
-    told = sum(found.nbytes for found in surveys)
+    rounds = Rounds(ridge, compensated, len(frame.target_mean), len(sites), bits, task.seeds[1], settings.tol, noise)
+    framing = len(sites) * frame.nbytes
+    sent = framing + sum(found.nbytes for found in surveys)
+    in_float32 = framing + sum(found.float32_nbytes for found in surveys)
     held = engine.submit(_same, frame)
     answers = [None] * len(sites)
     while rounds.n_rounds < settings.max_iter and not rounds.is_done:
@@ -116,8 +134,8 @@ def _in_rounds(engine, sites, common, task):
     scale = np.where(np.isfinite(frame.target_scale), frame.target_scale, 0.0)
     losses = [float(objective @ scale**2) for objective in rounds.objective]
     gap = None if rounds.is_done else rounds.gap / np.maximum(rounds.objective[-1], np.finfo(float).tiny)
-    sent = told + rounds.bytes_sent, told + rounds.float32_bytes
-    return Fitted(coef, intercept, seen.weight, "rounds", rounds.n_rounds, *sent, losses, gap)
+    sent, in_float32 = sent + rounds.bytes_sent, in_float32 + rounds.float32_bytes
+    return Fitted(coef, intercept, seen.weight, "rounds", rounds.n_rounds, sent, in_float32, losses, gap)
 
 
 def _round(engine, sites, given, before, rounds):
@@ -127,11 +145,9 @@ def _round(engine, sites, given, before, rounds):
         engine.submit(gradient.answer, site, code, frame, one, move, rounding)
         for site, one, rounding in zip(sites, before, map(rounds.rounding, range(len(sites))), strict=True)
     ]
-    messages = [engine.submit(_tasks.message_of, answer) for answer in answers]
-    told = engine.results(messages)
-    more = [found for *_, found in told if found is not None]
-    rounds.receive([message for message, *_ in told], [losses for _, losses, _ in told], more)
-    engine.release([*messages, *(one for one in before if one is not None)])
+    replies = [engine.submit(gradient.reply, answer) for answer in answers]
+    rounds.receive(*gradient.replied(engine.results(replies), len(rounds.known)))
+    engine.release([*replies, *(one for one in before if one is not None)])
     return answers
 
 

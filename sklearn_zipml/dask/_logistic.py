@@ -261,8 +261,9 @@ class DaskZipMLLogisticRegression(DaskZipMLClassifier):
         """
         return self._lazily(X, "predict_log_proba")
 
-    def _fit_shards(self, engine, shards, common, targets, seeds, has_weights, plain):
-        """Fit the shards on the workers, and take over what was found."""
+    def _fit_shards(self, engine, shards, about, targets, seeds, has_weights, plain):
+        """Fit the shards on the workers, and take over what was found; about: their Description, and what is known."""
+        common, _ = about
         check_two_classes(self, targets.labels)
         code = self._code_of(targets, has_weights, _numbers)
         has_weights = has_weights or code.of_labels is not None

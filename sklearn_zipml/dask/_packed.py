@@ -28,8 +28,9 @@ class DaskPackedMatrix:
 
     Made by :meth:`pack` out of Dask collections, or by :meth:`load` from files. Each partition is a shard, packed where
     it lies, on levels that all of them share: the codes are those of packing all rows at once. Estimators train on it
-    as often as they are asked to, and nothing but the shards is kept: at 4 bits a tenth of what it takes to persist
-    float32, or less.
+    as often as they are asked to, and nothing but the shards is kept there: at 4 bits a tenth of what it takes to
+    persist float32, or less. Second moments are kept where the object is, up to 64 MB (2000 columns): another
+    ``alpha`` then asks nothing of the workers.
 
     A shard that is lost with its worker is packed again by Dask, from what the collection was made of. The memory on
     the workers is given back when the object is gone, or by :meth:`release`.
@@ -71,7 +72,7 @@ class DaskPackedMatrix:
         made._client, made._shards, made._common = engine.client, engine.keep(shards), common
         made.shape = sum(n for _, n, _, _ in described), len(common.grid.step)
         made.nbytes = sum(size for _, _, size, _ in described)
-        made._has_weights = any(weighted for *_, weighted in described)
+        made._has_weights, made._known = any(weighted for *_, weighted in described), {}
         return made
 
     @property
@@ -314,16 +315,19 @@ class DaskPackedMatrix:
         """
         for future in self._shards:
             future.release()
-        self._shards = []
+        self._shards, self._known = [], {}
 
     def __zipml_shards__(self):
-        """Their client, futures of the shards, their Description, and whether they have weights."""
+        """Client, futures of the shards, Description, whether they have weights, and what fits found out for others."""
         if not self._shards:
             raise ValueError("This DaskPackedMatrix has been released: pack or load it again.")
-        return self._client, self._shards, self._common, self._has_weights
+        return self._client, self._shards, self._common, self._has_weights, self._known
 
 
-def target_report(engine, shards, of_labels):
-    """The TargetReport of shards that were packed before."""
-    futures = [engine.submit(_tasks.label_report, shard, of_labels) for shard in shards]
-    return joined_reports(engine.results(futures))
+def target_report(engine, shards, of_labels, known):
+    """The TargetReport of shards that were packed before; known: see `DaskPackedMatrix.__zipml_shards__`."""
+    key = "labels" if of_labels else "targets"
+    if key not in known:
+        futures = [engine.submit(_tasks.label_report, shard, of_labels) for shard in shards]
+        known[key] = joined_reports(engine.results(futures))
+    return known[key]

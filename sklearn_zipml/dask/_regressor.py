@@ -197,9 +197,9 @@ class DaskZipMLRegressor(RegressorMixin, DaskZipMLModel):
 
         Parameters
         ----------
-        X : Dask array or data frame of shape (n_samples, n_features), or array in memory
+        X : Dask array or data frame of shape (n_samples, n_features), list of delayed chunks, or array in memory
             Rows.
-        y : Dask array, data frame or series, or array
+        y : Dask array, data frame or series, list of delayed chunks, or array
             True targets.
         sample_weight : the same, or None, default=None
             Row weights.

@@ -57,8 +57,9 @@ def report(y, weights, checks):
 
 def _used(X, y, weights, checks, number):
     """Rows of a partition that count, their names, targets and weights."""
-    if len(X) != len(y):
-        raise ValueError(f"Partition {number} has {len(X)} rows of X, but {len(y)} of y.")
+    n = X.shape[0] if hasattr(X, "shape") else len(X)  # sparse arrays, which are refused below, have no length
+    if n != len(y):
+        raise ValueError(f"Partition {number} has {n} rows of X, but {len(y)} of y.")
     X, names = checks.rows(X)
     y, weights = checks.targets(y, weights)
     kept = used_rows(y, weights, checks.drops)
@@ -129,8 +130,3 @@ def save(shard, path):
 def load(path):
     """The Shard of a file."""
     return load_shard(path)
-
-
-def message_of(answer):
-    """The message of an Answer, its losses, and what it tells of directions."""
-    return answer.message, answer.losses, answer.more

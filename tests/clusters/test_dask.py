@@ -105,6 +105,20 @@ def test_frames(client):
         model.predict(parts[list("gfedcba")]).compute()
 
 
+@pytest.mark.filterwarnings("ignore:The inplace keyword")  # of Dask that reads Parquet by pandas 3.1
+def test_frames_of_files(client, tmp_path):
+    """Dask reads several files at once where it needs few of their columns; partitions go with one another still."""
+    pd, dd = pytest.importorskip("pandas"), pytest.importorskip("dask.dataframe")
+    pytest.importorskip("pyarrow")
+    X, y, _ = rows(600)
+    frame = pd.DataFrame(X, columns=list("abcdefg")).assign(target=y[:, 0])
+    dd.from_pandas(frame, npartitions=6).to_parquet(tmp_path)
+    parts = dd.read_parquet(tmp_path)
+    assert len(parts["target"].to_delayed()) < parts.npartitions
+    model = DaskZipMLRegressor(random_state=0).fit(parts[list("abcdefg")], parts["target"])
+    assert same(model, ZipMLRegressor(random_state=0).partial_fit(frame[list("abcdefg")], y[:, 0]))
+
+
 def test_predictions_are_lazy(client):
     """Of arrays with several targets, of delayed chunks, and of what is in memory."""
     X, y, _ = rows(600)
@@ -150,14 +164,18 @@ def test_fit_in_a_task(client):
 
 
 def test_shards_are_packed_once(client, tmp_path):
-    """Shards are fitted twice, saved one file each, and fitted from there: all the same bits."""
+    """Shards are fitted more than once, saved one file each, and fitted from there: all the same bits."""
     X, y, weights = rows()
     dX, dy, dw = array_in(4, X, y, weights)
     packed = DaskPackedMatrix.pack(dX, dy, dw, random_state=0)
     assert packed.shape == (np.count_nonzero(weights), 7)
     local = ZipMLRegressor(alpha=0.1, random_state=0).partial_fit(X, y, weights)
-    for _ in range(2):
-        assert same(DaskZipMLRegressor(alpha=0.1).fit(packed), local)
+    sent = []
+    for alpha in (0.1, 2.0, 0.1):
+        model = DaskZipMLRegressor(alpha=alpha).fit(packed)
+        assert same(model, ZipMLRegressor(alpha=alpha, random_state=0).partial_fit(X, y, weights))
+        sent.append(model.bytes_sent_)
+    assert sent[0] > 0 and sent[1:] == [0, 0]  # second moments are kept
     packed.save(tmp_path / "shards")
     with pytest.raises(ValueError, match="not empty"):
         packed.save(tmp_path / "shards")
@@ -226,7 +244,11 @@ def test_collections_of_any_kind(client):
     alone = delayed(X), delayed(y[:, 0])
     scattered = client.scatter([X]), client.scatter([y[:, 0]])
     for kind in (blocks, alone, scattered, (X.tolist(), y[:, 0].tolist())):
-        assert same(DaskZipMLRegressor(random_state=0).fit(*kind), local)
+        model = DaskZipMLRegressor(random_state=0).fit(*kind)
+        assert same(model, local)
+        assert model.score(*kind) == pytest.approx(local.score(X, y[:, 0]), abs=1e-12)
+    np.testing.assert_array_equal(model.predict(scattered[0])[0].compute(), local.predict(X))
+    np.testing.assert_array_equal(model.predict(alone[0]).compute(), local.predict(X))
     with pytest.raises(ValueError, match="X is a Bag; give a Dask array, a Dask data frame or delayed chunks"):
         DaskZipMLRegressor().fit(bag.from_sequence([1.0]), y)
 

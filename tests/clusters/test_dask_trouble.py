@@ -10,6 +10,7 @@ import pytest
 from collections_of_rows import all_of, array_in, rows, slow_chunks
 from dask import array as da
 from dask import delayed
+from scipy import sparse
 
 from sklearn_zipml import ZipMLRegressor
 from sklearn_zipml.dask import DaskZipMLLSSVC, DaskZipMLRegressor
@@ -97,6 +98,8 @@ def test_bad_rows(client):
         DaskZipMLRegressor().fit(dX[:400], dy[:400], sample_weight=0 * dw[:400])
     with pytest.raises(ValueError, match="Unknown label type"):
         DaskZipMLLSSVC().fit(dX[:400], dy[:400, 0])
+    with pytest.raises(TypeError, match="Sparse data was passed"):
+        DaskZipMLRegressor().fit([delayed(sparse.csr_array(X[:400]))], [delayed(y[:400])])
 
 
 def test_shapes_that_do_not_fit(client):

@@ -117,13 +117,15 @@ def test_rounding_is_made_good_for(n_classes, sample_bits):
         assert hits >= accuracy - bar
 
 
+@pytest.mark.parametrize("weighted", [False, True])
 @pytest.mark.parametrize(("bits", "share"), [(8, 1 / 4), (4, 1 / 8)])
-def test_bytes(bits, share):
+def test_bytes(bits, share, weighted):
     """All that is exchanged, headers included, of a thousand columns and more."""
     rng = np.random.default_rng(0)
     X = rng.standard_normal((3000, 1200)) * np.arange(1, 1201) ** -0.3
     y = (X[:, :50].sum(axis=1) + rng.standard_normal(3000) > 0).astype(int)
-    found = fitted(X, y, None, COMPENSATED, 4, C=0.03, tol=1e-4, bits=bits)
+    weights = rng.exponential(size=3000) + 0.1 if weighted else None
+    found = fitted(X, y, weights, COMPENSATED, 4, C=0.03, tol=1e-4, bits=bits)
     assert found.result.converged
     assert found.bytes_sent <= share * found.float32_bytes
     assert not is_short(1200, 2)

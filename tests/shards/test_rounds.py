@@ -4,16 +4,27 @@ from functools import reduce
 
 import numpy as np
 import pytest
+from scipy.linalg import eigh
 from test_parts import SEED, packed_apart
 
 from sklearn_zipml import ZipMLRegressor
+from sklearn_zipml._packed_matrix import matrix_of
 from sklearn_zipml._scheme import Scheme
 from sklearn_zipml._shards.frame import Description, coefficients, frame_of
-from sklearn_zipml._shards.gradient import answer, survey
-from sklearn_zipml._shards.messages import decoded, encoded, float32_bytes, rounding_error
+from sklearn_zipml._shards.gradient import answer, survey, tilt
+from sklearn_zipml._shards.messages import HEADER, decoded, encoded, float32_bytes, rounding_error
 from sklearn_zipml._shards.rounds import Rounds
 from sklearn_zipml._shards.targets import TargetCode
 from sklearn_zipml._solvers.normal_equations import SumsGrid
+
+
+def test_messages_of_fewer_codes_are_unbiased():
+    """Numbers that do not compress, for which a message of 1000 has fewer codes: the mean over seeds."""
+    vectors = np.random.default_rng(0).uniform(-1, 1, (1, 1000))
+    most = HEADER.unpack_from(encoded(vectors, 4, 0))[1]
+    assert 3 <= most < 7
+    found = np.mean([decoded(encoded(vectors, 4, seed << 40)) for seed in range(400)], axis=0)
+    assert np.all(np.abs(found - vectors) < 5 / most / 2 / np.sqrt(400))
 
 
 @pytest.mark.parametrize("bits", [4, 5, 8, 11, 16])
@@ -28,7 +39,7 @@ def test_messages_are_unbiased(bits):
     distance = np.sqrt(((found - vectors) ** 2).sum(axis=2)).mean(axis=0)
     np.testing.assert_allclose(distance, rounding_error(encoded(vectors, bits, 1)), rtol=0.2)
     message = encoded(vectors, bits, 1)
-    assert len(message) <= 7 + 3 * 4 + -(-3 * 501 * bits // 8)
+    assert len(message) <= HEADER.size + 3 * 4 + -(-3 * 501 * bits // 8)
     assert message == encoded(vectors, bits, 1)
 
 
@@ -38,13 +49,18 @@ def test_messages_of_zeros_and_one_number():
     np.testing.assert_array_equal(decoded(encoded(np.array([[-1.5]]), 8, 0)), [[-1.5]])
 
 
-@pytest.mark.parametrize(("bits", "share"), [(8, 1 / 4), (4, 1 / 8)])
-def test_bytes(bits, share):
-    """Headers included, of what comes in rounds: numbers around zero."""
-    for size in (1000, 20_000):
-        vectors = np.random.default_rng(size).standard_normal((1, size))
-        # 20 more bytes are the header that a float32 array has even in a .npy file without its padding
-        assert len(encoded(vectors, bits, 0)) <= share * (float32_bytes(1, size) + 40)
+@pytest.mark.parametrize("bits", [4, 5, 8, 16])
+@pytest.mark.parametrize("size", [1000, 20_000])
+def test_bytes(bits, size):
+    """Headers included, whatever the numbers: b bits are b / 32 of float32. Codes are as many as that allows."""
+    rng = np.random.default_rng(size)
+    kinds = [rng.standard_normal, rng.standard_cauchy, rng.random, lambda n: rng.choice([-1.0, 1.0], n)]
+    for kind in [*kinds, lambda n: rng.uniform(-1, 1, n)]:
+        for vectors in (kind(size)[None], np.stack([kind(size), 1e9 * kind(size), np.zeros(size)])):
+            message = encoded(vectors, bits, 3, beside=8)
+            assert len(message) + 8 <= bits / 32 * float32_bytes(*vectors.shape)
+            error = np.abs(decoded(message) - vectors).max(axis=1)
+            assert np.all(error <= 2.5 * np.abs(vectors).max(axis=1) / ((1 << (bits - 1)) - 1))
 
 
 def exchanged(shards, bits, alpha, tol, fit_intercept=True, most=200):
@@ -54,8 +70,8 @@ def exchanged(shards, bits, alpha, tol, fit_intercept=True, most=200):
     common = Description(SumsGrid.of(rows), rows.dtype, rows.scheme, None, *statistics)
     weighted = shards[0].weights is not None
     seen = reduce(lambda one, other: one.joined(other), [survey([shard], code, weighted) for shard in shards])
-    frame, ridge, compensated = frame_of(seen, common, alpha, fit_intercept)
-    rounds = Rounds(ridge, compensated, len(frame.target_mean), len(shards), (bits, bits), SEED, tol)
+    frame, ridge, compensated, noise = frame_of(seen, common, alpha, fit_intercept)
+    rounds = Rounds(ridge, compensated, len(frame.target_mean), len(shards), (bits, bits), SEED, tol, noise)
     answers = [None] * len(shards)
     while not rounds.is_done and rounds.n_rounds < most:
         move = rounds.move()
@@ -89,6 +105,30 @@ def test_rounds_end_where_full_precision_does(bits, settings):
     error = (X @ (coef - local.coef_).T + intercept - local.intercept_).std(axis=0) / y.std(axis=0)
     assert error.max() < 5e-3
     assert np.all(rounds.objective[-1] < rounds.objective[0])
+
+
+@pytest.mark.parametrize("bits", [4, 8])
+def test_what_curvature_allows_is_taken_off(bits):
+    """One factor: the closed form in float64 with tau = 1 - 4 R, where nothing but noise would allow a bit."""
+    rng = np.random.default_rng(0)
+    X = 0.5 * rng.standard_normal((4000, 200)) + rng.standard_normal((4000, 1)) @ rng.standard_normal((1, 200))
+    y = X @ rng.standard_normal(200) / 10 + 0.5 * rng.standard_normal(4000)
+    shards, spans, _ = packed_apart(X, y, Scheme.of(4, "compensated", "optimal"), 3)
+    coef, _, rounds = exchanged(shards, bits, 1e-3, 1e-5)
+    assert rounds.is_done
+    Z = np.concatenate([np.asarray(matrix_of(shard.rows)) for shard in shards])
+    targets, rows = np.concatenate([y[span] for span in spans]), shards[0].rows
+    noise = rows.rounding_variance.astype(float) * rows.step**2
+    gram, cross = np.cov(Z.T, bias=True) + 1e-3 * np.eye(200), (Z - Z.mean(axis=0)).T @ targets / 4000
+    squares, count = sum(tilt(shard.rows) for shard in shards)
+    tau = 1 - 4 * (squares / count / 200) / 4000
+    smallest = eigh(gram, np.diag(noise), eigvals_only=True)[0]
+    assert 0.5 < tau < smallest - 0.3  # the rule's other term is larger
+    expected = np.linalg.solve(gram - tau * np.diag(noise), cross)
+    error = (X @ (coef[0] - expected)).std() / y.std()
+    assert error < 5e-3
+    without = np.linalg.solve(gram, cross)
+    assert error < 0.1 * (X @ (without - expected)).std() / y.std()
 
 
 def test_compensation_that_was_too_much():
