@@ -15,7 +15,7 @@ from . import softmax
 from .calibration import square_root
 
 # Margins that are enough to tell two or so numbers, and variance, times pi / 8, below which there is nothing to do.
-MOST_MARGINS, LEAST_ROWS, NOTHING = 1 << 17, 2048, 1e-3
+MOST_MARGINS, LEAST_ROWS, NOTHING = 1 << 15, 2048, 1e-3
 # A size that is not found within these bounds is not known.
 BOUNDS = (0.25, 8.0)
 
