@@ -105,6 +105,14 @@ cdef const zml_matmul *active_products() noexcept nogil:
     return <const zml_matmul *> active_kernels().matmul
 
 
+cdef const zml_matmul *products_with_each_other(Tiles tiles) except NULL:
+    """Products of positions of tiles; of few positions more of them are made at once."""
+    cdef const zml_matmul *by = active_products()
+    if by.few == NULL or tiles.width > 4 or tiles.format == ZML_DITHERED:
+        return by
+    return by.few if np.max(tiles.table, initial=0) < ZML_FEW_POSITIONS else by
+
+
 cdef zml_tiled tiled(Tiles tiles) except *:
     cdef zml_tiled x
     if tiles.width > 8:
@@ -136,12 +144,12 @@ def add_gram(Tiles tiles, tuple span, tuple columns, tuple others, const int32_t
     totals : int64 (n_columns,), sums of the positions, which are added for a block with itself only
     lock : context manager that is entered to add
     """
-    cdef const zml_matmul *by = active_products()
+    cdef const int32_t *weight = &weights[0] if weights.shape[0] else NULL
+    cdef const zml_matmul *by = products_with_each_other(tiles) if weight == NULL else active_products()
     cdef zml_tiled x = tiled(tiles)
     cdef zml_block_pair pair
     cdef zml_gram_sums to
     cdef size_t first = span[0], last = span[1], t = first, end, step
-    cdef const int32_t *weight = &weights[0] if weights.shape[0] else NULL
     cdef int64_t total = min(x.n_rows, last * ZML_TILE_ROWS) - min(x.n_rows, first * ZML_TILE_ROWS)
     tiles.require_span(first, last)
     pair.first, pair.n_columns, pair.other, pair.n_others = columns[0], columns[1], others[0], others[1]

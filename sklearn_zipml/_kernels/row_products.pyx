@@ -1,7 +1,7 @@
 """Products of packed rows with each other, exact in integers, with the GIL released."""
 
 from sklearn_zipml._kernels.checks cimport require
-from sklearn_zipml._kernels.matmul cimport active_products, tiled, zml_matmul, zml_tiled
+from sklearn_zipml._kernels.matmul cimport products_with_each_other, tiled, zml_matmul, zml_tiled
 from sklearn_zipml._kernels.tiles cimport ZML_DITHERED, ZML_TILE_ROWS, Tiles, uint8_t
 
 from sklearn_zipml._kernels.tiles import aligned_zeros
@@ -39,7 +39,7 @@ def row_gram(Tiles tiles, tuple span, tuple others, double[:, ::1] out):
     span, others : (first, last), tiles: the same, or without any in common
     out : float64 (n_rows, n_rows), set for these rows; of tiles with themselves only the lower triangle
     """
-    cdef const zml_matmul *by = active_products()
+    cdef const zml_matmul *by = products_with_each_other(tiles)
     cdef zml_tiled x
     cdef zml_row_pair pair
     cdef zml_row_sums to

@@ -21,12 +21,15 @@ def force(request):
         yield request.param
 
 
-def random_tiles(n, d, width, seed=0):
+LEVELS, FEW_LEVELS = (0, 1, 77, 128, 254, 255), (0, 1, 8, 15)  # of few positions more products go at once
+
+
+def random_tiles(n, d, width, seed=0, levels=LEVELS):
     """Tiles of random codes, also in rows and columns that are not there, with the extreme levels among the levels."""
     rng = np.random.default_rng(seed)
     codes = rng.integers(0, 256, (-(-n // 64), bindings.tile_bytes(d, width)), dtype=np.uint8)
     size = (bindings.padded_columns(d) << width) if width < 8 else 0
-    table = rng.choice(np.array([0, 1, 77, 128, 254, 255], dtype=np.uint8), size)
+    table = rng.choice(np.array(levels, dtype=np.uint8), size)
     return bindings.Tiles(codes, table, n, d, width)
 
 
@@ -43,8 +46,9 @@ def product(one, other):
 
 @pytest.mark.parametrize("width", WIDTHS)
 @pytest.mark.parametrize(("n", "d"), SHAPES)
-def test_position_sums(force, n, d, width):
-    tiles = random_tiles(n, d, width)
+@pytest.mark.parametrize("levels", [LEVELS, FEW_LEVELS])
+def test_position_sums(force, n, d, width, levels):
+    tiles = random_tiles(n, d, width, levels=levels)
     positions = positions_of(tiles)
     sums, totals = gram.position_sums(tiles, 0, tiles.n_tiles, 1)
     assert sums.dtype == totals.dtype == np.int64
@@ -118,6 +122,16 @@ def test_sums_beyond_32_bits(force):
     sums, totals = gram.position_sums(tiles, 0, tiles.n_tiles, 1)
     assert n * 255**2 > 2**32
     assert (sums == n * 255**2).all() and (totals == n * 255).all()
+
+
+@pytest.mark.parametrize("position", [15, 16])
+def test_sums_of_the_largest_of_few_positions(force, position):
+    """Where all are 15, which still count as few, and the first that are not."""
+    n, d = 64 * 9, 48
+    table = np.full(d << 4, position, dtype=np.uint8)
+    tiles = bindings.Tiles(np.full((n // 64, bindings.tile_bytes(d, 4)), 255, dtype=np.uint8), table, n, d, 4)
+    sums, totals = gram.position_sums(tiles, 0, tiles.n_tiles, 1)
+    assert (sums == n * position**2).all() and (totals == n * position).all()
 
 
 def test_float_samples_are_refused():

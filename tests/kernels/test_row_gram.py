@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from test_matmul import random_tiles
+from test_matmul import FEW_LEVELS, LEVELS, random_tiles
 
 from sklearn_zipml._kernels import row_products
 from sklearn_zipml._kernels.dispatch import available_kernels, kernels
@@ -13,9 +13,10 @@ SHAPES = [(1, 1), (63, 17), (64, 32), (65, 33), (300, 48), (200, 1100)]
 @pytest.mark.parametrize("name", available_kernels())
 @pytest.mark.parametrize("width", [1, 2, 4, 8])
 @pytest.mark.parametrize(("n", "d"), SHAPES)
-def test_products_of_rows_are_exact(name, width, n, d):
+@pytest.mark.parametrize("levels", [LEVELS, FEW_LEVELS])
+def test_products_of_rows_are_exact(name, width, n, d, levels):
     """To the bit, whatever stands in columns and rows that are not there."""
-    tiles = random_tiles(n, d, width)
+    tiles = random_tiles(n, d, width, levels=levels)
     positions = tiles.positions(0, tiles.n_tiles).astype(np.float64)
     expected = np.tril(positions @ positions.T)
     for at_once in (1, 2, 8):

@@ -6,6 +6,7 @@
 #define ZML_TARGET __attribute__((target("avx2")))
 #include "format/decode_avx2-inl.h"
 #include "products/matmul.h"
+#include "products/avx2_sums-inl.h"
 enum { VALUE_BYTES = 2, UNIT = 2, SHIFT = 0 };
 #include "products/vectors-inl.h"
 
@@ -58,18 +59,6 @@ ZML_TARGET_INLINE void panels_of_rows(const uint8_t *tile, const uint8_t *table,
   }
 }
 
-/* sums += 2^scale * 8 sums, or = if fresh */
-ZML_TARGET_INLINE void add_eight(int64_t *sums, __m256i eight, int scale, int fresh) {
-  const __m128i shift = _mm_cvtsi32_si128(scale);
-  __m256i *to = (__m256i *)sums;
-  const __m256i low = _mm256_cvtepi32_epi64(_mm256_castsi256_si128(eight));
-  const __m256i high = _mm256_cvtepi32_epi64(_mm256_extracti128_si256(eight, 1));
-  const __m256i none = _mm256_setzero_si256();
-  _mm256_storeu_si256(to, _mm256_add_epi64(fresh ? none : _mm256_loadu_si256(to), _mm256_sll_epi64(low, shift)));
-  _mm256_storeu_si256(to + 1,
-                      _mm256_add_epi64(fresh ? none : _mm256_loadu_si256(to + 1), _mm256_sll_epi64(high, shift)));
-}
-
 /* sum += two products. Written out, because compilers make all products first, for which registers do not suffice. */
 ZML_TARGET_INLINE __m256i add_products(__m256i sum, __m256i values, __m256i factors) {
   const __m256i products = _mm256_madd_epi16(values, factors);
@@ -120,6 +109,7 @@ ZML_TARGET static void multiply(const zml_factors *factors, const zml_panel_sums
 
 const zml_matmul zml_matmul_avx2 = {
     .depth = ZML_SHORT_DEPTH,
+    .few = &zml_matmul_avx2_few,
     ZML_MATMUL_PANELS,
     ZML_MATMUL_VECTORS,
 };

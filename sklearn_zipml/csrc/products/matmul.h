@@ -26,6 +26,7 @@ enum {
   ZML_BYTE_DEPTH = 512,    /* 512 * 255 * 128 < 2^31, and two panels stay in the first-level cache */
   ZML_SHORT_DEPTH = 256,   /* 256 * 255 * 32768 < 2^31 */
   ZML_MOST_DEPTH = 512,
+  ZML_FEW_POSITIONS = 16, /* of codes of up to 4 bits that are positions, of integers, genotypes, indicators */
 };
 
 /* Panels of the columns of a tile, decoded: those of `n_panels` times 16 columns, to `out` and every `stride` bytes
@@ -76,6 +77,8 @@ typedef struct zml_matmul {
   int shift;       /* positions in panels are less by so much: 0 or 128 */
   int own_shift;   /* positions as vectors are: 0 or 128 */
   size_t depth;
+  const struct zml_matmul
+      *few; /* products of positions below ZML_FEW_POSITIONS with each other and with ones; or NULL */
   zml_panels *panels_of_columns[9]; /* by code width: 64 rows */
   zml_panels *panels_of_rows[9];    /* the 4 panels of 16 rows, each with 16 * n_panels columns */
   zml_multiply_panels *multiply;
@@ -88,6 +91,7 @@ typedef struct zml_matmul {
   zml_scale_sums *scale;
 } zml_matmul;
 
-extern const zml_matmul zml_matmul_avx512, zml_matmul_avx2, zml_matmul_neon_dotprod, zml_matmul_portable;
+extern const zml_matmul zml_matmul_avx512, zml_matmul_avx2, zml_matmul_avx2_few, zml_matmul_neon_dotprod,
+    zml_matmul_portable;
 
 #endif
