@@ -131,6 +131,7 @@ def compare(name, data, repeats, seconds, clock):
     return {
         "shape": name,
         "peer": others[fastest],
+        "default": others[near.index("auto")] if "auto" in near else float("nan"),
         "peer_solver": near[fastest],
         "peer_score": float(scores[near[fastest]]),
         "seconds": took,
@@ -143,7 +144,7 @@ def shown(row):
     """A row in one line."""
     return (
         f"{row['shape']:<28} {row['peer']:8.4f} s ({row['peer_solver']:<4})  here {row['seconds']:8.4f} s "
-        f"({row['solver']})  ratio {row['peer'] / row['seconds']:5.2f}  "
+        f"({row['solver']})  ratio {row['peer'] / row['seconds']:5.2f}, default solver {row['default'] / row['seconds']:5.2f}  "
         f"score {row['peer_score']:.4f} / {row['score']:.4f}"
     )
 
