@@ -17,7 +17,6 @@ from .._kernels.row_order import mix, rows_below
 from .messages import decoded, encoded, rounding_error, shares_bytes, shares_of, with_shares
 
 STEEP = 1.3  # curvature over that of the others, in parts of the root of the number of columns, of a direction
-BESIDE = STEEP / 2  # the same of those beside candidates, at most: probes show too little of them
 LOOK_BITS = 4  # of candidates and what they show, at most: the next step makes them better
 CERTAIN = 3.0  # times the error of what shows it
 NUMBERS = 48  # of a vector, for each direction at most
@@ -177,7 +176,7 @@ def sketched(messages, directions, candidates):
 def least_beside(moves, changes):
     """How steep directions are, beside candidates, over the others, whose mean curvature probes tell: see STEEP."""
     rest = (moves * changes).sum() / (moves**2).sum()
-    return min(BESIDE, STEEP * max(rest, LEAST_REST))
+    return STEEP * min(max(rest, LEAST_REST), 1.0)
 
 
 def steep(moves, changes, errors, known, least=STEEP):
