@@ -16,8 +16,8 @@ import numpy as np
 from .._kernels.row_order import mix, rows_below
 from .messages import decoded, encoded, rounding_error, shares_bytes, shares_of, with_shares
 
-STEEP = 1.3  # curvature of a direction that is told, in parts of the root of the number of columns
-LIKELY = STEEP / 2  # the same of a candidate: what probes show of it is too little
+STEEP = 1.3  # curvature over that of the others, in parts of the root of the number of columns, of a direction
+LOOK_BITS = 4  # of candidates and what they show, at most: the next step makes them better
 CERTAIN = 3.0  # times the error of what shows it
 NUMBERS = 48  # of a vector, for each direction at most
 LEAST_SHARE = 1e-3  # of the largest direction of moves
@@ -150,7 +150,7 @@ def tell(directions, known, candidates, product, rounding):
     if candidates is not None:
         basis = directions.joined(candidates)
         moves = np.concatenate([candidates, probes(basis, len(directions))])
-        sketch = basis.encoded(product(moves), rounding[0], mix(rounding[1], SKETCH))
+        sketch = basis.encoded(product(moves), min(rounding[0], LOOK_BITS), mix(rounding[1], SKETCH))
     return None if bends is None and sketch is None else Told(bends, sketch)
 
 
@@ -171,6 +171,12 @@ def sketched(messages, directions, candidates):
     errors = np.sqrt(sum(rounding_error(message) ** 2 for message in messages))
     moves = np.concatenate([candidates, probes(basis, len(directions))])
     return moves, sum(map(basis.decoded, messages)), errors
+
+
+def least_beside(moves, changes):
+    """How steep directions are, beside candidates, over the others, whose mean curvature probes tell: see STEEP."""
+    rest = (moves * changes).sum() / (moves**2).sum()
+    return STEEP * min(max(rest, LEAST_REST), 1.0)
 
 
 def steep(moves, changes, errors, known, least=STEEP):

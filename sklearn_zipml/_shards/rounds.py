@@ -15,7 +15,7 @@ from typing import NamedTuple
 import numpy as np
 
 from .._kernels.row_order import mix
-from .directions import LIKELY, Directions, Metric, sketched, steep
+from .directions import LOOK_BITS, Directions, Metric, least_beside, sketched, steep
 from .messages import decoded, encoded, float32_bytes, rounding_error
 from .plane import Plan, lowest
 from .ritz import SURELY, least_curvature, smallest_ratio
@@ -137,7 +137,8 @@ class Rounds:
         """The message of candidates that the parts have not been told, or None."""
         if not len(self._found):
             return None
-        message = encoded(self._found, self.bits[0], mix(self.seed, DIRECTIONS + ~self.n_rounds & _ALL))
+        seed = mix(self.seed, DIRECTIONS + ~self.n_rounds & _ALL)
+        message = encoded(self._found, min(self.bits[0], LOOK_BITS), seed)
         self._candidates, self._found = self.levelled(decoded(message)), self._found[:0]
         self._count([message] * self.n_sites, 0)
         self.float32_bytes += self.n_sites * float32_bytes(*self._candidates.shape)
@@ -265,11 +266,12 @@ class Rounds:
             self.float32_bytes += len(told) * 4 * bends.size
         if told[0].sketch is not None:
             moves, changes, errors = sketched([one.sketch for one in told], self.directions, self._candidates)
-            found = self._steep(moves, changes, errors, LIKELY)
-            if len(found) > len(self._candidates):
+            count = len(self._candidates)
+            found = self._steep(moves, changes, errors, least_beside(moves[count:], changes[count:]))
+            if len(found) > count:
                 self._found = found
             else:
-                self._fresh = self._steep(moves, changes, errors)
+                self._fresh = found
             self._candidates = None
             self.float32_bytes += len(told) * float32_bytes(*moves.shape)
         self.bytes_sent += sum(one.nbytes for one in told)

@@ -11,7 +11,16 @@ from test_rounds import exchanged
 
 from sklearn_zipml import ZipMLRegressor
 from sklearn_zipml._scheme import Scheme
-from sklearn_zipml._shards.directions import STEEP, Directions, Metric, probes, sketched, steep, tell
+from sklearn_zipml._shards.directions import (
+    STEEP,
+    Directions,
+    Metric,
+    least_beside,
+    probes,
+    sketched,
+    steep,
+    tell,
+)
 from sklearn_zipml._shards.gradient import survey
 from sklearn_zipml._shards.messages import decoded, encoded, rounding_error, shares_of
 from sklearn_zipml._shards.rounds import Rounds
@@ -159,6 +168,29 @@ def test_rounds_are_done_only_near_the_minimum(bits):
         done, found = done + rounds.is_done, found + len(rounds.directions)
     assert done >= 14
     assert found >= 15
+
+
+@pytest.mark.parametrize("bits", [4, 8, 16])
+def test_directions_beside_a_steep_one(bits):
+    """Are told, too, though only one is steep enough to have any looked for, by the mean curvature of what is left."""
+    d, rng = 400, np.random.default_rng(0)
+    basis, even = np.linalg.qr(rng.standard_normal((d, d)))[0].T, 0.25
+    beside = 0.95 * STEEP * np.sqrt(d)
+    matrix = even * np.eye(d) + basis[:5].T @ (np.array([[60.0], *[[beside]] * 4]) * basis[:5])
+    X = np.sqrt(d) * np.linalg.cholesky(matrix).T
+    Y = X @ (rng.standard_normal((d, 1)) + 3 * basis[:1].T)
+    rounds = descended(X, Y / Y.std(), 0.01, 2, bits, 0)
+    # that there are no more candidates than before, by chance, ends the search: one or two may be left
+    assert rounds.is_done and 3 <= len(rounds.directions) <= 5
+    rows = rounds.directions.rows
+    assert_allclose(rows @ basis[:5].T @ basis[:5], rows, atol=0.02)
+    moves = probes(Directions(basis[:5]), 0)
+    assert_allclose(least_beside(moves, moves @ matrix), STEEP * even, rtol=1e-9)
+    assert least_beside(moves, 2 * moves) == STEEP
+    assert least_beside(moves, -moves) > 0
+    # candidates are looked at in no more bits, whatever messages have
+    looks = [tell(Directions.none(d), 0, moves, matrix.__rmatmul__, (some, 0)).sketch for some in (4, bits)]
+    assert looks[0] == looks[1]
 
 
 @pytest.mark.parametrize("bits", [4, 8])
