@@ -247,8 +247,18 @@ def whole_fits_page(results, shape):
         titled("Whole fits beside Ridge, by shape"),
         "Rows x columns [x targets], default fits at 4 bits from float32; Ridge, or RidgeClassifier, by the faster of "
         f"its default solver and ``lsqr``, if that gets there. Below 1, Ridge is faster.{measured_on}\n",
-        table(["shape", "Ridge, seconds", "here, seconds", "times as fast", "as its default solver", "Ridge, score",
-               "here, score"], shapes),
+        table(
+            [
+                "shape",
+                "Ridge, seconds",
+                "here, seconds",
+                "times as fast",
+                "as its default solver",
+                "Ridge, score",
+                "here, score",
+            ],
+            shapes,
+        ),
     ]
 
 

@@ -144,7 +144,8 @@ def shown(row):
     """A row in one line."""
     return (
         f"{row['shape']:<28} {row['peer']:8.4f} s ({row['peer_solver']:<4})  here {row['seconds']:8.4f} s "
-        f"({row['solver']})  ratio {row['peer'] / row['seconds']:5.2f}, default solver {row['default'] / row['seconds']:5.2f}  "
+        f"({row['solver']})  ratio {row['peer'] / row['seconds']:5.2f}, "
+        f"default solver {row['default'] / row['seconds']:5.2f}  "
         f"score {row['peer_score']:.4f} / {row['score']:.4f}"
     )
 
