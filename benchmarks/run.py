@@ -253,7 +253,7 @@ def whole_fits_page(results, shape):
                 "Ridge, seconds",
                 "here, seconds",
                 "times as fast",
-                "as its default solver",
+                "times its default solver",
                 "Ridge, score",
                 "here, score",
             ],
