@@ -14,8 +14,9 @@ from scipy.optimize import minimize
 from . import softmax
 from .calibration import square_root
 
-# Margins that are enough to tell two or so numbers, and variance, times pi / 8, below which there is nothing to do.
-MOST_MARGINS, LEAST_ROWS, NOTHING = 1 << 15, 2048, 1e-3
+# Rows that are enough to tell two or so numbers; margins that are looked at, of many classes, whose intercepts are as
+# many numbers; and variance, times pi / 8, below which there is nothing to do.
+MOST_ROWS, MOST_MARGINS, LEAST_ROWS, NOTHING = 1 << 15, 1 << 17, 2048, 1e-3
 # A size that is not found within these bounds is not known.
 BOUNDS = (0.25, 8.0)
 
@@ -36,7 +37,7 @@ def rescaled(objective, point):
     if objective.calibration is None or open_part < NOTHING:
         return point.model
     coef, intercept = point.model[:, :-1], point.model[:, -1]
-    n = min(objective.n, max(LEAST_ROWS, MOST_MARGINS // len(coef)))
+    n = min(objective.n, MOST_ROWS, max(LEAST_ROWS, MOST_MARGINS // len(coef)))
     labels, margins = objective.shown(point, n)
     weights = labels.weights if len(labels.weights) else np.ones(n)
     some = replace(labels, weights=weights / weights.mean())

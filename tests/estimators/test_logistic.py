@@ -16,6 +16,7 @@ from sklearn.metrics import log_loss
 from sklearn.preprocessing import StandardScaler
 
 from sklearn_zipml import DoubleSamplingQuantizer, PackedMatrix, ZipMLLogisticRegression, recommend_bits
+from sklearn_zipml._solvers.logistic_objective import LogisticObjective
 
 EXACT = {"tol": 1e-8, "max_iter": 300, "random_state": 0}
 
@@ -327,3 +328,16 @@ def test_quantizer_in_front():
     X, y = data()
     packed = DoubleSamplingQuantizer(2, random_state=0).fit_transform(X)
     assert ZipMLLogisticRegression(random_state=0).fit(packed, y).sample_bits_ == 2
+
+
+@pytest.mark.parametrize(("n_classes", "expected"), [(2, 1 << 15), (10, 3500)])
+def test_rows_that_tell_the_size_of_a_model(n_classes, expected, monkeypatch):
+    """Ten classes have ten intercepts: a part of 3500 rows would cost .008 of their log loss."""
+    looked_at, shown = [], LogisticObjective.shown
+    monkeypatch.setattr(LogisticObjective, "shown", lambda *args: looked_at.append(args[2]) or shown(*args))
+    rng = np.random.default_rng(0)
+    n = 3500 if n_classes > 2 else 40_000
+    X = rng.standard_normal((n, 8))
+    y = (3 * X @ rng.standard_normal((8, n_classes)) + rng.gumbel(size=(n, n_classes))).argmax(axis=1)
+    ZipMLLogisticRegression(2, C=1000 / n, random_state=0).fit(X, y)
+    assert looked_at[-1] == expected  # the last look is the one at the size
