@@ -18,13 +18,13 @@ from . import class_rows, class_sums
 from .directions import Directions, Told, tell
 from .gradient import tilt
 from .messages import decoded, encoded
-from .weighted_noise import WeightedNoise
+from .weighted_noise import WeightedNoise, WithNoise
 
 LOSSES = struct.Struct("<df")  # of a Where
 
 
 @dataclass(frozen=True)
-class RoundSurvey:
+class RoundSurvey(WithNoise):
     """What the first message of a part says; see ClassSurvey and Survey for most of it.
 
     Attributes
@@ -37,16 +37,6 @@ class RoundSurvey:
     classes: class_rows.ClassSurvey
     noise: WeightedNoise | None
     tilt: np.ndarray
-
-    @property
-    def nbytes(self):
-        """What it takes to send it."""
-        return self._n_beside + (0 if self.noise is None else self.noise.nbytes)
-
-    @property
-    def float32_nbytes(self):
-        """What that would take with float32 in its messages."""
-        return self._n_beside + (0 if self.noise is None else self.noise.float32_nbytes)
 
     @property
     def _n_beside(self):

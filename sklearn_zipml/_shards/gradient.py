@@ -12,14 +12,14 @@ from .._storage.statistics import code_noise, weighted
 from .._underflow import underflow_is_zero
 from .directions import Directions, Told, tell
 from .messages import decoded
-from .weighted_noise import WeightedNoise
+from .weighted_noise import WeightedNoise, WithNoise
 
 LIMBS = 3  # 16-bit parts of models and residuals: 46 bits
 SPAN_TILES = 256
 
 
 @dataclass(frozen=True)
-class Survey:
+class Survey(WithNoise):
     """Sums over the rows of some parts.
 
     Attributes
@@ -37,16 +37,6 @@ class Survey:
     targets: np.ndarray
     noise: WeightedNoise | None
     tilt: np.ndarray
-
-    @property
-    def nbytes(self):
-        """What it takes to send it."""
-        return self._n_beside + (0 if self.noise is None else self.noise.nbytes)
-
-    @property
-    def float32_nbytes(self):
-        """What that would take with float32 in its messages."""
-        return self._n_beside + (0 if self.noise is None else self.noise.float32_nbytes)
 
     @property
     def _n_beside(self):

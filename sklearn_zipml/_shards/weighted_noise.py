@@ -45,3 +45,17 @@ class WeightedNoise:
     def float32_nbytes(self):
         """What that would take in float32."""
         return sum(float32_bytes(1, decoded(message).size) for _, message in self.told)
+
+
+class WithNoise:
+    """What it takes to send statistics among which is a WeightedNoise or None, `noise`, beside `_n_beside` bytes."""
+
+    @property
+    def nbytes(self):
+        """What it takes to send it."""
+        return self._n_beside + (0 if self.noise is None else self.noise.nbytes)
+
+    @property
+    def float32_nbytes(self):
+        """What that would take with float32 in its messages."""
+        return self._n_beside + (0 if self.noise is None else self.noise.float32_nbytes)

@@ -6,7 +6,6 @@
 #define ZML_TARGET __attribute__((target("avx2")))
 #include "format/decode_avx2-inl.h"
 #include "products/matmul.h"
-#include "products/avx2_sums-inl.h"
 enum { VALUE_BYTES = 1, UNIT = 4, SHIFT = 0, DEPTH = ZML_SHORT_DEPTH };
 #include "products/vectors-inl.h"
 
@@ -52,42 +51,9 @@ ZML_TARGET_INLINE __m256i add_products(__m256i sum, __m256i values, __m256i fact
 #endif
 }
 
-/* Four vectors by one panel. */
-ZML_TARGET_INLINE void multiply_four(const uint8_t *panel, const uint8_t *vectors, size_t depth, int scale, int fresh,
-                                     int64_t (*sums)[ZML_PANEL]) {
-  enum { BYTES = UNIT * ZML_PANEL, UNROLLED = 4 };
-  __m256i left[ZML_VECTORS_AT_ONCE], right[ZML_VECTORS_AT_ONCE];
-  for (int v = 0; v < ZML_VECTORS_AT_ONCE; v++)
-    left[v] = right[v] = _mm256_setzero_si256();
-  for (const uint8_t *end = panel + ZML_PANEL * depth; panel < end;) {
-    for (int u = 0; u < UNROLLED; u++, panel += BYTES, vectors += BYTES) {
-      const __m256i a = _mm256_loadu_si256((const __m256i *)panel);
-      const __m256i b = _mm256_loadu_si256((const __m256i *)(panel + BYTES / 2));
-      for (int v = 0; v < ZML_VECTORS_AT_ONCE; v++) {
-        int32_t four;
-        memcpy(&four, vectors + 4 * v, sizeof four);
-        const __m256i factors = _mm256_set1_epi32(four);
-        left[v] = add_products(left[v], a, factors);
-        right[v] = add_products(right[v], b, factors);
-      }
-    }
-  }
-  const __m256i ones = _mm256_set1_epi16(1);
-  for (int v = 0; v < ZML_VECTORS_AT_ONCE; v++) {
-    add_eight(sums[v], _mm256_madd_epi16(left[v], ones), scale, fresh);
-    add_eight(sums[v] + 8, _mm256_madd_epi16(right[v], ones), scale, fresh);
-  }
-}
+ZML_TARGET_INLINE __m256i in_32_bits(__m256i sums) { return _mm256_madd_epi16(sums, _mm256_set1_epi16(1)); }
 
-ZML_TARGET static void multiply(const zml_factors *factors, const zml_panel_sums *to) {
-  const zml_factors f = *factors;
-  for (size_t v = 0; v < f.n_vectors; v += ZML_VECTORS_AT_ONCE)
-    for (size_t p = 0; p < f.n_panels; p++)
-      multiply_four(f.panels + p * ZML_PANEL * f.depth,
-                    f.vectors + v / ZML_PANEL * ZML_PANEL * f.depth + 4 * (v % ZML_PANEL), f.depth, to->scale,
-                    to->fresh, to->sums + p * to->stride + v);
-}
-
+#include "products/avx2_multiply-inl.h"
 #include "products/widths-inl.h"
 
 const zml_matmul zml_matmul_avx2_few = {
